@@ -1,0 +1,1 @@
+"""Packaged as `geometry.data`: the WordNet table and hand-made hierarchies."""

@@ -1,0 +1,67 @@
+"""Concept hierarchies in the geometry of language models: directions, tests with nulls, pictures.
+
+The flow runs one way: an `Unembedding` gives a `CausalSpace`; a `ConceptHierarchy` over its
+vocabulary gives `ConceptDirections`; statistics on these are compared with null models.
+"""
+
+from geometry.causal import CausalSpace
+from geometry.concepts import (
+    Concept,
+    ConceptHierarchy,
+    load_hierarchy,
+    packaged_hierarchies,
+    wordnet_hierarchy,
+)
+from geometry.directions import ConceptDirections, TokenCloud
+from geometry.errors import EstimationError, GeometryError, HierarchyError, ModelError, OutputError
+from geometry.estimators import concept_vector
+from geometry.frames import Frame
+from geometry.models import Unembedding, Vocabulary, display_name, fetch
+from geometry.output import OutputFolder
+from geometry.structure import (
+    Comparison,
+    Simplex,
+    Statistic,
+    compare_with_nulls,
+    held_out_projection,
+    parent_orthogonality,
+    projection,
+    separation,
+    simplex,
+    train_mask,
+    tree_likeness,
+)
+
+__all__ = [
+    "CausalSpace",
+    "Comparison",
+    "Concept",
+    "ConceptDirections",
+    "ConceptHierarchy",
+    "EstimationError",
+    "Frame",
+    "GeometryError",
+    "HierarchyError",
+    "ModelError",
+    "OutputError",
+    "OutputFolder",
+    "Simplex",
+    "Statistic",
+    "TokenCloud",
+    "Unembedding",
+    "Vocabulary",
+    "compare_with_nulls",
+    "concept_vector",
+    "display_name",
+    "fetch",
+    "held_out_projection",
+    "load_hierarchy",
+    "packaged_hierarchies",
+    "parent_orthogonality",
+    "projection",
+    "separation",
+    "simplex",
+    "train_mask",
+    "tree_likeness",
+    "wordnet_hierarchy",
+]

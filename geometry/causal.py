@@ -1,0 +1,127 @@
+"""The causal inner product: Σ = Cov(γ) over the vocabulary, and the unified space it whitens to.
+
+Notation of Park et al., arXiv 2311.03658 and 2406.01506. Imports models; directions and everything
+above are built on it.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from geometry.errors import EstimationError
+from geometry.models import Unembedding
+
+__all__ = ["CausalSpace"]
+
+_SLICE_ROWS = 16384
+
+
+@dataclass(frozen=True, eq=False)
+class CausalSpace:
+    """The unified space of a model: g(y) = Σ^(-1/2) (γ(y) − γ̄), in which ⟨u, v⟩ = uᵀΣ⁻¹v is Euclidean.
+
+    Make one with `CausalSpace.fit`. All tensors share a device and a dtype.
+
+    Attributes
+    ----------
+    unembedding : the γ it was fitted on.
+    mean : γ̄, shape (d,).
+    eigenvalues, eigenvectors : of Σ, shapes (d,) ascending and (d, d).
+    whitener : Σ^(-1/2), shape (d, d), symmetric; on a rank-deficient Σ its pseudo-inverse.
+    colourer : Σ^(1/2), shape (d, d); carries final hidden states λ to l = Σ^(1/2) λ.
+    rank : eigenvalues above rounding error.
+    """
+
+    unembedding: Unembedding
+    mean: torch.Tensor
+    eigenvalues: torch.Tensor
+    eigenvectors: torch.Tensor
+    whitener: torch.Tensor
+    colourer: torch.Tensor
+    rank: int
+
+    @classmethod
+    def fit(
+        cls,
+        unembedding: Unembedding,
+        *,
+        dtype: torch.dtype = torch.float64,
+        device: torch.device | str | None = None,
+    ) -> "CausalSpace":
+        """Estimate γ̄ and Σ over the rows that text can produce (`unembedding.rows`).
+
+        Parameters
+        ----------
+        dtype : of the computation and of everything derived from it.
+        device : where to compute; default, where the matrix lies.
+
+        Raises
+        ------
+        EstimationError
+            Fewer than two usable rows, or all of them equal.
+
+        Notes
+        -----
+        Σ is the biased estimate (division by the number of rows), as published. Cost V d² + d³;
+        γ is converted to `dtype` in slices, so memory stays near that of γ itself.
+        """
+        place = torch.device(device) if device is not None else unembedding.matrix.device
+        rows = torch.from_numpy(unembedding.rows)
+        width = unembedding.matrix.shape[1]
+        if len(rows) < 2:
+            raise EstimationError(f"{unembedding.name}: {len(rows)} usable unembedding rows; Σ needs at least 2")
+
+        total = torch.zeros(width, dtype=dtype, device=place)
+        for block in rows.split(_SLICE_ROWS):
+            total += unembedding.matrix[block].to(place, dtype).sum(dim=0)
+        mean = total / len(rows)
+        scatter = torch.zeros(width, width, dtype=dtype, device=place)
+        for block in rows.split(_SLICE_ROWS):
+            centred = unembedding.matrix[block].to(place, dtype) - mean
+            scatter.addmm_(centred.T, centred)
+
+        eigenvalues, eigenvectors = torch.linalg.eigh(scatter / len(rows))
+        floor = eigenvalues[-1] * width * torch.finfo(dtype).eps
+        kept = eigenvalues > floor
+        if not bool(eigenvalues[-1] > 0):
+            raise EstimationError(f"{unembedding.name}: all usable unembedding rows are equal; Σ is zero")
+        roots = torch.where(kept, eigenvalues, 0).sqrt()
+        inverse_roots = torch.where(kept, 1 / roots, 0)
+        return cls(
+            unembedding=unembedding,
+            mean=mean,
+            eigenvalues=eigenvalues,
+            eigenvectors=eigenvectors,
+            whitener=(eigenvectors * inverse_roots) @ eigenvectors.T,
+            colourer=(eigenvectors * roots) @ eigenvectors.T,
+            rank=int(kept.sum()),
+        )
+
+    @property
+    def width(self) -> int:
+        """d, the length of every vector of the space."""
+        return int(self.mean.shape[0])
+
+    def unify(self, gamma: torch.Tensor) -> torch.Tensor:
+        """Carry unembedding rows to the unified space: Σ^(-1/2) (γ − γ̄). Shape (..., d) to (..., d)."""
+        return (gamma.to(self.mean) - self.mean) @ self.whitener
+
+    def rows(self, tokens: NDArray[np.int64]) -> torch.Tensor:
+        """g(y) of the given token ids, shape (n, d)."""
+        return self.unify(self.unembedding.matrix[torch.from_numpy(np.asarray(tokens))])
+
+    def scores(self, directions: torch.Tensor) -> torch.Tensor:
+        """⟨direction, g(y)⟩ for every token y, shape (V, k) from directions (k, d).
+
+        The directions are whitened instead of the vocabulary, so no V × d copy is made.
+        """
+        carried = directions.to(self.mean) @ self.whitener
+        offset = carried @ self.mean
+        blocks = self.unembedding.matrix.split(_SLICE_ROWS)
+        return torch.cat([block.to(self.mean) @ carried.T - offset for block in blocks])
+
+    def inner(self, u: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+        """Causal inner product uᵀΣ⁻¹v of unembedding differences, over the last axis."""
+        return ((u.to(self.mean) @ self.whitener) * (v.to(self.mean) @ self.whitener)).sum(dim=-1)

@@ -1,0 +1,242 @@
+"""ConceptHierarchy: a DAG of named concepts, each with its words and their tokens."""
+
+import difflib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import networkx as nx
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import shortest_path
+
+from geometry.concepts.words import lemma
+from geometry.errors import HierarchyError
+from geometry.models import Vocabulary
+
+__all__ = ["Concept", "ConceptHierarchy"]
+
+
+@dataclass(frozen=True)
+class Concept:
+    """A named set of words. `words[i]` is the text of `tokens[i]`; tokens ascend and do not repeat."""
+
+    name: str
+    words: tuple[str, ...]
+    tokens: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    @classmethod
+    def from_words(cls, name: str, words: Iterable[str], vocabulary: Vocabulary) -> "Concept":
+        """The concept made of those `words` that are single tokens after a space."""
+        found = {token: word for word in words if (token := vocabulary.word_id(word)) is not None}
+        tokens = tuple(sorted(found))
+        return cls(name, tuple(found[token] for token in tokens), tokens)
+
+
+@dataclass(frozen=True, eq=False)
+class ConceptHierarchy:
+    """A directed acyclic graph of concepts; edges run from a parent to its children.
+
+    Parameters
+    ----------
+    name : what figures and results call it.
+    concepts : in any order; stored parents first, siblings in the order given.
+    parents : child name → names of its parents. Concepts not mentioned are roots.
+    recipe : how it was made, for the record.
+    notes : what was merged, dropped or skipped on the way, for the record.
+
+    Raises
+    ------
+    HierarchyError
+        No concepts, a duplicate or empty concept, an unknown parent, a cycle, or a child with
+        exactly its parent's words.
+    """
+
+    name: str
+    concepts: tuple[Concept, ...]
+    parents: Mapping[str, tuple[str, ...]]
+    recipe: str = ""
+    notes: tuple[str, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        if not self.concepts:
+            raise HierarchyError(f"hierarchy {self.name!r} has no concepts")
+        names = [concept.name for concept in self.concepts]
+        if duplicates := sorted(name for name, count in Counter(names).items() if count > 1):
+            raise HierarchyError(f"hierarchy {self.name!r}: duplicate concepts {', '.join(duplicates)}")
+        by_name = {concept.name: concept for concept in self.concepts}
+        for child, parents in self.parents.items():
+            for name in (child, *parents):
+                if name not in by_name:
+                    raise HierarchyError(f"hierarchy {self.name!r}: {child!r} refers to unknown concept {name!r}")
+        for concept in self.concepts:
+            if not len(concept):
+                raise HierarchyError(
+                    f"hierarchy {self.name!r}: none of the words of {concept.name!r} is a single token"
+                    " of this vocabulary; add words or drop the concept"
+                )
+        graph = nx.DiGraph()
+        graph.add_nodes_from(names)
+        graph.add_edges_from((p, c) for c, parents in self.parents.items() for p in parents)
+        if not nx.is_directed_acyclic_graph(graph):
+            loop = [parent for parent, _ in nx.find_cycle(graph)]
+            raise HierarchyError(f"hierarchy {self.name!r} has a cycle: {' → '.join([*loop, loop[0]])}")
+        for parent, child in graph.edges:
+            if by_name[parent].tokens == by_name[child].tokens:
+                raise HierarchyError(
+                    f"hierarchy {self.name!r}: {child!r} has exactly the words of its parent {parent!r}; merge them"
+                )
+        position = {name: index for index, name in enumerate(names)}
+        ordered = list(nx.lexicographical_topological_sort(graph, key=position.__getitem__))
+        object.__setattr__(self, "concepts", tuple(by_name[name] for name in ordered))
+        object.__setattr__(
+            self, "parents", {name: tuple(dict.fromkeys(self.parents.get(name, ()))) for name in ordered}
+        )
+
+    def __len__(self) -> int:
+        return len(self.concepts)
+
+    def __iter__(self) -> Iterator[Concept]:
+        return iter(self.concepts)
+
+    def __getitem__(self, name: str) -> Concept:
+        return self.concepts[self.index(name)]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._positions
+
+    def __repr__(self) -> str:
+        return (
+            f"ConceptHierarchy({self.name!r}, {len(self)} concepts, {len(self.edges)} edges,"
+            f" {len(self.tokens)} tokens)"
+        )
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Concept names, parents before children."""
+        return tuple(concept.name for concept in self.concepts)
+
+    @cached_property
+    def _positions(self) -> dict[str, int]:
+        return {name: index for index, name in enumerate(self.names)}
+
+    def index(self, name: str) -> int:
+        """Position of a concept in `concepts`; HierarchyError for an unknown name."""
+        try:
+            return self._positions[name]
+        except KeyError:
+            close = difflib.get_close_matches(name, self.names, n=3)
+            hint = f"; did you mean {' or '.join(close)}?" if close else ""
+            raise HierarchyError(f"hierarchy {self.name!r} has no concept {name!r}{hint}") from None
+
+    @cached_property
+    def edges(self) -> tuple[tuple[int, int], ...]:
+        """(parent, child) positions of every edge, ordered by child; a child may have several."""
+        return tuple(
+            (self.index(parent), child)
+            for child, name in enumerate(self.names)
+            for parent in self.parents[name]
+        )
+
+    @cached_property
+    def children(self) -> Mapping[str, tuple[str, ...]]:
+        """Concept name → names of its children."""
+        below: dict[str, list[str]] = {name: [] for name in self.names}
+        for parent, child in self.edges:
+            below[self.names[parent]].append(self.names[child])
+        return {name: tuple(children) for name, children in below.items()}
+
+    def descendants(self, name: str) -> set[str]:
+        """Names of everything below a concept, itself not included."""
+        below: set[str] = set()
+        queue = list(self.children[self.names[self.index(name)]])
+        while queue:
+            child = queue.pop()
+            if child not in below:
+                below.add(child)
+                queue.extend(self.children[child])
+        return below
+
+    @cached_property
+    def depth_first(self) -> tuple[int, ...]:
+        """Positions ordered so that every subtree is contiguous, a concept under its first parent."""
+        order: list[int] = []
+        stack = [name for name in reversed(self.names) if not self.parents[name]]
+        while stack:
+            name = stack.pop()
+            order.append(self.index(name))
+            own = [child for child in self.children[name] if self.parents[child][0] == name]
+            stack.extend(reversed(own))
+        return tuple(order)
+
+    def blocks(self, largest: int = 60, smallest: int = 7) -> list[tuple[str, int, int]]:
+        """Subtrees worth naming in a depth-first picture: (name, start, stop) in `depth_first` order.
+
+        A subtree of more than `largest` concepts is divided into its children's; one of fewer than
+        `smallest` is passed over.
+        """
+        order = self.depth_first
+        depths = self.depths[list(order)]
+        blocks, start = [], 0
+        while start < len(order):
+            deeper = np.flatnonzero(depths[start + 1 :] <= depths[start])
+            stop = start + 1 + (int(deeper[0]) if len(deeper) else len(order) - start - 1)
+            if stop - start > largest:
+                start += 1
+                continue
+            if stop - start >= smallest:
+                blocks.append((self.names[order[start]], start, stop))
+            start = stop
+        return blocks
+
+    @cached_property
+    def depths(self) -> NDArray[np.int64]:
+        """Edges from the root along first parents, one per concept."""
+        depths = np.zeros(len(self), dtype=np.int64)
+        for child, name in enumerate(self.names):
+            if self.parents[name]:
+                depths[child] = depths[self.index(self.parents[name][0])] + 1
+        return depths
+
+    def tree_distance(self) -> NDArray[np.float64]:
+        """Edges on the shortest path between every two concepts, direction ignored; inf if none."""
+        ends = np.array(self.edges, dtype=np.int64).reshape(-1, 2)
+        ones = np.ones(len(ends))
+        graph = coo_array((ones, (ends[:, 0], ends[:, 1])), shape=(len(self), len(self)))
+        distance: NDArray[np.float64] = shortest_path(graph.tocsr(), directed=False, unweighted=True)
+        return distance
+
+    def shared_tokens(self) -> NDArray[np.int64]:
+        """Number of tokens that every two concepts have in common, shape (k, k)."""
+        concept = np.repeat(np.arange(len(self)), [len(members) for members in self.members])
+        token = np.concatenate(self.members)
+        shape = (len(self), len(self.tokens))
+        incidence = coo_array((np.ones(len(token), dtype=np.int64), (concept, token)), shape=shape).tocsr()
+        shared: NDArray[np.int64] = (incidence @ incidence.T).toarray()
+        return shared
+
+    @cached_property
+    def tokens(self) -> NDArray[np.int64]:
+        """Ids of all tokens of all concepts, ascending, without repeats."""
+        return np.unique(np.concatenate([np.array(c.tokens, dtype=np.int64) for c in self.concepts]))
+
+    @cached_property
+    def words(self) -> tuple[str, ...]:
+        """The words of `tokens`."""
+        word = {token: word for c in self.concepts for token, word in zip(c.tokens, c.words, strict=True)}
+        return tuple(word[int(token)] for token in self.tokens)
+
+    @cached_property
+    def members(self) -> tuple[NDArray[np.int64], ...]:
+        """For each concept the positions of its tokens in `tokens`."""
+        return tuple(np.searchsorted(self.tokens, c.tokens) for c in self.concepts)
+
+    @cached_property
+    def lemmas(self) -> NDArray[np.int64]:
+        """For each of `tokens` the number of its lemma; case and plural variants share one."""
+        return np.unique([lemma(word) for word in self.words], return_inverse=True)[1].astype(np.int64)

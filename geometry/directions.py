@@ -1,0 +1,195 @@
+"""Concept vectors of a whole hierarchy, fitted on a cloud of token rows.
+
+`TokenCloud` holds where each token of a hierarchy lies; replacing its points (by shuffled or random
+rows) gives a null model with the same concepts. `ConceptDirections` holds the vectors.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from geometry.causal import CausalSpace
+from geometry.concepts import ConceptHierarchy
+from geometry.errors import EstimationError
+from geometry.estimators import ConceptVector, Estimator, concept_vector, lda_from_scatter
+
+__all__ = ["ConceptDirections", "TokenCloud"]
+
+
+@dataclass(frozen=True, eq=False)
+class TokenCloud:
+    """The points of a hierarchy's tokens: row i of `points` (T, d) is g of `hierarchy.tokens[i]`."""
+
+    hierarchy: ConceptHierarchy
+    points: torch.Tensor
+
+    def __post_init__(self) -> None:
+        if self.points.ndim != 2 or len(self.points) != len(self.hierarchy.tokens):
+            raise EstimationError(
+                f"hierarchy {self.hierarchy.name!r} has {len(self.hierarchy.tokens)} tokens,"
+                f" but the points have shape {tuple(self.points.shape)}"
+            )
+
+    @classmethod
+    def of(cls, space: CausalSpace, hierarchy: ConceptHierarchy) -> "TokenCloud":
+        """The model's own rows g(y). EstimationError if the hierarchy was made for another vocabulary."""
+        rows = space.unembedding.matrix.shape[0]
+        if hierarchy.tokens[-1] >= rows:
+            raise EstimationError(
+                f"hierarchy {hierarchy.name!r} uses token {hierarchy.tokens[-1]}, but {space.unembedding.name}"
+                f" has {rows} rows; build the hierarchy with this model's vocabulary"
+            )
+        return cls(hierarchy, space.rows(hierarchy.tokens))
+
+    def moved(self, points: torch.Tensor) -> "TokenCloud":
+        """The same tokens and concepts at other points."""
+        return replace(self, points=points)
+
+
+@dataclass(frozen=True, eq=False)
+class ConceptDirections:
+    """ℓ of every concept of a hierarchy.
+
+    Attributes
+    ----------
+    cloud : the points it was fitted on.
+    vectors : shape (k, d), row i belongs to `cloud.hierarchy.concepts[i]`.
+    shrinkage : shape (k,), Ledoit–Wolf intensities; nan where not used.
+    degenerate : shape (k,), True where ℓ is the mean for want of rows.
+    estimator : "lda" or "mean".
+    train : bool, shape (T,): the tokens that were used.
+    """
+
+    cloud: TokenCloud
+    vectors: torch.Tensor
+    shrinkage: NDArray[np.float64]
+    degenerate: NDArray[np.bool_]
+    estimator: Estimator
+    train: NDArray[np.bool_]
+
+    @classmethod
+    def fit(
+        cls,
+        space: CausalSpace | TokenCloud,
+        hierarchy: ConceptHierarchy | None = None,
+        *,
+        estimator: Estimator = "lda",
+        train: NDArray[np.bool_] | None = None,
+        known: "ConceptDirections | None" = None,
+    ) -> "ConceptDirections":
+        """Fit every concept of `hierarchy` in `space` (or on a ready-made cloud).
+
+        Parameters
+        ----------
+        estimator : "lda" (Ledoit–Wolf) or "mean"; see `concept_vector`.
+        train : bool, shape (T,), restricts the fit to some of `hierarchy.tokens`; default all.
+        known : earlier directions on the same points, tokens and estimator; concepts with the same
+            tokens are taken from there instead of being fitted again.
+
+        Raises
+        ------
+        EstimationError
+            The vocabulary does not fit, or a concept has no token in `train`.
+        """
+        if isinstance(space, TokenCloud):
+            cloud = space
+        elif hierarchy is None:
+            raise EstimationError("ConceptDirections.fit needs a hierarchy along with the space")
+        else:
+            cloud = TokenCloud.of(space, hierarchy)
+        used = np.ones(len(cloud.points), dtype=bool) if train is None else train
+        if used.shape != (len(cloud.points),):
+            raise EstimationError(f"train must have one entry per token, {len(cloud.points)}, not {used.shape}")
+        fitted = {} if known is None else known._fits_on(cloud, estimator, used)
+        chosen = [members[used[members]] for members in cloud.hierarchy.members]
+        for concept, tokens in zip(cloud.hierarchy, chosen, strict=True):
+            if not len(tokens):
+                raise EstimationError(f"concept {concept.name!r} has no token in the training part")
+        new = [index for index, concept in enumerate(cloud.hierarchy) if concept.tokens not in fitted]
+        fresh = _fit_sets(cloud.points, [chosen[index] for index in new], estimator)
+        fitted |= {cloud.hierarchy.concepts[index].tokens: fit for index, fit in zip(new, fresh, strict=True)}
+        fits = [fitted[concept.tokens] for concept in cloud.hierarchy]
+        return cls(
+            cloud=cloud,
+            vectors=torch.stack([fit.vector for fit in fits]),
+            shrinkage=np.array([fit.shrinkage for fit in fits]),
+            degenerate=np.array([fit.degenerate for fit in fits]),
+            estimator=estimator,
+            train=used,
+        )
+
+    def _fits_on(
+        self, cloud: TokenCloud, estimator: Estimator, train: NDArray[np.bool_]
+    ) -> dict[tuple[int, ...], ConceptVector]:
+        """What was fitted, by tokens; EstimationError where `cloud` is not what it was fitted on."""
+        same = cloud.points is self.cloud.points and estimator == self.estimator
+        if not same or not np.array_equal(cloud.hierarchy.tokens, self.hierarchy.tokens):
+            raise EstimationError("known directions must come from the same points, tokens and estimator")
+        if not np.array_equal(train, self.train):
+            raise EstimationError("known directions must come from the same training tokens")
+        fits = zip(self.vectors, self.shrinkage.tolist(), self.degenerate.tolist(), strict=True)
+        return {
+            concept.tokens: ConceptVector(*fit)
+            for concept, fit in zip(self.hierarchy, fits, strict=True)
+        }
+
+    @property
+    def hierarchy(self) -> ConceptHierarchy:
+        """The hierarchy whose concepts these are."""
+        return self.cloud.hierarchy
+
+    def __getitem__(self, name: str) -> torch.Tensor:
+        """ℓ of a concept by name, shape (d,)."""
+        return self.vectors[self.hierarchy.index(name)]
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    def cosines(self) -> NDArray[np.float64]:
+        """cos(ℓ_w, ℓ_z) of every two concepts, shape (k, k)."""
+        units = torch.nn.functional.normalize(self.vectors, dim=1)
+        return (units @ units.T).cpu().numpy().astype(np.float64)
+
+
+def _fit_sets(
+    points: torch.Tensor, sets: Sequence[NDArray[np.int64]], estimator: Estimator
+) -> list[ConceptVector]:
+    """`concept_vector` of each set of points, in order; large nested sets share their sums."""
+    width = points.shape[1]
+    large = [index for index, tokens in enumerate(sets) if len(tokens) >= width and estimator == "lda"]
+    fits = {
+        index: concept_vector(points[torch.from_numpy(tokens)], estimator)
+        for index, tokens in enumerate(sets)
+        if index not in large
+    }
+    if large:
+        sums = _nested_sums(points, {index: sets[index] for index in large})
+        means = {index: sums[index][0] / len(sets[index]) for index in large}
+        squared_norms = points.square().sum(dim=1, keepdim=True) - 2 * points @ torch.stack(list(means.values())).T
+        for column, (index, mean) in enumerate(means.items()):
+            centred_norms = squared_norms[torch.from_numpy(sets[index]), column] + mean @ mean
+            scatter = torch.addr(sums.pop(index)[1], mean, mean, alpha=-len(sets[index]))
+            fits[index] = lda_from_scatter(mean, scatter, centred_norms)
+    return [fits[index] for index in range(len(sets))]
+
+
+def _nested_sums(
+    points: torch.Tensor, sets: Mapping[int, NDArray[np.int64]]
+) -> dict[int, tuple[torch.Tensor, torch.Tensor]]:
+    """Σy and Σyyᵀ over each set, summed from the largest other set inside it and the points left over."""
+    sums: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+    for index in sorted(sets, key=lambda index: len(sets[index])):
+        left = np.zeros(len(points), dtype=bool)
+        left[sets[index]] = True
+        inside = next((other for other in reversed(sums) if left[sets[other]].all()), None)
+        if inside is not None:
+            left[sets[inside]] = False
+        rows = points[torch.from_numpy(np.flatnonzero(left))]
+        total, moment = rows.sum(dim=0), rows.T @ rows
+        if inside is not None:
+            total, moment = sums[inside][0] + total, sums[inside][1] + moment
+        sums[index] = total, moment
+    return sums

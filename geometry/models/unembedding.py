@@ -1,0 +1,117 @@
+"""The unembedding matrix with its vocabulary: all that the geometry needs of a model."""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from geometry.errors import ModelError
+from geometry.models.gguf_file import read_gguf
+from geometry.models.locate import display_name, locate
+from geometry.models.safetensors_file import read_safetensors
+from geometry.models.vocabulary import Vocabulary
+
+__all__ = ["Unembedding"]
+
+_SLICE_ROWS = 16384
+
+
+@dataclass(frozen=True, eq=False)
+class Unembedding:
+    """Unembedding γ of a language model: P(y | x) ∝ exp(λ(x)ᵀ γ(y)).
+
+    Parameters
+    ----------
+    matrix : float tensor, shape (V, d), row y is γ(y), in the dtype it is stored in.
+    vocabulary : the tokens; a matrix may have more rows than tokens (padding), never fewer.
+    name, family : how results call the model, and its architecture ("llama", "gemma3", "gpt2").
+    tied : whether γ is also the input embedding.
+
+    Raises
+    ------
+    ModelError
+        Wrong shape, fewer rows than tokens, or NaN or infinite values.
+    """
+
+    matrix: torch.Tensor
+    vocabulary: Vocabulary
+    name: str = "unnamed"
+    family: str = "unknown"
+    tied: bool = False
+
+    def __post_init__(self) -> None:
+        if self.matrix.ndim != 2 or not self.matrix.is_floating_point():
+            raise ModelError(
+                f"{self.name}: the unembedding must be a V x d float matrix,"
+                f" not {tuple(self.matrix.shape)} of {self.matrix.dtype}"
+            )
+        rows = self.matrix.shape[0]
+        if rows < len(self.vocabulary):
+            raise ModelError(
+                f"{self.name}: {len(self.vocabulary)} tokens but only {rows} unembedding rows;"
+                " the tokenizer does not belong to these weights"
+            )
+        row_sums = self.matrix.sum(dim=1, dtype=torch.float64)
+        if broken := int((~row_sums.isfinite()).sum()):
+            raise ModelError(f"{self.name}: {broken} unembedding rows hold NaN or infinite values")
+
+    @classmethod
+    def load(cls, model: str | Path) -> "Unembedding":
+        """Read the unembedding tensor and the vocabulary of a model, and nothing else of it.
+
+        Parameters
+        ----------
+        model : a fetched name ("smollm2-135m"), a hub id ("openai-community/gpt2"), a folder,
+            a `.safetensors` file or shard, or a `.gguf` file.
+
+        Raises
+        ------
+        ModelError
+            Unknown or unfetched model, corrupt file, no unembedding, non-finite rows.
+
+        Examples
+        --------
+        >>> geo.Unembedding.load("smollm2-135m").matrix.shape
+        torch.Size([49152, 576])
+        """
+        path = locate(model)
+        read = read_gguf if path.suffix == ".gguf" else read_safetensors
+        matrix, vocabulary, tied, family = read(path)
+        return cls(matrix, vocabulary, display_name(model), family, tied)
+
+    @cached_property
+    def rows(self) -> NDArray[np.int64]:
+        """Ids of the rows that some text can produce: textual tokens whose row is not all zero."""
+        textual = np.zeros(self.matrix.shape[0], dtype=bool)
+        textual[: len(self.vocabulary)] = self.vocabulary.textual
+        return np.flatnonzero(textual & self.matrix.any(dim=1).cpu().numpy())
+
+    @property
+    def left_out(self) -> int:
+        """How many rows `rows` leaves out: special, placeholder, padding and all-zero rows."""
+        return int(self.matrix.shape[0]) - len(self.rows)
+
+    @cached_property
+    def sha256(self) -> str:
+        """SHA-256 of the matrix as little-endian float32, row by row."""
+        digest = hashlib.sha256()
+        for block in self.matrix.split(_SLICE_ROWS):
+            digest.update(block.float().contiguous().cpu().numpy().astype("<f4", copy=False).data)
+        return digest.hexdigest()
+
+    def summary(self) -> dict[str, object]:
+        """The model's entry in results.json."""
+        vocabulary, width = self.matrix.shape
+        return {
+            "name": self.name,
+            "family": self.family,
+            "vocabulary": vocabulary,
+            "width": width,
+            "tied": self.tied,
+            "rows_left_out": self.left_out,
+            "sha256": self.sha256,
+        }

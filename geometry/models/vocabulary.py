@@ -1,0 +1,106 @@
+"""A model's vocabulary: what each row stands for, how a word start is marked, which rows are text.
+
+The one place that knows tokenizer conventions. Imports only errors.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers.decoders import ByteLevel as ByteLevelDecoder
+from tokenizers.pre_tokenizers import ByteLevel as ByteLevelEncoder
+
+from geometry.errors import ModelError
+
+__all__ = ["Vocabulary"]
+
+# Byte-level BPE writes a space as Ġ, SentencePiece as ▁; a few vocabularies keep the space itself.
+_BYTE_LEVEL_SPACE = "Ġ"
+_WORD_STARTS = (_BYTE_LEVEL_SPACE, "▁", " ")
+
+# Real tokenizers mark 15-65% of their tokens; below this share the marker is an accident.
+_LEAST_MARKED_SHARE = 0.01
+
+_PLACEHOLDER = re.compile(
+    r"<unused_?\d+>|\[unused_?\d+\]|\[PAD\d+\]|<\|?reserved[\w ]*?_?\d+\|?>|<extra_id_\d+>|<\|dummy_?\d+\|>"
+)
+
+
+class Vocabulary:
+    """The token strings of a model, in row order.
+
+    Parameters
+    ----------
+    tokens : sequence of V strings, as the tokenizer stores them (" bird" is "Ġbird" or "▁bird");
+        None for a row without a token.
+    special : ids of tokens that no text is ever tokenized into (control tokens, padding).
+
+    Attributes
+    ----------
+    textual : bool array, shape (V,). False for special tokens, placeholders such as `<unused7>`
+        and rows without a token.
+    """
+
+    def __init__(self, tokens: Sequence[str | None], special: Iterable[int] = ()) -> None:
+        if not tokens:
+            raise ModelError("the vocabulary is empty")
+        self.tokens = tuple(tokens)
+        self.textual: NDArray[np.bool_] = np.array(
+            [token is not None and not _PLACEHOLDER.fullmatch(token) for token in self.tokens]
+        )
+        self.textual[list(special)] = False
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def __repr__(self) -> str:
+        return f"Vocabulary({len(self)} tokens, {int(self.textual.sum())} textual)"
+
+    @cached_property
+    def word_start(self) -> str:
+        """The character that stands for the space before a word: "Ġ", "▁" or " ".
+
+        Raises
+        ------
+        ModelError
+            No marker is common enough, as in vocabularies without a leading-space convention.
+        """
+        firsts = Counter(token[0] for token in self.tokens if token and len(token) > 1)
+        marker = max(_WORD_STARTS, key=lambda candidate: firsts[candidate])
+        if firsts[marker] < _LEAST_MARKED_SHARE * len(self):
+            raise ModelError(
+                "cannot tell how this tokenizer marks the start of a word (no 'Ġ', '▁' or leading space);"
+                " use a model with a byte-level BPE or SentencePiece vocabulary"
+            )
+        return marker
+
+    @cached_property
+    def _ids(self) -> dict[str, int]:
+        ids: dict[str, int] = {}
+        for index, token in enumerate(self.tokens):
+            if token is not None and self.textual[index]:
+                ids.setdefault(token, index)
+        return ids
+
+    def word_id(self, word: str) -> int | None:
+        """The id of the single token that is `word` after a space, or None if there is none."""
+        if not word:
+            return None
+        if self.word_start != _BYTE_LEVEL_SPACE:
+            return self._ids.get(self.word_start + word)
+        if word.isascii():
+            return self._ids.get(_BYTE_LEVEL_SPACE + word)
+        encoder = ByteLevelEncoder(add_prefix_space=True, use_regex=False)
+        return self._ids.get("".join(piece for piece, _ in encoder.pre_tokenize_str(word)))
+
+    def text(self, index: int) -> str:
+        """The token as a reader sees it: bytes decoded, the word-start marker a plain space."""
+        token = self.tokens[index]
+        if token is None:
+            return ""
+        if self.word_start == _BYTE_LEVEL_SPACE:
+            return str(ByteLevelDecoder().decode([token]))
+        return token.replace(self.word_start, " ")

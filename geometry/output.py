@@ -1,0 +1,96 @@
+"""A folder of results that is complete or untouched: files appear only once all of them are written."""
+
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+
+from geometry.errors import OutputError
+from geometry.views import save
+
+__all__ = ["OutputFolder"]
+
+
+class OutputFolder:
+    """Context manager that stages files and moves them into `folder` when the block ends well.
+
+    Entering checks that the folder can be written, before any work. Leaving by an exception removes
+    what was staged, and the folder itself if it was new.
+
+    Raises
+    ------
+    OutputError
+        The folder cannot be created or written, or results cannot be stored.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self._made: list[Path] = []
+
+    def __enter__(self) -> "OutputFolder":
+        self._made = [path for path in (self.folder, *self.folder.parents) if not path.exists()]
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._staging = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=self.folder))
+        except OSError as error:
+            self._remove_made()
+            raise OutputError(f"{self.folder}: cannot write results there: {error.strerror}") from error
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            if kind is None:
+                for path in sorted(self._staging.iterdir()):
+                    os.replace(path, self.folder / path.name)
+        except OSError as failure:
+            raise OutputError(f"{self.folder}: cannot store results: {failure}") from failure
+        finally:
+            shutil.rmtree(self._staging, ignore_errors=True)
+            if kind is not None:
+                self._remove_made()
+
+    def figure(self, name: str, figure: Figure) -> None:
+        """Write `name`.png and `name`.svg."""
+        save(figure, self._staging / name)
+
+    def json(self, name: str, content: dict[str, Any]) -> None:
+        """Write `name`.json, UTF-8, indented. NaN becomes null."""
+        text = json.dumps(_plain(content), indent=2, ensure_ascii=False, allow_nan=False)
+        (self._staging / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+
+    def arrays(self, name: str, **arrays: ArrayLike) -> None:
+        """Write `name`.npz, compressed and without pickles."""
+        plain = {key: np.asarray(value) for key, value in arrays.items()}
+        np.savez_compressed(self._staging / f"{name}.npz", allow_pickle=False, **plain)
+
+    def _remove_made(self) -> None:
+        for path in self._made:
+            try:
+                path.rmdir()
+            except OSError:
+                return
+
+
+def _plain(value: Any) -> Any:
+    """JSON's own types, with None for what is not a number."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        return _plain(value.item())
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value

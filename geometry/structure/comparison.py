@@ -1,0 +1,103 @@
+"""A statistic beside its nulls: the result object of every structure test."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Comparison", "summarise"]
+
+_RESAMPLES = 2000
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """A statistic of the model, per concept or edge, and the same statistic on null models.
+
+    Attributes
+    ----------
+    name : of the statistic, with its split ("projection/lemma").
+    labels : what each value belongs to.
+    values : shape (m,); nan where skipped for want of tokens.
+    nulls : null name → values, shape (draws, m').
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    values: NDArray[np.float64]
+    nulls: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+
+    @property
+    def mean(self) -> float:
+        """Mean over everything not skipped."""
+        return float(np.nanmean(self.values))
+
+    @property
+    def skipped(self) -> tuple[str, ...]:
+        """Labels without a value."""
+        return tuple(label for label, gone in zip(self.labels, np.isnan(self.values), strict=True) if gone)
+
+    def null_mean(self, null: str) -> float:
+        """Mean of the statistic over all draws of a null."""
+        return float(np.nanmean(self.nulls[null]))
+
+    def lower_than(self, null: str) -> bool:
+        """Whether the mean is below the null's, with 95% bootstrap intervals that do not overlap."""
+        return _interval(self.values)[1] < _interval(self.nulls[null])[0]
+
+    def absolute(self) -> "Comparison":
+        """The same with magnitudes, for statistics whose prediction is zero."""
+        nulls = {name: np.abs(values) for name, values in self.nulls.items()}
+        return Comparison(f"|{self.name}|", self.labels, np.abs(self.values), nulls)
+
+    def effect(self, null: str) -> float:
+        """Cohen's d: difference of means in units of the pooled standard deviation over concepts."""
+        pooled = np.sqrt((np.nanvar(self.values) + np.nanvar(self.nulls[null])) / 2)
+        return float((self.mean - self.null_mean(null)) / pooled) if pooled > 0 else float("nan")
+
+    def to_dict(self) -> dict[str, object]:
+        """`value` (see `summarise`) and for each null its summary, draws and effect size."""
+        return {
+            "value": summarise(self.values),
+            "skipped": list(self.skipped),
+            "nulls": {
+                name: {**summarise(values), "draws": len(values), "effect": self.effect(name)}
+                for name, values in self.nulls.items()
+            },
+        }
+
+    def __str__(self) -> str:
+        nulls = ", ".join(f"{name} {self.null_mean(name):+.3f}" for name in self.nulls)
+        return f"{self.name}: {self.mean:+.3f} (n = {np.isfinite(self.values).sum()}); nulls: {nulls}"
+
+
+def summarise(values: NDArray[np.float64]) -> dict[str, object]:
+    """Mean, standard deviation, count and a 95% bootstrap interval of the mean.
+
+    Units are the concepts or edges (columns of a (draws, m) array, averaged over draws). Nested
+    concepts share tokens, so the interval is narrower than independent concepts would give.
+    """
+    flat = values[np.isfinite(values)]
+    if not len(flat):
+        return {"mean": None, "sd": None, "n": 0, "interval": None}
+    return {
+        "mean": float(flat.mean()),
+        "sd": float(flat.std()),
+        "n": len(_units(values)),
+        "interval": list(_interval(values)),
+    }
+
+
+def _units(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    draws = np.atleast_2d(values)
+    draws = draws[:, np.isfinite(draws).any(axis=0)]
+    return np.asarray(np.nanmean(draws, axis=0))
+
+
+def _interval(values: NDArray[np.float64]) -> tuple[float, float]:
+    units = _units(values)
+    rng = np.random.default_rng(0)
+    means = units[rng.integers(0, len(units), size=(_RESAMPLES, len(units)))].mean(axis=1)
+    low, high = np.quantile(means, [0.025, 0.975])
+    return float(low), float(high)

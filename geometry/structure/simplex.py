@@ -1,0 +1,85 @@
+"""A categorical concept as a simplex: how regular its vertices are, and whether words know their own.
+
+The vertices alone prove little: k vectors of noise in high dimension are a nearly regular simplex too.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from geometry.directions import ConceptDirections
+from geometry.errors import EstimationError
+
+__all__ = ["Simplex", "simplex"]
+
+
+@dataclass(frozen=True, eq=False)
+class Simplex:
+    """The simplex of k concepts and the held-out tokens around it.
+
+    Attributes
+    ----------
+    names : the k concepts.
+    edges : shape (k(k − 1)/2,), distances between vertices in `itertools.combinations` order.
+    confusion : shape (k, k), held-out tokens of concept i whose nearest vertex is j.
+    """
+
+    names: tuple[str, ...]
+    edges: NDArray[np.float64]
+    confusion: NDArray[np.int64]
+
+    @property
+    def irregularity(self) -> float:
+        """Standard deviation of the edge lengths over their mean; 0 for a regular simplex."""
+        return float(self.edges.std() / self.edges.mean())
+
+    @property
+    def membership(self) -> float:
+        """Balanced accuracy of the nearest vertex for held-out tokens; chance is 1/k."""
+        return float((self.confusion.diagonal() / self.confusion.sum(axis=1)).mean())
+
+    def to_dict(self) -> dict[str, object]:
+        """For results.json."""
+        return {
+            "concepts": list(self.names),
+            "edge_lengths": self.edges.tolist(),
+            "irregularity": self.irregularity,
+            "membership": self.membership,
+            "chance": 1 / len(self.names),
+            "confusion": self.confusion.tolist(),
+        }
+
+
+def simplex(directions: ConceptDirections, names: Sequence[str]) -> Simplex:
+    """Measure the simplex whose vertices are ℓ of `names`, on tokens the directions were not fitted to.
+
+    Tokens that belong to several of the concepts are left out.
+
+    Raises
+    ------
+    EstimationError
+        Fewer than two concepts, or one without held-out tokens.
+    """
+    if len(names) < 2:
+        raise EstimationError("a simplex needs at least two concepts")
+    hierarchy = directions.hierarchy
+    indices = [hierarchy.index(name) for name in names]
+    vertices = directions.vectors[torch.tensor(indices)]
+    owners = np.zeros(len(hierarchy.tokens), dtype=np.int64)
+    for index in indices:
+        owners[hierarchy.members[index]] += 1
+    confusion = np.zeros((len(names), len(names)), dtype=np.int64)
+    for row, (name, index) in enumerate(zip(names, indices, strict=True)):
+        members = hierarchy.members[index]
+        held_out = members[~directions.train[members] & (owners[members] == 1)]
+        if not len(held_out):
+            raise EstimationError(f"concept {name!r} has no held-out token of its own for a simplex")
+        points = directions.cloud.points[torch.from_numpy(held_out)]
+        nearest = torch.cdist(points, vertices).argmin(dim=1).cpu().numpy()
+        confusion[row] = np.bincount(nearest, minlength=len(names))
+    edges = [float(torch.linalg.vector_norm(vertices[i] - vertices[j])) for i, j in combinations(range(len(names)), 2)]
+    return Simplex(tuple(names), np.array(edges), confusion)

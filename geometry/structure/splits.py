@@ -1,0 +1,48 @@
+"""Which tokens a fit may see: all, a random part, or a part that keeps each lemma on one side."""
+
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geometry.concepts import ConceptHierarchy
+from geometry.errors import EstimationError
+
+__all__ = ["Split", "train_mask"]
+
+Split = Literal["whole", "token", "lemma"]
+
+
+def train_mask(
+    hierarchy: ConceptHierarchy, split: Split, rng: np.random.Generator, share: float = 0.7
+) -> NDArray[np.bool_]:
+    """Bool array over `hierarchy.tokens`, True for tokens to fit on.
+
+    One split serves all concepts, so that a token held out of a child is held out of its parent too.
+
+    Parameters
+    ----------
+    split : "whole" trains on everything; "token" draws tokens; "lemma" draws lemmas, so that case and
+        plural variants of a word never fall on both sides.
+    share : expected share of tokens (or lemmas) to train on, strictly between 0 and 1.
+    """
+    if split not in get_args(Split):
+        raise EstimationError(f"unknown split {split!r}; choose from {', '.join(get_args(Split))}")
+    if not 0 < share < 1:
+        raise EstimationError(f"the training share must lie strictly between 0 and 1, not {share}")
+    if split == "whole":
+        return np.ones(len(hierarchy.tokens), dtype=bool)
+    units = hierarchy.lemmas if split == "lemma" else np.arange(len(hierarchy.tokens))
+    # Shuffle, then order by the smallest concept that holds the unit, and hold out at even steps:
+    # every concept gives up close to its share, however few its words.
+    smallest = np.full(len(hierarchy.tokens), len(hierarchy))
+    for index in sorted(range(len(hierarchy)), key=lambda index: -len(hierarchy.members[index])):
+        smallest[hierarchy.members[index]] = index
+    order = rng.permutation(int(units.max()) + 1)
+    stratum = np.zeros(len(order), dtype=np.int64)
+    stratum[units] = smallest
+    order = order[np.argsort(stratum[order], kind="stable")]
+    steps = np.floor(share * np.arange(len(order) + 1) + rng.random())
+    chosen = np.zeros(len(order), dtype=bool)
+    chosen[order] = np.diff(steps) > 0
+    return chosen[units]

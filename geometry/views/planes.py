@@ -1,0 +1,119 @@
+"""2D planes spanned by concept vectors: the vocabulary in grey, concepts' words in colour."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from numpy.typing import NDArray
+
+from geometry.views.style import COLOURS, HALO, INK, headline, literal, style, tag_panel
+
+__all__ = ["Plane", "plot_planes"]
+
+
+@dataclass(frozen=True, eq=False)
+class Plane:
+    """One panel's coordinates.
+
+    Attributes
+    ----------
+    x_name, y_name : what the axes measure.
+    vocabulary : shape (V, 2), the backdrop.
+    words : concept → shape (n, 2), coordinates of its held-out words.
+    texts : concept → the n words.
+    arrows : name → shape (2,), vectors drawn from the origin.
+    title : of the panel.
+    """
+
+    x_name: str
+    y_name: str
+    vocabulary: NDArray[np.float64]
+    words: Mapping[str, NDArray[np.float64]]
+    texts: Mapping[str, Sequence[str]]
+    arrows: Mapping[str, NDArray[np.float64]]
+    title: str = ""
+
+
+def plot_planes(rows: Sequence[Sequence[Plane]], *, finding: str, detail: str = "", labels: int = 5) -> Figure:
+    """A grid of planes, one row a model or null; planes of a column share their axes, drawn to scale.
+
+    Parameters
+    ----------
+    labels : at most so many words are named per concept in the first row, those furthest out, none
+        over another.
+    """
+    with style():
+        figure = Figure(figsize=(7.2, 1.15 + 2.3 * len(rows)))
+        grid = figure.subplots(len(rows), len(rows[0]), squeeze=False, sharex="col", sharey="col")
+        figure.subplots_adjust(left=0.055, right=0.99, bottom=0.115, wspace=0.24, hspace=0.16)
+        concepts = dict.fromkeys(name for plane in rows[0] for name in plane.words)
+        looks = {name: (COLOURS[index], "os^Dv"[index % 5]) for index, name in enumerate(concepts)}
+        headline(figure, finding, detail, room=0.25)
+        for column, planes in enumerate(zip(*rows, strict=True)):
+            reach = 1.15 * max(_reach(plane) for plane in planes)
+            for row, plane in enumerate(planes):
+                axes = grid[row, column]
+                axes.set(xlim=(-reach, reach), ylim=(-reach, reach), box_aspect=1)
+                _draw(axes, plane, looks)
+                _label_words(axes, plane, looks, 0 if row else labels)
+                axes.set_ylabel(plane.y_name, labelpad=-1)
+                tag_panel(axes, "abcdefghi"[row * len(rows[0]) + column])
+            grid[-1, column].set_xlabel(planes[-1].x_name)
+        figure.legend(
+            handles=[
+                Line2D([], [], ls="", marker=marker, color=colour, ms=4, label=name)
+                for name, (colour, marker) in looks.items()
+            ]
+            + [Line2D([], [], ls="", marker="o", color="#cfcfcf", ms=2, label="all other tokens")],
+            loc="lower center", ncols=len(looks) + 1, handletextpad=0.1, borderaxespad=0.2,
+        )  # fmt: skip
+    return figure
+
+
+def _reach(plane: Plane) -> float:
+    return float(np.abs(np.concatenate([*plane.words.values(), np.stack(list(plane.arrows.values()))])).max())
+
+
+def _draw(axes: Axes, plane: Plane, looks: Mapping[str, tuple[str, str]]) -> None:
+    axes.scatter(*plane.vocabulary.T, s=0.6, color="#cfcfcf", lw=0, rasterized=True)
+    axes.axhline(0, color="#999999", lw=0.4)
+    axes.axvline(0, color="#999999", lw=0.4)
+    for name, points in plane.words.items():
+        colour, marker = looks[name]
+        axes.scatter(*points.T, s=9, color=colour, marker=marker, lw=0.2, edgecolor="white", rasterized=True)
+    for name, tip in plane.arrows.items():
+        axes.annotate(
+            "", tip, (0, 0), arrowprops={"arrowstyle": "-|>", "lw": 1.1, "color": INK, "shrinkA": 0, "shrinkB": 0}
+        )
+        axes.annotate(
+            name, tip, 5 * np.sign(tip), textcoords="offset points", fontsize=6.5, color=INK, fontweight="bold",
+            ha="left" if tip[0] > 0 else "right", va="center", path_effects=HALO,
+        )  # fmt: skip
+    axes.set_title(plane.title, fontsize=7.5)
+
+
+def _label_words(axes: Axes, plane: Plane, looks: Mapping[str, tuple[str, str]], most: int) -> None:
+    """Name the furthest words of each concept, skipping those whose label would cover another."""
+    figure = axes.get_figure(root=True)
+    assert isinstance(figure, Figure)
+    renderer = figure._get_renderer()
+    frame = axes.get_window_extent(renderer)
+    taken = [text.get_window_extent(renderer) for text in axes.texts if text.get_text()]
+    for name, points in plane.words.items():
+        placed = 0
+        for index in np.argsort(-np.linalg.norm(points, axis=1)):
+            if placed == most:
+                break
+            label = axes.annotate(
+                literal(plane.texts[name][index]), points[index], (2.5, 1), textcoords="offset points",
+                fontsize=5.5, color=looks[name][0], path_effects=HALO,
+            )  # fmt: skip
+            box = label.get_window_extent(renderer)
+            if any(box.overlaps(other) for other in taken) or box.x1 > frame.x1 or box.y1 > frame.y1:
+                label.remove()
+            else:
+                taken.append(box)
+                placed += 1

@@ -1,0 +1,105 @@
+"""One look for all figures: colour-blind-safe colours, nulls in grey, untrusted text kept literal."""
+
+import re
+import textwrap
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+
+__all__ = ["COLOURS", "HALO", "INK", "NULL_GREYS", "headline", "literal", "save", "spread", "style", "tag_panel"]
+
+HALO = [withStroke(linewidth=1.6, foreground="white")]
+# Okabe & Ito, in an order that keeps neighbours apart in greyscale too.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#56B4E9", "#CC79A7", "#000000", "#F0E442")
+NULL_GREYS = ("#6b6b6b", "#9a9a9a", "#c4c4c4")
+INK = "#222222"
+
+_SETTINGS = {
+    "text.parse_math": False,  # a token may hold "$"
+    "font.size": 8,
+    "axes.titlesize": 8.5,
+    "axes.titlelocation": "left",
+    "axes.labelsize": 8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": INK,
+    "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "legend.fontsize": 7,
+    "legend.frameon": False,
+    "svg.hashsalt": "concept-geometry",
+    "svg.fonttype": "none",
+}
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Figures made inside share the package's look."""
+    with mpl.rc_context(_SETTINGS):
+        yield
+
+
+def literal(text: str) -> str:
+    """Token text fit for a label: trimmed, with control and unprintable characters shown as "·"."""
+    return "".join(character if character.isprintable() else "·" for character in text.strip())
+
+
+def headline(figure: Figure, finding: str, detail: str = "", *, room: float = 0.0) -> None:
+    """Write the finding in bold and how it was measured below it, wrapped, and make room for both.
+
+    Parameters
+    ----------
+    room : inches to leave between the text and the panels, for panel titles.
+    """
+    width, height = figure.get_size_inches()
+    used = 0.09
+    for text, size, weight, colour in ((finding, 9.5, "bold", INK), (detail, 7.5, "normal", "#555555")):
+        # An average character of the font is 0.56 em wide, 0.6 in bold.
+        em = size / 72
+        per_line = int((width - 0.2) / (em * (0.6 if weight == "bold" else 0.545)))
+        lines = textwrap.wrap(re.sub(r"(?<!\w)-(?=\d)", "\N{MINUS SIGN}", text), per_line)
+        figure.text(
+            0.09 / width, 1 - used / height, "\n".join(lines),
+            fontsize=size, fontweight=weight, color=colour, va="top", linespacing=1.25,
+        )  # fmt: skip
+        used += len(lines) * em * 1.3 + 0.05
+    figure.subplots_adjust(top=1 - (used + room) / height)
+
+
+def tag_panel(axes: Axes, letter: str) -> None:
+    """A bold panel letter outside the top left corner."""
+    axes.text(
+        -0.02, 1.02, letter, transform=axes.transAxes, fontsize=9, fontweight="bold", ha="right", va="bottom"
+    )
+
+
+def spread(places: Sequence[float], gap: float) -> list[float]:
+    """Ascending places moved as little as a forward and a backward pass need to keep `gap` between them."""
+    moved = list(places)
+    for index in range(1, len(moved)):
+        overlap = moved[index - 1] + gap - moved[index]
+        if overlap > 0:
+            moved[index] += overlap / 2
+            moved[index - 1] -= overlap / 2
+    for index in range(len(moved) - 1, 0, -1):
+        moved[index - 1] = min(moved[index - 1], moved[index] - gap)
+    return moved
+
+
+def save(figure: Figure, stem: Path) -> list[Path]:
+    """Write `stem`.png (300 dpi) and `stem`.svg, the same bytes for the same figure."""
+    paths = [stem.with_suffix(".png"), stem.with_suffix(".svg")]
+    undated: list[dict[str, Any]] = [{}, {"Date": None}]
+    with style():
+        for path, metadata in zip(paths, undated, strict=True):
+            figure.savefig(path, dpi=300, facecolor="white", metadata=metadata)
+    return paths
