@@ -19,7 +19,11 @@ from analysis.script import Run, arguments, run
 from geometry import views
 from geometry.structure.nulls import NULLS
 
-NULL_NAMES = {"shuffled": "shuffled rows", "gaussian": "Gaussian rows", "random_subset": "random subset of parent"}
+NULL_NAMES = {
+    "shuffled": "shuffled rows",
+    "gaussian": "Gaussian rows",
+    "random_subset": "random subset of parent",
+}
 SHORT_NAMES = {**NULL_NAMES, "random_subset": "random subset"}
 PLANES = ("animal", "plant", "mammal", "bird")
 CLASSES = ("mammal", "bird", "fish", "insect")
@@ -131,9 +135,7 @@ def orthogonality_figure(tests: dict[str, geo.Comparison]) -> views.Figure:
     )
 
 
-def heatmap_figure(
-    own: geo.ConceptDirections, shuffled: geo.ConceptDirections, tree: geo.Comparison
-) -> views.Figure:
+def heatmap_figure(own: geo.ConceptDirections, shuffled: geo.ConceptDirections, tree: geo.Comparison) -> views.Figure:
     nouns = own.hierarchy
     order = np.array(nouns.depth_first)
     ordered = np.ix_(order, order)
@@ -147,9 +149,9 @@ def heatmap_figure(
         null_name="shuffled rows",
         finding=f"Cosine against closeness in the tree: ρ = {disjoint:.2f} between concepts that share no word,"
         f" {null_disjoint:.2f} on shuffled rows",
-        detail=f"{len(nouns)} WordNet noun concepts, depth first; boxes are subtrees. Over all pairs ρ = {all_pairs:.2f},"
-        f" but shuffled rows give {null_all:.2f} there: nested concepts share words, and shared words make vectors"
-        " alike in any model.",
+        detail=f"{len(nouns)} WordNet noun concepts, depth first; boxes are subtrees. Over all pairs"
+        f" ρ = {all_pairs:.2f}, but shuffled rows give {null_all:.2f} there: nested concepts share words, and"
+        " shared words make vectors alike in any model.",
     )
 
 
@@ -160,8 +162,8 @@ def planes_figure(space: geo.CausalSpace, held_out: dict[str, geo.ConceptDirecti
     }
     return views.plot_planes(
         [planes(space, directions, source) for source, directions in held_out.items()],
-        finding=f"Unseen {', '.join(PLANES[:-1])} and {PLANES[-1]} words reach {reached['model']:.2f} of their concept's"
-        f" vector; on shuffled rows {reached['shuffled rows']:.2f}",
+        finding=f"Unseen {', '.join(PLANES[:-1])} and {PLANES[-1]} words reach {reached['model']:.2f} of their"
+        f" concept's vector; on shuffled rows {reached['shuffled rows']:.2f}",
         detail="Planes of the unified space, drawn to scale; hand-made classes. Vectors fitted to 70% of the lemmas;"
         " coloured points are the words of the others. Top: the model. Bottom: the same fit on shuffled rows.",
     )
@@ -172,15 +174,38 @@ def planes(space: geo.CausalSpace, directions: geo.ConceptDirections, source: st
     animal, plant, mammal, bird = (directions[name] for name in PLANES)
     unseen = {name: held_out_words(directions, name) for name in PLANES}
     others = np.setdiff1d(unseen["animal"], np.concatenate([unseen["mammal"], unseen["bird"]]))
-    unseen = {"mammal": unseen["mammal"], "bird": unseen["bird"], "other animal": others, "plant": unseen["plant"]}
+    unseen = {
+        "mammal": unseen["mammal"],
+        "bird": unseen["bird"],
+        "other animal": others,
+        "plant": unseen["plant"],
+    }
     spans = [
-        ("ℓ(animal)", animal, "ℓ(mammal), orthogonal part", mammal,
-         {"animal": animal, "mammal": mammal}, ("mammal", "other animal")),
-        ("ℓ(animal)", animal, "ℓ(bird) − ℓ(mammal)", bird - mammal,
-         {"animal": animal, "bird": bird, "mammal": mammal}, ("mammal", "bird")),
-        ("ℓ(animal) − ℓ(plant)", animal - plant, "ℓ(bird) − ℓ(mammal)",
-         bird - mammal, {"animal": animal, "plant": plant, "bird": bird}, ("mammal", "bird", "plant")),
-    ]  # fmt: skip
+        (
+            "ℓ(animal)",
+            animal,
+            "ℓ(mammal), orthogonal part",
+            mammal,
+            {"animal": animal, "mammal": mammal},
+            ("mammal", "other animal"),
+        ),
+        (
+            "ℓ(animal)",
+            animal,
+            "ℓ(bird) − ℓ(mammal)",
+            bird - mammal,
+            {"animal": animal, "bird": bird, "mammal": mammal},
+            ("mammal", "bird"),
+        ),
+        (
+            "ℓ(animal) − ℓ(plant)",
+            animal - plant,
+            "ℓ(bird) − ℓ(mammal)",
+            bird - mammal,
+            {"animal": animal, "plant": plant, "bird": bird},
+            ("mammal", "bird", "plant"),
+        ),
+    ]
     panels = []
     for x_name, x, y_name, y, arrows, concepts in spans:
         frame = geo.Frame.spanned_by(x, y)
@@ -225,11 +250,11 @@ def simplex_figure(held_out: dict[str, geo.ConceptDirections], simplices: dict[s
     model, shuffled = (simplices[source] for source in held_out)
     return views.plot_simplex(
         panels,
-        finding=f"A near-regular simplex is no evidence, noise makes one too; that {model.membership:.0%} of unseen words"
-        f" find their vertex ({shuffled.membership:.0%} on shuffled rows) is the test",
-        detail=f"Span of {', '.join(f'ℓ({concept})' for concept in CLASSES)}, centred. Large marks: concept vectors, fitted"
-        f" to 70% of the lemmas. Small marks: words of the others ({model.confusion.sum()} words; balanced accuracy,"
-        f" chance {1 / len(CLASSES):.0%}).",
+        finding=f"A near-regular simplex is no evidence, noise makes one too; that {model.membership:.0%} of unseen"
+        f" words find their vertex ({shuffled.membership:.0%} on shuffled rows) is the test",
+        detail=f"Span of {', '.join(f'ℓ({concept})' for concept in CLASSES)}, centred. Large marks: concept vectors,"
+        f" fitted to 70% of the lemmas. Small marks: words of the others ({model.confusion.sum()} words; balanced"
+        f" accuracy, chance {1 / len(CLASSES):.0%}).",
     )
 
 

@@ -47,9 +47,7 @@ def arguments(analysis: str, description: str) -> argparse.ArgumentParser:
     parser.add_argument(
         "--model", default=DEFAULT_MODEL, help="packaged name, hub id, folder, .safetensors or .gguf file"
     )
-    parser.add_argument(
-        "--out", type=Path, metavar="DIR", help=f"where to write (default: figures/<model>/{analysis})"
-    )
+    parser.add_argument("--out", type=Path, metavar="DIR", help=f"where to write (default: figures/<model>/{analysis})")
     parser.add_argument("--seed", type=int, default=0, help="the only source of randomness (default: 0)")
     return parser
 
@@ -67,4 +65,3 @@ def run(analysis: str, options: argparse.Namespace, body: Callable[[Run], None])
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
-

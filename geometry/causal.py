@@ -74,11 +74,11 @@ class CausalSpace:
             raise EstimationError(f"{unembedding.name}: {len(rows)} usable unembedding rows; Σ needs at least 2")
 
         total = torch.zeros(width, dtype=dtype, device=place)
-        for block in rows.split(_SLICE_ROWS):
+        for block in torch.split(rows, _SLICE_ROWS):
             total += unembedding.matrix[block].to(place, dtype).sum(dim=0)
         mean = total / len(rows)
         scatter = torch.zeros(width, width, dtype=dtype, device=place)
-        for block in rows.split(_SLICE_ROWS):
+        for block in torch.split(rows, _SLICE_ROWS):
             centred = unembedding.matrix[block].to(place, dtype) - mean
             scatter.addmm_(centred.T, centred)
 
@@ -119,7 +119,7 @@ class CausalSpace:
         """
         carried = directions.to(self.mean) @ self.whitener
         offset = carried @ self.mean
-        blocks = self.unembedding.matrix.split(_SLICE_ROWS)
+        blocks = torch.split(self.unembedding.matrix, _SLICE_ROWS)
         return torch.cat([block.to(self.mean) @ carried.T - offset for block in blocks])
 
     def inner(self, u: torch.Tensor, v: torch.Tensor) -> torch.Tensor:

@@ -16,15 +16,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="concept-geometry", description="Concept hierarchies in the geometry of language models."
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    fetching = commands.add_parser(
-        "fetch", help="download a model, saying what and under which licence, and check it"
-    )
+    fetching = commands.add_parser("fetch", help="download a model, saying what and under which licence, and check it")
     fetching.add_argument("model", help="a name from `concept-geometry models`, a hub id, or a local path")
     commands.add_parser("models", help="list what can be fetched by name and what is present")
     options = parser.parse_args(arguments)
     try:
         if options.command == "models":
-            print("\n".join(_describe(resource) for resource in CATALOGUE.values()))
+            print("\n".join(_describe(resource) for resource in CATALOGUE.values() if resource.kind == "model"))
         elif options.model in CATALOGUE:
             fetch(options.model)
         else:

@@ -131,10 +131,7 @@ class ConceptDirections:
         if not np.array_equal(train, self.train):
             raise EstimationError("known directions must come from the same training tokens")
         fits = zip(self.vectors, self.shrinkage.tolist(), self.degenerate.tolist(), strict=True)
-        return {
-            concept.tokens: ConceptVector(*fit)
-            for concept, fit in zip(self.hierarchy, fits, strict=True)
-        }
+        return {concept.tokens: ConceptVector(*fit) for concept, fit in zip(self.hierarchy, fits, strict=True)}
 
     @property
     def hierarchy(self) -> ConceptHierarchy:
@@ -154,9 +151,7 @@ class ConceptDirections:
         return (units @ units.T).cpu().numpy().astype(np.float64)
 
 
-def _fit_sets(
-    points: torch.Tensor, sets: Sequence[NDArray[np.int64]], estimator: Estimator
-) -> list[ConceptVector]:
+def _fit_sets(points: torch.Tensor, sets: Sequence[NDArray[np.int64]], estimator: Estimator) -> list[ConceptVector]:
     """`concept_vector` of each set of points, in order; large nested sets share their sums."""
     width = points.shape[1]
     large = [index for index, tokens in enumerate(sets) if len(tokens) >= width and estimator == "lda"]

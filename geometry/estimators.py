@@ -87,9 +87,7 @@ def _lda_from_gram(mean: torch.Tensor, centred: torch.Tensor, squared_norms: tor
     return _along(mean - centred.T @ _solve(gram, centred @ mean), mean, shrinkage)
 
 
-def lda_from_scatter(
-    mean: torch.Tensor, scatter: torch.Tensor, squared_norms: torch.Tensor
-) -> ConceptVector:
+def lda_from_scatter(mean: torch.Tensor, scatter: torch.Tensor, squared_norms: torch.Tensor) -> ConceptVector:
     """The n ≥ d form of `concept_vector(..., "lda")`, for callers that hold its ingredients.
 
     Parameters
@@ -119,9 +117,7 @@ def _ledoit_wolf(scatter: torch.Tensor, squared_norms: torch.Tensor, d: int) -> 
     return shrinkage, shrinkage * mu
 
 
-def _mean_instead(
-    mean: torch.Tensor, shrinkage: float, t: float, squared_norms: torch.Tensor
-) -> ConceptVector | None:
+def _mean_instead(mean: torch.Tensor, shrinkage: float, t: float, squared_norms: torch.Tensor) -> ConceptVector | None:
     """ℓ = m where C is a multiple of I (a = 1) or, flagged, where C cannot be inverted."""
     n, d = len(squared_norms), len(mean)
     mu = float(squared_norms.sum()) / (n * d)

@@ -1,7 +1,6 @@
 """A folder of results that is complete or untouched: files appear only once all of them are written."""
 
 import json
-import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -53,7 +52,7 @@ class OutputFolder:
         try:
             if kind is None:
                 for path in sorted(self._staging.iterdir()):
-                    os.replace(path, self.folder / path.name)
+                    path.replace(self.folder / path.name)
         except OSError as failure:
             raise OutputError(f"{self.folder}: cannot store results: {failure}") from failure
         finally:

@@ -2,8 +2,8 @@
 
     python data/wordnet/build_table.py FOLDER [--out data/wordnet/wordnet-3.0.tsv.xz]
 
-FOLDER holds the WordNet 3.0 files (data.noun, index.noun, ...), for example the folder that
-`nltk.download("wordnet")` leaves behind or the one inside `concept-geometry fetch wordnet-3.0`.
+FOLDER holds the WordNet 3.0 files (data.noun, index.noun, lexnames, ...), for example what
+`nltk.download("wordnet")` leaves behind.
 One line a synset: name, hypernyms, instance hypernyms, lemmas, the last three separated by spaces.
 """
 
@@ -20,13 +20,15 @@ from nltk.corpus.reader.wordnet import WordNetCorpusReader
 class PlainWordNet(WordNetCorpusReader):
     """WordNet 3.0 on its own: the cross-version map would ask for a second, downloaded corpus."""
 
-    def map_wn(self, version: str = "wordnet") -> None:
+    def map_wn(self, version: str = "wordnet") -> None:  # noqa: ARG002
         return None
 
 
-def open_wordnet(folder: Path) -> PlainWordNet:
-    """Open the database files of `folder`, given CRLF line ends or files that nouns do not need."""
-    clean = Path(tempfile.mkdtemp(prefix="wordnet-"))
+def open_wordnet(folder: Path, clean: Path) -> PlainWordNet:
+    """Open the database files of `folder` by way of a copy in `clean`, which must outlive the reader.
+
+    Line ends may be CRLF and files that nouns and verbs do not need may be missing.
+    """
     for name in PlainWordNet._FILES:
         source = folder / name
         text = source.read_bytes() if source.exists() else b""
@@ -55,7 +57,8 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--out", type=Path, default=Path(__file__).with_name("wordnet-3.0.tsv.xz"))
     arguments = parser.parse_args()
-    lines = list(table_lines(open_wordnet(arguments.folder)))
+    with tempfile.TemporaryDirectory() as clean:
+        lines = list(table_lines(open_wordnet(arguments.folder, Path(clean))))
     arguments.out.write_bytes(lzma.compress(("\n".join(lines) + "\n").encode(), preset=9))
     print(f"{arguments.out}: {len(lines)} synsets, {arguments.out.stat().st_size / 1e6:.2f} MB")
 

@@ -80,7 +80,7 @@ class ConceptHierarchy:
                     f"hierarchy {self.name!r}: none of the words of {concept.name!r} is a single token"
                     " of this vocabulary; add words or drop the concept"
                 )
-        graph = nx.DiGraph()
+        graph: nx.DiGraph[str] = nx.DiGraph()
         graph.add_nodes_from(names)
         graph.add_edges_from((p, c) for c, parents in self.parents.items() for p in parents)
         if not nx.is_directed_acyclic_graph(graph):
@@ -112,8 +112,7 @@ class ConceptHierarchy:
 
     def __repr__(self) -> str:
         return (
-            f"ConceptHierarchy({self.name!r}, {len(self)} concepts, {len(self.edges)} edges,"
-            f" {len(self.tokens)} tokens)"
+            f"ConceptHierarchy({self.name!r}, {len(self)} concepts, {len(self.edges)} edges, {len(self.tokens)} tokens)"
         )
 
     @cached_property
@@ -138,9 +137,7 @@ class ConceptHierarchy:
     def edges(self) -> tuple[tuple[int, int], ...]:
         """(parent, child) positions of every edge, ordered by child; a child may have several."""
         return tuple(
-            (self.index(parent), child)
-            for child, name in enumerate(self.names)
-            for parent in self.parents[name]
+            (self.index(parent), child) for child, name in enumerate(self.names) for parent in self.parents[name]
         )
 
     @cached_property

@@ -79,10 +79,7 @@ def wordnet_hierarchy(part_of_speech: str, vocabulary: Vocabulary) -> ConceptHie
     }
     graph = _nearest_kept_ancestors(synsets, lemmas)
     merged = _merge_only_children(graph, lemmas, _LEFT_OVER_FIRST, keep_leftovers=True)
-    concepts = {
-        name: Concept.from_words(name, _expand(lemmas[name]), vocabulary)
-        for name in graph
-    }
+    concepts = {name: Concept.from_words(name, _expand(lemmas[name]), vocabulary) for name in graph}
     graph.remove_nodes_from([name for name in graph if len(concepts[name]) <= _MORE_THAN_WORDS])
     words = {name: frozenset(concepts[name].words) for name in graph}
     merged += _merge_only_children(graph, words, _LEFT_OVER_SECOND, keep_leftovers=False)
@@ -104,12 +101,10 @@ def _expand(words: Iterable[str]) -> list[str]:
     return [form for word in sorted(words) for form in noun_forms(word)]
 
 
-def _hyponym_lemmas(
-    synsets: dict[str, Synset], wanted: Callable[[str], bool]
-) -> dict[str, frozenset[str]]:
+def _hyponym_lemmas(synsets: dict[str, Synset], wanted: Callable[[str], bool]) -> dict[str, frozenset[str]]:
     """Synset → the wanted lemmas of everything below it."""
     own = {name: frozenset(filter(wanted, synset.lemmas)) for name, synset in synsets.items()}
-    graph = nx.DiGraph()
+    graph: nx.DiGraph[str] = nx.DiGraph()
     graph.add_nodes_from(synsets)
     graph.add_edges_from((parent, name) for name, synset in synsets.items() for parent in synset.hypernyms)
     below: dict[str, frozenset[str]] = {}
@@ -118,9 +113,9 @@ def _hyponym_lemmas(
     return below
 
 
-def _nearest_kept_ancestors(synsets: dict[str, Synset], kept: Iterable[str]) -> nx.DiGraph:
+def _nearest_kept_ancestors(synsets: dict[str, Synset], kept: Iterable[str]) -> "nx.DiGraph[str]":
     """Link each kept synset to the first kept one met on every path upwards."""
-    graph = nx.DiGraph()
+    graph: nx.DiGraph[str] = nx.DiGraph()
     graph.add_nodes_from(kept)
     for name in graph:
         seen: set[str] = set()
@@ -138,7 +133,7 @@ def _nearest_kept_ancestors(synsets: dict[str, Synset], kept: Iterable[str]) -> 
 
 
 def _merge_only_children(
-    graph: nx.DiGraph, words: dict[str, frozenset[str]], left_over: int, *, keep_leftovers: bool
+    graph: "nx.DiGraph[str]", words: dict[str, frozenset[str]], left_over: int, *, keep_leftovers: bool
 ) -> list[str]:
     """Merge each only child into its parent, in place, and say what was merged.
 

@@ -3,13 +3,13 @@
 from functools import lru_cache
 from typing import Any
 
-import inflect
-
 __all__ = ["lemma", "noun_forms"]
 
 
 @lru_cache(maxsize=1)
 def _engine() -> Any:
+    import inflect  # takes longer to import than everything else of ours together
+
     return inflect.engine()
 
 
@@ -22,18 +22,20 @@ def noun_forms(word: str) -> tuple[str, ...]:
     """
     singular = word.lower()
     plural = str(_engine().plural(singular))
-    return tuple(
-        dict.fromkeys([singular, singular.capitalize(), plural, plural.capitalize()])
-    )
+    return tuple(dict.fromkeys([singular, singular.capitalize(), plural, plural.capitalize()]))
 
 
 @lru_cache(maxsize=1 << 18)
 def lemma(word: str) -> str:
-    """The word that case and plural variants share: lower case, then inflect's singular.
+    """A key that case and plural variants of a word share: lower case, then inflect's singular.
 
-    >>> lemma("Mice"), lemma("bus")
-    ('mouse', 'bus')
+    The key need not be a word. inflect takes "bus" for the plural of "bu", so the singular is taken
+    until nothing changes; otherwise "bus" and "buses" would count as different lemmas.
+
+    >>> lemma("Mice"), lemma("bus") == lemma("Buses")
+    ('mouse', True)
     """
-    lower = word.lower()
-    singular = _engine().singular_noun(lower)
-    return str(singular) if singular else lower
+    key, singular = "", word.lower()
+    while singular and singular != key:
+        key, singular = singular, str(_engine().singular_noun(singular) or "")
+    return key

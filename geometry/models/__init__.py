@@ -1,7 +1,7 @@
 """Where real weights come from: names, files, the unembedding and its vocabulary."""
 
 from geometry.models.catalogue import CATALOGUE, Resource
-from geometry.models.fetch import cached_path, fetch
+from geometry.models.fetching import cached_path, fetch
 from geometry.models.locate import display_name, locate
 from geometry.models.unembedding import Unembedding
 from geometry.models.vocabulary import Vocabulary

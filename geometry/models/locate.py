@@ -6,7 +6,7 @@ from pathlib import Path
 
 from geometry.errors import ModelError
 from geometry.models.catalogue import CATALOGUE
-from geometry.models.fetch import cached_path, verify
+from geometry.models.fetching import cached_path, verify
 from geometry.models.safetensors_file import INDEX, SINGLE, TOKENIZER, read_config, shard_holding
 
 __all__ = ["display_name", "locate"]
@@ -33,11 +33,11 @@ def locate(model: str | Path) -> Path:
         verify(resource, path)
         return path
     path = Path(model).expanduser()
-    if path.is_dir() or path.is_file():
+    if str(model).strip() and (path.is_dir() or path.is_file()):
         return path
     if _HUB_ID.fullmatch(str(model)) and path.suffix not in {".gguf", ".safetensors", ".json", ".bin"}:
         return _from_hub(str(model))
-    raise ModelError(f"{model}: no such file or folder")
+    raise ModelError(f"{str(model)!r}: no such file or folder")
 
 
 def display_name(model: str | Path) -> str:
@@ -72,9 +72,7 @@ def _hub_files(model: str) -> set[str]:
         siblings = HfApi().model_info(model, timeout=10).siblings or []
         return {sibling.rfilename for sibling in siblings}
     except GatedRepoError as error:
-        raise ModelError(
-            f"{model}: access is gated; accept its licence on the hub, then run: hf auth login"
-        ) from error
+        raise ModelError(f"{model}: access is gated; accept its licence on the hub, then run: hf auth login") from error
     except RepositoryNotFoundError as error:
         raise ModelError(_unknown(model, "the hub does not know it")) from error
     except Exception as error:  # whatever the HTTP backend raises when there is no connection

@@ -59,9 +59,7 @@ def _tensor_names(path: Path) -> dict[str, Path]:
         return {name: folder / file for name, file in _weight_map(index).items()}
     if not single.exists():
         hint = " (pickled weights are not read: convert them to safetensors)"
-        raise ModelError(
-            f"{path}: holds neither {SINGLE} nor {INDEX}{hint if list(folder.glob('*.bin')) else ''}"
-        )
+        raise ModelError(f"{path}: holds neither {SINGLE} nor {INDEX}{hint if list(folder.glob('*.bin')) else ''}")
     with _open(single) as file:
         return dict.fromkeys(file.keys(), single)
 
@@ -82,7 +80,8 @@ def _unembedding_name(names: list[str], config: dict[str, Any], path: Path) -> t
     architectures = [str(name) for name in config.get("architectures") or []]
     # A checkpoint leaves the head out when it equals the embedding, or when there is no head at all.
     headless = config.get("tie_word_embeddings") is False or (
-        bool(architectures) and not any("LMHead" in name or "Causal" in name or "Conditional" in name for name in architectures)
+        bool(architectures)
+        and not any("LMHead" in name or "Causal" in name or "Conditional" in name for name in architectures)
     )
     if embedding is None or headless:
         kind = f" of {architectures[0]}" if architectures else ""

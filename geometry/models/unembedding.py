@@ -55,9 +55,13 @@ class Unembedding:
                 f"{self.name}: {len(self.vocabulary)} tokens but only {rows} unembedding rows;"
                 " the tokenizer does not belong to these weights"
             )
-        row_sums = self.matrix.sum(dim=1, dtype=torch.float64)
-        if broken := int((~row_sums.isfinite()).sum()):
+        blocks = torch.split(self.matrix, _SLICE_ROWS)
+        if broken := sum(int((~block.isfinite()).any(dim=1).sum()) for block in blocks):
             raise ModelError(f"{self.name}: {broken} unembedding rows hold NaN or infinite values")
+
+    def __repr__(self) -> str:
+        rows, width = self.matrix.shape
+        return f"Unembedding({self.name!r}, {self.family}, {rows} x {width} {self.matrix.dtype})"
 
     @classmethod
     def load(cls, model: str | Path) -> "Unembedding":
@@ -99,7 +103,7 @@ class Unembedding:
     def sha256(self) -> str:
         """SHA-256 of the matrix as little-endian float32, row by row."""
         digest = hashlib.sha256()
-        for block in self.matrix.split(_SLICE_ROWS):
+        for block in torch.split(self.matrix, _SLICE_ROWS):
             digest.update(block.float().contiguous().cpu().numpy().astype("<f4", copy=False).data)
         return digest.hexdigest()
 

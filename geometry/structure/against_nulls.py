@@ -70,8 +70,7 @@ def compare_with_nulls(
         disable=None if progress is None else not progress,
     ) as bar:
         model: dict[Split, ConceptDirections] = {
-            split: ConceptDirections.fit(model_cloud, estimator=estimator, train=train[split])
-            for split in splits
+            split: ConceptDirections.fit(model_cloud, estimator=estimator, train=train[split]) for split in splits
         }
         bar.update()
         values: dict[tuple[str, str], list[NDArray[np.float64]]] = defaultdict(list)
@@ -82,9 +81,7 @@ def compare_with_nulls(
                     wanted = [s for s in statistics if s.split == split and null in s.nulls]
                     if wanted:
                         shared = model[split] if cloud.points is model_cloud.points else None
-                        directions = ConceptDirections.fit(
-                            cloud, estimator=estimator, train=train[split], known=shared
-                        )
+                        directions = ConceptDirections.fit(cloud, estimator=estimator, train=train[split], known=shared)
                     for statistic in wanted:
                         values[statistic.name, null].append(statistic.evaluate(directions))
                 bar.update()

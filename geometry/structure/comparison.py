@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,7 +57,7 @@ class Comparison:
         pooled = np.sqrt((np.nanvar(self.values) + np.nanvar(self.nulls[null])) / 2)
         return float((self.mean - self.null_mean(null)) / pooled) if pooled > 0 else float("nan")
 
-    def to_dict(self) -> dict[str, object]:
+    def to_dict(self) -> dict[str, Any]:
         """`value` (see `summarise`) and for each null its summary, draws and effect size."""
         return {
             "value": summarise(self.values),
@@ -72,7 +73,7 @@ class Comparison:
         return f"{self.name}: {self.mean:+.3f} (n = {np.isfinite(self.values).sum()}); nulls: {nulls}"
 
 
-def summarise(values: NDArray[np.float64]) -> dict[str, object]:
+def summarise(values: NDArray[np.float64]) -> dict[str, Any]:
     """Mean, standard deviation, count and a 95% bootstrap interval of the mean.
 
     Units are the concepts or edges (columns of a (draws, m) array, averaged over draws). Nested

@@ -149,6 +149,4 @@ def separation(split: Split, *, contrast: bool = False) -> Statistic:
 def tree_likeness() -> Statistic:
     """`tree_correlation` on vectors fitted to all tokens."""
     nulls = ("shuffled", "gaussian")
-    return Statistic(
-        "tree/whole", "whole", nulls, tree_correlation, lambda _: ("all pairs", "word-disjoint pairs")
-    )
+    return Statistic("tree/whole", "whole", nulls, tree_correlation, lambda _: ("all pairs", "word-disjoint pairs"))

@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -44,18 +46,22 @@ def _draw(axes: Axes, panel: Distribution) -> None:
     for place, (name, raw) in enumerate(groups.items()):
         values = raw[np.isfinite(raw)]
         colour = COLOURS[0] if name == "model" else NULL_GREYS[(place - 1) % len(NULL_GREYS)]
-        body = axes.violinplot(values, [place], widths=0.75, side="high", showextrema=False)["bodies"]
-        for shape in body:
+        violin = axes.violinplot(values, [place], widths=0.75, side="high", showextrema=False)
+        for shape in cast(list[Artist], violin["bodies"]):
             shape.set(facecolor=colour, alpha=0.55, edgecolor="none")
         shown = rng.permutation(values)[:400]
         axes.scatter(
-            place - 0.06 - 0.26 * rng.random(len(shown)), shown, s=2, color=colour, lw=0, alpha=0.7, rasterized=True
+            place - 0.06 - 0.26 * rng.random(len(shown)),
+            shown,
+            s=2,
+            color=colour,
+            lw=0,
+            alpha=0.7,
+            rasterized=True,
         )
         mean = float(values.mean())
         axes.plot([place - 0.36, place + 0.4], [mean, mean], color="black", lw=1.1)
-        axes.annotate(
-            f"{mean:.3f}", (place + 0.4, mean), (0, 2), textcoords="offset points", fontsize=6.5, ha="right"
-        )
+        axes.annotate(f"{mean:.3f}", (place + 0.4, mean), (0, 2), textcoords="offset points", fontsize=6.5, ha="right")
     axes.axhline(panel.expected, color="black", lw=0.5, ls=":", zorder=0)
     axes.set_xticks(range(len(groups)), [name.replace(" ", "\n") for name in groups])
     axes.set(ylabel=panel.axis, xlim=(-0.55, len(groups) - 0.45))

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import NDArray
 
 from geometry.views.style import COLOURS, NULL_GREYS, headline, style, tag_panel
@@ -36,16 +36,21 @@ def plot_existence(
             for index, values in enumerate(draws):
                 ordered = _sorted(values)
                 left.plot(_percent(ordered), ordered, color=grey, lw=0.9, label=None if index else name)
-            right.scatter(
-                np.tile(sizes, len(draws)), draws.ravel(), s=3, color=grey, lw=0, alpha=0.5, rasterized=True
-            )
-        for (name, values), colour in zip(curves.items(), COLOURS, strict=False):
-            ordered = _sorted(values)
+            right.scatter(np.tile(sizes, len(draws)), draws.ravel(), s=3, color=grey, lw=0, alpha=0.5, rasterized=True)
+        for index, (name, values) in enumerate(curves.items()):
+            ordered, colour = _sorted(values), COLOURS[index]
             left.plot(_percent(ordered), ordered, color=colour, lw=1.8)
+            # The first label stands above its curve and the others below theirs, where curves leave room.
             left.annotate(
-                f"{name}: mean {ordered.mean():.2f}", (45, ordered[int(0.45 * len(ordered))]), (0, 5),
-                textcoords="offset points", fontsize=7, color=colour, fontweight="bold",
-            )  # fmt: skip
+                f"{name}: mean {ordered.mean():.2f}",
+                (45, ordered[int(0.45 * len(ordered))]),
+                (0, -13 if index else 5),
+                textcoords="offset points",
+                ha="right" if index else "left",
+                fontsize=7,
+                color=colour,
+                fontweight="bold",
+            )
         last, colour = list(curves)[-1], COLOURS[len(curves) - 1]
         right.scatter(sizes, curves[last], s=6, color=colour, lw=0, alpha=0.8, rasterized=True)
         for axes, letter in ((left, "a"), (right, "b")):
@@ -61,7 +66,9 @@ def plot_existence(
         )
         left.legend(loc="lower left")
         right.set(xscale="log", xlabel="tokens of the concept", title=f"{last}, by size of concept")
+        right.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
         right.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+        right.xaxis.set_minor_formatter(NullFormatter())
         headline(figure, finding, detail, room=0.28)
     return figure
 

@@ -49,14 +49,23 @@ def plot_heatmaps(
             for _, start, stop in blocks:
                 axis.add_patch(
                     Rectangle(
-                        (start - 0.5, start - 0.5), stop - start, stop - start,
-                        fill=False, lw=0.6, edgecolor="white" if index == 0 else INK,
-                    )  # fmt: skip
+                        (start - 0.5, start - 0.5),
+                        stop - start,
+                        stop - start,
+                        fill=False,
+                        lw=0.6,
+                        edgecolor="white" if index == 0 else INK,
+                    )
                 )
             bar = figure.colorbar(
-                image, ax=axis, orientation="horizontal", fraction=0.045, pad=0.035, aspect=30,
+                image,
+                ax=axis,
+                orientation="horizontal",
+                fraction=0.045,
+                pad=0.035,
+                aspect=30,
                 extend="max" if index == 0 else "both",
-            )  # fmt: skip
+            )
             bar.outline.set_linewidth(0.4)
             bar.ax.tick_params(labelsize=6, width=0.4, length=2)
             tag_panel(axis, "abc"[index])
@@ -65,9 +74,22 @@ def plot_heatmaps(
         axes[0].set_yticks([])
         for (name, _, _), centre, place in zip(blocks, centres, places, strict=True):
             axes[0].annotate(
-                literal(name), (-0.5, centre), (-0.07 * len(closeness), place),
-                textcoords="data", fontsize=6, ha="right", va="center", annotation_clip=False,
-                arrowprops={"arrowstyle": "-", "lw": 0.4, "color": INK, "shrinkA": 0, "shrinkB": 0, "relpos": (1, 0.5)},
-            )  # fmt: skip
+                literal(name),
+                (-0.5, centre),
+                (-0.07 * len(closeness), place),
+                textcoords="data",
+                fontsize=6,
+                ha="right",
+                va="center",
+                annotation_clip=False,
+                arrowprops={
+                    "arrowstyle": "-",
+                    "lw": 0.4,
+                    "color": INK,
+                    "shrinkA": 0,
+                    "shrinkB": 0,
+                    "relpos": (1, 0.5),
+                },
+            )
         headline(figure, finding, detail, room=0.2)
     return figure

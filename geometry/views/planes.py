@@ -53,7 +53,7 @@ def plot_planes(rows: Sequence[Sequence[Plane]], *, finding: str, detail: str = 
         looks = {name: (COLOURS[index], "os^Dv"[index % 5]) for index, name in enumerate(concepts)}
         headline(figure, finding, detail, room=0.25)
         for column, planes in enumerate(zip(*rows, strict=True)):
-            reach = 1.15 * max(_reach(plane) for plane in planes)
+            reach = 1.3 * max(_reach(plane) for plane in planes)
             for row, plane in enumerate(planes):
                 axes = grid[row, column]
                 axes.set(xlim=(-reach, reach), ylim=(-reach, reach), box_aspect=1)
@@ -68,8 +68,11 @@ def plot_planes(rows: Sequence[Sequence[Plane]], *, finding: str, detail: str = 
                 for name, (colour, marker) in looks.items()
             ]
             + [Line2D([], [], ls="", marker="o", color="#cfcfcf", ms=2, label="all other tokens")],
-            loc="lower center", ncols=len(looks) + 1, handletextpad=0.1, borderaxespad=0.2,
-        )  # fmt: skip
+            loc="lower center",
+            ncols=len(looks) + 1,
+            handletextpad=0.1,
+            borderaxespad=0.2,
+        )
     return figure
 
 
@@ -78,40 +81,62 @@ def _reach(plane: Plane) -> float:
 
 
 def _draw(axes: Axes, plane: Plane, looks: Mapping[str, tuple[str, str]]) -> None:
-    axes.scatter(*plane.vocabulary.T, s=0.6, color="#cfcfcf", lw=0, rasterized=True)
+    axes.scatter(plane.vocabulary[:, 0], plane.vocabulary[:, 1], s=0.6, color="#cfcfcf", lw=0, rasterized=True)
     axes.axhline(0, color="#999999", lw=0.4)
     axes.axvline(0, color="#999999", lw=0.4)
     for name, points in plane.words.items():
         colour, marker = looks[name]
-        axes.scatter(*points.T, s=9, color=colour, marker=marker, lw=0.2, edgecolor="white", rasterized=True)
-    for name, tip in plane.arrows.items():
+        axes.scatter(
+            points[:, 0],
+            points[:, 1],
+            s=9,
+            color=colour,
+            marker=marker,
+            lw=0.2,
+            edgecolor="white",
+            rasterized=True,
+        )
+    for name, (x, y) in plane.arrows.items():
         axes.annotate(
-            "", tip, (0, 0), arrowprops={"arrowstyle": "-|>", "lw": 1.1, "color": INK, "shrinkA": 0, "shrinkB": 0}
+            "",
+            (x, y),
+            (0, 0),
+            arrowprops={"arrowstyle": "-|>", "lw": 1.1, "color": INK, "shrinkA": 0, "shrinkB": 0},
         )
         axes.annotate(
-            name, tip, 5 * np.sign(tip), textcoords="offset points", fontsize=6.5, color=INK, fontweight="bold",
-            ha="left" if tip[0] > 0 else "right", va="center", path_effects=HALO,
-        )  # fmt: skip
+            name,
+            (x, y),
+            (5 * np.sign(x), 5 * np.sign(y)),
+            textcoords="offset points",
+            fontsize=6.5,
+            color=INK,
+            fontweight="bold",
+            ha="left" if x > 0 else "right",
+            va="center",
+            path_effects=HALO,
+        )
     axes.set_title(plane.title, fontsize=7.5)
 
 
 def _label_words(axes: Axes, plane: Plane, looks: Mapping[str, tuple[str, str]], most: int) -> None:
     """Name the furthest words of each concept, skipping those whose label would cover another."""
-    figure = axes.get_figure(root=True)
-    assert isinstance(figure, Figure)
-    renderer = figure._get_renderer()
-    frame = axes.get_window_extent(renderer)
-    taken = [text.get_window_extent(renderer) for text in axes.texts if text.get_text()]
+    frame = axes.get_window_extent()
+    taken = [text.get_window_extent() for text in axes.texts if text.get_text()]
     for name, points in plane.words.items():
         placed = 0
         for index in np.argsort(-np.linalg.norm(points, axis=1)):
             if placed == most:
                 break
             label = axes.annotate(
-                literal(plane.texts[name][index]), points[index], (2.5, 1), textcoords="offset points",
-                fontsize=5.5, color=looks[name][0], path_effects=HALO,
-            )  # fmt: skip
-            box = label.get_window_extent(renderer)
+                literal(plane.texts[name][index]),
+                points[index],
+                (2.5, 1),
+                textcoords="offset points",
+                fontsize=5.5,
+                color=looks[name][0],
+                path_effects=HALO,
+            )
+            box = label.get_window_extent()
             if any(box.overlaps(other) for other in taken) or box.x1 > frame.x1 or box.y1 > frame.y1:
                 label.remove()
             else:

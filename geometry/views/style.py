@@ -2,6 +2,7 @@
 
 import re
 import textwrap
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
-__all__ = ["COLOURS", "HALO", "INK", "NULL_GREYS", "headline", "literal", "save", "spread", "style", "tag_panel"]
+__all__ = [
+    "COLOURS",
+    "HALO",
+    "INK",
+    "NULL_GREYS",
+    "headline",
+    "literal",
+    "save",
+    "spread",
+    "style",
+    "tag_panel",
+]
 
 HALO = [withStroke(linewidth=1.6, foreground="white")]
 # Okabe & Ito, in an order that keeps neighbours apart in greyscale too.
@@ -20,7 +32,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#56B4E9", "#CC79A7", "#0
 NULL_GREYS = ("#6b6b6b", "#9a9a9a", "#c4c4c4")
 INK = "#222222"
 
-_SETTINGS = {
+_SETTINGS: dict[Any, Any] = {
     "text.parse_math": False,  # a token may hold "$"
     "font.size": 8,
     "axes.titlesize": 8.5,
@@ -44,7 +56,9 @@ _SETTINGS = {
 @contextmanager
 def style() -> Iterator[None]:
     """Figures made inside share the package's look."""
-    with mpl.rc_context(_SETTINGS):
+    with mpl.rc_context(_SETTINGS), warnings.catch_warnings():
+        # Vocabularies hold every script; characters that no font has are drawn as boxes.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         yield
 
 
@@ -66,20 +80,30 @@ def headline(figure: Figure, finding: str, detail: str = "", *, room: float = 0.
         # An average character of the font is 0.56 em wide, 0.6 in bold.
         em = size / 72
         per_line = int((width - 0.2) / (em * (0.6 if weight == "bold" else 0.545)))
-        lines = textwrap.wrap(re.sub(r"(?<!\w)-(?=\d)", "\N{MINUS SIGN}", text), per_line)
+        lines = textwrap.wrap(_signed(text), per_line)
         figure.text(
-            0.09 / width, 1 - used / height, "\n".join(lines),
-            fontsize=size, fontweight=weight, color=colour, va="top", linespacing=1.25,
-        )  # fmt: skip
+            0.09 / width,
+            1 - used / height,
+            "\n".join(lines),
+            fontsize=size,
+            fontweight=weight,
+            color=colour,
+            va="top",
+            linespacing=1.25,
+        )
         used += len(lines) * em * 1.3 + 0.05
     figure.subplots_adjust(top=1 - (used + room) / height)
 
 
+def _signed(text: str) -> str:
+    """A true minus sign before negative numbers, and none before a rounded zero."""
+    unsigned_zero = re.sub(r"(?<!\w)-(0\.0+)(?!\d)", r"\1", text)
+    return re.sub(r"(?<!\w)-(?=\d)", "\N{MINUS SIGN}", unsigned_zero)
+
+
 def tag_panel(axes: Axes, letter: str) -> None:
     """A bold panel letter outside the top left corner."""
-    axes.text(
-        -0.02, 1.02, letter, transform=axes.transAxes, fontsize=9, fontweight="bold", ha="right", va="bottom"
-    )
+    axes.text(-0.02, 1.02, letter, transform=axes.transAxes, fontsize=9, fontweight="bold", ha="right", va="bottom")
 
 
 def spread(places: Sequence[float], gap: float) -> list[float]:

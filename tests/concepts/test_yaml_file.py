@@ -1,0 +1,78 @@
+from pathlib import Path
+
+import pytest
+
+import geometry as geo
+
+VOCABULARY = geo.Vocabulary([f"Ġ{w}" for w in "dog Dog dogs Dogs mouse mice bird birds oak elm animal no".split()])
+
+GOOD = """
+name: toy
+forms: noun
+concepts:
+  animal: {words: [animal]}
+  mammal: {parents: [animal], words: [dog, mouse, aardvark]}
+  bird: {parents: [animal], words: [bird]}
+"""
+
+
+def read(tmp_path: Path, text: str) -> geo.ConceptHierarchy:
+    path = tmp_path / "toy.yaml"
+    path.write_text(text, encoding="utf-8")
+    return geo.load_hierarchy(path, VOCABULARY)
+
+
+def test_words_are_expanded_and_handed_up(tmp_path: Path) -> None:
+    hierarchy = read(tmp_path, GOOD)
+    assert hierarchy.name == "toy"
+    assert hierarchy["mammal"].words == ("dog", "Dog", "dogs", "Dogs", "mouse", "mice")
+    assert set(hierarchy["animal"].words) == {*hierarchy["mammal"].words, "bird", "birds", "animal"}
+
+
+def test_words_as_written(tmp_path: Path) -> None:
+    assert read(tmp_path, GOOD.replace("noun", "none"))["mammal"].words == ("dog", "mouse")
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("concepts: [", r"toy\.yaml, line 1"),
+        ("- a list", "entry 'concepts'"),
+        ("", "entry 'concepts'"),
+        (GOOD + "  bird: {words: [dog]}\n", r"line 8: duplicate entry 'bird'"),
+        (GOOD + "colour: red\n", "unknown entry 'colour'"),
+        (GOOD.replace("words: [bird]", "wrods: [bird]"), "unknown entry 'wrods'"),
+        (GOOD.replace("forms: noun", "forms: verb"), "'noun' or 'none'"),
+        (GOOD.replace("[bird]", "[no]"), "list of words"),
+        (GOOD.replace("[bird]", "bird"), "list of words"),
+        (GOOD.replace("[bird]", "[unicorn]"), "none of the words of 'bird'"),
+        (GOOD.replace("{words: [animal]}", "{parents: [bird], words: [animal]}"), "cycle"),
+        (
+            GOOD.replace("parents: [animal], words: [bird]", "parents: [beast], words: [bird]"),
+            "unknown concept 'beast'",
+        ),
+        (GOOD.replace("bird: {parents", "bird: {parents: [x], parents"), "duplicate entry 'parents'"),
+        ("concepts: {a: {words: [dog]}, 1: {words: [bird]}}", "concept 1 must be a name"),
+        ("concepts: !!python/object/apply:os.system [echo]", "could not determine a constructor"),
+    ],
+)
+def test_malformed_files_are_refused_with_the_place(tmp_path: Path, text: str, complaint: str) -> None:
+    with pytest.raises(geo.HierarchyError, match=complaint):
+        read(tmp_path, text)
+
+
+def test_a_missing_file_lists_what_is_packaged(tmp_path: Path) -> None:
+    with pytest.raises(geo.HierarchyError, match="packaged: organisms"):
+        geo.load_hierarchy(tmp_path / "nothing.yaml", VOCABULARY)
+    with pytest.raises(geo.HierarchyError, match="cannot be read"):
+        geo.load_hierarchy(tmp_path, VOCABULARY)
+
+
+@pytest.mark.parametrize("name", geo.packaged_hierarchies())
+def test_packaged_hierarchies_fit_the_default_model(name: str, smollm2: geo.Unembedding) -> None:
+    hierarchy = geo.load_hierarchy(name, smollm2.vocabulary)
+    assert {"mammal", "bird", "fish", "reptile", "insect", "amphibian", "plant"} <= set(hierarchy.names)
+    classes = [concept for concept in hierarchy if not hierarchy.children[concept.name]]
+    for concept in classes:
+        others = [other for other in classes if other is not concept]
+        assert not [word for other in others for word in set(concept.words) & set(other.words)]

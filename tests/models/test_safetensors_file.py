@@ -1,0 +1,130 @@
+from pathlib import Path
+
+import pytest
+import torch
+import transformers as hf
+from safetensors.torch import save_file
+
+import geometry as geo
+from tests.models.checkpoints import TOKENS, write_config, write_tokenizer
+
+SIZES = {"vocab_size": len(TOKENS), "num_hidden_layers": 1, "num_attention_heads": 2}
+
+
+def tiny(family: str, *, tied: bool = True) -> hf.PreTrainedModel:
+    torch.manual_seed(0)
+    if family == "gpt2":
+        config = hf.GPT2Config(vocab_size=len(TOKENS), n_layer=1, n_head=2, n_embd=16)
+        return hf.GPT2LMHeadModel(config)
+    kinds = {"llama": hf.LlamaConfig, "gemma": hf.GemmaConfig, "qwen2": hf.Qwen2Config, "mistral": hf.MistralConfig}
+    config = kinds[family](
+        hidden_size=16, intermediate_size=32, num_key_value_heads=2, head_dim=8, tie_word_embeddings=tied, **SIZES
+    )
+    return hf.AutoModelForCausalLM.from_config(config)
+
+
+@pytest.mark.parametrize(
+    ("family", "tied"),
+    [("gpt2", True), ("llama", True), ("llama", False), ("gemma", True), ("qwen2", False), ("mistral", False)],
+)
+@pytest.mark.parametrize("shard", ["5GB", "4KB"])
+def test_saved_models_of_every_family_whole_and_sharded(tmp_path: Path, family: str, tied: bool, shard: str) -> None:
+    model = tiny(family, tied=tied)
+    model.save_pretrained(tmp_path, max_shard_size=shard)
+    write_tokenizer(tmp_path)
+    expected = model.get_output_embeddings().weight
+    loaded = geo.Unembedding.load(tmp_path)
+    assert torch.equal(loaded.matrix, expected)
+    assert (loaded.tied, loaded.family, loaded.name) == (tied, family, tmp_path.name)
+    assert loaded.vocabulary.word_id("cat") == 3
+    assert loaded.left_out == 1 + (family == "gemma")  # </s>, and Gemma's all-zero padding row
+    for file in tmp_path.glob("*.safetensors*"):
+        assert torch.equal(geo.Unembedding.load(file).matrix, expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
+def test_the_stored_dtype_is_kept(tmp_path: Path, dtype: torch.dtype) -> None:
+    matrix = torch.randn(len(TOKENS), 8).to(dtype)
+    save_file({"lm_head.weight": matrix}, tmp_path / "model.safetensors")
+    write_tokenizer(tmp_path)
+    loaded = geo.Unembedding.load(tmp_path)
+    assert loaded.matrix.dtype == dtype
+    assert torch.equal(loaded.matrix, matrix)
+    assert geo.CausalSpace.fit(loaded).mean.dtype == torch.float64
+
+
+def save_tiny(folder: Path, **tensors: torch.Tensor) -> Path:
+    save_file(tensors or {"lm_head.weight": torch.randn(len(TOKENS), 8)}, folder / "model.safetensors")
+    write_tokenizer(folder)
+    return folder
+
+
+def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
+    path = save_tiny(tmp_path) / "model.safetensors"
+    for size in (0, 5, path.stat().st_size // 2, path.stat().st_size - 1):
+        path.write_bytes(path.read_bytes()[:size])
+        with pytest.raises(geo.ModelError, match="corrupt or truncated"):
+            geo.Unembedding.load(tmp_path)
+
+
+def test_a_missing_shard_is_named(tmp_path: Path) -> None:
+    tiny("llama").save_pretrained(tmp_path, max_shard_size="4KB")
+    write_tokenizer(tmp_path)
+    for file in tmp_path.glob("*.safetensors"):
+        file.unlink()
+    with pytest.raises(geo.ModelError, match="-of-"):
+        geo.Unembedding.load(tmp_path)
+
+
+def test_nan_rows_are_refused(tmp_path: Path) -> None:
+    matrix = torch.randn(len(TOKENS), 8)
+    matrix[3, 1], matrix[7, 0] = torch.nan, torch.inf
+    save_tiny(tmp_path, **{"lm_head.weight": matrix})
+    with pytest.raises(geo.ModelError, match="2 unembedding rows hold NaN"):
+        geo.Unembedding.load(tmp_path)
+
+
+def test_a_model_without_a_head_is_refused(tmp_path: Path) -> None:
+    save_tiny(tmp_path, **{"encoder.layer.0.weight": torch.randn(4, 4)})
+    with pytest.raises(geo.ModelError, match="no unembedding"):
+        geo.Unembedding.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "config", [{"tie_word_embeddings": False}, {"architectures": ["LlamaModel"], "tie_word_embeddings": False}]
+)
+def test_an_untied_embedding_is_not_taken_for_a_head(tmp_path: Path, config: dict) -> None:
+    save_tiny(tmp_path, **{"model.embed_tokens.weight": torch.randn(len(TOKENS), 8)})
+    write_config(tmp_path, **config)
+    with pytest.raises(geo.ModelError, match="causal language model"):
+        geo.Unembedding.load(tmp_path)
+
+
+def test_integer_weights_are_refused(tmp_path: Path) -> None:
+    save_tiny(tmp_path, **{"lm_head.weight": torch.zeros(len(TOKENS), 8, dtype=torch.int8)})
+    with pytest.raises(geo.ModelError, match="int8"):
+        geo.Unembedding.load(tmp_path)
+
+
+def test_padding_rows_and_zero_rows_are_left_out(tmp_path: Path) -> None:
+    matrix = torch.randn(len(TOKENS) + 32, 8)
+    matrix[5] = 0
+    save_tiny(tmp_path, **{"lm_head.weight": matrix})
+    model = geo.Unembedding.load(tmp_path)
+    assert model.left_out == 32 + 1 + 1  # padding, zero row, </s>
+    assert 5 not in model.rows
+
+
+def test_missing_parts_are_named(tmp_path: Path) -> None:
+    with pytest.raises(geo.ModelError, match=r"neither model\.safetensors"):
+        geo.Unembedding.load(tmp_path)
+    (tmp_path / "pytorch_model.bin").write_bytes(b"")
+    with pytest.raises(geo.ModelError, match="pickled"):
+        geo.Unembedding.load(tmp_path)
+    save_tiny(tmp_path)
+    (tmp_path / "tokenizer.json").write_text("{")
+    with pytest.raises(geo.ModelError, match="not a readable tokenizer"):
+        geo.Unembedding.load(tmp_path)
+    (tmp_path / "tokenizer.json").unlink()
+    with pytest.raises(geo.ModelError, match=r"tokenizer\.json is missing"):
+        geo.Unembedding.load(tmp_path)

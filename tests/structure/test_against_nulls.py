@@ -1,0 +1,96 @@
+import numpy as np
+import pytest
+
+import geometry as geo
+from geometry.structure.comparison import summarise
+from geometry.structure.statistics import Statistic
+from tests.conftest import Planted
+
+STATISTICS = [geo.projection("token"), geo.parent_orthogonality(), geo.separation("lemma"), geo.tree_likeness()]
+
+
+@pytest.fixture(scope="module")
+def planted_tests(planted: Planted) -> dict[str, geo.Comparison]:
+    return geo.compare_with_nulls(geo.CausalSpace.fit(planted.unembedding), planted.hierarchy, STATISTICS, draws=5)
+
+
+def test_planted_structure_is_told_from_its_nulls(planted_tests: dict[str, geo.Comparison]) -> None:
+    existence = planted_tests["projection/token"]
+    assert existence.mean > 0.8
+    assert abs(existence.null_mean("shuffled")) < 0.2
+    assert abs(existence.null_mean("gaussian")) < 0.2
+    separation = planted_tests["auc/lemma"]
+    assert separation.mean > 0.95
+    for null in ("shuffled", "gaussian", "random_subset"):
+        assert abs(separation.null_mean(null) - 0.5) < 0.15
+        assert separation.effect(null) > 2
+
+
+def test_a_noise_model_shows_no_existence_and_no_separation(planted: Planted) -> None:
+    rng = np.random.default_rng(3)
+    matrix = planted.unembedding.matrix.clone()
+    noise = geo.Unembedding(
+        matrix.new_tensor(rng.standard_normal(tuple(matrix.shape))), planted.unembedding.vocabulary, "noise"
+    )
+    tests = geo.compare_with_nulls(geo.CausalSpace.fit(noise), planted.hierarchy, STATISTICS, draws=5)
+    assert abs(tests["projection/token"].mean) < 0.25
+    assert abs(tests["auc/lemma"].mean - 0.5) < 0.15
+    # The headline claim holds on noise as well, which is why it proves nothing alone.
+    assert tests["cosine/whole"].absolute().mean < 0.2
+
+
+def test_more_draws_leave_the_earlier_ones_alone(planted: Planted, planted_tests: dict[str, geo.Comparison]) -> None:
+    space = geo.CausalSpace.fit(planted.unembedding)
+    fewer = geo.compare_with_nulls(space, planted.hierarchy, STATISTICS[1:3], draws=2)
+    for name, test in fewer.items():
+        np.testing.assert_allclose(test.values, planted_tests[name].values)
+        for null, values in test.nulls.items():
+            np.testing.assert_allclose(values, planted_tests[name].nulls[null][:2])
+
+
+def test_comparisons_by_hand() -> None:
+    values = np.array([1.0, 3.0, np.nan])
+    null = np.array([[0.0, 1.0, 2.0], [1.0, 2.0, np.nan]])
+    test = geo.Comparison("demo", ("a", "b", "c"), values, {"null": null})
+    assert test.mean == 2.0
+    assert test.skipped == ("c",)
+    assert test.null_mean("null") == pytest.approx(1.2)
+    pooled = np.sqrt((np.var([1, 3]) + np.var([0, 1, 2, 1, 2])) / 2)
+    assert test.effect("null") == pytest.approx(0.8 / pooled)
+    assert "demo: +2.000 (n = 2)" in str(test)
+    summary = test.to_dict()
+    assert summary["value"]["mean"] == 2.0
+    assert summary["skipped"] == ["c"]
+    assert summary["nulls"]["null"]["draws"] == 2
+    assert geo.Comparison("x", ("a",), np.array([-0.5])).absolute().mean == 0.5
+
+
+def test_lower_than_needs_intervals_apart() -> None:
+    rng = np.random.default_rng(0)
+    low, high = rng.normal(0, 1, 200), rng.normal(3, 1, (2, 200))
+    labels = tuple(map(str, range(200)))
+    assert geo.Comparison("x", labels, low, {"null": high}).lower_than("null")
+    assert not geo.Comparison("x", labels, high[0], {"null": low[None]}).lower_than("null")
+    assert not geo.Comparison("x", labels, low, {"null": rng.normal(0, 1, (2, 200))}).lower_than("null")
+
+
+def test_the_interval_covers_the_mean() -> None:
+    rng = np.random.default_rng(0)
+    covered = 0
+    for _ in range(200):
+        low, high = summarise(rng.normal(1, 2, 60))["interval"]
+        covered += low <= 1 <= high
+    assert 180 <= covered <= 200
+    assert summarise(np.array([np.nan]))["mean"] is None
+
+
+@pytest.mark.parametrize(("options", "complaint"), [({"draws": 0}, "at least one draw"), ({"share": 2}, "share")])
+def test_bad_settings_are_refused(planted: Planted, options: dict, complaint: str) -> None:
+    with pytest.raises(geo.EstimationError, match=complaint):
+        geo.compare_with_nulls(geo.CausalSpace.fit(planted.unembedding), planted.hierarchy, STATISTICS, **options)
+
+
+def test_an_unknown_null_is_refused(planted: Planted) -> None:
+    statistic = Statistic("x", "whole", ("nothing",), lambda d: np.zeros(len(d)), lambda _: ())
+    with pytest.raises(geo.EstimationError, match="shuffled, gaussian, random_subset"):
+        geo.compare_with_nulls(geo.CausalSpace.fit(planted.unembedding), planted.hierarchy, [statistic])

@@ -1,0 +1,73 @@
+import numpy as np
+import pytest
+import torch
+
+import geometry as geo
+from tests.conftest import Planted
+
+
+@pytest.fixture(scope="module")
+def directions(smollm2_space: geo.CausalSpace, smollm2_nouns: geo.ConceptHierarchy) -> geo.ConceptDirections:
+    return geo.ConceptDirections.fit(smollm2_space, smollm2_nouns)
+
+
+def test_every_vector_is_the_one_fitted_alone(directions: geo.ConceptDirections) -> None:
+    # Large concepts share sums with the concepts inside them; that must not show.
+    cloud, hierarchy = directions.cloud, directions.hierarchy
+    largest_first = sorted(range(len(hierarchy)), key=lambda index: -len(hierarchy.concepts[index]))
+    for index in [*largest_first[:40:3], *largest_first[40::25]]:
+        alone = geo.concept_vector(cloud.points[torch.from_numpy(hierarchy.members[index])])
+        torch.testing.assert_close(directions.vectors[index], alone.vector, rtol=1e-8, atol=1e-9)
+        assert directions.shrinkage[index] == pytest.approx(alone.shrinkage, rel=1e-8)
+
+
+def test_names_reach_vectors(directions: geo.ConceptDirections) -> None:
+    hierarchy = directions.hierarchy
+    assert torch.equal(directions["animal.n.01"], directions.vectors[hierarchy.index("animal.n.01")])
+    with pytest.raises(geo.HierarchyError, match=r"did you mean animal\.n\.01"):
+        directions["animal"]
+
+
+def test_cosines_agree_with_sklearn(directions: geo.ConceptDirections) -> None:
+    from sklearn.metrics.pairwise import cosine_similarity
+
+    np.testing.assert_allclose(directions.cosines(), cosine_similarity(directions.vectors.numpy()), atol=1e-12)
+
+
+def test_known_directions_are_reused_and_checked(planted: Planted) -> None:
+    space = geo.CausalSpace.fit(planted.unembedding)
+    cloud = geo.TokenCloud.of(space, planted.hierarchy)
+    first = geo.ConceptDirections.fit(cloud)
+    again = geo.ConceptDirections.fit(cloud, known=first)
+    assert torch.equal(first.vectors, again.vectors)
+    with pytest.raises(geo.EstimationError, match="same points"):
+        geo.ConceptDirections.fit(cloud, estimator="mean", known=first)
+    with pytest.raises(geo.EstimationError, match="training tokens"):
+        some = np.arange(len(cloud.points)) % 2 == 0
+        geo.ConceptDirections.fit(cloud, train=some, known=first)
+
+
+def test_planted_directions_are_found(planted: Planted) -> None:
+    directions = geo.ConceptDirections.fit(geo.CausalSpace.fit(planted.unembedding), planted.hierarchy)
+    cosine = torch.nn.functional.cosine_similarity
+    mammal, bird, tree = (directions[name] for name in ("mammal", "bird", "tree"))
+    animal = directions["animal"]
+    # Orthogonal up to the noise of 30 words in 48 dimensions.
+    assert abs(float(cosine(bird - mammal, animal, dim=0))) < 0.15
+    assert float(cosine(mammal, animal, dim=0)) > 0.5
+    assert abs(float(cosine(tree, animal, dim=0))) < 0.3
+
+
+def test_misfits_are_refused(planted: Planted, smollm2_nouns: geo.ConceptHierarchy) -> None:
+    space = geo.CausalSpace.fit(planted.unembedding)
+    with pytest.raises(geo.EstimationError, match="build the hierarchy with this model's vocabulary"):
+        geo.ConceptDirections.fit(space, smollm2_nouns)
+    with pytest.raises(geo.EstimationError, match="needs a hierarchy"):
+        geo.ConceptDirections.fit(space)
+    cloud = geo.TokenCloud.of(space, planted.hierarchy)
+    with pytest.raises(geo.EstimationError, match="one entry per token"):
+        geo.ConceptDirections.fit(cloud, train=np.ones(3, dtype=bool))
+    with pytest.raises(geo.EstimationError, match=r"'\w+' has no token in the training part"):
+        geo.ConceptDirections.fit(cloud, train=np.zeros(len(cloud.points), dtype=bool))
+    with pytest.raises(geo.EstimationError, match="points have shape"):
+        cloud.moved(cloud.points[:-1])

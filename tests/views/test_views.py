@@ -1,0 +1,86 @@
+"""Pictures hold what they were given, and untrusted token text stays text."""
+
+import xml.etree.ElementTree as ET
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from geometry import views
+from geometry.views.style import literal, spread
+
+HOSTILE = ["$x^{", "</script><b>x", "\x00\x1b[31m", "a\nb", "日本", "$\\frac{1}{0}$"]
+RNG = np.random.default_rng(0)
+
+
+def planes() -> Figure:
+    rows = np.arange(-3.0, 3.0)
+    words = {"one": np.stack([0 * rows + 3, rows], axis=1), "$two$": np.stack([0 * rows - 3, rows], axis=1)}
+    plane = views.Plane(
+        "x$", "y", RNG.normal(size=(500, 2)), words, dict.fromkeys(words, HOSTILE), {"<b>": np.array([2.0, 1.0])}, "t$"
+    )
+    return views.plot_planes([[plane, plane], [plane, plane]], finding="found $", detail="detail", labels=6)
+
+
+def existence() -> Figure:
+    nulls = {"shuffled": RNG.normal(0, 0.1, (3, 40)), "gaussian": RNG.normal(0, 0.1, (3, 40))}
+    curves = {"words": RNG.uniform(0, 1, 40), "lemmas": np.append(RNG.uniform(0, 1, 39), np.nan)}
+    return views.plot_existence(curves, nulls, list(range(50, 90)), finding="-0.00 and -0.31 and x-1", detail="d" * 300)
+
+
+def heatmap() -> Figure:
+    matrix = RNG.uniform(-1, 1, (30, 30))
+    return views.plot_heatmaps(
+        abs(matrix), matrix, matrix.T, [("a$b$", 0, 10), ("<i>", 10, 12), ("c", 12, 14)], null_name="null", finding="f"
+    )
+
+
+def distributions() -> Figure:
+    panel = views.Distribution("t", "a", RNG.normal(size=50), {"null": RNG.normal(size=(2, 50))}, 0.0, "v")
+    return views.plot_distributions([panel, panel], finding="f", detail="d")
+
+
+def simplex() -> Figure:
+    names = ["mammal", "bird", "<fish>", "$insect$"]
+    vertices = dict(zip(names, np.eye(4)[:, :3] * 4 - 1, strict=True))
+    panel = views.SimplexPanel("t", vertices, {name: RNG.normal(size=(5, 3)) for name in names})
+    return views.plot_simplex([panel, panel], finding="f", detail="d")
+
+
+@pytest.mark.parametrize("draw", [planes, existence, heatmap, distributions, simplex])
+def test_every_view_writes_a_picture_and_a_well_formed_svg(tmp_path: Path, draw) -> None:
+    png, svg = views.save(draw(), tmp_path / "figure")
+    assert png.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    tree = ET.parse(svg)  # noqa: S314 (our own file)
+    tags = {element.tag.split("}")[-1] for element in tree.iter()}
+    assert not tags & {"script", "img", "i", "b", "foreignObject"}
+    assert b"mathdefault" not in svg.read_bytes()
+
+
+def test_the_same_figure_gives_the_same_bytes(tmp_path: Path) -> None:
+    figure = heatmap()
+    first = [path.read_bytes() for path in views.save(figure, tmp_path / "a")]
+    assert first == [path.read_bytes() for path in views.save(figure, tmp_path / "b")]
+
+
+def test_hostile_words_are_drawn_literally() -> None:
+    drawn = [text for text in planes().axes[0].texts if text.get_text()]
+    assert {"$x^{", "</script><b>x", "··[31m", "a·b", "$\\frac{1}{0}$", "<b>"} <= {text.get_text() for text in drawn}
+    assert not any(text.get_parse_math() for text in drawn)
+
+
+def test_signs_in_headlines(tmp_path: Path) -> None:
+    svg = views.save(existence(), tmp_path / "figure")[1].read_text(encoding="utf-8")
+    assert "0.00 and \N{MINUS SIGN}0.31 and x-1" in svg
+
+
+def test_labels_are_trimmed_and_printable() -> None:
+    assert [literal(text) for text in (" bird", "a\nb", "\x1b[31m", "$x$")] == ["bird", "a·b", "·[31m", "$x$"]
+
+
+def test_spread_keeps_a_gap_and_the_order() -> None:
+    places = spread([0, 1, 2, 50, 51, 90], gap=10)
+    assert all(later - earlier >= 10 - 1e-9 for earlier, later in pairwise(places))
+    assert spread([0, 20, 40], gap=10) == [0, 20, 40]
