@@ -53,10 +53,10 @@ def plot_planes(rows: Sequence[Sequence[Plane]], *, finding: str, detail: str = 
         looks = {name: (COLOURS[index], "os^Dv"[index % 5]) for index, name in enumerate(concepts)}
         headline(figure, finding, detail, room=0.25)
         for column, planes in enumerate(zip(*rows, strict=True)):
-            reach = 1.3 * max(_reach(plane) for plane in planes)
+            limits = _square_limits(planes)
             for row, plane in enumerate(planes):
                 axes = grid[row, column]
-                axes.set(xlim=(-reach, reach), ylim=(-reach, reach), box_aspect=1)
+                axes.set(xlim=limits[0], ylim=limits[1], box_aspect=1)
                 _draw(axes, plane, looks)
                 _label_words(axes, plane, looks, 0 if row else labels)
                 axes.set_ylabel(plane.y_name, labelpad=-1)
@@ -76,8 +76,16 @@ def plot_planes(rows: Sequence[Sequence[Plane]], *, finding: str, detail: str = 
     return figure
 
 
-def _reach(plane: Plane) -> float:
-    return float(np.abs(np.concatenate([*plane.words.values(), np.stack(list(plane.arrows.values()))])).max())
+def _square_limits(planes: Sequence[Plane]) -> list[tuple[float, float]]:
+    """One window for all planes, as wide as high, around the words, the arrows and the bulk of the vocabulary."""
+    shown = [np.zeros((1, 2))]
+    for plane in planes:
+        shown += [*plane.words.values(), *(tip[None] for tip in plane.arrows.values())]
+        shown.append(np.quantile(plane.vocabulary, [0.001, 0.999], axis=0))
+    points = np.concatenate(shown)
+    low, high = points.min(axis=0), points.max(axis=0)
+    half = 0.58 * float((high - low).max())
+    return [(middle - half, middle + half) for middle in (low + high) / 2]
 
 
 def _draw(axes: Axes, plane: Plane, looks: Mapping[str, tuple[str, str]]) -> None:
@@ -123,12 +131,15 @@ def _label_words(axes: Axes, plane: Plane, looks: Mapping[str, tuple[str, str]],
     frame = axes.get_window_extent()
     taken = [text.get_window_extent() for text in axes.texts if text.get_text()]
     for name, points in plane.words.items():
-        placed = 0
+        named: set[str] = set()
         for index in np.argsort(-np.linalg.norm(points, axis=1)):
-            if placed == most:
+            text = literal(plane.texts[name][index])
+            if len(named) == most:
                 break
+            if (root := text.lower().removesuffix("s")) in named:
+                continue
             label = axes.annotate(
-                literal(plane.texts[name][index]),
+                text,
                 points[index],
                 (2.5, 1),
                 textcoords="offset points",
@@ -141,4 +152,4 @@ def _label_words(axes: Axes, plane: Plane, looks: Mapping[str, tuple[str, str]],
                 label.remove()
             else:
                 taken.append(box)
-                placed += 1
+                named.add(root)
