@@ -7,7 +7,6 @@ builds each concept's d × d Ledoit–Wolf covariance and its pseudo-inverse, as
 float64 so that its singular value decomposition converges.
 """
 
-import argparse
 import subprocess
 import sys
 import time
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 from sklearn.covariance import ledoit_wolf
 
 import geometry as geo
-from analysis.script import DEFAULT_MODEL
+from analysis.script import DEFAULT_MODEL, OneLineParser, whole_number
 from geometry.models import locate
 from geometry.structure.nulls import NULLS
 
@@ -45,9 +44,11 @@ def seconds(work: Callable[[], object]) -> float:
 
 def main() -> int:
     """Run all comparisons and print them."""
-    parser = argparse.ArgumentParser(prog="python -m analysis.benchmark", description=__doc__.splitlines()[0])
+    parser = OneLineParser(prog="python -m analysis.benchmark", description=__doc__.splitlines()[0])
     parser.add_argument("--model", default=DEFAULT_MODEL)
-    parser.add_argument("--every", type=int, default=8, metavar="N", help="textbook on every N-th concept (default: 8)")
+    parser.add_argument(
+        "--every", type=whole_number(1), default=8, metavar="N", help="textbook on every N-th concept (default: 8)"
+    )
     options = parser.parse_args()
     try:
         if locate(options.model).suffix == ".gguf":

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 import geometry as geo
-from analysis.script import Run, arguments, run
+from analysis.script import Run, arguments, run, whole_number
 from geometry import views
 from geometry.structure.nulls import NULLS
 
@@ -32,7 +32,7 @@ CLASSES = ("mammal", "bird", "fish", "insect")
 def main() -> int:
     """Parse arguments and run."""
     parser = arguments("hierarchy", __doc__.splitlines()[0])
-    parser.add_argument("--draws", type=int, default=3, help="draws of each null model (default: 3)")
+    parser.add_argument("--draws", type=whole_number(1), default=3, help="draws of each null model (default: 3)")
     return run("hierarchy", parser.parse_args(), analyse)
 
 

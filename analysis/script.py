@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import geometry as geo
 
@@ -41,14 +41,33 @@ class Run:
         self.output.json("results", content)
 
 
-def arguments(analysis: str, description: str) -> argparse.ArgumentParser:
+class OneLineParser(argparse.ArgumentParser):
+    """Refuses bad arguments in one line, as all other bad input is refused."""
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with status 2 and one line on standard error."""
+        self.exit(2, f"error: {message}; see {self.prog} --help\n")
+
+
+def whole_number(least: int) -> Callable[[str], int]:
+    """An argument type: an integer of at least `least`."""
+
+    def parse(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {least}")
+        return int(text)
+
+    return parse
+
+
+def arguments(analysis: str, description: str) -> OneLineParser:
     """The options that all analyses have."""
-    parser = argparse.ArgumentParser(prog=f"python -m analysis.{analysis}", description=description)
+    parser = OneLineParser(prog=f"python -m analysis.{analysis}", description=description)
     parser.add_argument(
         "--model", default=DEFAULT_MODEL, help="packaged name, hub id, folder, .safetensors or .gguf file"
     )
     parser.add_argument("--out", type=Path, metavar="DIR", help=f"where to write (default: figures/<model>/{analysis})")
-    parser.add_argument("--seed", type=int, default=0, help="the only source of randomness (default: 0)")
+    parser.add_argument("--seed", type=whole_number(0), default=0, help="the only source of randomness (default: 0)")
     return parser
 
 

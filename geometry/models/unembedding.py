@@ -79,8 +79,8 @@ class Unembedding:
 
         Examples
         --------
-        >>> geo.Unembedding.load("smollm2-135m").matrix.shape
-        torch.Size([49152, 576])
+        >>> Unembedding.load("smollm2-135m")
+        Unembedding('smollm2-135m', llama, 49152 x 576 torch.float32)
         """
         path = locate(model)
         read = read_gguf if path.suffix == ".gguf" else read_safetensors
