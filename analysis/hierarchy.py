@@ -113,7 +113,7 @@ def orthogonality_figure(tests: dict[str, geo.Comparison]) -> views.Figure:
             "|cos| of ℓ(child) − ℓ(parent) with ℓ(parent)",
             cosine.values,
             {SHORT_NAMES[null]: values for null, values in cosine.nulls.items()},
-            expected=0.0,
+            expected=cosine.unstructured,
             verdict="closer to 0 than every null" if beyond else "not closer to 0 than the nulls: by construction",
         ),
         views.Distribution(
@@ -121,7 +121,7 @@ def orthogonality_figure(tests: dict[str, geo.Comparison]) -> views.Figure:
             "AUC of ℓ(child)",
             auc.values,
             {SHORT_NAMES[null]: values for null, values in auc.nulls.items()},
-            expected=0.5,
+            expected=auc.unstructured,
             verdict=f"{auc.effect('random_subset'):+.1f} sd from random subsets of the parent",
         ),
     ]

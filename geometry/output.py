@@ -5,14 +5,15 @@ import shutil
 import tempfile
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from geometry.errors import OutputError
-from geometry.views import save
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["OutputFolder"]
 
@@ -60,8 +61,10 @@ class OutputFolder:
             if kind is not None:
                 self._remove_made()
 
-    def figure(self, name: str, figure: Figure) -> None:
+    def figure(self, name: str, figure: "Figure") -> None:
         """Write `name`.png and `name`.svg."""
+        from geometry.views import save  # numbers must not need matplotlib
+
         save(figure, self._staging / name)
 
     def json(self, name: str, content: dict[str, Any]) -> None:

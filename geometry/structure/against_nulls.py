@@ -91,6 +91,7 @@ def compare_with_nulls(
             statistic.labels(model[statistic.split]),
             statistic.evaluate(model[statistic.split]),
             {null: np.stack(values[statistic.name, null]) for null in statistic.nulls},
+            statistic.unstructured,
         )
         for statistic in statistics
     }

@@ -1,11 +1,14 @@
 """A statistic beside its nulls: the result object of every structure test."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["Comparison", "summarise"]
 
@@ -22,12 +25,14 @@ class Comparison:
     labels : what each value belongs to.
     values : shape (m,); nan where skipped for want of tokens.
     nulls : null name → values, shape (draws, m').
+    unstructured : the statistic's value where there is no structure.
     """
 
     name: str
     labels: tuple[str, ...]
     values: NDArray[np.float64]
     nulls: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    unstructured: float = 0.0
 
     @property
     def mean(self) -> float:
@@ -50,7 +55,7 @@ class Comparison:
     def absolute(self) -> "Comparison":
         """The same with magnitudes, for statistics whose prediction is zero."""
         nulls = {name: np.abs(values) for name, values in self.nulls.items()}
-        return Comparison(f"|{self.name}|", self.labels, np.abs(self.values), nulls)
+        return replace(self, name=f"|{self.name}|", values=np.abs(self.values), nulls=nulls)
 
     def effect(self, null: str) -> float:
         """Cohen's d: difference of means in units of the pooled standard deviation over concepts."""
@@ -67,6 +72,13 @@ class Comparison:
                 for name, values in self.nulls.items()
             },
         }
+
+    def plot(self) -> "Figure":
+        """Its distribution beside those of its nulls, as a matplotlib figure."""
+        from geometry.views import Distribution, plot_distributions  # numbers must not need matplotlib
+
+        panel = Distribution("", self.name, self.values, self.nulls, self.unstructured, "")
+        return plot_distributions([panel], finding=str(self))
 
     def __str__(self) -> str:
         nulls = ", ".join(f"{name} {self.null_mean(name):+.3f}" for name in self.nulls)

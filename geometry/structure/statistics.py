@@ -34,11 +34,22 @@ _FEWEST_HELD_OUT = 3
 
 @dataclass(frozen=True)
 class Statistic:
-    """A named measurement, the split of tokens its vectors are fitted on, and the nulls it is read beside."""
+    """A named measurement.
+
+    Attributes
+    ----------
+    name : with its split, "projection/lemma".
+    split : of tokens, on whose training part the vectors are fitted.
+    nulls : names of the null models it is read beside.
+    unstructured : its value where there is no structure: 0 for a cosine, 0.5 for an AUC.
+    evaluate : from directions to one number per label; nan where there is too little data.
+    labels : what the numbers belong to.
+    """
 
     name: str
     split: Split
     nulls: tuple[str, ...]
+    unstructured: float
     evaluate: Callable[[ConceptDirections], NDArray[np.float64]]
     labels: Callable[[ConceptDirections], tuple[str, ...]]
 
@@ -130,23 +141,25 @@ def _edge_labels(directions: ConceptDirections) -> tuple[str, ...]:
 def projection(split: Split) -> Statistic:
     """`held_out_projection` after a token or a lemma split."""
     nulls = ("shuffled", "gaussian")
-    return Statistic(f"projection/{split}", split, nulls, held_out_projection, _concept_labels)
+    return Statistic(f"projection/{split}", split, nulls, 0.0, held_out_projection, _concept_labels)
 
 
 def parent_orthogonality() -> Statistic:
     """`contrast_cosine` on vectors fitted to all tokens."""
     nulls = ("shuffled", "gaussian", "random_subset")
-    return Statistic("cosine/whole", "whole", nulls, contrast_cosine, _edge_labels)
+    return Statistic("cosine/whole", "whole", nulls, 0.0, contrast_cosine, _edge_labels)
 
 
 def separation(split: Split, *, contrast: bool = False) -> Statistic:
     """`separation_auc` after a token or a lemma split."""
     name = f"{'contrast-auc' if contrast else 'auc'}/{split}"
     nulls = ("shuffled", "gaussian", "random_subset")
-    return Statistic(name, split, nulls, partial(separation_auc, contrast=contrast), _edge_labels)
+    return Statistic(name, split, nulls, 0.5, partial(separation_auc, contrast=contrast), _edge_labels)
 
 
 def tree_likeness() -> Statistic:
     """`tree_correlation` on vectors fitted to all tokens."""
     nulls = ("shuffled", "gaussian")
-    return Statistic("tree/whole", "whole", nulls, tree_correlation, lambda _: ("all pairs", "word-disjoint pairs"))
+    return Statistic(
+        "tree/whole", "whole", nulls, 0.0, tree_correlation, lambda _: ("all pairs", "word-disjoint pairs")
+    )

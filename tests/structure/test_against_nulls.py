@@ -65,6 +65,14 @@ def test_comparisons_by_hand() -> None:
     assert geo.Comparison("x", ("a",), np.array([-0.5])).absolute().mean == 0.5
 
 
+def test_a_comparison_draws_itself(planted_tests: dict[str, geo.Comparison]) -> None:
+    figure = planted_tests["auc/lemma"].plot()
+    texts = [text.get_text().replace("\n", " ") for text in figure.texts]
+    assert str(planted_tests["auc/lemma"]) in texts[0].replace("\N{MINUS SIGN}", "-")
+    labels = [label.get_text() for label in figure.axes[0].get_xticklabels()]
+    assert labels == ["model", "shuffled", "gaussian", "random_subset"]
+
+
 def test_lower_than_needs_intervals_apart() -> None:
     rng = np.random.default_rng(0)
     low, high = rng.normal(0, 1, 200), rng.normal(3, 1, (2, 200))
@@ -91,6 +99,6 @@ def test_bad_settings_are_refused(planted: Planted, options: dict, complaint: st
 
 
 def test_an_unknown_null_is_refused(planted: Planted) -> None:
-    statistic = Statistic("x", "whole", ("nothing",), lambda d: np.zeros(len(d)), lambda _: ())
+    statistic = Statistic("x", "whole", ("nothing",), 0.0, lambda d: np.zeros(len(d)), lambda _: ())
     with pytest.raises(geo.EstimationError, match="shuffled, gaussian, random_subset"):
         geo.compare_with_nulls(geo.CausalSpace.fit(planted.unembedding), planted.hierarchy, [statistic])
