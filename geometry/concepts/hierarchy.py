@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import shortest_path
 
-from geometry.concepts.words import lemma
+from geometry.concepts.words import lemma_groups
 from geometry.errors import HierarchyError
 from geometry.models import Vocabulary
 
@@ -47,6 +47,7 @@ class ConceptHierarchy:
     name : what figures and results call it.
     concepts : in any order; stored parents first, siblings in the order given.
     parents : child name → names of its parents. Concepts not mentioned are roots.
+    variants : word → its other spellings, by which `lemmas` joins words beyond case and plural.
     recipe : how it was made, for the record.
     notes : what was merged, dropped or skipped on the way, for the record.
 
@@ -60,6 +61,7 @@ class ConceptHierarchy:
     name: str
     concepts: tuple[Concept, ...]
     parents: Mapping[str, tuple[str, ...]]
+    variants: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     recipe: str = ""
     notes: tuple[str, ...] = field(default=())
 
@@ -235,5 +237,5 @@ class ConceptHierarchy:
 
     @cached_property
     def lemmas(self) -> NDArray[np.int64]:
-        """For each of `tokens` the number of its lemma; case and plural variants share one."""
-        return np.unique([lemma(word) for word in self.words], return_inverse=True)[1].astype(np.int64)
+        """For each of `tokens` the number of its lemma; variants of one word share it."""
+        return lemma_groups(self.words, self.variants)

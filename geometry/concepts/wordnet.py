@@ -1,22 +1,23 @@
-"""WordNet 3.0 nouns as a concept hierarchy, after the recipe of Park et al. (arXiv 2406.01506, section 5).
+"""WordNet 3.0 nouns and verbs as concept hierarchies, after the recipe of Park et al. (arXiv 2406.01506).
 
 Reads the packaged table, so neither NLTK nor a download is needed.
 """
 
-import lzma
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from functools import lru_cache
-from importlib.resources import files
+from collections.abc import Callable, Iterable, Mapping
+from typing import Literal, get_args
 
 import networkx as nx
 
 from geometry.concepts.hierarchy import Concept, ConceptHierarchy
-from geometry.concepts.words import noun_forms
+from geometry.concepts.wordnet_table import Synset, wordnet_table
+from geometry.concepts.words import spelled
 from geometry.errors import HierarchyError
 from geometry.models import Vocabulary
 
-__all__ = ["Synset", "wordnet_hierarchy", "wordnet_table"]
+__all__ = ["PartOfSpeech", "Recipe", "wordnet_hierarchy"]
+
+PartOfSpeech = Literal["noun", "verb"]
+Recipe = Literal["published", "complete"]
 
 # The published thresholds: words before inflection, words after it, leftovers that block a merge.
 _MORE_THAN_LEMMAS = 5
@@ -25,95 +26,92 @@ _LEFT_OVER_FIRST = 6
 _LEFT_OVER_SECOND = 5
 
 
-@dataclass(frozen=True)
-class Synset:
-    """One line of the packaged table. Names follow NLTK: `bird.n.01`."""
+def wordnet_hierarchy(
+    part_of_speech: PartOfSpeech, vocabulary: Vocabulary, *, recipe: Recipe = "published"
+) -> ConceptHierarchy:
+    """The WordNet hierarchy of nouns or verbs over the words of a vocabulary.
 
-    name: str
-    hypernyms: tuple[str, ...]
-    instance_hypernyms: tuple[str, ...]
-    lemmas: tuple[str, ...]
-
-
-@lru_cache(maxsize=1)
-def wordnet_table() -> dict[str, Synset]:
-    """Every noun and verb synset of WordNet 3.0 by name, nouns first, in database order."""
-    packed = (files("geometry.data") / "wordnet" / "wordnet-3.0.tsv.xz").read_bytes()
-    table = {}
-    for line in lzma.decompress(packed).decode().splitlines():
-        name, *columns = line.split("\t")
-        table[name] = Synset(name, *(tuple(column.split()) for column in columns))
-    return table
-
-
-def wordnet_hierarchy(part_of_speech: str, vocabulary: Vocabulary) -> ConceptHierarchy:
-    """The WordNet noun hierarchy over the words of a vocabulary.
-
-    The words of a synset are the lemmas of its recursive hyponyms (its own lemmas and instances are
-    not among them) that are single tokens after a space. Synsets with more than 5 are kept and linked
-    to their nearest kept ancestor along every hypernym path; chains of only children are merged; each
-    word is expanded to {lower, Capitalised} × {singular, plural}; synsets with more than 50 words are
-    kept and chains merged again.
+    The words of a synset are the lemmas of its recursive hyponyms that are single tokens after a
+    space. Synsets with more than 5 are kept and linked to their nearest kept ancestor along every
+    hypernym path; chains of only children are merged; each word is expanded to {lower, Capitalised} ×
+    {singular, plural}, or for verbs × {base, -s, -ed, -ing}; synsets with more than 50 words are kept
+    and chains merged again.
 
     Parameters
     ----------
-    part_of_speech : "noun".
+    part_of_speech : "noun" or "verb".
     vocabulary : the model's vocabulary; its word-start marker decides which words are single tokens.
+    recipe : "published" leaves out a noun synset's own lemmas and all instances (" bird" is not among
+        bird.n.01's words), but keeps a verb's own; "complete" includes both for both.
 
     Raises
     ------
     HierarchyError
-        Another part of speech, or no synset has enough words in this vocabulary.
+        Another part of speech or recipe, or no synset has enough words in this vocabulary.
 
     References
     ----------
     Park et al., The Geometry of Categorical and Hierarchical Concepts in LLMs, arXiv 2406.01506.
     """
-    if part_of_speech != "noun":
-        raise HierarchyError(f"WordNet hierarchy of {part_of_speech!r}: only 'noun' is available")
-    synsets = {name: synset for name, synset in wordnet_table().items() if ".n." in name}
+    if part_of_speech not in get_args(PartOfSpeech):
+        raise HierarchyError(
+            f"WordNet part of speech {part_of_speech!r}: choose from {', '.join(get_args(PartOfSpeech))}"
+        )
+    if recipe not in get_args(Recipe):
+        raise HierarchyError(f"WordNet recipe {recipe!r}: choose from {', '.join(get_args(Recipe))}")
+    complete = recipe == "complete"
+    own = complete or part_of_speech == "verb"
+    synsets = {name: synset for name, synset in wordnet_table().items() if f".{part_of_speech[0]}." in name}
+    above = {
+        name: (*synset.hypernyms, *(synset.instance_hypernyms if complete else ())) for name, synset in synsets.items()
+    }
     lemmas = {
         name: words
-        for name, words in _hyponym_lemmas(synsets, lambda word: vocabulary.word_id(word) is not None).items()
+        for name, words in _lemmas(synsets, above, lambda word: vocabulary.word_id(word) is not None, own=own).items()
         if len(words) > _MORE_THAN_LEMMAS
     }
     graph = _nearest_kept_ancestors(synsets, lemmas)
     merged = _merge_only_children(graph, lemmas, _LEFT_OVER_FIRST, keep_leftovers=True)
-    concepts = {name: Concept.from_words(name, _expand(lemmas[name]), vocabulary) for name in graph}
+    variants = spelled(sorted(frozenset().union(*lemmas.values())), part_of_speech)
+    concepts = {
+        name: Concept.from_words(name, (form for word in sorted(lemmas[name]) for form in variants[word]), vocabulary)
+        for name in graph
+    }
     graph.remove_nodes_from([name for name in graph if len(concepts[name]) <= _MORE_THAN_WORDS])
     words = {name: frozenset(concepts[name].words) for name in graph}
     merged += _merge_only_children(graph, words, _LEFT_OVER_SECOND, keep_leftovers=False)
     if not graph:
         raise HierarchyError(
-            f"WordNet nouns: no synset has more than {_MORE_THAN_WORDS} single-token words in this vocabulary"
+            f"WordNet {part_of_speech}s: no synset has more than {_MORE_THAN_WORDS} single-token words"
+            " in this vocabulary"
         )
     return ConceptHierarchy(
-        name="wordnet-noun",
+        name=f"wordnet-{part_of_speech}",
         concepts=tuple(concepts[name] for name in graph),
         parents={name: tuple(graph.predecessors(name)) for name in graph},
-        recipe="WordNet 3.0 nouns, recipe of arXiv 2406.01506: lemmas of recursive hyponyms, instances"
-        " and own lemmas left out, more than 50 words",
+        variants=variants,
+        recipe=f"WordNet 3.0 {part_of_speech}s, {recipe} recipe (arXiv 2406.01506): own lemmas"
+        f" {'included' if own else 'left out'}, instances {'included' if complete else 'left out'},"
+        f" more than {_MORE_THAN_WORDS} words",
         notes=tuple(merged),
     )
 
 
-def _expand(words: Iterable[str]) -> list[str]:
-    return [form for word in sorted(words) for form in noun_forms(word)]
-
-
-def _hyponym_lemmas(synsets: dict[str, Synset], wanted: Callable[[str], bool]) -> dict[str, frozenset[str]]:
-    """Synset → the wanted lemmas of everything below it."""
-    own = {name: frozenset(filter(wanted, synset.lemmas)) for name, synset in synsets.items()}
+def _lemmas(
+    synsets: Mapping[str, Synset], above: Mapping[str, Iterable[str]], wanted: Callable[[str], bool], *, own: bool
+) -> dict[str, frozenset[str]]:
+    """Synset → the wanted lemmas of everything below it, and its own with `own`."""
+    lemmas = {name: frozenset(filter(wanted, synset.lemmas)) for name, synset in synsets.items()}
     graph: nx.DiGraph[str] = nx.DiGraph()
     graph.add_nodes_from(synsets)
-    graph.add_edges_from((parent, name) for name, synset in synsets.items() for parent in synset.hypernyms)
+    graph.add_edges_from((parent, name) for name, parents in above.items() for parent in parents)
     below: dict[str, frozenset[str]] = {}
     for name in reversed(list(nx.topological_sort(graph))):
-        below[name] = frozenset().union(*(own[child] | below[child] for child in graph.successors(name)))
-    return below
+        below[name] = frozenset().union(*(lemmas[child] | below[child] for child in graph.successors(name)))
+    return {name: below[name] | lemmas[name] for name in below} if own else below
 
 
-def _nearest_kept_ancestors(synsets: dict[str, Synset], kept: Iterable[str]) -> "nx.DiGraph[str]":
+def _nearest_kept_ancestors(synsets: Mapping[str, Synset], kept: Iterable[str]) -> "nx.DiGraph[str]":
     """Link each kept synset to the first kept one met on every path upwards."""
     graph: nx.DiGraph[str] = nx.DiGraph()
     graph.add_nodes_from(kept)

@@ -1,9 +1,16 @@
-"""Word forms: which spellings a noun takes, and which spellings are one word (a lemma)."""
+"""Word forms: which spellings a noun or a verb takes, and which spellings are one word (a lemma)."""
 
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
-__all__ = ["lemma", "noun_forms"]
+import networkx as nx
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Forms", "lemma", "lemma_groups", "noun_forms", "spelled", "verb_forms"]
+
+Forms = Literal["noun", "verb", "none"]
 
 
 @lru_cache(maxsize=1)
@@ -25,6 +32,36 @@ def noun_forms(word: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys([singular, singular.capitalize(), plural, plural.capitalize()]))
 
 
+def verb_forms(word: str) -> tuple[str, ...]:
+    """{lower case, Capitalised} × {base, -s, -ed, -ing} of a verb, conjugated regularly.
+
+    Words of one or two letters are taken for abbreviations, except be, do and go.
+
+    >>> verb_forms("try")
+    ('try', 'tries', 'tryed', 'trying', 'Try', 'Tries', 'Tryed', 'Trying')
+    """
+    base = word.lower()
+    if len(base) < 3 and base not in {"be", "do", "go"}:
+        return ()
+    stem = base.removesuffix("e")
+    if base.endswith(("o", "ch", "s", "sh", "x", "z")):
+        third = base + "es"
+    elif base.endswith("y") and base[-2] not in "aeiou":
+        third = base[:-1] + "ies"
+    else:
+        third = base + "s"
+    lower = (base, third, (base if base.endswith("e") else base + "e") + "d", stem + "ing")
+    return tuple(dict.fromkeys([*lower, *(form.capitalize() for form in lower)]))
+
+
+def spelled(words: Iterable[str], forms: Forms) -> dict[str, tuple[str, ...]]:
+    """Each word with the forms it is looked up in; with "none" as it is written."""
+    if forms == "none":
+        return {word: (word,) for word in words}
+    spell = noun_forms if forms == "noun" else verb_forms
+    return {word: spell(word) for word in words}
+
+
 @lru_cache(maxsize=1 << 18)
 def lemma(word: str) -> str:
     """A key that case and plural variants of a word share: lower case, then inflect's singular.
@@ -39,3 +76,19 @@ def lemma(word: str) -> str:
     while singular and singular != key:
         key, singular = singular, str(_engine().singular_noun(singular) or "")
     return key
+
+
+def lemma_groups(words: Sequence[str], variants: Mapping[str, Iterable[str]]) -> NDArray[np.int64]:
+    """Number the lemmas of `words`, shape (len(words),): variants of one word get one number.
+
+    Words are joined that share a `lemma`, or of which one is among the other's `variants`; the second
+    catches what inflect cannot undo (leaf and leave share "leaves", run and running are one verb).
+    """
+    graph: nx.Graph[str] = nx.Graph()
+    for word in words:
+        graph.add_edge(word.lower(), lemma(word))
+    for base, forms in variants.items():
+        graph.add_edges_from((base.lower(), form.lower()) for form in forms)
+    group = {word: number for number, family in enumerate(nx.connected_components(graph)) for word in family}
+    numbers = [group[word.lower()] for word in words]
+    return np.unique(numbers, return_inverse=True)[1].astype(np.int64)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import geometry as geo
-from geometry.concepts.wordnet import wordnet_table
+from geometry.concepts.wordnet_table import wordnet_table
 from geometry.models import cached_path
 from geometry.models.catalogue import CATALOGUE
 
@@ -62,6 +62,24 @@ def test_the_published_recipe_on_smollm2(smollm2_nouns: geo.ConceptHierarchy) ->
         assert set(smollm2_nouns.concepts[child].tokens) < set(smollm2_nouns.concepts[parent].tokens)
 
 
+def test_the_complete_recipe_has_own_lemmas_and_instances(smollm2: geo.Unembedding) -> None:
+    nouns = geo.wordnet_hierarchy("noun", smollm2.vocabulary, recipe="complete")
+    assert "bird" in nouns["bird.n.01"].words
+    assert {"Paris", "France"} <= set(nouns["location.n.01"].words)
+    assert "included" in nouns.recipe
+
+
+def test_verbs(smollm2: geo.Unembedding) -> None:
+    verbs = geo.wordnet_hierarchy("verb", smollm2.vocabulary)
+    assert 240 <= len(verbs) <= 280
+    walking = {"walk", "Walk", "walked", "walking"}
+    assert walking <= set(verbs["travel.v.01"].words)
+    numbers = {int(verbs.lemmas[verbs.words.index(word)]) for word in walking}
+    assert len(numbers) == 1
+    for parent, child in verbs.edges:
+        assert set(verbs.concepts[child].tokens) < set(verbs.concepts[parent].tokens)
+
+
 def test_independent_of_the_hash_seed() -> None:
     code = (
         "import geometry as geo, hashlib\n"
@@ -83,7 +101,9 @@ def test_independent_of_the_hash_seed() -> None:
 
 
 def test_what_cannot_be_built_is_refused(smollm2: geo.Unembedding) -> None:
-    with pytest.raises(geo.HierarchyError, match="only 'noun'"):
+    with pytest.raises(geo.HierarchyError, match="'adverb': choose from noun, verb"):
         geo.wordnet_hierarchy("adverb", smollm2.vocabulary)
+    with pytest.raises(geo.HierarchyError, match="choose from published, complete"):
+        geo.wordnet_hierarchy("noun", smollm2.vocabulary, recipe="best")
     with pytest.raises(geo.HierarchyError, match="no synset has more than 50"):
         geo.wordnet_hierarchy("noun", geo.Vocabulary(["Ġdog", "Ġcat", "Ġbird"]))

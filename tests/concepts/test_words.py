@@ -1,6 +1,6 @@
 import pytest
 
-from geometry.concepts.words import lemma, noun_forms
+from geometry.concepts.words import lemma, lemma_groups, noun_forms, spelled, verb_forms
 
 
 def test_noun_forms() -> None:
@@ -17,3 +17,29 @@ def test_all_forms_of_a_word_share_a_lemma(word: str) -> None:
 def test_different_words_have_different_lemmas() -> None:
     words = ["church", "mouse", "city", "wolf", "bird", "bus", "virus", "glass", "grass", "dog", "do"]
     assert len({lemma(word) for word in words}) == len(words)
+
+
+@pytest.mark.parametrize(
+    ("verb", "forms"),
+    [
+        ("walk", "walk walks walked walking"),
+        ("bake", "bake bakes baked baking"),
+        ("Watch", "watch watches watched watching"),
+        ("play", "play plays played playing"),
+        ("carry", "carry carries carryed carrying"),
+        ("go", "go goes goed going"),
+    ],
+)
+def test_verb_forms(verb: str, forms: str) -> None:
+    lower = forms.split()
+    assert list(verb_forms(verb)) == [*lower, *(form.capitalize() for form in lower)]
+
+
+def test_abbreviations_are_not_verbs() -> None:
+    assert verb_forms("KO") == ()
+
+
+def test_lemma_groups_join_all_spellings_of_a_word() -> None:
+    words = ["leaf", "leave", "leaves", "oak", "Oaks", "running", "run", "runs"]
+    groups = lemma_groups(words, spelled(["leaf", "leave"], "noun") | spelled(["run"], "verb") | {"run": ("running",)})
+    assert groups.tolist() == [0, 0, 0, 1, 1, 2, 2, 2]
