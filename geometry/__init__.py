@@ -8,6 +8,8 @@ from geometry.causal import CausalSpace
 from geometry.concepts import (
     Concept,
     ConceptHierarchy,
+    hierarchy_from_graph,
+    hierarchy_from_words,
     load_hierarchy,
     packaged_hierarchies,
     wordnet_hierarchy,
@@ -55,6 +57,8 @@ __all__ = [
     "display_name",
     "fetch",
     "held_out_projection",
+    "hierarchy_from_graph",
+    "hierarchy_from_words",
     "load_hierarchy",
     "packaged_hierarchies",
     "parent_orthogonality",

@@ -1,7 +1,16 @@
 """What is measured: concepts, their words, and how they hang together."""
 
+from geometry.concepts.handmade import hierarchy_from_graph, hierarchy_from_words
 from geometry.concepts.hierarchy import Concept, ConceptHierarchy
+from geometry.concepts.hierarchy_file import load_hierarchy, packaged_hierarchies
 from geometry.concepts.wordnet import wordnet_hierarchy
-from geometry.concepts.yaml_file import load_hierarchy, packaged_hierarchies
 
-__all__ = ["Concept", "ConceptHierarchy", "load_hierarchy", "packaged_hierarchies", "wordnet_hierarchy"]
+__all__ = [
+    "Concept",
+    "ConceptHierarchy",
+    "hierarchy_from_graph",
+    "hierarchy_from_words",
+    "load_hierarchy",
+    "packaged_hierarchies",
+    "wordnet_hierarchy",
+]

@@ -1,6 +1,8 @@
+import json
 from pathlib import Path
 
 import pytest
+import yaml
 
 import geometry as geo
 
@@ -33,6 +35,21 @@ def test_words_as_written(tmp_path: Path) -> None:
     assert read(tmp_path, GOOD.replace("noun", "none"))["mammal"].words == ("dog", "mouse")
 
 
+def test_json_is_read_the_same_way(tmp_path: Path) -> None:
+    document = yaml.safe_load(GOOD)
+    path = tmp_path / "toy.json"
+    path.write_text(json.dumps(document, indent="\t"))
+    from_json, from_yaml = geo.load_hierarchy(path, VOCABULARY), read(tmp_path, GOOD)
+    assert from_json.concepts == from_yaml.concepts
+    assert from_json.parents == from_yaml.parents
+    path.write_text(json.dumps(document)[:-1] + ', "name": "again"}')
+    with pytest.raises(geo.HierarchyError, match=r"toy\.json: duplicate entry 'name'"):
+        geo.load_hierarchy(path, VOCABULARY)
+    path.write_text("{")
+    with pytest.raises(geo.HierarchyError, match=r"toy\.json, line 1"):
+        geo.load_hierarchy(path, VOCABULARY)
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
@@ -42,7 +59,7 @@ def test_words_as_written(tmp_path: Path) -> None:
         (GOOD + "  bird: {words: [dog]}\n", r"line 8: duplicate entry 'bird'"),
         (GOOD + "colour: red\n", "unknown entry 'colour'"),
         (GOOD.replace("words: [bird]", "wrods: [bird]"), "unknown entry 'wrods'"),
-        (GOOD.replace("forms: noun", "forms: verb"), "'noun' or 'none'"),
+        (GOOD.replace("forms: noun", "forms: adverb"), "one of noun, verb, none, not 'adverb'"),
         (GOOD.replace("[bird]", "[no]"), "list of words"),
         (GOOD.replace("[bird]", "bird"), "list of words"),
         (GOOD.replace("[bird]", "[unicorn]"), "none of the words of 'bird'"),

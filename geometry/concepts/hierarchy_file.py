@@ -1,19 +1,21 @@
-"""Read a hand-made concept hierarchy from YAML, refusing anything ambiguous with its line.
+"""Read a hand-made concept hierarchy from YAML or JSON, refusing anything ambiguous with its place.
 
-Format: `name`, `forms` ("noun" adds case and plural variants, "none" takes words as written), and
-`concepts`, a mapping of concept name to `words` and, below the root, `parents`. A concept also holds
+Format: `name`, `forms` ("noun" adds case and plural variants, "verb" case and regular conjugation, "none"
+takes words as written), and `concepts`, a mapping of concept name to `words` and, below the root, `parents`. A concept also holds
 the words of everything below it.
 """
 
+import json
 from collections.abc import Hashable, Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 
-from geometry.concepts.hierarchy import Concept, ConceptHierarchy
-from geometry.concepts.words import noun_forms
+from geometry.concepts.handmade import hierarchy_from_words
+from geometry.concepts.hierarchy import ConceptHierarchy
+from geometry.concepts.words import Forms
 from geometry.errors import HierarchyError
 from geometry.models import Vocabulary
 
@@ -34,7 +36,7 @@ def load_hierarchy(source: str | Path, vocabulary: Vocabulary) -> ConceptHierarc
 
     Parameters
     ----------
-    source : the name of a packaged hierarchy ("organisms") or the path of a YAML file.
+    source : the name of a packaged hierarchy ("organisms") or the path of a YAML or JSON file.
 
     Raises
     ------
@@ -44,19 +46,13 @@ def load_hierarchy(source: str | Path, vocabulary: Vocabulary) -> ConceptHierarc
     """
     label, text = _read(source)
     document = _parse(label, text)
-    forms = document.get("forms", "noun")
-    own: dict[str, list[str]] = {}
-    parents: dict[str, tuple[str, ...]] = {}
-    for name, entry in document["concepts"].items():
-        words = _strings(label, f"{name}: words", entry.get("words", []))
-        own[name] = [form for word in words for form in noun_forms(word)] if forms == "noun" else words
-        parents[name] = tuple(_strings(label, f"{name}: parents", entry.get("parents", [])))
-    below = _with_words_below(own, parents)
-    return ConceptHierarchy(
-        name=str(document.get("name", label)),
-        concepts=tuple(Concept.from_words(name, words, vocabulary) for name, words in below.items()),
-        parents=parents,
-        recipe=f"hand-made ({label}), words in {'all noun' if forms == 'noun' else 'the given'} forms",
+    entries = document["concepts"]
+    return hierarchy_from_words(
+        str(document.get("name", label)),
+        {name: _strings(label, f"{name}: words", entry.get("words", [])) for name, entry in entries.items()},
+        {name: _strings(label, f"{name}: parents", entry.get("parents", [])) for name, entry in entries.items()},
+        vocabulary,
+        forms=document.get("forms", "noun"),
     )
 
 
@@ -90,19 +86,34 @@ def _unique_mapping(loader: _UniqueKeys, node: yaml.MappingNode) -> dict[Hashabl
 _UniqueKeys.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique_mapping)
 
 
+def _unique_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise yaml.MarkedYAMLError(problem=f"duplicate entry {key!r}")
+        found[key] = value
+    return found
+
+
 def _parse(label: str, text: str) -> dict[str, Any]:
     try:
-        document = yaml.load(text, Loader=_UniqueKeys)  # noqa: S506 (a SafeLoader)
+        # YAML reads most JSON, but not JSON indented with tabs.
+        if label.endswith(".json"):
+            document = json.loads(text, object_pairs_hook=_unique_object)
+        else:
+            document = yaml.load(text, Loader=_UniqueKeys)  # noqa: S506 (a SafeLoader)
+    except json.JSONDecodeError as error:
+        raise HierarchyError(f"{label}, line {error.lineno}: {error.msg}") from error
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise HierarchyError(f"{label}{line}: {error.problem}") from error
     except (yaml.YAMLError, TypeError, RecursionError) as error:
-        raise HierarchyError(f"{label}: not readable YAML: {error}") from error
+        raise HierarchyError(f"{label}: not readable: {error}") from error
     if not isinstance(document, dict) or not isinstance(document.get("concepts"), dict):
         raise HierarchyError(f"{label}: expected a mapping with an entry 'concepts'")
     _refuse_unknown(label, document, _KEYS)
-    if document.get("forms", "noun") not in {"noun", "none"}:
-        raise HierarchyError(f"{label}: forms must be 'noun' or 'none', not {document['forms']!r}")
+    if document.get("forms", "noun") not in get_args(Forms):
+        raise HierarchyError(f"{label}: forms must be one of {', '.join(get_args(Forms))}, not {document['forms']!r}")
     for name, entry in document["concepts"].items():
         if not isinstance(name, str) or not isinstance(entry, dict):
             raise HierarchyError(f"{label}: concept {name!r} must be a name with 'words' and 'parents' below it")
@@ -120,18 +131,3 @@ def _strings(label: str, place: str, value: Any) -> list[str]:
     if not isinstance(value, list) or not all(isinstance(item, str) and item.strip() for item in value):
         raise HierarchyError(f"{label}: {place} must be a list of words (quote those that YAML reads otherwise)")
     return [item.strip() for item in value]
-
-
-def _with_words_below(own: Mapping[str, list[str]], parents: Mapping[str, tuple[str, ...]]) -> dict[str, list[str]]:
-    """Hand every concept's words up to all its ancestors."""
-    words = {name: dict.fromkeys(own[name]) for name in own}
-    for name in own:
-        queue, seen = list(parents[name]), {name}
-        while queue:
-            ancestor = queue.pop()
-            if ancestor in seen or ancestor not in words:
-                continue  # a cycle or an unknown name: the hierarchy's own checks name it
-            seen.add(ancestor)
-            words[ancestor].update(dict.fromkeys(own[name]))
-            queue.extend(parents[ancestor])
-    return {name: list(found) for name, found in words.items()}

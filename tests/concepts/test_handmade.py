@@ -1,0 +1,40 @@
+import networkx as nx
+import pytest
+
+import geometry as geo
+
+VOCABULARY = geo.Vocabulary([f"Ġ{word}" for word in "animal cat cats crow pet run runs running x y".split()])
+
+
+def graph() -> "nx.DiGraph[str]":
+    graph = nx.DiGraph([("animal", "mammal"), ("animal", "bird"), ("pet", "mammal")])
+    nx.set_node_attributes(graph, {"animal": ["animal"], "mammal": ["cat"], "bird": ["crow"], "pet": ["pet"]}, "words")
+    return graph
+
+
+def test_a_graph_becomes_a_hierarchy_with_all_its_parents() -> None:
+    hierarchy = geo.hierarchy_from_graph(graph(), VOCABULARY, name="pets")
+    assert set(hierarchy.parents["mammal"]) == {"animal", "pet"}
+    assert hierarchy["pet"].words == ("cat", "cats", "pet")
+    assert hierarchy["animal"].words == ("animal", "cat", "cats", "crow")
+
+
+def test_verbs_are_conjugated() -> None:
+    hierarchy = geo.hierarchy_from_words("moving", {"run": ["run"]}, {}, VOCABULARY, forms="verb")
+    assert hierarchy["run"].words == ("run", "runs", "running")
+    assert len(set(hierarchy.lemmas)) == 1
+
+
+def test_graphs_that_are_no_hierarchy_are_refused() -> None:
+    with pytest.raises(geo.HierarchyError, match="directed graph"):
+        geo.hierarchy_from_graph(graph().to_undirected(), VOCABULARY)
+    broken = graph()
+    broken.nodes["bird"]["words"] = "crow"
+    with pytest.raises(geo.HierarchyError, match="node 'bird' needs 'words'"):
+        geo.hierarchy_from_graph(broken, VOCABULARY)
+    cyclic = graph()
+    cyclic.add_edge("bird", "animal")
+    with pytest.raises(geo.HierarchyError, match="cycle"):
+        geo.hierarchy_from_graph(cyclic, VOCABULARY)
+    with pytest.raises(geo.HierarchyError, match="unknown concept 'ghost'"):
+        geo.hierarchy_from_words("x", {"a": ["cat"]}, {"ghost": ["a"]}, VOCABULARY)
