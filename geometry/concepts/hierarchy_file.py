@@ -1,8 +1,8 @@
 """Read a hand-made concept hierarchy from YAML or JSON, refusing anything ambiguous with its place.
 
-Format: `name`, `forms` ("noun" adds case and plural variants, "verb" case and regular conjugation, "none"
-takes words as written), and `concepts`, a mapping of concept name to `words` and, below the root, `parents`. A concept also holds
-the words of everything below it.
+Format: `name`; `forms`, where "noun" adds case and plural variants, "verb" case and regular conjugation, and
+"none" takes words as written; and `concepts`, a mapping of concept name to `words` and, below the root,
+`parents`. A concept also holds the words of everything below it.
 """
 
 import json
