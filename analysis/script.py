@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import geometry as geo
+from geometry.cli import OneLineParser
 
 DEFAULT_MODEL = "smollm2-135m"
 
@@ -39,14 +40,6 @@ class Run:
             "results": results,
         }
         self.output.json("results", content)
-
-
-class OneLineParser(argparse.ArgumentParser):
-    """Refuses bad arguments in one line, as all other bad input is refused."""
-
-    def error(self, message: str) -> NoReturn:
-        """Exit with status 2 and one line on standard error."""
-        self.exit(2, f"error: {message}; see {self.prog} --help\n")
 
 
 def whole_number(least: int) -> Callable[[str], int]:

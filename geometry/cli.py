@@ -3,16 +3,25 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from geometry.errors import GeometryError
 from geometry.models import CATALOGUE, Resource, cached_path, fetch, locate
 
-__all__ = ["main"]
+__all__ = ["OneLineParser", "main"]
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """Refuses bad arguments in one line, as all other bad input is refused."""
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with status 2 and one line on standard error."""
+        self.exit(2, f"error: {message}; see {self.prog} --help\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0 on success, 2 with one line on standard error for bad input."""
-    parser = argparse.ArgumentParser(
+    parser = OneLineParser(
         prog="concept-geometry", description="Concept hierarchies in the geometry of language models."
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")

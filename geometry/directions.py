@@ -21,10 +21,18 @@ __all__ = ["ConceptDirections", "TokenCloud"]
 
 @dataclass(frozen=True, eq=False)
 class TokenCloud:
-    """The points of a hierarchy's tokens: row i of `points` (T, d) is g of `hierarchy.tokens[i]`."""
+    """The points of a hierarchy's tokens.
+
+    Attributes
+    ----------
+    points : shape (T, d); row i is g of `hierarchy.tokens[i]`.
+    drawn : positions of the concepts that a null model drew, where it kept others beside them for
+        comparison; statistics of single concepts report these alone. None: all concepts.
+    """
 
     hierarchy: ConceptHierarchy
     points: torch.Tensor
+    drawn: frozenset[int] | None = None
 
     def __post_init__(self) -> None:
         if self.points.ndim != 2 or len(self.points) != len(self.hierarchy.tokens):
@@ -73,14 +81,25 @@ class ConceptDirections:
     @classmethod
     def fit(
         cls,
-        space: CausalSpace | TokenCloud,
-        hierarchy: ConceptHierarchy | None = None,
+        space: CausalSpace,
+        hierarchy: ConceptHierarchy,
+        *,
+        estimator: Estimator = "lda",
+        train: NDArray[np.bool_] | None = None,
+    ) -> "ConceptDirections":
+        """Fit every concept of `hierarchy` in `space`; see `fit_cloud` for parameters and errors."""
+        return cls.fit_cloud(TokenCloud.of(space, hierarchy), estimator=estimator, train=train)
+
+    @classmethod
+    def fit_cloud(
+        cls,
+        cloud: TokenCloud,
         *,
         estimator: Estimator = "lda",
         train: NDArray[np.bool_] | None = None,
         known: "ConceptDirections | None" = None,
     ) -> "ConceptDirections":
-        """Fit every concept of `hierarchy` in `space` (or on a ready-made cloud).
+        """Fit every concept of a cloud.
 
         Parameters
         ----------
@@ -92,14 +111,8 @@ class ConceptDirections:
         Raises
         ------
         EstimationError
-            The vocabulary does not fit, or a concept has no token in `train`.
+            A concept has no token in `train`, or `known` comes from elsewhere.
         """
-        if isinstance(space, TokenCloud):
-            cloud = space
-        elif hierarchy is None:
-            raise EstimationError("ConceptDirections.fit needs a hierarchy along with the space")
-        else:
-            cloud = TokenCloud.of(space, hierarchy)
         used = np.ones(len(cloud.points), dtype=bool) if train is None else train
         if used.shape != (len(cloud.points),):
             raise EstimationError(f"train must have one entry per token, {len(cloud.points)}, not {used.shape}")
@@ -137,6 +150,11 @@ class ConceptDirections:
     def hierarchy(self) -> ConceptHierarchy:
         """The hierarchy whose concepts these are."""
         return self.cloud.hierarchy
+
+    def held_out(self, concept: int) -> NDArray[np.int64]:
+        """Positions of a concept's tokens that its vector was not fitted to."""
+        members = self.hierarchy.members[concept]
+        return members[~self.train[members]]
 
     def __getitem__(self, name: str) -> torch.Tensor:
         """ℓ of a concept by name, shape (d,)."""

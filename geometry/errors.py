@@ -6,6 +6,10 @@ __all__ = ["EstimationError", "GeometryError", "HierarchyError", "ModelError", "
 class GeometryError(Exception):
     """Base of every error this package raises on bad input. Its message is one plain line."""
 
+    def __init__(self, message: str) -> None:
+        # Messages quote other libraries, whose own may run over several lines.
+        super().__init__(" ".join(message.split()))
+
 
 class ModelError(GeometryError):
     """A model, a weight file or a vocabulary cannot be found, read or trusted."""

@@ -118,10 +118,10 @@ def _ledoit_wolf(scatter: torch.Tensor, squared_norms: torch.Tensor, d: int) -> 
 
 
 def _mean_instead(mean: torch.Tensor, shrinkage: float, t: float, squared_norms: torch.Tensor) -> ConceptVector | None:
-    """ℓ = m where C is a multiple of I (a = 1) or, flagged, where C cannot be inverted."""
+    """ℓ = m where C is a multiple of I (a = 1) or, flagged, where C is singular or m zero."""
     n, d = len(squared_norms), len(mean)
     mu = float(squared_norms.sum()) / (n * d)
-    if n < _FEWEST_ROWS or t <= torch.finfo(mean.dtype).eps * mu:
+    if n < _FEWEST_ROWS or t <= torch.finfo(mean.dtype).eps * mu or not bool(mean.any()):
         return ConceptVector(mean, float("nan"), True)
     return ConceptVector(mean, 1.0, False) if shrinkage == 1.0 else None
 

@@ -51,15 +51,25 @@ class OutputFolder:
         traceback: TracebackType | None,
     ) -> None:
         try:
+            if isinstance(error, OSError):
+                raise OutputError(f"{self.folder}: cannot store results: {error}") from error
             if kind is None:
-                for path in sorted(self._staging.iterdir()):
-                    path.replace(self.folder / path.name)
-        except OSError as failure:
-            raise OutputError(f"{self.folder}: cannot store results: {failure}") from failure
+                self._publish()
         finally:
             shutil.rmtree(self._staging, ignore_errors=True)
             if kind is not None:
                 self._remove_made()
+
+    def _publish(self) -> None:
+        staged = sorted(self._staging.iterdir())
+        # Looked for beforehand: half of the files moved would be worse than none.
+        if blocked := [path.name for path in staged if (self.folder / path.name).is_dir()]:
+            raise OutputError(f"{self.folder / blocked[0]}: a folder stands where a result should go; remove it")
+        try:
+            for path in staged:
+                path.replace(self.folder / path.name)
+        except OSError as failure:
+            raise OutputError(f"{self.folder}: cannot store results: {failure}") from failure
 
     def figure(self, name: str, figure: "Figure") -> None:
         """Write `name`.png and `name`.svg."""

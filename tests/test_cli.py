@@ -1,5 +1,6 @@
 import pytest
 
+import geometry as geo
 from geometry.cli import main
 
 
@@ -23,3 +24,10 @@ def test_bad_input_is_one_line_and_status_2(capsys: pytest.CaptureFixture[str]) 
     assert main(["fetch", "./nothing.gguf"]) == 2
     error = capsys.readouterr().err
     assert error == "error: './nothing.gguf': no such file or folder\n"
+
+
+def test_unknown_commands_and_messages_of_several_lines_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["nonsense"])
+    assert capsys.readouterr().err.count("\n") == 1
+    assert str(geo.GeometryError("one\n  two")) == "one two"

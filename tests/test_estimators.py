@@ -79,6 +79,13 @@ def test_identical_rows_give_the_mean_flagged() -> None:
     assert torch.equal(found.vector, rows[0])
 
 
+def test_a_zero_mean_is_flagged() -> None:
+    rows = torch.eye(4, 9, dtype=torch.float64)
+    found = geo.concept_vector(torch.cat([rows, -rows]))
+    assert found.degenerate
+    assert torch.equal(found.vector, torch.zeros(9, dtype=torch.float64))
+
+
 def test_the_mean_estimator() -> None:
     rows = torch.from_numpy(draw(20, 8))
     assert torch.equal(geo.concept_vector(rows, "mean").vector, rows.mean(dim=0))

@@ -45,3 +45,17 @@ def test_an_unwritable_folder_is_refused_on_entry(tmp_path: Path) -> None:
         with pytest.raises(geo.OutputError, match="cannot write results there"), geo.OutputFolder(folder):
             pytest.fail("work began")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_folder_in_the_way_of_a_result_moves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "b.json").mkdir()
+    with pytest.raises(geo.OutputError, match=r"b\.json: a folder stands"), geo.OutputFolder(tmp_path) as output:
+        output.json("a", {})
+        output.json("b", {})
+    assert [path.name for path in tmp_path.iterdir()] == ["b.json"]
+
+
+def test_a_full_disk_is_one_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(geo.OutputError, match="No space left"), geo.OutputFolder(tmp_path / "out"):
+        raise OSError(28, "No space left on device")
+    assert list(tmp_path.iterdir()) == []

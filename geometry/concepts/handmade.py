@@ -1,6 +1,6 @@
 """Build a hierarchy from words and parents given by hand, or from a networkx graph."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import networkx as nx
@@ -20,6 +20,7 @@ def hierarchy_from_words(
     vocabulary: Vocabulary,
     *,
     forms: Forms = "noun",
+    only: Collection[str] | None = None,
 ) -> ConceptHierarchy:
     """A hierarchy whose concepts hold their own words and those of everything below them.
 
@@ -28,11 +29,14 @@ def hierarchy_from_words(
     words : concept → its own words; they are spelled in `forms` and kept where they are single tokens.
     parents : concept → its parents; concepts not mentioned are roots.
     forms : "noun" (case and plural), "verb" (case and conjugation) or "none" (as written).
+    only : keep these concepts alone, with the words of all that was below them; a kept concept hangs
+        on its kept parents. Default: all.
 
     Raises
     ------
     HierarchyError
-        What `ConceptHierarchy` refuses: cycles, unknown parents, concepts without a known word.
+        What `ConceptHierarchy` refuses (cycles, unknown parents, concepts without a known word), or
+        `only` names an unknown concept.
 
     Examples
     --------
@@ -47,11 +51,15 @@ def hierarchy_from_words(
     }
     variants = spelled(dict.fromkeys(word for own in words.values() for word in own), forms)
     own = {concept: [form for word in some for form in variants[word]] for concept, some in words.items()}
+    held = _with_words_below(own, above)
+    if only is not None:
+        if unknown := sorted(set(only) - set(words)):
+            raise HierarchyError(f"hierarchy {name!r} has no concept {unknown[0]!r}; it has {', '.join(words)}")
+        held = {concept: found for concept, found in held.items() if concept in only}
+        above = {concept: tuple(parent for parent in above[concept] if parent in only) for concept in held}
     return ConceptHierarchy(
         name=name,
-        concepts=tuple(
-            Concept.from_words(concept, found, vocabulary) for concept, found in _with_words_below(own, above).items()
-        ),
+        concepts=tuple(Concept.from_words(concept, found, vocabulary) for concept, found in held.items()),
         parents=above,
         variants=variants,
         recipe=f"hand-made, words in {'the given' if forms == 'none' else f'all {forms}'} forms",

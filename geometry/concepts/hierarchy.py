@@ -54,8 +54,8 @@ class ConceptHierarchy:
     Raises
     ------
     HierarchyError
-        No concepts, a duplicate or empty concept, an unknown parent, a cycle, or a child with
-        exactly its parent's words.
+        No concepts, a duplicate or empty concept, an unknown parent, a cycle, or a child whose
+        words are all of its parent's or not among them.
     """
 
     name: str
@@ -92,6 +92,11 @@ class ConceptHierarchy:
             if by_name[parent].tokens == by_name[child].tokens:
                 raise HierarchyError(
                     f"hierarchy {self.name!r}: {child!r} has exactly the words of its parent {parent!r}; merge them"
+                )
+            if strangers := set(by_name[child].words) - set(by_name[parent].words):
+                raise HierarchyError(
+                    f"hierarchy {self.name!r}: {child!r} has words that its parent {parent!r} lacks"
+                    f" ({min(strangers)!r}); a parent holds all words of its children"
                 )
         position = {name: index for index, name in enumerate(names)}
         ordered = list(nx.lexicographical_topological_sort(graph, key=position.__getitem__))

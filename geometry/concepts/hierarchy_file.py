@@ -6,7 +6,8 @@ Format: `name`; `forms`, where "noun" adds case and plural variants, "verb" case
 """
 
 import json
-from collections.abc import Hashable, Mapping
+from collections import Counter
+from collections.abc import Collection, Hashable, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, get_args
@@ -31,12 +32,15 @@ def packaged_hierarchies() -> tuple[str, ...]:
     return tuple(sorted(Path(entry.name).stem for entry in folder.iterdir()))
 
 
-def load_hierarchy(source: str | Path, vocabulary: Vocabulary) -> ConceptHierarchy:
+def load_hierarchy(
+    source: str | Path, vocabulary: Vocabulary, *, only: Collection[str] | None = None
+) -> ConceptHierarchy:
     """Read a hand-made hierarchy and keep the words that are single tokens of `vocabulary`.
 
     Parameters
     ----------
     source : the name of a packaged hierarchy ("organisms") or the path of a YAML or JSON file.
+    only : keep these concepts alone; see `hierarchy_from_words`.
 
     Raises
     ------
@@ -53,6 +57,7 @@ def load_hierarchy(source: str | Path, vocabulary: Vocabulary) -> ConceptHierarc
         {name: _strings(label, f"{name}: parents", entry.get("parents", [])) for name, entry in entries.items()},
         vocabulary,
         forms=document.get("forms", "noun"),
+        only=only,
     )
 
 
@@ -87,12 +92,10 @@ _UniqueKeys.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _uni
 
 
 def _unique_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in found:
-            raise yaml.MarkedYAMLError(problem=f"duplicate entry {key!r}")
-        found[key] = value
-    return found
+    counts = Counter(key for key, _ in pairs)
+    if repeated := [key for key, count in counts.items() if count > 1]:
+        raise HierarchyError(f"duplicate entry {repeated[0]!r}")
+    return dict(pairs)
 
 
 def _parse(label: str, text: str) -> dict[str, Any]:
@@ -102,6 +105,8 @@ def _parse(label: str, text: str) -> dict[str, Any]:
             document = json.loads(text, object_pairs_hook=_unique_object)
         else:
             document = yaml.load(text, Loader=_UniqueKeys)  # noqa: S506 (a SafeLoader)
+    except HierarchyError as error:
+        raise HierarchyError(f"{label}: {error}") from error
     except json.JSONDecodeError as error:
         raise HierarchyError(f"{label}, line {error.lineno}: {error.msg}") from error
     except yaml.MarkedYAMLError as error:

@@ -47,52 +47,45 @@ def display_name(model: str | Path) -> str:
         return str(model)
     path = path.resolve()
     # Weight files are mostly called "model"; their folder says which.
-    return path.parent.name if path.is_file() and path.suffix != ".gguf" else path.stem
+    if path.is_dir():
+        return path.name
+    return path.stem if path.suffix == ".gguf" else path.parent.name
 
 
 def _from_hub(model: str) -> Path:
-    files = _hub_files(model)
-    weights = INDEX if INDEX in files else SINGLE
-    wanted = {weights, TOKENIZER, "config.json"}
-    if missing := wanted - files:
-        raise ModelError(f"{model}: the hub repository lacks {', '.join(sorted(missing))}")
-    paths = {name: _hub_file(model, name) for name in sorted(wanted)}
-    if weights == INDEX:
-        _hub_file(model, shard_holding(paths[INDEX], read_config(paths[INDEX].parent)))
-    return paths[weights].parent
-
-
-def _hub_files(model: str) -> set[str]:
-    """The names of the files of a hub repository, or of its cached copy when the hub is out of reach."""
     # Imported here: most runs read local files, and the hub client takes a second to import.
-    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub import HfApi, hf_hub_download, snapshot_download
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 
     try:
-        siblings = HfApi().model_info(model, timeout=10).siblings or []
-        return {sibling.rfilename for sibling in siblings}
+        info = HfApi().model_info(model, timeout=10)
     except GatedRepoError as error:
         raise ModelError(f"{model}: access is gated; accept its licence on the hub, then run: hf auth login") from error
     except RepositoryNotFoundError as error:
         raise ModelError(_unknown(model, "the hub does not know it")) from error
     except Exception as error:  # whatever the HTTP backend raises when there is no connection
         try:
-            folder = Path(snapshot_download(model, local_files_only=True))
+            return Path(snapshot_download(model, local_files_only=True))
         except Exception:
             raise ModelError(_unknown(model, f"the hub cannot be reached ({error})")) from error
-        return {path.name for path in folder.iterdir()}
 
+    def download(name: str) -> Path:
+        try:
+            # One commit for all files, so that they belong together and lie in one folder.
+            return Path(hf_hub_download(model, name, revision=info.sha))
+        except Exception as error:
+            raise ModelError(f"{model}: could not download {name}: {error}") from error
 
-def _hub_file(model: str, name: str) -> Path:
-    from huggingface_hub import hf_hub_download, try_to_load_from_cache
-
-    cached = try_to_load_from_cache(model, name)
-    if isinstance(cached, str):
-        return Path(cached)
-    try:
-        return Path(hf_hub_download(model, name))
-    except Exception as error:  # see _hub_files
-        raise ModelError(f"{model}: could not download {name}: {error}") from error
+    files = {sibling.rfilename for sibling in info.siblings or []}
+    weights = INDEX if INDEX in files else SINGLE
+    wanted = {weights, TOKENIZER, "config.json"}
+    if missing := wanted - files:
+        raise ModelError(f"{model}: the hub repository lacks {', '.join(sorted(missing))}")
+    paths = [download(name) for name in sorted(wanted)]
+    folder = paths[0].parent
+    if weights == INDEX:
+        download(shard_holding(folder / INDEX, read_config(folder)))
+    return folder
 
 
 def _unknown(model: str, reason: str) -> str:

@@ -18,7 +18,7 @@ SINGLE = "model.safetensors"
 TOKENIZER = "tokenizer.json"
 
 # Names by which checkpoints call the tensor, without the prefix a wrapping model adds.
-_HEADS = ("lm_head.weight", "embed_out.weight", "output.weight")
+_HEADS = ("lm_head.weight", "embed_out.weight")
 _EMBEDDINGS = ("embed_tokens.weight", "wte.weight", "embed_in.weight", "word_embeddings.weight")
 _FLOATS = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 
@@ -73,11 +73,12 @@ def _weight_map(index: Path) -> dict[str, str]:
 
 
 def _unembedding_name(names: list[str], config: dict[str, Any], path: Path) -> tuple[str, bool]:
-    head = _first_ending_with(names, _HEADS)
-    if head is not None:
+    head, embedding = _first_ending_with(names, _HEADS), _first_ending_with(names, _EMBEDDINGS)
+    # Some checkpoints store a head that their configuration overrides by the embedding.
+    if head is not None and not (embedding is not None and config.get("tie_word_embeddings") is True):
         return head, False
-    embedding = _first_ending_with(names, _EMBEDDINGS)
-    architectures = [str(name) for name in config.get("architectures") or []]
+    listed = config.get("architectures")
+    architectures = [str(name) for name in listed] if isinstance(listed, list) else []
     # A checkpoint leaves the head out when it equals the embedding, or when there is no head at all.
     headless = config.get("tie_word_embeddings") is False or (
         bool(architectures)

@@ -27,7 +27,8 @@ class Unembedding:
     Parameters
     ----------
     matrix : float tensor, shape (V, d), row y is γ(y), in the dtype it is stored in.
-    vocabulary : the tokens; a matrix may have more rows than tokens (padding), never fewer.
+    vocabulary : the tokens; a matrix may have more rows than tokens (padding), never fewer
+        (special tokens apart).
     name, family : how results call the model, and its architecture ("llama", "gemma3", "gpt2").
     tied : whether γ is also the input embedding.
 
@@ -50,7 +51,8 @@ class Unembedding:
                 f" not {tuple(self.matrix.shape)} of {self.matrix.dtype}"
             )
         rows = self.matrix.shape[0]
-        if rows < len(self.vocabulary):
+        # Special tokens beyond the matrix do occur: multimodal tokenizers beside text-only weights.
+        if self.vocabulary.textual[rows:].any():
             raise ModelError(
                 f"{self.name}: {len(self.vocabulary)} tokens but only {rows} unembedding rows;"
                 " the tokenizer does not belong to these weights"
@@ -58,6 +60,10 @@ class Unembedding:
         blocks = torch.split(self.matrix, _SLICE_ROWS)
         if broken := sum(int((~block.isfinite()).any(dim=1).sum()) for block in blocks):
             raise ModelError(f"{self.name}: {broken} unembedding rows hold NaN or infinite values")
+        # A zero row was never trained, so its token is no word of the model either.
+        untrained = np.flatnonzero(~self.matrix.any(dim=1).cpu().numpy())
+        if len(untrained := untrained[untrained < len(self.vocabulary)]):
+            object.__setattr__(self, "vocabulary", self.vocabulary.without(untrained.tolist()))
 
     def __repr__(self) -> str:
         rows, width = self.matrix.shape
@@ -90,9 +96,7 @@ class Unembedding:
     @cached_property
     def rows(self) -> NDArray[np.int64]:
         """Ids of the rows that some text can produce: textual tokens whose row is not all zero."""
-        textual = np.zeros(self.matrix.shape[0], dtype=bool)
-        textual[: len(self.vocabulary)] = self.vocabulary.textual
-        return np.flatnonzero(textual & self.matrix.any(dim=1).cpu().numpy())
+        return np.flatnonzero(self.vocabulary.textual[: self.matrix.shape[0]])
 
     @property
     def left_out(self) -> int:

@@ -24,8 +24,11 @@ _WORD_STARTS = (_BYTE_LEVEL_SPACE, "▁", " ")
 # Real tokenizers mark 15-65% of their tokens; below this share the marker is an accident.
 _LEAST_MARKED_SHARE = 0.01
 
+# Tokens that tokenizers reserve by the dozen, whether or not they mark them as special.
 _PLACEHOLDER = re.compile(
-    r"<unused_?\d+>|\[unused_?\d+\]|\[PAD\d+\]|<\|?reserved[\w ]*?_?\d+\|?>|<extra_id_\d+>|<\|dummy_?\d+\|>"
+    r"[<\[>|]+(unused|pad|reserved|reserved_special_token|extra_id|extra|dummy|placeholder|special|control)"
+    r"[_ -]?(token)?[_ -]?\d+[>\]<|]+",
+    re.IGNORECASE,
 )
 
 
@@ -52,6 +55,10 @@ class Vocabulary:
             [token is not None and not _PLACEHOLDER.fullmatch(token) for token in self.tokens]
         )
         self.textual[list(special)] = False
+
+    def without(self, ids: Iterable[int]) -> "Vocabulary":
+        """The same vocabulary with some more tokens marked as not textual."""
+        return Vocabulary(self.tokens, [*np.flatnonzero(~self.textual).tolist(), *ids])
 
     def __len__(self) -> int:
         return len(self.tokens)

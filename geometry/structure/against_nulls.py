@@ -5,7 +5,7 @@ Clouds are visited one at a time and dropped, so memory does not grow with the n
 
 import zlib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,11 +17,11 @@ from geometry.directions import ConceptDirections, TokenCloud
 from geometry.errors import EstimationError
 from geometry.estimators import Estimator
 from geometry.structure.comparison import Comparison
-from geometry.structure.nulls import NULLS
+from geometry.structure.nulls import NULLS, Null
 from geometry.structure.splits import Split, train_mask
-from geometry.structure.statistics import Statistic
+from geometry.structure.statistic import Statistic
 
-__all__ = ["compare_with_nulls"]
+__all__ = ["compare_with_nulls", "stream"]
 
 
 def compare_with_nulls(
@@ -29,16 +29,18 @@ def compare_with_nulls(
     hierarchy: ConceptHierarchy,
     statistics: Sequence[Statistic],
     *,
+    nulls: Mapping[str, Null] = NULLS,
     draws: int = 3,
     estimator: Estimator = "lda",
     share: float = 0.7,
     seed: int = 0,
     progress: bool | None = None,
 ) -> dict[str, Comparison]:
-    """Evaluate every statistic on the model and on `draws` draws of each of its nulls.
+    """Evaluate every statistic on the model and on `draws` draws of each null.
 
     Parameters
     ----------
+    nulls : name → null model; default all of `NULLS`. A statistic passes over those it means nothing on.
     share : share of tokens or lemmas to fit on in split statistics. One split serves the model and
         all nulls.
     seed : the only source of randomness; each null and draw has its own stream, so that adding draws
@@ -52,51 +54,57 @@ def compare_with_nulls(
     Raises
     ------
     EstimationError
-        Unknown null, no draws, or a concept too small to split.
+        No draws, a concept too small to split, or nothing in the hierarchy to measure a statistic on.
     """
-    names = tuple(dict.fromkeys(null for statistic in statistics for null in statistic.nulls))
-    if unknown := [name for name in names if name not in NULLS]:
-        raise EstimationError(f"unknown null {unknown[0]!r}; choose from {', '.join(NULLS)}")
     if draws < 1:
         raise EstimationError(f"nulls need at least one draw, not {draws}")
     splits = tuple(dict.fromkeys(statistic.split for statistic in statistics))
-    train = {split: train_mask(hierarchy, split, _stream(seed, split), share) for split in splits}
+    train = {split: train_mask(hierarchy, split, stream(seed, split), share) for split in splits}
 
     model_cloud = TokenCloud.of(space, hierarchy)
     with tqdm(
-        total=1 + draws * len(names),
+        total=1 + draws * len(nulls),
         desc="model and nulls",
         unit="cloud",
         disable=None if progress is None else not progress,
     ) as bar:
         model: dict[Split, ConceptDirections] = {
-            split: ConceptDirections.fit(model_cloud, estimator=estimator, train=train[split]) for split in splits
+            split: ConceptDirections.fit_cloud(model_cloud, estimator=estimator, train=train[split]) for split in splits
         }
         bar.update()
-        values: dict[tuple[str, str], list[NDArray[np.float64]]] = defaultdict(list)
-        for null in names:
+        values = {statistic.name: statistic.evaluate(model[statistic.split]) for statistic in statistics}
+        for name, own in values.items():
+            if not np.isfinite(own).any():
+                raise EstimationError(
+                    f"{name}: nothing to measure it on in hierarchy {hierarchy.name!r} (no edges, or too few words)"
+                )
+        null_values: dict[tuple[str, str], list[NDArray[np.float64]]] = defaultdict(list)
+        for name, null in nulls.items():
             for draw in range(draws):
-                cloud = NULLS[null](space, model_cloud, _stream(seed, null, draw))
+                cloud = null(space, model_cloud, stream(seed, name, draw))
                 for split in splits:
-                    wanted = [s for s in statistics if s.split == split and null in s.nulls]
+                    wanted = [s for s in statistics if s.split == split and name not in s.not_beside]
                     if wanted:
                         shared = model[split] if cloud.points is model_cloud.points else None
-                        directions = ConceptDirections.fit(cloud, estimator=estimator, train=train[split], known=shared)
+                        directions = ConceptDirections.fit_cloud(
+                            cloud, estimator=estimator, train=train[split], known=shared
+                        )
                     for statistic in wanted:
-                        values[statistic.name, null].append(statistic.evaluate(directions))
+                        null_values[statistic.name, name].append(statistic.evaluate(directions))
                 bar.update()
     return {
         statistic.name: Comparison(
             statistic.name,
             statistic.labels(model[statistic.split]),
-            statistic.evaluate(model[statistic.split]),
-            {null: np.stack(values[statistic.name, null]) for null in statistic.nulls},
+            values[statistic.name],
+            {name: np.stack(null_values[statistic.name, name]) for name in nulls if name not in statistic.not_beside},
             statistic.unstructured,
         )
         for statistic in statistics
     }
 
 
-def _stream(seed: int, name: str, draw: int = 0) -> np.random.Generator:
+def stream(seed: int, name: str, draw: int = 0) -> np.random.Generator:
+    """The random stream of one purpose: a null's draw, or a split."""
     # crc32, not hash(): the latter changes with PYTHONHASHSEED.
     return np.random.default_rng([seed, zlib.crc32(name.encode()), draw])

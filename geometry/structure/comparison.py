@@ -52,6 +52,11 @@ class Comparison:
         """Whether the mean is below the null's, with 95% bootstrap intervals that do not overlap."""
         return _interval(self.values)[1] < _interval(self.nulls[null])[0]
 
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95% bootstrap interval of the mean; see `summarise`."""
+        return _interval(self.values)
+
     def absolute(self) -> "Comparison":
         """The same with magnitudes, for statistics whose prediction is zero."""
         nulls = {name: np.abs(values) for name, values in self.nulls.items()}
@@ -60,7 +65,8 @@ class Comparison:
     def effect(self, null: str) -> float:
         """Cohen's d: difference of means in units of the pooled standard deviation over concepts."""
         pooled = np.sqrt((np.nanvar(self.values) + np.nanvar(self.nulls[null])) / 2)
-        return float((self.mean - self.null_mean(null)) / pooled) if pooled > 0 else float("nan")
+        single = np.isfinite(self.values).sum() < 2
+        return float("nan") if single or pooled == 0 else float((self.mean - self.null_mean(null)) / pooled)
 
     def to_dict(self) -> dict[str, Any]:
         """`value` (see `summarise`) and for each null its summary, draws and effect size."""
@@ -88,8 +94,8 @@ class Comparison:
 def summarise(values: NDArray[np.float64]) -> dict[str, Any]:
     """Mean, standard deviation, count and a 95% bootstrap interval of the mean.
 
-    Units are the concepts or edges (columns of a (draws, m) array, averaged over draws). Nested
-    concepts share tokens, so the interval is narrower than independent concepts would give.
+    Units are the concepts or edges (columns of a (draws, m) array, averaged over draws). The
+    bootstrap takes them for independent; nested concepts share tokens, so the true interval is wider.
     """
     flat = values[np.isfinite(values)]
     if not len(flat):

@@ -34,8 +34,9 @@ def gaussian_rows(space: CausalSpace, cloud: TokenCloud, rng: np.random.Generato
 def random_subset(space: CausalSpace, cloud: TokenCloud, rng: np.random.Generator) -> TokenCloud:  # noqa: ARG001
     """The model's rows, but each child is a random subset of its parent, of the child's size.
 
-    One subset an edge, so a child of two parents has two. What nesting alone explains, this shows too:
-    E⟨m_C − m_P, m_P⟩ = 0 for a random C ⊂ P in any dimension and under any inner product.
+    Whole lemmas are drawn, as real concepts hold whole lemmas. One subset an edge, so a child of two
+    parents has two. What nesting alone explains, this shows too: E⟨m_C − m_P, m_P⟩ = 0 for a random
+    C ⊂ P in any dimension and under any inner product.
     """
     real = cloud.hierarchy
     # All real concepts stay, so that tokens, points and fitted vectors can be shared with the model.
@@ -43,7 +44,9 @@ def random_subset(space: CausalSpace, cloud: TokenCloud, rng: np.random.Generato
     parents: dict[str, tuple[str, ...]] = {}
     for parent, child in real.edges:
         source, size = real.concepts[parent], len(real.concepts[child])
-        chosen = np.sort(rng.permutation(len(source))[:size])
+        lemmas = real.lemmas[real.members[parent]]
+        place = rng.permutation(int(lemmas.max()) + 1)
+        chosen = np.sort(np.argsort(place[lemmas], kind="stable")[:size])
         name = f"{size} of {source.name}, for {real.names[child]}"
         concepts[name] = Concept(
             name,
@@ -51,8 +54,9 @@ def random_subset(space: CausalSpace, cloud: TokenCloud, rng: np.random.Generato
             tuple(source.tokens[index] for index in chosen),
         )
         parents[name] = (source.name,)
-    subsets = ConceptHierarchy(f"{real.name}, random subsets", tuple(concepts.values()), parents)
-    return TokenCloud(subsets, cloud.points)
+    subsets = ConceptHierarchy(f"{real.name}, random subsets", tuple(concepts.values()), parents, real.variants)
+    drawn = frozenset(child for _, child in subsets.edges)
+    return TokenCloud(subsets, cloud.points, drawn)
 
 
 NULLS: dict[str, Null] = {

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from geometry.directions import ConceptDirections
 from geometry.errors import EstimationError
+from geometry.structure.statistic import Statistic
 
-__all__ = ["Simplex", "simplex"]
+__all__ = ["Simplex", "simplex", "simplex_irregularity", "simplex_membership"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,20 +39,10 @@ class Simplex:
         return float(self.edges.std() / self.edges.mean())
 
     @property
-    def membership(self) -> float:
-        """Balanced accuracy of the nearest vertex for held-out tokens; chance is 1/k."""
-        return float((self.confusion.diagonal() / self.confusion.sum(axis=1)).mean())
-
-    def to_dict(self) -> dict[str, object]:
-        """For results.json."""
-        return {
-            "concepts": list(self.names),
-            "edge_lengths": self.edges.tolist(),
-            "irregularity": self.irregularity,
-            "membership": self.membership,
-            "chance": 1 / len(self.names),
-            "confusion": self.confusion.tolist(),
-        }
+    def recall(self) -> NDArray[np.float64]:
+        """Share of each concept's held-out tokens nearest their own vertex; the mean is balanced accuracy."""
+        recall: NDArray[np.float64] = self.confusion.diagonal() / self.confusion.sum(axis=1)
+        return recall
 
 
 def simplex(directions: ConceptDirections, names: Sequence[str]) -> Simplex:
@@ -74,8 +65,8 @@ def simplex(directions: ConceptDirections, names: Sequence[str]) -> Simplex:
         owners[hierarchy.members[index]] += 1
     confusion = np.zeros((len(names), len(names)), dtype=np.int64)
     for row, (name, index) in enumerate(zip(names, indices, strict=True)):
-        members = hierarchy.members[index]
-        held_out = members[~directions.train[members] & (owners[members] == 1)]
+        held_out = directions.held_out(index)
+        held_out = held_out[owners[held_out] == 1]
         if not len(held_out):
             raise EstimationError(f"concept {name!r} has no held-out token of its own for a simplex")
         points = directions.cloud.points[torch.from_numpy(held_out)]
@@ -83,3 +74,27 @@ def simplex(directions: ConceptDirections, names: Sequence[str]) -> Simplex:
         confusion[row] = np.bincount(nearest, minlength=len(names))
     edges = [float(torch.linalg.vector_norm(vertices[i] - vertices[j])) for i, j in combinations(range(len(names)), 2)]
     return Simplex(tuple(names), np.array(edges), confusion)
+
+
+def simplex_membership(names: Sequence[str]) -> Statistic:
+    """`Simplex.recall` after a lemma split; its mean is balanced accuracy, by chance 1/k."""
+    return Statistic(
+        "membership/lemma",
+        "lemma",
+        1 / len(names),
+        lambda directions: simplex(directions, names).recall,
+        lambda _: tuple(names),
+        not_beside=("random_subset",),
+    )
+
+
+def simplex_irregularity(names: Sequence[str]) -> Statistic:
+    """`Simplex.irregularity` after a lemma split, one number."""
+    return Statistic(
+        "irregularity/lemma",
+        "lemma",
+        0.0,
+        lambda directions: np.array([simplex(directions, names).irregularity]),
+        lambda _: ("edge lengths",),
+        not_beside=("random_subset",),
+    )

@@ -14,7 +14,7 @@ __all__ = ["plot_existence"]
 
 def plot_existence(
     curves: Mapping[str, NDArray[np.float64]],
-    nulls: Mapping[str, NDArray[np.float64]],
+    nulls: Mapping[str, tuple[NDArray[np.float64], Sequence[int]]],
     sizes: Sequence[int],
     *,
     finding: str,
@@ -25,32 +25,24 @@ def plot_existence(
     Parameters
     ----------
     curves : name → values, shape (k,), one a split; the last is shown against size.
-    nulls : name → values, shape (draws, k), drawn in grey.
+    nulls : name → values, shape (draws, m), and the m sizes, drawn in grey.
     sizes : number of tokens of each concept, shape (k,).
     """
     with style():
         figure = Figure(figsize=(7.2, 3.5))
         left, right = figure.subplots(1, 2, width_ratios=[1.25, 1], sharey=True)
         figure.subplots_adjust(left=0.075, right=0.985, bottom=0.125, wspace=0.08)
-        for (name, draws), grey in zip(nulls.items(), NULL_GREYS, strict=False):
+        for (name, (draws, null_sizes)), grey in zip(nulls.items(), NULL_GREYS, strict=False):
             for index, values in enumerate(draws):
                 ordered = _sorted(values)
                 left.plot(_percent(ordered), ordered, color=grey, lw=0.9, label=None if index else name)
-            right.scatter(np.tile(sizes, len(draws)), draws.ravel(), s=3, color=grey, lw=0, alpha=0.5, rasterized=True)
-        for index, (name, values) in enumerate(curves.items()):
-            ordered, colour = _sorted(values), COLOURS[index]
-            left.plot(_percent(ordered), ordered, color=colour, lw=1.8)
-            # The first label stands above its curve and the others below theirs, where curves leave room.
-            left.annotate(
-                f"{name}: mean {ordered.mean():.2f}",
-                (45, ordered[int(0.45 * len(ordered))]),
-                (0, -13 if index else 5),
-                textcoords="offset points",
-                ha="right" if index else "left",
-                fontsize=7,
-                color=colour,
-                fontweight="bold",
+            right.scatter(
+                np.tile(null_sizes, len(draws)), draws.ravel(), s=3, color=grey, lw=0, alpha=0.5, rasterized=True
             )
+        for (name, values), colour in zip(curves.items(), COLOURS, strict=False):
+            ordered = _sorted(values)
+            label = f"{name}, mean {ordered.mean():.2f}"
+            left.plot(_percent(ordered), ordered, color=colour, lw=1.8, label=label)
         last, colour = list(curves)[-1], COLOURS[len(curves) - 1]
         right.scatter(sizes, curves[last], s=6, color=colour, lw=0, alpha=0.8, rasterized=True)
         for axes, letter in ((left, "a"), (right, "b")):
@@ -64,7 +56,7 @@ def plot_existence(
             xlim=(0, 100),
             title="all concepts",
         )
-        left.legend(loc="lower left")
+        left.legend(loc="lower left", ncols=2, columnspacing=1.2, borderaxespad=0.1)
         right.set(xscale="log", xlabel="tokens of the concept", title=f"{last}, by size of concept")
         right.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
         right.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+from scipy.spatial.distance import squareform
 
 from geometry.models import CATALOGUE, cached_path
 from tests.models.checkpoints import TOKENS, write_tokenizer
@@ -53,7 +54,7 @@ def test_the_report_says_what_was_measured(report: dict[str, Any]) -> None:
         576,
     )
     assert len(model["sha256"]) == 64
-    assert report["settings"] == {"seed": 0, "draws": 1}
+    assert report["settings"] == {"seed": 0, "hierarchy": "wordnet-noun", "draws": 1}
     assert report["seconds"] > 0
 
 
@@ -71,18 +72,45 @@ def test_numbers_on_smollm2(report: dict[str, Any]) -> None:
     assert 0.03 <= parent["random_subset"]["abs_cos"]["mean"] <= 0.06
     assert results["separation"]["lemma_split"]["auc"]["mean"] == pytest.approx(0.78, abs=0.02)
     assert results["separation"]["token_split"]["auc"]["mean"] == pytest.approx(0.90, abs=0.02)
+    # What belonging to the parent alone gives, in part by its lemmas on both sides of a token split.
+    assert existence["lemma_split"]["random_subset"]["mean"] == pytest.approx(0.44, abs=0.03)
+    assert results["separation"]["lemma_split"]["random_subset"]["mean"] == pytest.approx(0.50, abs=0.02)
+    assert results["separation"]["token_split"]["random_subset"]["mean"] == pytest.approx(0.73, abs=0.03)
+    assert parent["verdict"] == "by construction"
     tree = results["tree_correlation"]
     assert tree["all_pairs"]["model"] == pytest.approx(0.39, abs=0.02)
     assert tree["word_disjoint_pairs"]["model"] == pytest.approx(0.20, abs=0.02)
-    assert abs(tree["word_disjoint_pairs"]["shuffled"]) < 0.05
+    assert abs(tree["word_disjoint_pairs"]["shuffled"]["mean"]) < 0.05
     assert "bird.n.01" in results["per_concept"]
 
 
 def test_the_arrays_are_those_of_the_report(folder: Path, report: dict[str, Any]) -> None:
     with np.load(folder / "results.npz", allow_pickle=False) as arrays:
         mean = np.nanmean(arrays["projection_lemma"])
-        assert arrays["cosines"].shape == (report["results"]["concepts"],) * 2
+        assert squareform(arrays["cosines_whole"]).shape == (report["results"]["concepts"],) * 2
     assert mean == pytest.approx(report["results"]["existence"]["lemma_split"]["held_out_projection"]["mean"])
+
+
+def test_the_readmes_table_is_what_is_measured(report: dict[str, Any]) -> None:
+    results = report["results"]
+    lemma, token = results["existence"]["lemma_split"], results["existence"]["token_split"]
+    parent, tree = results["orthogonality"]["parent"], results["tree_correlation"]
+    auc = results["separation"]["lemma_split"]
+    nulls = ("shuffled", "gaussian", "random_subset")
+    measured = [
+        [token["held_out_projection"]["mean"], *(token[null]["mean"] for null in nulls)],
+        [lemma["held_out_projection"]["mean"], *(lemma[null]["mean"] for null in nulls)],
+        [parent["abs_cos"]["mean"], *(parent[null]["abs_cos"]["mean"] for null in nulls)],
+        [auc["auc"]["mean"], *(auc[null]["mean"] for null in nulls)],
+        [tree["all_pairs"]["model"], *(tree["all_pairs"][null]["mean"] for null in nulls[:2])],
+        [tree["word_disjoint_pairs"]["model"], *(tree["word_disjoint_pairs"][null]["mean"] for null in nulls[:2])],
+    ]
+    section = (ROOT / "README.md").read_text(encoding="utf-8").split("## What SmolLM2-135M shows")[1].split("##")[0]
+    rows = [line.replace("\\|", "").split("|")[2:6] for line in section.splitlines() if line.startswith("| ")][1:]
+    stated = [[float(cell.replace("\N{MINUS SIGN}", "-")) for cell in row if cell.strip()] for row in rows]
+    assert [len(row) for row in stated] == [len(row) for row in measured]
+    for said, found in zip(stated, measured, strict=True):
+        np.testing.assert_allclose(said, found, atol=0.025)
 
 
 def test_independent_of_hash_seed_and_threads_up_to_rounding(folder: Path, tmp_path: Path) -> None:
@@ -127,6 +155,13 @@ def nan_rows() -> torch.Tensor:
     return matrix
 
 
+def refused(done: subprocess.CompletedProcess[str], complaint: str) -> None:
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+    assert complaint in done.stderr
+
+
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
@@ -138,10 +173,38 @@ def nan_rows() -> torch.Tensor:
 def test_a_bad_model_is_one_line_status_2_and_no_trace(tmp_path: Path, change: dict, complaint: str) -> None:
     (tmp_path / "model").mkdir()
     done = analyse("--model", broken_model(tmp_path / "model", **change), "--out", tmp_path / "out" / "deep")
-    assert done.returncode == 2
-    assert done.stderr.count("\n") == 1
-    assert done.stderr.startswith("error: ")
-    assert complaint in done.stderr
+    refused(done, complaint)
+    assert not (tmp_path / "out").exists()
+
+
+def test_truncated_files_and_wrong_sums_are_refused(tmp_path: Path) -> None:
+    whole = cached_path(CATALOGUE["smollm2-135m"]).read_bytes()
+    damaged = tmp_path / "damaged.gguf"
+    damaged.write_bytes(whole[: len(whole) // 3])
+    refused(analyse("--model", damaged, "--out", tmp_path / "out"), "corrupt or truncated")
+    folder = broken_model(tmp_path, **{"lm_head.weight": torch.randn(len(TOKENS), 8)})
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-5])
+    refused(analyse("--model", weights, "--out", tmp_path / "out"), "corrupt or truncated")
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    (cache / CATALOGUE["smollm2-135m"].filename).write_bytes(whole[:-1])
+    refused(analyse("--out", tmp_path / "out", CONCEPT_GEOMETRY_CACHE=str(cache)), "sha256")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("concepts", "complaint"),
+    [
+        ("a: {parents: [b], words: [dog]}, b: {parents: [a], words: [cat]}", "has a cycle"),
+        ("a: {words: [floccinaucinihilipilification]}", "none of the words of 'a'"),
+        ("a: {words: [dog]}, a: {words: [cat]}", "duplicate entry 'a'"),
+    ],
+)
+def test_a_bad_hierarchy_is_one_line_status_2_and_no_trace(tmp_path: Path, concepts: str, complaint: str) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(f"concepts: {{{concepts}}}")
+    refused(analyse("--hierarchy", path, "--out", tmp_path / "out"), complaint)
     assert not (tmp_path / "out").exists()
 
 

@@ -38,3 +38,15 @@ def test_graphs_that_are_no_hierarchy_are_refused() -> None:
         geo.hierarchy_from_graph(cyclic, VOCABULARY)
     with pytest.raises(geo.HierarchyError, match="unknown concept 'ghost'"):
         geo.hierarchy_from_words("x", {"a": ["cat"]}, {"ghost": ["a"]}, VOCABULARY)
+
+
+def test_only_some_concepts_are_kept_with_all_their_words() -> None:
+    words = {"animal": ["animal"], "mammal": ["cat"], "bird": ["crow"], "dragon": ["wyvern"]}
+    parents = {"mammal": ["animal"], "bird": ["animal"], "dragon": ["animal"]}
+    kept = geo.hierarchy_from_words("some", words, parents, VOCABULARY, only=("animal", "mammal"))
+    assert kept.names == ("animal", "mammal")
+    assert "crow" in kept["animal"].words
+    with pytest.raises(geo.HierarchyError, match="none of the words of 'dragon'"):
+        geo.hierarchy_from_words("all", words, parents, VOCABULARY)
+    with pytest.raises(geo.HierarchyError, match="no concept 'fish'"):
+        geo.hierarchy_from_words("some", words, parents, VOCABULARY, only=("fish",))

@@ -14,7 +14,7 @@ def concept(name: str, words: str) -> geo.Concept:
 MAMMAL, BIRD = concept("mammal", "cat dog dogs Dog cats"), concept("bird", "bird birds")
 ANIMAL = concept("animal", "dog dogs Dog cat cats bird birds")
 TREE, PLANT = concept("tree", "oak elm"), concept("plant", "oak elm rose")
-PET = concept("pet", "dog cat bird")
+PET = concept("pet", "dog dogs cat bird")
 PARENTS = {"mammal": ("animal",), "bird": ("animal",), "tree": ("plant",)}
 
 
@@ -86,6 +86,7 @@ def test_blocks_are_contiguous_subtrees(smollm2_nouns: geo.ConceptHierarchy) -> 
         ((concept("unicorn", "unicorn pegasus"),), {}, "none of the words of 'unicorn'"),
         ((ANIMAL, BIRD), {"bird": ("beast",)}, "unknown concept 'beast'"),
         ((ANIMAL, BIRD), {"fish": ("animal",)}, "unknown concept 'fish'"),
+        ((ANIMAL, concept("oak", "oak")), {"oak": ("animal",)}, r"words that its parent 'animal' lacks \('oak'\)"),
         ((ANIMAL, BIRD, PET), {"bird": ("pet",), "pet": ("animal",), "animal": ("bird",)}, "has a cycle: "),
         ((ANIMAL,), {"animal": ("animal",)}, "animal → animal"),
         ((BIRD, concept("fowl", "bird birds")), {"fowl": ("bird",)}, "exactly the words of its parent"),

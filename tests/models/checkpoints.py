@@ -1,6 +1,7 @@
 """Small checkpoints on disk, in the layouts that users have."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import gguf
@@ -11,9 +12,9 @@ from tokenizers.models import WordLevel
 TOKENS = ["<unk>", "</s>", "Ġbird", "Ġcat", "Ġdog", *(f"Ġw{i}" for i in range(91))]
 
 
-def write_tokenizer(folder: Path, tokens: list[str] = TOKENS) -> None:
+def write_tokenizer(folder: Path, tokens: Sequence[str] = TOKENS, special: Sequence[str] = ()) -> None:
     tokenizer = Tokenizer(WordLevel({token: i for i, token in enumerate(tokens)}, unk_token="<unk>"))
-    tokenizer.add_special_tokens(["</s>"])
+    tokenizer.add_special_tokens(["</s>", *special])
     tokenizer.save(str(folder / "tokenizer.json"))
 
 

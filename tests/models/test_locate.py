@@ -130,6 +130,8 @@ def test_a_name_that_has_not_been_fetched_says_how(tmp_path: Path, monkeypatch: 
 
 
 def test_display_names(tmp_path: Path) -> None:
+    (tmp_path / "Llama-3.2-1B").mkdir()
+    assert display_name(tmp_path / "Llama-3.2-1B") == "Llama-3.2-1B"
     folder = tmp_path / "gpt2-xl"
     folder.mkdir()
     for name in ("model.safetensors", "My-Model.Q4.gguf"):

@@ -115,6 +115,32 @@ def test_padding_rows_and_zero_rows_are_left_out(tmp_path: Path) -> None:
     assert 5 not in model.rows
 
 
+def test_a_word_with_a_zero_row_is_no_word(tmp_path: Path) -> None:
+    matrix = torch.randn(len(TOKENS), 8)
+    matrix[TOKENS.index("Ġcat")] = 0
+    model = geo.Unembedding.load(save_tiny(tmp_path, **{"lm_head.weight": matrix}))
+    assert model.vocabulary.word_id("cat") is None
+    assert model.vocabulary.word_id("dog") == TOKENS.index("Ġdog")
+
+
+def test_special_tokens_beyond_the_matrix_are_allowed_and_others_not(tmp_path: Path) -> None:
+    save_tiny(tmp_path, **{"lm_head.weight": torch.randn(len(TOKENS), 8)})
+    write_tokenizer(tmp_path, [*TOKENS, "<image>"], special=["<image>"])
+    assert geo.Unembedding.load(tmp_path).left_out == 1
+    write_tokenizer(tmp_path, [*TOKENS, "Ġmore"])
+    with pytest.raises(geo.ModelError, match="tokenizer does not belong"):
+        geo.Unembedding.load(tmp_path)
+
+
+def test_a_stored_head_that_the_configuration_overrides_is_passed_over(tmp_path: Path) -> None:
+    embedding, stale = torch.randn(2, len(TOKENS), 8)
+    save_tiny(tmp_path, **{"lm_head.weight": stale, "model.embed_tokens.weight": embedding})
+    write_config(tmp_path, tie_word_embeddings=True)
+    model = geo.Unembedding.load(tmp_path)
+    assert model.tied
+    assert torch.equal(model.matrix, embedding)
+
+
 def test_missing_parts_are_named(tmp_path: Path) -> None:
     with pytest.raises(geo.ModelError, match=r"neither model\.safetensors"):
         geo.Unembedding.load(tmp_path)

@@ -29,6 +29,19 @@ def test_rows_that_no_text_can_produce_are_not_textual() -> None:
     assert np.flatnonzero(vocabulary.textual).tolist() == [0, 6, 7]
 
 
+@pytest.mark.parametrize(
+    "token",
+    ["<|placeholder1|>", "<SPECIAL_20>", "[control_8]", "<reserved-0>", ">>UNUSED_0<<", "<|extra_12|>", "<extra_id_3>"],
+)
+def test_placeholders_of_many_tokenizers(token: str) -> None:
+    assert geo.Vocabulary(["Ġa", token]).textual.tolist() == [True, False]
+
+
+@pytest.mark.parametrize("token", ["<0x0A>", "<div>", "[0]", "Ġunused7", "<h1>", "reserved_1", "->0]"])
+def test_texts_that_only_look_like_placeholders(token: str) -> None:
+    assert geo.Vocabulary([token]).textual.all()
+
+
 def test_a_special_token_is_not_a_word() -> None:
     assert geo.Vocabulary([*FILL, "Ġa", "Ġb"], special=[51]).word_id("b") is None
 

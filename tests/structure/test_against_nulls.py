@@ -3,7 +3,6 @@ import pytest
 
 import geometry as geo
 from geometry.structure.comparison import summarise
-from geometry.structure.statistics import Statistic
 from tests.conftest import Planted
 
 STATISTICS = [geo.projection("token"), geo.parent_orthogonality(), geo.separation("lemma"), geo.tree_likeness()]
@@ -98,7 +97,32 @@ def test_bad_settings_are_refused(planted: Planted, options: dict, complaint: st
         geo.compare_with_nulls(geo.CausalSpace.fit(planted.unembedding), planted.hierarchy, STATISTICS, **options)
 
 
-def test_an_unknown_null_is_refused(planted: Planted) -> None:
-    statistic = Statistic("x", "whole", ("nothing",), 0.0, lambda d: np.zeros(len(d)), lambda _: ())
-    with pytest.raises(geo.EstimationError, match="shuffled, gaussian, random_subset"):
-        geo.compare_with_nulls(geo.CausalSpace.fit(planted.unembedding), planted.hierarchy, [statistic])
+def test_a_null_of_ones_own(planted: Planted) -> None:
+    def origin(_: geo.CausalSpace, cloud: geo.TokenCloud, rng: np.random.Generator) -> geo.TokenCloud:
+        return cloud.moved(cloud.points * 0 + rng.standard_normal())
+
+    space = geo.CausalSpace.fit(planted.unembedding)
+    tests = geo.compare_with_nulls(space, planted.hierarchy, [geo.separation("token")], nulls={"one point": origin})
+    assert list(tests["auc/token"].nulls) == ["one point"]
+    assert tests["auc/token"].null_mean("one point") == 0.5
+
+
+def test_a_hierarchy_without_edges_is_refused_where_edges_are_measured(planted: Planted) -> None:
+    flat = geo.ConceptHierarchy("flat", (planted.hierarchy["mammal"], planted.hierarchy["tree"]), {})
+    space = geo.CausalSpace.fit(planted.unembedding)
+    with pytest.raises(geo.EstimationError, match="cosine/whole: nothing to measure it on in hierarchy 'flat'"):
+        geo.compare_with_nulls(space, flat, [geo.parent_orthogonality()])
+    assert geo.compare_with_nulls(space, flat, [geo.projection("token")], draws=1)["projection/token"].mean > 0.5
+
+
+def comparison(values: np.ndarray, subset: np.ndarray) -> geo.Comparison:
+    return geo.Comparison("cosine/whole", tuple(map(str, range(len(values)))), values, {"random_subset": subset})
+
+
+def test_orthogonality_verdicts() -> None:
+    rng = np.random.default_rng(0)
+    near, wide = rng.normal(0, 0.03, 300), rng.normal(0, 0.1, (2, 300))
+    assert geo.orthogonality_verdict(comparison(rng.normal(0.4, 0.05, 300), wide)) == "not orthogonal"
+    assert geo.orthogonality_verdict(comparison(near, rng.normal(0, 0.03, (2, 300)))) == "by construction"
+    assert geo.orthogonality_verdict(comparison(near, rng.normal(0, 0.01, (2, 300)))) == "by construction"
+    assert geo.orthogonality_verdict(comparison(near, wide)) == "undecided"

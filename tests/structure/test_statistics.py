@@ -5,11 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from scipy.spatial.distance import squareform
 from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
 import geometry as geo
-from geometry.structure.statistics import contrast_cosine, held_out_projection, separation_auc, tree_correlation
+from geometry.structure.existence import held_out_projection
+from geometry.structure.separation import separation_auc
+from geometry.structure.tree import tree_correlation
 
 
 @pytest.fixture(scope="module")
@@ -31,12 +34,41 @@ def test_projection(directions: geo.ConceptDirections) -> None:
         assert value == pytest.approx(np.mean(by_hand)) if len(by_hand) >= 3 else np.isnan(value)
 
 
-def test_contrast_cosine(directions: geo.ConceptDirections) -> None:
-    vectors = directions.vectors.numpy()
-    for (parent, child), value in zip(directions.hierarchy.edges, contrast_cosine(directions), strict=True):
-        contrast = vectors[child] - vectors[parent]
-        norms = np.linalg.norm(contrast) * np.linalg.norm(vectors[parent])
-        assert value == pytest.approx(contrast @ vectors[parent] / norms)
+def cosine(one: np.ndarray, other: np.ndarray) -> float:
+    return float(one @ other / np.linalg.norm(one) / np.linalg.norm(other))
+
+
+def test_orthogonality_claims_by_hand(smollm2_space: geo.CausalSpace, smollm2: geo.Unembedding) -> None:
+    own = {"thing": ["stone"], "animal": ["worm"], "plant": ["moss"], "mammal": ["dog", "cow", "horse"]}
+    own |= {"bird": ["duck", "hen", "crow"], "tree": ["oak", "pine", "maple"]}
+    parents = {"animal": ["thing"], "plant": ["thing"], "mammal": ["animal"], "bird": ["animal"], "tree": ["plant"]}
+    hierarchy = geo.hierarchy_from_words("toy", own, parents, smollm2.vocabulary)
+    directions = geo.ConceptDirections.fit(smollm2_space, hierarchy)
+    v = {name: directions[name].numpy() for name in hierarchy.names}
+
+    def values(statistic: geo.Statistic) -> dict[str, float]:
+        return dict(zip(statistic.labels(directions), statistic.evaluate(directions).tolist(), strict=True))
+
+    parent = values(geo.parent_orthogonality())
+    assert set(parent) == {
+        f"{child} - {above} | {above}" for child, (above,) in ((child, parents[child]) for child in parents)
+    }
+    assert parent["bird - animal | animal"] == pytest.approx(cosine(v["bird"] - v["animal"], v["animal"]))
+    siblings = values(geo.sibling_orthogonality())
+    assert siblings == {
+        "plant - animal | thing": pytest.approx(cosine(v["plant"] - v["animal"], v["thing"])),
+        "bird - mammal | animal": pytest.approx(cosine(v["bird"] - v["mammal"], v["animal"])),
+    }
+    assert values(geo.sibling_contrast_orthogonality()) == {
+        "plant - animal | bird - mammal": pytest.approx(cosine(v["plant"] - v["animal"], v["bird"] - v["mammal"])),
+    }
+    chain = values(geo.chain_orthogonality())
+    assert set(chain) == {
+        "mammal - animal | animal - thing", "bird - animal | animal - thing", "tree - plant | plant - thing"
+    }  # fmt: skip
+    assert chain["tree - plant | plant - thing"] == pytest.approx(
+        cosine(v["tree"] - v["plant"], v["plant"] - v["thing"])
+    )
 
 
 @pytest.mark.parametrize("contrast", [False, True])
@@ -88,7 +120,18 @@ def test_simplex_by_hand(directions: geo.ConceptDirections) -> None:
             int(np.argmin(np.linalg.norm(vectors - directions.cloud.points[token].numpy(), axis=1))) for token in tokens
         ]
         assert found.confusion[row].tolist() == [nearest.count(column) for column in range(3)]
-    assert found.membership == pytest.approx((found.confusion.diagonal() / found.confusion.sum(axis=1)).mean())
+    np.testing.assert_allclose(found.recall, found.confusion.diagonal() / found.confusion.sum(axis=1))
+    member = geo.simplex_membership(names)
+    np.testing.assert_allclose(member.evaluate(directions), found.recall)
+    assert member.unstructured == pytest.approx(1 / 3)
+    assert found.irregularity == pytest.approx(found.edges.std() / found.edges.mean())
+
+
+def test_pairwise_cosines_fill_a_square(directions: geo.ConceptDirections) -> None:
+    statistic = geo.pairwise_cosines()
+    square = squareform(statistic.evaluate(directions))
+    np.testing.assert_allclose(square + np.eye(len(square)), directions.cosines(), atol=1e-12)
+    assert statistic.labels(directions)[0] == " | ".join(directions.hierarchy.names[:2])
 
 
 def test_simplices_that_cannot_be_are_refused(directions: geo.ConceptDirections) -> None:

@@ -25,9 +25,10 @@ def planes() -> Figure:
 
 
 def existence() -> Figure:
-    nulls = {"shuffled": RNG.normal(0, 0.1, (3, 40)), "gaussian": RNG.normal(0, 0.1, (3, 40))}
+    sizes = list(range(50, 90))
+    nulls = {"shuffled": (RNG.normal(0, 0.1, (3, 40)), sizes), "subset": (RNG.normal(0, 0.1, (3, 30)), sizes[:30])}
     curves = {"words": RNG.uniform(0, 1, 40), "lemmas": np.append(RNG.uniform(0, 1, 39), np.nan)}
-    return views.plot_existence(curves, nulls, list(range(50, 90)), finding="-0.00 and -0.31 and x-1", detail="d" * 300)
+    return views.plot_existence(curves, nulls, sizes, finding="-0.00 and -0.31 and x-1", detail="d" * 300)
 
 
 def heatmap() -> Figure:

@@ -1,0 +1,46 @@
+"""What a structure test measures: a pure function of concept vectors, with the nulls it is read beside.
+
+One number per concept, edge or pair, so that every statistic runs on every null model.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geometry.directions import ConceptDirections
+from geometry.structure.splits import Split
+
+__all__ = ["FEWEST", "Statistic", "edge_labels"]
+
+# A mean, an AUC or a correlation over fewer tokens or pairs says nothing.
+FEWEST = 3
+
+
+@dataclass(frozen=True)
+class Statistic:
+    """A named measurement.
+
+    Attributes
+    ----------
+    name : with its split, "projection/lemma".
+    split : of tokens, on whose training part the vectors are fitted.
+    unstructured : its value where there is no structure: 0 for a cosine, 0.5 for an AUC.
+    evaluate : from directions to one number per label; nan where there is too little data.
+    labels : what the numbers belong to.
+    not_beside : names of null models that it means nothing on.
+    """
+
+    name: str
+    split: Split
+    unstructured: float
+    evaluate: Callable[[ConceptDirections], NDArray[np.float64]]
+    labels: Callable[[ConceptDirections], tuple[str, ...]]
+    not_beside: tuple[str, ...] = ()
+
+
+def edge_labels(directions: ConceptDirections) -> tuple[str, ...]:
+    """ "child < parent" for every edge."""
+    names = directions.hierarchy.names
+    return tuple(f"{names[child]} < {names[parent]}" for parent, child in directions.hierarchy.edges)
