@@ -73,7 +73,10 @@ def run(analysis: str, options: argparse.Namespace, body: Callable[[Run], None])
             this = Run(analysis, options.model, options.seed, settings, output)
             body(this)
         print(f"{folder}: written in {time.perf_counter() - this.started:.0f} s")
-    except geo.GeometryError as error:
+    except (geo.GeometryError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("interrupted; nothing was written", file=sys.stderr)
+        return 130
     return 0

@@ -70,6 +70,8 @@ class CausalSpace:
         place = torch.device(device) if device is not None else unembedding.matrix.device
         rows = torch.from_numpy(unembedding.rows)
         width = unembedding.matrix.shape[1]
+        if dtype not in {torch.float32, torch.float64}:
+            raise EstimationError(f"Σ is computed in float32 or float64, not {dtype}")
         if len(rows) < 2:
             raise EstimationError(f"{unembedding.name}: {len(rows)} usable unembedding rows; Σ needs at least 2")
 
@@ -82,10 +84,13 @@ class CausalSpace:
             centred = unembedding.matrix[block].to(place, dtype) - mean
             scatter.addmm_(centred.T, centred)
 
+        if not bool(scatter.isfinite().all()):
+            raise EstimationError(f"{unembedding.name}: Σ overflows {dtype}; rescale the matrix or use float64")
         eigenvalues, eigenvectors = torch.linalg.eigh(scatter / len(rows))
         floor = eigenvalues[-1] * width * torch.finfo(dtype).eps
         kept = eigenvalues > floor
-        if not bool(eigenvalues[-1] > 0):
+        rounding = torch.finfo(dtype).eps * torch.linalg.vector_norm(mean)
+        if not bool(eigenvalues[-1] > rounding**2):
             raise EstimationError(f"{unembedding.name}: all usable unembedding rows are equal; Σ is zero")
         roots = torch.where(kept, eigenvalues, 0).sqrt()
         inverse_roots = torch.where(kept, 1 / roots, 0)

@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             fetch(options.model)
         else:
             print(f"{options.model}: found at {locate(options.model)}")
-    except GeometryError as error:
+    except (GeometryError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

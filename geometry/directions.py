@@ -44,12 +44,13 @@ class TokenCloud:
     @classmethod
     def of(cls, space: CausalSpace, hierarchy: ConceptHierarchy) -> "TokenCloud":
         """The model's own rows g(y). EstimationError if the hierarchy was made for another vocabulary."""
-        rows = space.unembedding.matrix.shape[0]
-        if hierarchy.tokens[-1] >= rows:
-            raise EstimationError(
-                f"hierarchy {hierarchy.name!r} uses token {hierarchy.tokens[-1]}, but {space.unembedding.name}"
-                f" has {rows} rows; build the hierarchy with this model's vocabulary"
-            )
+        vocabulary = space.unembedding.vocabulary
+        for token, word in zip(hierarchy.tokens, hierarchy.words, strict=True):
+            if token >= len(vocabulary) or vocabulary.text(int(token)).strip() != word:
+                raise EstimationError(
+                    f"hierarchy {hierarchy.name!r} takes token {token} for {word!r}, which it is not in"
+                    f" {space.unembedding.name}; build the hierarchy with this model's vocabulary"
+                )
         return cls(hierarchy, space.rows(hierarchy.tokens))
 
     def moved(self, points: torch.Tensor) -> "TokenCloud":
@@ -113,13 +114,17 @@ class ConceptDirections:
         EstimationError
             A concept has no token in `train`, or `known` comes from elsewhere.
         """
-        used = np.ones(len(cloud.points), dtype=bool) if train is None else train
-        if used.shape != (len(cloud.points),):
-            raise EstimationError(f"train must have one entry per token, {len(cloud.points)}, not {used.shape}")
+        used = np.ones(len(cloud.points), dtype=bool) if train is None else np.asarray(train)
+        if used.shape != (len(cloud.points),) or used.dtype != np.bool_:
+            raise EstimationError(
+                f"train must hold one bool per token, shape ({len(cloud.points)},), not {used.dtype} {used.shape}"
+            )
         fitted = {} if known is None else known._fits_on(cloud, estimator, used)
         chosen = [members[used[members]] for members in cloud.hierarchy.members]
-        for concept, tokens in zip(cloud.hierarchy, chosen, strict=True):
-            if not len(tokens):
+        if not bool(cloud.points.isfinite().all()):
+            raise EstimationError("a cloud needs finite points; these hold NaN or infinite values")
+        for index, (concept, tokens) in enumerate(zip(cloud.hierarchy, chosen, strict=True)):
+            if not len(tokens) and index not in (cloud.drawn or ()):
                 raise EstimationError(f"concept {concept.name!r} has no token in the training part")
         new = [index for index, concept in enumerate(cloud.hierarchy) if concept.tokens not in fitted]
         fresh = _fit_sets(cloud.points, [chosen[index] for index in new], estimator)
@@ -173,8 +178,10 @@ def _fit_sets(points: torch.Tensor, sets: Sequence[NDArray[np.int64]], estimator
     """`concept_vector` of each set of points, in order; large nested sets share their sums."""
     width = points.shape[1]
     large = [index for index, tokens in enumerate(sets) if len(tokens) >= width and estimator == "lda"]
+    # A null model may draw a concept whose few words are all held out; it counts as missing.
+    missing = ConceptVector(torch.full_like(points[0], torch.nan), float("nan"), True)
     fits = {
-        index: concept_vector(points[torch.from_numpy(tokens)], estimator)
+        index: concept_vector(points[torch.from_numpy(tokens)], estimator) if len(tokens) else missing
         for index, tokens in enumerate(sets)
         if index not in large
     }

@@ -84,7 +84,8 @@ def _lda_from_gram(mean: torch.Tensor, centred: torch.Tensor, squared_norms: tor
     if (fallback := _mean_instead(mean, shrinkage, t, squared_norms)) is not None:
         return fallback
     gram.diagonal().add_(t * n / (1 - shrinkage))
-    return _along(mean - centred.T @ _solve(gram, centred @ mean), mean, shrinkage)
+    solved = _solve(gram, centred @ mean)
+    return _along(None if solved is None else mean - centred.T @ solved, mean, shrinkage)
 
 
 def lda_from_scatter(mean: torch.Tensor, scatter: torch.Tensor, squared_norms: torch.Tensor) -> ConceptVector:
@@ -126,11 +127,16 @@ def _mean_instead(mean: torch.Tensor, shrinkage: float, t: float, squared_norms:
     return ConceptVector(mean, 1.0, False) if shrinkage == 1.0 else None
 
 
-def _along(solved: torch.Tensor, mean: torch.Tensor, shrinkage: float) -> ConceptVector:
+def _along(solved: torch.Tensor | None, mean: torch.Tensor, shrinkage: float) -> ConceptVector:
+    if solved is None:
+        return ConceptVector(mean, float("nan"), True)
     direction = solved / torch.linalg.vector_norm(solved)
     return ConceptVector((direction @ mean) * direction, shrinkage, False)
 
 
-def _solve(matrix: torch.Tensor, vector: torch.Tensor) -> torch.Tensor:
-    factor = torch.linalg.cholesky(matrix)
+def _solve(matrix: torch.Tensor, vector: torch.Tensor) -> torch.Tensor | None:
+    """The solution, or None where rounding has left the matrix not positive definite."""
+    factor, failed = torch.linalg.cholesky_ex(matrix)
+    if bool(failed):
+        return None
     return torch.cholesky_solve(vector.unsqueeze(1), factor).squeeze(1)

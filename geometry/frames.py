@@ -28,10 +28,13 @@ class Frame:
         EstimationError
             The vectors are linearly dependent.
         """
+        if not vectors or len(vectors) > len(vectors[0]):
+            raise EstimationError(f"{len(vectors)} vectors of a frame cannot be independent in this space")
         stacked = torch.stack(vectors)
+        precision = 100 * torch.finfo(stacked.dtype).eps
         q, r = torch.linalg.qr(stacked.T)
         diagonal = r.diagonal()
-        if bool((diagonal.abs() <= 1e-10 * torch.linalg.vector_norm(stacked, dim=1)).any()):
+        if bool((~(diagonal.abs() > precision * torch.linalg.vector_norm(stacked, dim=1))).any()):
             raise EstimationError(f"the {len(vectors)} vectors of a frame are linearly dependent")
         basis = (q * diagonal.sign()).T
         return cls(basis, torch.zeros_like(stacked[0]) if origin is None else origin)

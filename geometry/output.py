@@ -35,8 +35,8 @@ class OutputFolder:
         self._made: list[Path] = []
 
     def __enter__(self) -> "OutputFolder":
-        self._made = [path for path in (self.folder, *self.folder.parents) if not path.exists()]
         try:
+            self._made = [path for path in (self.folder, *self.folder.parents) if not path.exists()]
             self.folder.mkdir(parents=True, exist_ok=True)
             self._staging = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=self.folder))
         except OSError as error:
@@ -75,24 +75,29 @@ class OutputFolder:
         """Write `name`.png and `name`.svg."""
         from geometry.views import save  # numbers must not need matplotlib
 
-        save(figure, self._staging / name)
+        save(figure, self._place(name))
 
     def json(self, name: str, content: dict[str, Any]) -> None:
         """Write `name`.json, UTF-8, indented. NaN becomes null."""
         text = json.dumps(_plain(content), indent=2, ensure_ascii=False, allow_nan=False)
-        (self._staging / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+        self._place(f"{name}.json").write_text(text + "\n", encoding="utf-8")
 
     def arrays(self, name: str, **arrays: ArrayLike) -> None:
         """Write `name`.npz, compressed and without pickles."""
         plain = {key: np.asarray(value) for key, value in arrays.items()}
-        np.savez_compressed(self._staging / f"{name}.npz", allow_pickle=False, **plain)
+        np.savez_compressed(self._place(f"{name}.npz"), allow_pickle=False, **plain)
+
+    def _place(self, name: str) -> Path:
+        if Path(name).name != name:
+            raise OutputError(f"{name!r} is not a plain file name")
+        return self._staging / name
 
     def _remove_made(self) -> None:
         for path in self._made:
             try:
                 path.rmdir()
             except OSError:
-                return
+                continue
 
 
 def _plain(value: Any) -> Any:

@@ -73,8 +73,16 @@ def test_single_precision_on_request() -> None:
 def test_too_few_or_equal_rows_are_refused() -> None:
     with pytest.raises(geo.EstimationError, match="at least 2"):
         geo.CausalSpace.fit(unembedding(MATRIX[:1]))
-    with pytest.raises(geo.EstimationError, match="equal"):
-        geo.CausalSpace.fit(unembedding(np.ones((5, 3))))
+    for value in (1.0, 0.1):
+        with pytest.raises(geo.EstimationError, match="equal"):
+            geo.CausalSpace.fit(unembedding(np.full((200, 3), value)))
+
+
+def test_numbers_that_overflow_are_refused() -> None:
+    with pytest.raises(geo.EstimationError, match="overflows"):
+        geo.CausalSpace.fit(unembedding(MATRIX * 1e200))
+    with pytest.raises(geo.EstimationError, match="float32 or float64"):
+        geo.CausalSpace.fit(unembedding(MATRIX), dtype=torch.float16)
 
 
 @pytest.mark.parametrize("shape", [(5,), (2, 3, 4)])

@@ -63,9 +63,27 @@ def test_misfits_are_refused(planted: Planted, smollm2_nouns: geo.ConceptHierarc
     with pytest.raises(geo.EstimationError, match="build the hierarchy with this model's vocabulary"):
         geo.ConceptDirections.fit(space, smollm2_nouns)
     cloud = geo.TokenCloud.of(space, planted.hierarchy)
-    with pytest.raises(geo.EstimationError, match="one entry per token"):
+    with pytest.raises(geo.EstimationError, match="one bool per token"):
         geo.ConceptDirections.fit_cloud(cloud, train=np.ones(3, dtype=bool))
+    with pytest.raises(geo.EstimationError, match="one bool per token"):
+        geo.ConceptDirections.fit_cloud(cloud, train=np.ones(len(cloud.points), dtype=int))
+    with pytest.raises(geo.EstimationError, match="finite points"):
+        geo.ConceptDirections.fit_cloud(cloud.moved(cloud.points * torch.nan))
     with pytest.raises(geo.EstimationError, match=r"'\w+' has no token in the training part"):
         geo.ConceptDirections.fit_cloud(cloud, train=np.zeros(len(cloud.points), dtype=bool))
     with pytest.raises(geo.EstimationError, match="points have shape"):
         cloud.moved(cloud.points[:-1])
+
+
+def test_large_concepts_of_identical_rows_are_flagged(planted: Planted) -> None:
+    cloud = geo.TokenCloud.of(geo.CausalSpace.fit(planted.unembedding), planted.hierarchy)
+    flat = cloud.moved(cloud.points[:1].expand_as(cloud.points).clone())
+    directions = geo.ConceptDirections.fit_cloud(flat)
+    assert directions.degenerate.all()
+    torch.testing.assert_close(directions.vectors, flat.points[: len(directions)])
+
+
+def test_parameters_of_a_model_can_be_passed_as_they_are(planted: Planted) -> None:
+    head = torch.nn.Parameter(planted.unembedding.matrix.clone())
+    space = geo.CausalSpace.fit(geo.Unembedding(head, planted.unembedding.vocabulary))
+    assert geo.ConceptDirections.fit(space, planted.hierarchy).cosines().shape == (5, 5)

@@ -59,3 +59,18 @@ def test_a_full_disk_is_one_clear_error(tmp_path: Path) -> None:
     with pytest.raises(geo.OutputError, match="No space left"), geo.OutputFolder(tmp_path / "out"):
         raise OSError(28, "No space left on device")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_names_stay_inside_and_keep_their_dots(tmp_path: Path) -> None:
+    with geo.OutputFolder(tmp_path / "out") as output:
+        output.figure("llama-3.1", Figure())
+        output.figure("llama-3.2", Figure())
+        with pytest.raises(geo.OutputError, match="plain file name"):
+            output.json("../escaped", {})
+    assert len(list((tmp_path / "out").glob("llama-3.*.png"))) == 2
+
+
+def test_a_name_too_long_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(geo.OutputError), geo.OutputFolder(tmp_path / "new" / ("x" * 300)):
+        pytest.fail("work began")
+    assert list(tmp_path.iterdir()) == []

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 
 import networkx as nx
 import numpy as np
@@ -26,6 +27,11 @@ class Concept:
     name: str
     words: tuple[str, ...]
     tokens: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        ascending = all(one < other for one, other in pairwise((-1, *self.tokens)))
+        if len(self.words) != len(self.tokens) or not ascending:
+            raise HierarchyError(f"concept {self.name!r} needs one word per token, and ascending token ids from 0")
 
     def __len__(self) -> int:
         return len(self.tokens)

@@ -52,7 +52,7 @@ def load_hierarchy(
     document = _parse(label, text)
     entries = document["concepts"]
     return hierarchy_from_words(
-        str(document.get("name", label)),
+        document.get("name", label),
         {name: _strings(label, f"{name}: words", entry.get("words", [])) for name, entry in entries.items()},
         {name: _strings(label, f"{name}: parents", entry.get("parents", [])) for name, entry in entries.items()},
         vocabulary,
@@ -70,7 +70,7 @@ def _read(source: str | Path) -> tuple[str, str]:
         return Path(source).name, Path(source).read_text(encoding="utf-8")
     except FileNotFoundError:
         raise HierarchyError(f"no hierarchy {str(source)!r}; packaged: {', '.join(packaged)}, or give a file") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise HierarchyError(f"{source}: cannot be read: {error}") from error
 
 
@@ -112,11 +112,14 @@ def _parse(label: str, text: str) -> dict[str, Any]:
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise HierarchyError(f"{label}{line}: {error.problem}") from error
-    except (yaml.YAMLError, TypeError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        # Besides its own errors YAML lets those of its number and date parsing through.
         raise HierarchyError(f"{label}: not readable: {error}") from error
     if not isinstance(document, dict) or not isinstance(document.get("concepts"), dict):
         raise HierarchyError(f"{label}: expected a mapping with an entry 'concepts'")
     _refuse_unknown(label, document, _KEYS)
+    if not isinstance(document.get("name", label), str):
+        raise HierarchyError(f"{label}: name must be a text")
     if document.get("forms", "noun") not in get_args(Forms):
         raise HierarchyError(f"{label}: forms must be one of {', '.join(get_args(Forms))}, not {document['forms']!r}")
     for name, entry in document["concepts"].items():
@@ -133,6 +136,8 @@ def _refuse_unknown(label: str, mapping: Mapping[str, Any], known: set[str]) -> 
 
 def _strings(label: str, place: str, value: Any) -> list[str]:
     # `no` and `on` are booleans in YAML, and so a likely accident in a word list.
-    if not isinstance(value, list) or not all(isinstance(item, str) and item.strip() for item in value):
+    if not isinstance(value, list) or not all(
+        isinstance(item, str) and item.strip() and item.isprintable() for item in value
+    ):
         raise HierarchyError(f"{label}: {place} must be a list of words (quote those that YAML reads otherwise)")
     return [item.strip() for item in value]

@@ -28,7 +28,8 @@ def noun_forms(word: str) -> tuple[str, ...]:
     ('mouse', 'Mouse', 'mice', 'Mice')
     """
     singular = word.lower()
-    plural = str(_engine().plural(singular))
+    # inflect stumbles over what is no word at all.
+    plural = str(_engine().plural(singular)) if singular[:1].isalpha() else singular
     return tuple(dict.fromkeys([singular, singular.capitalize(), plural, plural.capitalize()]))
 
 

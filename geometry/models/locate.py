@@ -11,7 +11,7 @@ from geometry.models.safetensors_file import INDEX, SINGLE, TOKENIZER, read_conf
 
 __all__ = ["display_name", "locate"]
 
-_HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
+_HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?", re.ASCII)
 
 
 def locate(model: str | Path) -> Path:
@@ -26,30 +26,38 @@ def locate(model: str | Path) -> Path:
         Nothing goes by that name, it has not been fetched, or its checksum is wrong.
     """
     resource = CATALOGUE.get(str(model))
+    if resource is not None and resource.kind != "model":
+        raise ModelError(f"{model} is not a model; see: concept-geometry models")
     if resource is not None:
         path = cached_path(resource)
         if not path.exists():
             raise ModelError(f"{model} has not been fetched; run: concept-geometry fetch {model}")
         verify(resource, path)
         return path
-    path = Path(model).expanduser()
-    if str(model).strip() and (path.is_dir() or path.is_file()):
-        return path
-    if _HUB_ID.fullmatch(str(model)) and path.suffix not in {".gguf", ".safetensors", ".json", ".bin"}:
+    try:
+        path = Path(model).expanduser()
+        if str(model).strip() and (path.is_dir() or path.is_file()):
+            return path
+    except (OSError, RuntimeError, ValueError) as error:
+        raise ModelError(f"{str(model)!r}: cannot be looked up: {error}") from error
+    if _HUB_ID.fullmatch(str(model)) and path.suffix.lower() not in {".gguf", ".safetensors", ".json", ".bin"}:
         return _from_hub(str(model))
     raise ModelError(f"{str(model)!r}: no such file or folder")
 
 
 def display_name(model: str | Path) -> str:
     """What results call a model: its name or hub id as given, or the last telling part of a path."""
-    path = Path(model).expanduser()
-    if str(model) in CATALOGUE or not path.exists():
+    try:
+        path = Path(model).expanduser()
+        if str(model) in CATALOGUE or not path.exists():
+            return str(model)
+    except (OSError, RuntimeError):
         return str(model)
     path = path.resolve()
     # Weight files are mostly called "model"; their folder says which.
     if path.is_dir():
         return path.name
-    return path.stem if path.suffix == ".gguf" else path.parent.name
+    return path.stem if path.suffix.lower() == ".gguf" else path.parent.name
 
 
 def _from_hub(model: str) -> Path:

@@ -20,6 +20,8 @@ TOKENIZER = "tokenizer.json"
 # Names by which checkpoints call the tensor, without the prefix a wrapping model adds.
 _HEADS = ("lm_head.weight", "embed_out.weight")
 _EMBEDDINGS = ("embed_tokens.weight", "wte.weight", "embed_in.weight", "word_embeddings.weight")
+# Special tokens of a multimodal sibling may lie beyond the matrix, a few at most.
+_MOST_TOKENS_BEYOND = 10_000
 _FLOATS = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 
 
@@ -39,7 +41,7 @@ def read_safetensors(path: Path) -> tuple[torch.Tensor, Vocabulary, bool, str]:
     names = _tensor_names(path)
     name, tied = _unembedding_name(list(names), config, path)
     matrix = _read_tensor(names[name], name)
-    return matrix, _read_vocabulary(folder), tied, str(config.get("model_type", "unknown"))
+    return matrix, _read_vocabulary(folder, len(matrix)), tied, str(config.get("model_type", "unknown"))
 
 
 def shard_holding(index: Path, config: dict[str, Any]) -> str:
@@ -58,8 +60,12 @@ def _tensor_names(path: Path) -> dict[str, Path]:
     if is_shard and index.exists():
         return {name: folder / file for name, file in _weight_map(index).items()}
     if not single.exists():
-        hint = " (pickled weights are not read: convert them to safetensors)"
-        raise ModelError(f"{path}: holds neither {SINGLE} nor {INDEX}{hint if list(folder.glob('*.bin')) else ''}")
+        hint = ""
+        if list(folder.glob("*.bin")):
+            hint = " (pickled weights are not read: convert them to safetensors)"
+        elif gguf := sorted(folder.glob("*.gguf")):
+            hint = f"; name the file itself: {gguf[0]}"
+        raise ModelError(f"{path}: holds neither {SINGLE} nor {INDEX}{hint}")
     with _open(single) as file:
         return dict.fromkeys(file.keys(), single)
 
@@ -67,9 +73,12 @@ def _tensor_names(path: Path) -> dict[str, Path]:
 def _weight_map(index: Path) -> dict[str, str]:
     try:
         weight_map = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
-        return {str(name): str(file) for name, file in weight_map.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        shards = {str(name): str(file) for name, file in weight_map.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ModelError(f"{index}: not a readable safetensors index: {error}") from error
+    if astray := [file for file in shards.values() if Path(file).name != file]:
+        raise ModelError(f"{index}: points outside its folder, to {astray[0]!r}")
+    return shards
 
 
 def _unembedding_name(names: list[str], config: dict[str, Any], path: Path) -> tuple[str, bool]:
@@ -108,7 +117,7 @@ def read_config(folder: Path) -> dict[str, Any]:
         return {}
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{path}: not readable JSON: {error}") from error
     if not isinstance(config, dict):
         raise ModelError(f"{path}: expected a JSON object")
@@ -116,6 +125,8 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def _open(path: Path) -> Any:
+    if not path.exists():
+        raise ModelError(f"{path}: the file is missing")
     try:
         return safe_open(path, framework="pt")
     except (SafetensorError, OSError) as error:
@@ -133,7 +144,7 @@ def _read_tensor(path: Path, name: str) -> torch.Tensor:
     return matrix
 
 
-def _read_vocabulary(folder: Path) -> Vocabulary:
+def _read_vocabulary(folder: Path, rows: int) -> Vocabulary:
     path = folder / TOKENIZER
     if not path.exists():
         raise ModelError(
@@ -145,6 +156,12 @@ def _read_vocabulary(folder: Path) -> Vocabulary:
     except Exception as error:  # tokenizers raises bare Exception
         raise ModelError(f"{path}: not a readable tokenizer: {error}") from error
     ids = tokenizer.get_vocab(with_added_tokens=True)
+    # Looked at before room is made: an id can be any number.
+    if max(ids.values(), default=-1) >= rows + _MOST_TOKENS_BEYOND or len(set(ids.values())) < len(ids):
+        raise ModelError(
+            f"{path}: token ids repeat or run far beyond the {rows} unembedding rows;"
+            " the tokenizer does not belong to these weights"
+        )
     tokens: list[str | None] = [None] * (max(ids.values(), default=-1) + 1)
     for token, index in ids.items():
         tokens[index] = token

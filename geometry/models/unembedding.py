@@ -18,6 +18,7 @@ from geometry.models.vocabulary import Vocabulary
 __all__ = ["Unembedding"]
 
 _SLICE_ROWS = 16384
+_DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,9 +46,10 @@ class Unembedding:
     tied: bool = False
 
     def __post_init__(self) -> None:
-        if self.matrix.ndim != 2 or not self.matrix.is_floating_point():
+        object.__setattr__(self, "matrix", torch.as_tensor(self.matrix).detach())
+        if self.matrix.ndim != 2 or self.matrix.dtype not in _DTYPES:
             raise ModelError(
-                f"{self.name}: the unembedding must be a V x d float matrix,"
+                f"{self.name}: the unembedding must be a V x d matrix of fp16, bf16, fp32 or fp64,"
                 f" not {tuple(self.matrix.shape)} of {self.matrix.dtype}"
             )
         rows = self.matrix.shape[0]
@@ -89,7 +91,7 @@ class Unembedding:
         Unembedding('smollm2-135m', llama, 49152 x 576 torch.float32)
         """
         path = locate(model)
-        read = read_gguf if path.suffix == ".gguf" else read_safetensors
+        read = read_gguf if path.suffix.lower() == ".gguf" and path.is_file() else read_safetensors
         matrix, vocabulary, tied, family = read(path)
         return cls(matrix, vocabulary, display_name(model), family, tied)
 

@@ -58,6 +58,7 @@ def compare_with_nulls(
     """
     if draws < 1:
         raise EstimationError(f"nulls need at least one draw, not {draws}")
+    statistics = list({statistic.name: statistic for statistic in statistics}.values())
     splits = tuple(dict.fromkeys(statistic.split for statistic in statistics))
     train = {split: train_mask(hierarchy, split, stream(seed, split), share) for split in splits}
 

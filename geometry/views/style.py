@@ -121,7 +121,7 @@ def spread(places: Sequence[float], gap: float) -> list[float]:
 
 def save(figure: Figure, stem: Path) -> list[Path]:
     """Write `stem`.png (300 dpi) and `stem`.svg, the same bytes for the same figure."""
-    paths = [stem.with_suffix(".png"), stem.with_suffix(".svg")]
+    paths = [stem.with_name(f"{stem.name}.{ending}") for ending in ("png", "svg")]
     undated: list[dict[str, Any]] = [{}, {"Date": None}]
     with style():
         for path, metadata in zip(paths, undated, strict=True):

@@ -70,6 +70,10 @@ def test_json_is_read_the_same_way(tmp_path: Path) -> None:
         ),
         (GOOD.replace("bird: {parents", "bird: {parents: [x], parents"), "duplicate entry 'parents'"),
         ("concepts: {a: {words: [dog]}, 1: {words: [bird]}}", "concept 1 must be a name"),
+        (GOOD.replace("name: toy", "name: [toy]"), "name must be a text"),
+        (GOOD.replace("[bird]", "[2020-13-45]"), "not readable"),
+        (GOOD.replace("[bird]", "[!!int x]"), "not readable"),
+        (GOOD.replace("[bird]", '["|"]'), "none of the words of 'bird'"),
         ("concepts: !!python/object/apply:os.system [echo]", "could not determine a constructor"),
     ],
 )

@@ -60,6 +60,7 @@ def test_noise_is_refused(tmp_path: Path) -> None:
         ({"blk.0.attn_q.weight": MATRIX}, "llama", TOKENS, "no unembedding"),
         ({"token_embd.weight": MATRIX}, "nomic-bert", TOKENS, "causal language model"),
         ({"token_embd.weight": MATRIX}, "llama", None, "tokenizer.ggml.tokens"),
+        ({"token_embd.weight": MATRIX[0]}, "llama", TOKENS, "not width x vocabulary"),
         ({"token_embd.weight": MATRIX[:40]}, "llama", TOKENS, "tokenizer does not belong"),
     ],
 )

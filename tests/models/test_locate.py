@@ -117,7 +117,7 @@ def test_without_a_hub_an_unknown_name_suggests_the_closest(monkeypatch: pytest.
         locate("smollm2")
 
 
-@pytest.mark.parametrize("model", ["./nothing", "nothing.gguf", "a/b/c", "nothing.safetensors", "", " "])
+@pytest.mark.parametrize("model", ["./nothing", "nothing.gguf", "a/b/c", "nothing.safetensors", "", " ", "модель"])
 def test_a_path_that_does_not_exist_is_not_looked_up_on_the_hub(model: str) -> None:
     with pytest.raises(geo.ModelError, match="no such file or folder"):
         locate(model)
@@ -127,6 +127,12 @@ def test_a_name_that_has_not_been_fetched_says_how(tmp_path: Path, monkeypatch: 
     monkeypatch.setenv("CONCEPT_GEOMETRY_CACHE", str(tmp_path))
     with pytest.raises(geo.ModelError, match="run: concept-geometry fetch smollm2-135m"):
         geo.Unembedding.load("smollm2-135m")
+
+
+@pytest.mark.parametrize("model", ["~nouser/x", "x" * 300, "a\0b", "wordnet-3.0"])
+def test_names_that_cannot_be_models_are_one_clear_error(model: str) -> None:
+    with pytest.raises(geo.ModelError):
+        locate(model)
 
 
 def test_display_names(tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -154,3 +155,36 @@ def test_missing_parts_are_named(tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").unlink()
     with pytest.raises(geo.ModelError, match=r"tokenizer\.json is missing"):
         geo.Unembedding.load(tmp_path)
+
+
+@pytest.mark.parametrize("ids", [{"Ġa": 0, "far": 10**9}, {"Ġa": 0, "Ġb": 0, "Ġc": 1}])
+def test_token_ids_that_repeat_or_run_away_are_refused(tmp_path: Path, ids: dict[str, int]) -> None:
+    save_tiny(tmp_path)
+    model = {"type": "WordLevel", "vocab": ids, "unk_token": "Ġa"}
+    (tmp_path / "tokenizer.json").write_text(json.dumps({"version": "1.0", "added_tokens": [], "model": model}))
+    with pytest.raises(geo.ModelError, match="token ids repeat or run far beyond"):
+        geo.Unembedding.load(tmp_path)
+
+
+@pytest.mark.parametrize("shard", ["../outside.safetensors", "/etc/passwd"])
+def test_an_index_that_points_elsewhere_is_refused(tmp_path: Path, shard: str) -> None:
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"lm_head.weight": shard}}))
+    with pytest.raises(geo.ModelError, match="points outside its folder"):
+        geo.Unembedding.load(tmp_path)
+
+
+def test_a_folder_of_gguf_says_to_name_the_file(tmp_path: Path) -> None:
+    (tmp_path / "model.gguf").write_bytes(b"")
+    with pytest.raises(geo.ModelError, match=r"name the file itself: .*model\.gguf"):
+        geo.Unembedding.load(tmp_path)
+
+
+@pytest.mark.parametrize("config", ["[1]", "[" * 100_000, "{", '{"architectures": 5}'])
+def test_odd_configurations_are_no_tracebacks(tmp_path: Path, config: str) -> None:
+    save_tiny(tmp_path)
+    (tmp_path / "config.json").write_text(config)
+    if config.startswith('{"'):
+        assert geo.Unembedding.load(tmp_path).family == "unknown"
+    else:
+        with pytest.raises(geo.ModelError, match=r"config\.json"):
+            geo.Unembedding.load(tmp_path)
