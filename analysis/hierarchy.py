@@ -133,16 +133,18 @@ def heatmap_figure(tests: dict[str, geo.Comparison], hierarchy: geo.ConceptHiera
     ordered = np.ix_(order, order)
     ones = np.eye(len(hierarchy))
     all_pairs, disjoint = tree.values
+    blocks = hierarchy.blocks()
+    boxes = "; boxes are subtrees" if any(stop - start > 1 for _, start, stop in blocks) else ""
     null_all, null_disjoint = np.nanmean(tree.nulls["shuffled"], axis=0)
     return views.plot_heatmaps(
         1 / (1 + hierarchy.tree_distance()[ordered]),
         (squareform(cosines.values) + ones)[ordered],
         (squareform(cosines.nulls["shuffled"][0]) + ones)[ordered],
-        hierarchy.blocks(),
+        blocks,
         null_name="shuffled rows",
         finding=f"Cosine against closeness in the tree: ρ = {disjoint:.2f} between concepts that share no word,"
         f" {null_disjoint:.2f} on shuffled rows",
-        detail=f"{len(hierarchy)} concepts ({hierarchy.name}), depth first; boxes are subtrees. Over all pairs"
+        detail=f"{len(hierarchy)} concepts ({hierarchy.name}), depth first{boxes}. Over all pairs"
         f" ρ = {all_pairs:.2f}, but shuffled rows give {null_all:.2f} there: nested concepts share words, and"
         " shared words make vectors alike in any model.",
     )

@@ -188,9 +188,11 @@ class ConceptHierarchy:
         """Subtrees worth naming in a depth-first picture: (name, start, stop) in `depth_first` order.
 
         A subtree of more than `largest` concepts is divided into its children's; one of fewer than
-        `smallest` is passed over.
+        `smallest` is passed over. In a hierarchy of at most `largest` concepts each is named.
         """
         order = self.depth_first
+        if len(order) <= largest:
+            return [(self.names[index], place, place + 1) for place, index in enumerate(order)]
         depths = self.depths[list(order)]
         blocks, start = [], 0
         while start < len(order):

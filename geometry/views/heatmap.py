@@ -47,6 +47,8 @@ def plot_heatmaps(
             axis.set_title(title, fontsize=7.5)
             axis.set_xticks([])
             for _, start, stop in blocks:
+                if stop - start == 1:
+                    continue  # a box around one cell would hide it
                 axis.add_patch(
                     Rectangle(
                         (start - 0.5, start - 0.5),

@@ -78,6 +78,11 @@ def test_blocks_are_contiguous_subtrees(smollm2_nouns: geo.ConceptHierarchy) -> 
         assert inside - {name} <= smollm2_nouns.descendants(name)
 
 
+def test_every_concept_of_a_small_hierarchy_is_a_block(hierarchy: geo.ConceptHierarchy) -> None:
+    names = ["animal", "bird", "mammal", "plant", "tree"]
+    assert hierarchy.blocks() == [(name, place, place + 1) for place, name in enumerate(names)]
+
+
 @pytest.mark.parametrize(
     ("concepts", "parents", "complaint"),
     [
