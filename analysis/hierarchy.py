@@ -133,17 +133,21 @@ def heatmap_figure(tests: dict[str, geo.Comparison], hierarchy: geo.ConceptHiera
     ordered = np.ix_(order, order)
     ones = np.eye(len(hierarchy))
     all_pairs, disjoint = tree.values
+    null_all, null_disjoint = tree.nulls["shuffled"].mean(axis=0)
+    correlation = (
+        f"ρ = {disjoint:.2f} between concepts that share no word, {null_disjoint:.2f} on shuffled rows"
+        if np.isfinite(disjoint)
+        else "too few concepts that share no word"
+    )
     blocks = hierarchy.blocks()
     boxes = "; boxes are subtrees" if any(stop - start > 1 for _, start, stop in blocks) else ""
-    null_all, null_disjoint = np.nanmean(tree.nulls["shuffled"], axis=0)
     return views.plot_heatmaps(
         1 / (1 + hierarchy.tree_distance()[ordered]),
         (squareform(cosines.values) + ones)[ordered],
         (squareform(cosines.nulls["shuffled"][0]) + ones)[ordered],
         blocks,
         null_name="shuffled rows",
-        finding=f"Cosine against closeness in the tree: ρ = {disjoint:.2f} between concepts that share no word,"
-        f" {null_disjoint:.2f} on shuffled rows",
+        finding=f"Cosine against closeness in the tree: {correlation}",
         detail=f"{len(hierarchy)} concepts ({hierarchy.name}), depth first{boxes}. Over all pairs"
         f" ρ = {all_pairs:.2f}, but shuffled rows give {null_all:.2f} there: nested concepts share words, and"
         " shared words make vectors alike in any model.",
@@ -318,7 +322,7 @@ def results(hierarchy: geo.ConceptHierarchy, tests: dict[str, geo.Comparison]) -
             label.replace(" ", "_").replace("-", "_"): {
                 "model": float(value),
                 **{
-                    null: {"mean": float(np.nanmean(draws[:, column])), "draws": draws[:, column].tolist()}
+                    null: {"mean": float(draws[:, column].mean()), "draws": draws[:, column].tolist()}
                     for null, draws in tree.nulls.items()
                 },
             }

@@ -15,6 +15,10 @@ from geometry.views.style import COLOURS, NULL_GREYS, headline, style, tag_panel
 __all__ = ["Distribution", "plot_distributions"]
 
 
+# A density drawn through fewer values would be an invention.
+_FEWEST_FOR_A_SHAPE = 10
+
+
 @dataclass(frozen=True, eq=False)
 class Distribution:
     """One panel: the model's values, shape (m,), and each null's, shape (draws, m')."""
@@ -46,9 +50,10 @@ def _draw(axes: Axes, panel: Distribution) -> None:
     for place, (name, raw) in enumerate(groups.items()):
         values = raw[np.isfinite(raw)]
         colour = COLOURS[0] if name == "model" else NULL_GREYS[(place - 1) % len(NULL_GREYS)]
-        violin = axes.violinplot(values, [place], widths=0.75, side="high", showextrema=False)
-        for shape in cast(list[Artist], violin["bodies"]):
-            shape.set(facecolor=colour, alpha=0.55, edgecolor="none")
+        if len(values) >= _FEWEST_FOR_A_SHAPE:
+            violin = axes.violinplot(values, [place], widths=0.75, side="high", showextrema=False)
+            for shape in cast(list[Artist], violin["bodies"]):
+                shape.set(facecolor=colour, alpha=0.55, edgecolor="none")
         shown = rng.permutation(values)[:400]
         axes.scatter(
             place - 0.06 - 0.26 * rng.random(len(shown)),

@@ -78,7 +78,7 @@ def plot_heatmaps(
             axes[0].annotate(
                 literal(name),
                 (-0.5, centre),
-                (-0.07 * len(closeness), place),
+                (-0.5 - 0.065 * len(closeness), place),
                 textcoords="data",
                 fontsize=6,
                 ha="right",

@@ -224,3 +224,36 @@ def test_an_unwritable_folder_is_refused_before_work(tmp_path: Path) -> None:
     done = analyse("--model", "does-not-matter.gguf", "--out", tmp_path / "file" / "out")
     assert done.returncode == 2
     assert "cannot write results there" in done.stderr
+
+
+def test_a_small_hierarchy_of_ones_own_runs_without_a_warning(tmp_path: Path) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_text(
+        "name: two levels\nconcepts:\n  animal: {words: [animal, creature]}\n"
+        "  mammal: {parents: [animal], words: [dog, cat, horse, cow, pig, sheep, goat, lion, tiger, bear]}\n"
+        "  bird: {parents: [animal], words: [duck, goose, hen, eagle, hawk, owl, crow, parrot, pigeon]}\n"
+    )
+    done = analyse("--hierarchy", path, "--out", tmp_path / "out", "--draws", 1)
+    assert (done.returncode, done.stderr) == (0, "")
+    report = json.loads((tmp_path / "out" / "results.json").read_text(encoding="utf-8"))
+    assert report["results"]["hierarchy"]["name"] == "two levels"
+    assert report["results"]["tree_correlation"]["word_disjoint_pairs"]["model"] is None
+
+
+def test_a_model_too_small_for_the_pictures_says_so_and_goes_on(tmp_path: Path) -> None:
+    words = [f"w{number}" for number in range(400)]
+    tokens = ["<unk>", "</s>", *(f"Ġ{word}" for word in words)]
+    (tmp_path / "model").mkdir()
+    save_file({"lm_head.weight": torch.randn(len(tokens), 16)}, tmp_path / "model" / "model.safetensors")
+    write_tokenizer(tmp_path / "model", tokens)
+    own = tmp_path / "own.yaml"
+    own.write_text(
+        f"forms: none\nconcepts:\n  all: {{words: [{', '.join(words)}]}}\n"
+        + "".join(f"  k{n}: {{parents: [all], words: [{', '.join(words[n::4])}]}}\n" for n in range(4))
+    )
+    done = analyse("--model", tmp_path / "model", "--hierarchy", own, "--out", tmp_path / "out", "--draws", 1)
+    assert done.returncode == 0
+    assert [line.split(":")[0] for line in done.stderr.splitlines()] == ["planes", "simplex"]
+    report = json.loads((tmp_path / "out" / "results.json").read_text(encoding="utf-8"))
+    assert set(report["results"]["skipped"]) == {"planes", "simplex"}
+    assert {path.stem for path in (tmp_path / "out").glob("*.png")} == {"existence", "heatmap", "orthogonality"}
