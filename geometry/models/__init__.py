@@ -2,7 +2,7 @@
 
 from geometry.models.catalogue import CATALOGUE, Resource
 from geometry.models.fetching import cached_path, fetch
-from geometry.models.locate import display_name, locate
+from geometry.models.locating import display_name, locate
 from geometry.models.unembedding import Unembedding
 from geometry.models.vocabulary import Vocabulary
 

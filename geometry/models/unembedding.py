@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from geometry.errors import ModelError
 from geometry.models.gguf_file import read_gguf
-from geometry.models.locate import display_name, locate
+from geometry.models.locating import display_name, locate
 from geometry.models.safetensors_file import read_safetensors
 from geometry.models.vocabulary import Vocabulary
 

@@ -1,6 +1,7 @@
 """Tests of the geometry, each beside its null models."""
 
 from geometry.structure.against_nulls import compare_with_nulls, stream
+from geometry.structure.child_separation import separation
 from geometry.structure.comparison import Comparison
 from geometry.structure.existence import projection
 from geometry.structure.nulls import NULLS, Null
@@ -10,8 +11,7 @@ from geometry.structure.orthogonality import (
     sibling_contrast_orthogonality,
     sibling_orthogonality,
 )
-from geometry.structure.separation import separation
-from geometry.structure.simplex import Simplex, simplex, simplex_irregularity, simplex_membership
+from geometry.structure.simplices import Simplex, simplex, simplex_irregularity, simplex_membership
 from geometry.structure.splits import train_mask
 from geometry.structure.statistic import Statistic
 from geometry.structure.tree import pairwise_cosines, tree_likeness

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from geometry.directions import ConceptDirections
 from geometry.structure.splits import Split
 
-__all__ = ["FEWEST", "Statistic", "edge_labels"]
+__all__ = ["FEWEST", "Statistic"]
 
 # A mean, an AUC or a correlation over fewer tokens or pairs says nothing.
 FEWEST = 3
@@ -38,9 +38,3 @@ class Statistic:
     evaluate: Callable[[ConceptDirections], NDArray[np.float64]]
     labels: Callable[[ConceptDirections], tuple[str, ...]]
     not_beside: tuple[str, ...] = ()
-
-
-def edge_labels(directions: ConceptDirections) -> tuple[str, ...]:
-    """ "child < parent" for every edge."""
-    names = directions.hierarchy.names
-    return tuple(f"{names[child]} < {names[parent]}" for parent, child in directions.hierarchy.edges)

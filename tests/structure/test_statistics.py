@@ -10,8 +10,8 @@ from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
 import geometry as geo
+from geometry.structure.child_separation import separation_auc
 from geometry.structure.existence import held_out_projection
-from geometry.structure.separation import separation_auc
 from geometry.structure.tree import tree_correlation
 
 

@@ -9,7 +9,7 @@ from scipy.stats import rankdata
 
 from geometry.directions import ConceptDirections
 from geometry.structure.splits import Split
-from geometry.structure.statistic import FEWEST, Statistic, edge_labels
+from geometry.structure.statistic import FEWEST, Statistic
 
 __all__ = ["separation", "separation_auc"]
 
@@ -47,4 +47,9 @@ def _auc(scores: NDArray[np.float64], positives: int) -> float:
 def separation(split: Split, *, contrast: bool = False) -> Statistic:
     """`separation_auc` after a token or a lemma split."""
     name = f"{'contrast-auc' if contrast else 'auc'}/{split}"
-    return Statistic(name, split, 0.5, partial(separation_auc, contrast=contrast), edge_labels)
+    return Statistic(name, split, 0.5, partial(separation_auc, contrast=contrast), _edge_labels)
+
+
+def _edge_labels(directions: ConceptDirections) -> tuple[str, ...]:
+    names = directions.hierarchy.names
+    return tuple(f"{names[child]} < {names[parent]}" for parent, child in directions.hierarchy.edges)
