@@ -91,7 +91,7 @@ def concept_vectors(space: geo.CausalSpace, nouns: geo.ConceptHierarchy, every: 
     print(f"  largest relative difference of the two vectors: {apart:.1e}")
 
     train = geo.train_mask(nouns, "token", np.random.default_rng(0))
-    shuffled = geo.NULLS["shuffled"](space, cloud, np.random.default_rng(0))
+    shuffled = geo.NULLS["shuffled"].draw(space, cloud, np.random.default_rng(0))
     whole = seconds(
         lambda: [
             geo.ConceptDirections.fit_cloud(source, train=mask)

@@ -22,7 +22,7 @@ from geometry import views
 NULL_NAMES = {"shuffled": "shuffled rows", "gaussian": "Gaussian rows", "random_subset": "random subset"}
 PLANES = ("animal", "plant", "mammal", "bird")
 CLASSES = ("mammal", "bird", "fish", "insect")
-ROW_NULLS = {name: geo.NULLS[name] for name in ("shuffled", "gaussian")}
+ROW_NULLS = ("shuffled", "gaussian")
 
 
 def main() -> int:
@@ -52,10 +52,16 @@ def analyse(this: Run) -> None:
         geo.separation("token"),
         geo.separation("lemma"),
         geo.separation("lemma", contrast=True),
-        geo.tree_likeness(),
+        geo.tree_correlation("all"),
+        geo.tree_correlation("word-disjoint"),
         geo.pairwise_cosines(),
     ]
-    tests = geo.compare_with_nulls(space, hierarchy, statistics, draws=this.settings["draws"], seed=this.seed)
+    tests = geo.compare_with_nulls(
+        space, hierarchy, statistics, draws=this.settings["draws"], missing="nan", seed=this.seed
+    )
+    for name in ("projection/lemma", "cosine/whole", "auc/lemma"):
+        if not tests[name].measured:
+            raise geo.EstimationError(f"{name}: hierarchy {hierarchy.name!r} has no edges, or too few words a concept")
 
     this.step("drawing")
     this.output.figure("existence", existence_figure(tests, hierarchy))
@@ -128,15 +134,15 @@ def orthogonality_figure(tests: dict[str, geo.Comparison]) -> views.Figure:
 
 
 def heatmap_figure(tests: dict[str, geo.Comparison], hierarchy: geo.ConceptHierarchy) -> views.Figure:
-    tree, cosines = tests["tree/whole"], tests["cosines/whole"]
+    every, separate = tests["tree-all/whole"], tests["tree-word-disjoint/whole"]
+    cosines = tests["cosines/whole"]
     order = np.array(hierarchy.depth_first)
     ordered = np.ix_(order, order)
     ones = np.eye(len(hierarchy))
-    all_pairs, disjoint = tree.values
-    null_all, null_disjoint = tree.nulls["shuffled"].mean(axis=0)
     correlation = (
-        f"ρ = {disjoint:.2f} between concepts that share no word, {null_disjoint:.2f} on shuffled rows"
-        if np.isfinite(disjoint)
+        f"ρ = {separate.mean:.2f} between concepts that share no word, {separate.null_mean('shuffled'):.2f} on"
+        " shuffled rows"
+        if separate.measured
         else "too few concepts that share no word"
     )
     blocks = hierarchy.blocks()
@@ -149,8 +155,8 @@ def heatmap_figure(tests: dict[str, geo.Comparison], hierarchy: geo.ConceptHiera
         null_name="shuffled rows",
         finding=f"Cosine against closeness in the tree: {correlation}",
         detail=f"{len(hierarchy)} concepts ({hierarchy.name}), depth first{boxes}. Over all pairs"
-        f" ρ = {all_pairs:.2f}, but shuffled rows give {null_all:.2f} there: nested concepts share words, and"
-        " shared words make vectors alike in any model.",
+        f" ρ = {every.mean:.2f}, but shuffled rows give {every.null_mean('shuffled'):.2f} there: nested concepts share"
+        " words, and shared words make vectors alike in any model.",
     )
 
 
@@ -180,7 +186,7 @@ def fit_and_compare(
     tests = geo.compare_with_nulls(space, hierarchy, statistics, **options)
     train = geo.train_mask(hierarchy, "lemma", geo.stream(this.seed, "lemma"))
     cloud = geo.TokenCloud.of(space, hierarchy)
-    shuffled = geo.NULLS["shuffled"](space, cloud, geo.stream(this.seed, "shuffled"))
+    shuffled = geo.NULLS["shuffled"].draw(space, cloud, geo.stream(this.seed, "shuffled"))
     directions = {
         "model": geo.ConceptDirections.fit_cloud(cloud, train=train),
         "shuffled rows": geo.ConceptDirections.fit_cloud(shuffled, train=train),
@@ -287,7 +293,7 @@ def results(hierarchy: geo.ConceptHierarchy, tests: dict[str, geo.Comparison]) -
         summary = test.to_dict()
         return {name: {**summary["value"], "skipped": summary["skipped"]}, **summary["nulls"]}
 
-    cosine, tree = tests["cosine/whole"], tests["tree/whole"]
+    cosine = tests["cosine/whole"]
     magnitude = cosine.absolute().to_dict()
     return {
         "concepts": len(hierarchy),
@@ -319,14 +325,18 @@ def results(hierarchy: geo.ConceptHierarchy, tests: dict[str, geo.Comparison]) -
             },
         },
         "tree_correlation": {
-            label.replace(" ", "_").replace("-", "_"): {
-                "model": float(value),
+            pairs: {
+                "model": test.mean,
+                "interval": test.interval,
                 **{
-                    null: {"mean": float(draws[:, column].mean()), "draws": draws[:, column].tolist()}
-                    for null, draws in tree.nulls.items()
+                    null: {"mean": test.null_mean(null), "draws": draws.ravel().tolist()}
+                    for null, draws in test.nulls.items()
                 },
             }
-            for column, (label, value) in enumerate(zip(tree.labels, tree.values, strict=True))
+            for pairs, test in (
+                ("all_pairs", tests["tree-all/whole"]),
+                ("word_disjoint_pairs", tests["tree-word-disjoint/whole"]),
+            )
         },
         "per_concept": {
             name: {"tokens": len(concept), "held_out_projection": float(value)}

@@ -5,6 +5,7 @@ above are built on it.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -116,6 +117,14 @@ class CausalSpace:
     def rows(self, tokens: NDArray[np.int64]) -> torch.Tensor:
         """g(y) of the given token ids, shape (n, d)."""
         return self.unify(self.unembedding.matrix[torch.from_numpy(np.asarray(tokens))])
+
+    @cached_property
+    def unified(self) -> torch.Tensor:
+        """g(y) of all usable rows (`unembedding.rows`), shape (n, d): computed when first asked for, then kept.
+
+        Null models that draw other rows many times look them up here.
+        """
+        return self.rows(self.unembedding.rows)
 
     def scores(self, directions: torch.Tensor) -> torch.Tensor:
         """⟨direction, g(y)⟩ for every token y, shape (V, k) from directions (k, d).

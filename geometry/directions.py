@@ -6,6 +6,7 @@ rows) gives a null model with the same concepts. `ConceptDirections` holds the v
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import torch
@@ -26,13 +27,10 @@ class TokenCloud:
     Attributes
     ----------
     points : shape (T, d); row i is g of `hierarchy.tokens[i]`.
-    drawn : positions of the concepts that a null model drew, where it kept others beside them for
-        comparison; statistics of single concepts report these alone. None: all concepts.
     """
 
     hierarchy: ConceptHierarchy
     points: torch.Tensor
-    drawn: frozenset[int] | None = None
 
     def __post_init__(self) -> None:
         if self.points.ndim != 2 or len(self.points) != len(self.hierarchy.tokens):
@@ -69,7 +67,8 @@ class ConceptDirections:
     shrinkage : shape (k,), Ledoit–Wolf intensities; nan where not used.
     degenerate : shape (k,), True where ℓ is the mean for want of rows.
     estimator : "lda" or "mean".
-    train : bool, shape (T,): the tokens that were used.
+    train : bool, shape (T,): the tokens that could be used.
+    largest : at most so many of them were used a concept; None: all.
     """
 
     cloud: TokenCloud
@@ -78,6 +77,7 @@ class ConceptDirections:
     degenerate: NDArray[np.bool_]
     estimator: Estimator
     train: NDArray[np.bool_]
+    largest: int | None = None
 
     @classmethod
     def fit(
@@ -98,6 +98,8 @@ class ConceptDirections:
         *,
         estimator: Estimator = "lda",
         train: NDArray[np.bool_] | None = None,
+        largest: int | None = None,
+        missing: Literal["raise", "nan"] = "raise",
         known: "ConceptDirections | None" = None,
     ) -> "ConceptDirections":
         """Fit every concept of a cloud.
@@ -106,25 +108,30 @@ class ConceptDirections:
         ----------
         estimator : "lda" (Ledoit–Wolf) or "mean"; see `concept_vector`.
         train : bool, shape (T,), restricts the fit to some of `hierarchy.tokens`; default all.
+        largest : fit a concept of more training tokens to so many of them, evenly spaced by token id,
+            which byte-pair vocabularies order by frequency. Below d it bounds the cost of a concept.
+        missing : a concept without a training token raises, or gets a vector of nan.
         known : earlier directions on the same points, tokens and estimator; concepts with the same
             tokens are taken from there instead of being fitted again.
 
         Raises
         ------
         EstimationError
-            A concept has no token in `train`, or `known` comes from elsewhere.
+            A concept has no token in `train`, `largest` is not positive, or `known` comes from elsewhere.
         """
         used = np.ones(len(cloud.points), dtype=bool) if train is None else np.asarray(train)
         if used.shape != (len(cloud.points),) or used.dtype != np.bool_:
             raise EstimationError(
                 f"train must hold one bool per token, shape ({len(cloud.points)},), not {used.dtype} {used.shape}"
             )
-        fitted = {} if known is None else known._fits_on(cloud, estimator, used)
-        chosen = [members[used[members]] for members in cloud.hierarchy.members]
+        if largest is not None and largest < 1:
+            raise EstimationError(f"a concept must be fitted to at least one token, not {largest}")
+        fitted = {} if known is None else known._fits_on(cloud, estimator, used, largest)
+        chosen = [_thinned(members[used[members]], largest) for members in cloud.hierarchy.members]
         if not bool(cloud.points.isfinite().all()):
             raise EstimationError("a cloud needs finite points; these hold NaN or infinite values")
-        for index, (concept, tokens) in enumerate(zip(cloud.hierarchy, chosen, strict=True)):
-            if not len(tokens) and index not in (cloud.drawn or ()):
+        for concept, tokens in zip(cloud.hierarchy, chosen, strict=True):
+            if missing == "raise" and not len(tokens) and concept.name not in (cloud.hierarchy.drawn or ()):
                 raise EstimationError(f"concept {concept.name!r} has no token in the training part")
         new = [index for index, concept in enumerate(cloud.hierarchy) if concept.tokens not in fitted]
         fresh = _fit_sets(cloud.points, [chosen[index] for index in new], estimator)
@@ -137,16 +144,17 @@ class ConceptDirections:
             degenerate=np.array([fit.degenerate for fit in fits]),
             estimator=estimator,
             train=used,
+            largest=largest,
         )
 
     def _fits_on(
-        self, cloud: TokenCloud, estimator: Estimator, train: NDArray[np.bool_]
+        self, cloud: TokenCloud, estimator: Estimator, train: NDArray[np.bool_], largest: int | None
     ) -> dict[tuple[int, ...], ConceptVector]:
         """What was fitted, by tokens; EstimationError where `cloud` is not what it was fitted on."""
         same = cloud.points is self.cloud.points and estimator == self.estimator
         if not same or not np.array_equal(cloud.hierarchy.tokens, self.hierarchy.tokens):
             raise EstimationError("known directions must come from the same points, tokens and estimator")
-        if not np.array_equal(train, self.train):
+        if not np.array_equal(train, self.train) or largest != self.largest:
             raise EstimationError("known directions must come from the same training tokens")
         fits = zip(self.vectors, self.shrinkage.tolist(), self.degenerate.tolist(), strict=True)
         return {concept.tokens: ConceptVector(*fit) for concept, fit in zip(self.hierarchy, fits, strict=True)}
@@ -172,6 +180,12 @@ class ConceptDirections:
         """cos(ℓ_w, ℓ_z) of every two concepts, shape (k, k)."""
         units = torch.nn.functional.normalize(self.vectors, dim=1)
         return (units @ units.T).cpu().numpy().astype(np.float64)
+
+
+def _thinned(tokens: NDArray[np.int64], largest: int | None) -> NDArray[np.int64]:
+    if largest is None or len(tokens) <= largest:
+        return tokens
+    return tokens[np.linspace(0, len(tokens) - 1, largest).round().astype(np.int64)]
 
 
 def _fit_sets(points: torch.Tensor, sets: Sequence[NDArray[np.int64]], estimator: Estimator) -> list[ConceptVector]:

@@ -3,14 +3,18 @@
 from geometry.concepts.handmade import hierarchy_from_graph, hierarchy_from_words
 from geometry.concepts.hierarchy import Concept, ConceptHierarchy
 from geometry.concepts.hierarchy_file import load_hierarchy, packaged_hierarchies
+from geometry.concepts.series import Series, load_pairs, load_series
 from geometry.concepts.wordnet import wordnet_hierarchy
 
 __all__ = [
     "Concept",
     "ConceptHierarchy",
+    "Series",
     "hierarchy_from_graph",
     "hierarchy_from_words",
     "load_hierarchy",
+    "load_pairs",
+    "load_series",
     "packaged_hierarchies",
     "wordnet_hierarchy",
 ]

@@ -56,11 +56,13 @@ class ConceptHierarchy:
     variants : word → its other spellings, by which `lemmas` joins words beyond case and plural.
     recipe : how it was made, for the record.
     notes : what was merged, dropped or skipped on the way, for the record.
+    drawn : names of the concepts that a null model drew beside real ones, which it keeps for
+        comparison: statistics are to report these alone, and they may hang on any parent.
 
     Raises
     ------
     HierarchyError
-        No concepts, a duplicate or empty concept, an unknown parent, a cycle, or a child whose
+        No concepts, a duplicate or empty concept, an unknown parent, a cycle, or a real child whose
         words are all of its parent's or not among them.
     """
 
@@ -70,6 +72,7 @@ class ConceptHierarchy:
     variants: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     recipe: str = ""
     notes: tuple[str, ...] = field(default=())
+    drawn: frozenset[str] | None = None
 
     def __post_init__(self) -> None:
         if not self.concepts:
@@ -95,6 +98,8 @@ class ConceptHierarchy:
             loop = [parent for parent, _ in nx.find_cycle(graph)]
             raise HierarchyError(f"hierarchy {self.name!r} has a cycle: {' → '.join([*loop, loop[0]])}")
         for parent, child in graph.edges:
+            if self.drawn is not None and child in self.drawn:
+                continue
             if by_name[parent].tokens == by_name[child].tokens:
                 raise HierarchyError(
                     f"hierarchy {self.name!r}: {child!r} has exactly the words of its parent {parent!r}; merge them"
@@ -160,6 +165,27 @@ class ConceptHierarchy:
         for parent, child in self.edges:
             below[self.names[parent]].append(self.names[child])
         return {name: tuple(children) for name, children in below.items()}
+
+    @cached_property
+    def families(self) -> Mapping[int, tuple[int, ...]]:
+        """Position of every concept that has children → positions of its children."""
+        return _by_parent(self.edges)
+
+    @cached_property
+    def reported(self) -> tuple[int, ...]:
+        """Positions of the concepts that statistics report: all, or in a null model those it drew."""
+        return tuple(i for i, name in enumerate(self.names) if self.drawn is None or name in self.drawn)
+
+    @cached_property
+    def reported_edges(self) -> tuple[tuple[int, int], ...]:
+        """The edges whose child is reported."""
+        reported = set(self.reported)
+        return tuple(edge for edge in self.edges if edge[1] in reported)
+
+    @cached_property
+    def reported_families(self) -> Mapping[int, tuple[int, ...]]:
+        """`families` with reported children alone."""
+        return _by_parent(self.reported_edges)
 
     def descendants(self, name: str) -> set[str]:
         """Names of everything below a concept, itself not included."""
@@ -252,3 +278,10 @@ class ConceptHierarchy:
     def lemmas(self) -> NDArray[np.int64]:
         """For each of `tokens` the number of its lemma; variants of one word share it."""
         return lemma_groups(self.words, self.variants)
+
+
+def _by_parent(edges: Iterable[tuple[int, int]]) -> dict[int, tuple[int, ...]]:
+    below: dict[int, list[int]] = {}
+    for parent, child in edges:
+        below.setdefault(parent, []).append(child)
+    return {parent: tuple(below[parent]) for parent in sorted(below)}

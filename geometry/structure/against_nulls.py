@@ -5,9 +5,14 @@ Clouds are visited one at a time and dropped, so memory does not grow with the n
 
 import zlib
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
@@ -17,11 +22,14 @@ from geometry.directions import ConceptDirections, TokenCloud
 from geometry.errors import EstimationError
 from geometry.estimators import Estimator
 from geometry.structure.comparison import Comparison
-from geometry.structure.nulls import NULLS, Null
-from geometry.structure.splits import Split, train_mask
+from geometry.structure.nulls import BASIC_NULLS, NULLS, Null
+from geometry.structure.splits import Split, train_mask, training_parts
 from geometry.structure.statistic import Statistic
 
 __all__ = ["compare_with_nulls", "stream"]
+
+# One fit, or those of two halves.
+Fits = tuple[ConceptDirections, ...]
 
 
 def compare_with_nulls(
@@ -29,20 +37,26 @@ def compare_with_nulls(
     hierarchy: ConceptHierarchy,
     statistics: Sequence[Statistic],
     *,
-    nulls: Mapping[str, Null] = NULLS,
-    draws: int = 3,
+    nulls: Sequence[str] | Mapping[str, Null] = BASIC_NULLS,
+    draws: int | Mapping[str, int] = 3,
     estimator: Estimator = "lda",
     share: float = 0.7,
+    largest: int | None = None,
+    missing: Literal["raise", "nan"] = "raise",
     seed: int = 0,
     progress: bool | None = None,
 ) -> dict[str, Comparison]:
-    """Evaluate every statistic on the model and on `draws` draws of each null.
+    """Evaluate every statistic on the model and on draws of each null.
 
     Parameters
     ----------
-    nulls : name → null model; default all of `NULLS`. A statistic passes over those it means nothing on.
+    nulls : names from `NULLS`, or name → null model of one's own. A statistic passes over those it
+        means nothing on.
+    draws : of each null, or by name; a null that is not random is drawn once.
     share : share of tokens or lemmas to fit on in split statistics. One split serves the model and
         all nulls.
+    largest : fit concepts to at most so many tokens; see `ConceptDirections.fit_cloud`.
+    missing : concepts too small to split, and statistics with nothing to be measured on, raise, or give nan.
     seed : the only source of randomness; each null and draw has its own stream, so that adding draws
         or nulls leaves the others as they were.
     progress : show a progress bar; default, when standard error is a terminal.
@@ -54,55 +68,123 @@ def compare_with_nulls(
     Raises
     ------
     EstimationError
-        No draws, a concept too small to split, or nothing in the hierarchy to measure a statistic on.
+        No draws, an unknown null, a concept too small to split, or nothing in the hierarchy to measure a
+        statistic on.
     """
-    if draws < 1:
-        raise EstimationError(f"nulls need at least one draw, not {draws}")
+    chosen = {name: (null, _draws(name, null, draws)) for name, null in _named(nulls).items()}
     statistics = list({statistic.name: statistic for statistic in statistics}.values())
     splits = tuple(dict.fromkeys(statistic.split for statistic in statistics))
-    train = {split: train_mask(hierarchy, split, stream(seed, split), share) for split in splits}
-
+    masks = {split: train_mask(hierarchy, split, stream(seed, split), share) for split in splits}
+    fitting = _Fitting(masks, estimator, largest, missing)
     model_cloud = TokenCloud.of(space, hierarchy)
     with tqdm(
-        total=1 + draws * len(nulls),
-        desc="model and nulls",
+        total=1 + sum(times for _, times in chosen.values()),
+        desc=f"{hierarchy.name}: model and nulls",
         unit="cloud",
         disable=None if progress is None else not progress,
     ) as bar:
-        model: dict[Split, ConceptDirections] = {
-            split: ConceptDirections.fit_cloud(model_cloud, estimator=estimator, train=train[split]) for split in splits
-        }
+        model = {split: fitting.fit(model_cloud, split) for split in splits}
         bar.update()
-        values = {statistic.name: statistic.evaluate(model[statistic.split]) for statistic in statistics}
+        values = {statistic.name: statistic.evaluate(*model[statistic.split]) for statistic in statistics}
         for name, own in values.items():
-            if not np.isfinite(own).any():
+            if missing == "raise" and not np.isfinite(own).any():
                 raise EstimationError(
                     f"{name}: nothing to measure it on in hierarchy {hierarchy.name!r} (no edges, or too few words)"
                 )
         null_values: dict[tuple[str, str], list[NDArray[np.float64]]] = defaultdict(list)
-        for name, null in nulls.items():
-            for draw in range(draws):
-                cloud = null(space, model_cloud, stream(seed, name, draw))
-                for split in splits:
-                    wanted = [s for s in statistics if s.split == split and name not in s.not_beside]
-                    if wanted:
-                        shared = model[split] if cloud.points is model_cloud.points else None
-                        directions = ConceptDirections.fit_cloud(
-                            cloud, estimator=estimator, train=train[split], known=shared
-                        )
-                    for statistic in wanted:
-                        null_values[statistic.name, name].append(statistic.evaluate(directions))
-                bar.update()
+
+        def draw(name: str, number: int) -> dict[str, NDArray[np.float64]]:
+            null = chosen[name][0]
+            cloud = null.draw(space, model_cloud, stream(seed, name, number))
+            found: dict[str, NDArray[np.float64]] = {}
+            for split in splits:
+                wanted = [s for s in statistics if s.split == split and name not in s.not_beside]
+                fits = fitting.fit(cloud, split, null.estimator, model[split]) if wanted else ()
+                found |= {statistic.name: statistic.evaluate(*fits) for statistic in wanted}
+            bar.update()
+            return found
+
+        jobs = [(name, number) for name, (_, times) in chosen.items() for number in range(times)]
+        with _one_thread_each() as pool:
+            for (name, _), found in zip(jobs, pool.map(lambda job: draw(*job), jobs), strict=True):
+                for statistic_name, drawn in found.items():
+                    null_values[statistic_name, name].append(drawn)
     return {
         statistic.name: Comparison(
             statistic.name,
-            statistic.labels(model[statistic.split]),
+            statistic.labels(model[statistic.split][0]),
             values[statistic.name],
-            {name: np.stack(null_values[statistic.name, name]) for name in nulls if name not in statistic.not_beside},
+            {name: _stacked(null_values[statistic.name, name]) for name in chosen if name not in statistic.not_beside},
             statistic.unstructured,
+            statistic.resample and statistic.resample(*model[statistic.split], stream(seed, "bootstrap")),
         )
         for statistic in statistics
     }
+
+
+@dataclass(frozen=True, eq=False)
+class _Fitting:
+    """How the vectors of the model and of its nulls alike are fitted."""
+
+    masks: Mapping[Split, NDArray[np.bool_]]
+    estimator: Estimator
+    largest: int | None
+    missing: Literal["raise", "nan"]
+
+    def fit(
+        self, cloud: TokenCloud, split: Split, estimator: Estimator | None = None, known: Fits | None = None
+    ) -> Fits:
+        """Directions on the split's training parts, taking from `known` what is the same there."""
+        estimator = estimator or self.estimator
+        parts = training_parts(split, self.masks[split])
+        shared = known and cloud.points is known[0].cloud.points and estimator == known[0].estimator
+        return tuple(
+            ConceptDirections.fit_cloud(
+                cloud,
+                estimator=estimator,
+                train=train,
+                largest=self.largest,
+                missing=self.missing,
+                known=known[place] if known and shared else None,
+            )
+            for place, train in enumerate(parts)
+        )
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[ThreadPoolExecutor]:
+    """As many workers as torch has threads: one concept is too little work to share, a whole draw is not."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(threads)
+
+
+def _stacked(draws: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """One row a draw; nan after the shorter, where draws hang different concepts together."""
+    rows = np.full((len(draws), max(map(len, draws))), np.nan)
+    for row, draw in zip(rows, draws, strict=True):
+        row[: len(draw)] = draw
+    return rows
+
+
+def _named(nulls: Sequence[str] | Mapping[str, Null]) -> Mapping[str, Null]:
+    if isinstance(nulls, Mapping):
+        return nulls
+    if unknown := [name for name in nulls if name not in NULLS]:
+        raise EstimationError(f"unknown null model {unknown[0]!r}; there are {', '.join(NULLS)}")
+    return {name: NULLS[name] for name in nulls}
+
+
+def _draws(name: str, null: Null, draws: int | Mapping[str, int]) -> int:
+    times = draws if isinstance(draws, int) else draws.get(name, 0)
+    if times < 1:
+        raise EstimationError(f"null model {name!r} needs at least one draw, not {times}")
+    return times if null.random else 1
 
 
 def stream(seed: int, name: str, draw: int = 0) -> np.random.Generator:

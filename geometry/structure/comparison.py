@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Comparison", "summarise"]
+__all__ = ["Alternative", "Comparison", "summarise"]
+
+Alternative = Literal["greater", "less"]
 
 _RESAMPLES = 2000
 
@@ -26,6 +28,7 @@ class Comparison:
     values : shape (m,); nan where skipped for want of tokens.
     nulls : null name → values, shape (draws, m').
     unstructured : the statistic's value where there is no structure.
+    resampled : bootstrap means, where drawing the labels again would not be a bootstrap.
     """
 
     name: str
@@ -33,11 +36,17 @@ class Comparison:
     values: NDArray[np.float64]
     nulls: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     unstructured: float = 0.0
+    resampled: NDArray[np.float64] | None = None
+
+    @property
+    def measured(self) -> bool:
+        """Whether there was anything to measure."""
+        return bool(np.isfinite(self.values).any())
 
     @property
     def mean(self) -> float:
-        """Mean over everything not skipped."""
-        return float(np.nanmean(self.values))
+        """Mean over everything not skipped; nan if everything was."""
+        return float(np.nanmean(self.values)) if self.measured else float("nan")
 
     @property
     def skipped(self) -> tuple[str, ...]:
@@ -45,17 +54,34 @@ class Comparison:
         return tuple(label for label, gone in zip(self.labels, np.isnan(self.values), strict=True) if gone)
 
     def null_mean(self, null: str) -> float:
-        """Mean of the statistic over all draws of a null."""
-        return float(np.nanmean(self.nulls[null]))
+        """Mean of the statistic over all draws of a null; nan if it could not be measured."""
+        draws = self.nulls[null]
+        return float(np.nanmean(draws)) if np.isfinite(draws).any() else float("nan")
 
-    def lower_than(self, null: str) -> bool:
-        """Whether the mean is below the null's, with 95% bootstrap intervals that do not overlap."""
-        return _interval(self.values)[1] < _interval(self.nulls[null])[0]
+    def beyond(self, null: str, alternative: Alternative) -> bool:
+        """Whether the mean is above ("greater") or below ("less") the null's, with 95% bootstrap intervals apart."""
+        own, other = self.interval, _interval(self.nulls[null])
+        return own[0] > other[1] if alternative == "greater" else own[1] < other[0]
+
+    def p_value(self, null: str, alternative: Alternative) -> float:
+        """Permutation p: the share of draws as extreme as the model, the model counted as one of them.
+
+        (1 + number of draws whose mean is at least as great, or small) / (1 + draws), at least
+        1/(1 + draws). Exact where the model is exchangeable with the draws. Source: Phipson & Smyth,
+        Stat. Appl. Genet. Mol. Biol. 9 (2010). nan if nothing was measured.
+        """
+        draws = self.nulls[null]
+        if not self.measured or not len(draws):
+            return float("nan")
+        unmeasured = np.inf if alternative == "greater" else -np.inf  # counted as extreme, to be on the safe side
+        means = np.array([np.nanmean(draw) if np.isfinite(draw).any() else unmeasured for draw in draws])
+        extreme = means >= self.mean if alternative == "greater" else means <= self.mean
+        return float((1 + extreme.sum()) / (1 + len(draws)))
 
     @property
     def interval(self) -> tuple[float, float]:
         """95% bootstrap interval of the mean; see `summarise`."""
-        return _interval(self.values)
+        return _interval(self.values) if self.resampled is None else _quantiles(self.resampled)
 
     def absolute(self) -> "Comparison":
         """The same with magnitudes, for statistics whose prediction is zero."""
@@ -64,14 +90,16 @@ class Comparison:
 
     def effect(self, null: str) -> float:
         """Cohen's d: difference of means in units of the pooled standard deviation over concepts."""
+        single = np.isfinite(self.values).sum() < 2 or not np.isfinite(self.nulls[null]).any()
+        if single:
+            return float("nan")
         pooled = np.sqrt((np.nanvar(self.values) + np.nanvar(self.nulls[null])) / 2)
-        single = np.isfinite(self.values).sum() < 2
-        return float("nan") if single or pooled == 0 else float((self.mean - self.null_mean(null)) / pooled)
+        return float("nan") if pooled == 0 else float((self.mean - self.null_mean(null)) / pooled)
 
     def to_dict(self) -> dict[str, Any]:
         """`value` (see `summarise`) and for each null its summary, draws and effect size."""
         return {
-            "value": summarise(self.values),
+            "value": {**summarise(self.values), "interval": list(self.interval)},
             "skipped": list(self.skipped),
             "nulls": {
                 name: {**summarise(values), "draws": len(values), "effect": self.effect(name)}
@@ -116,7 +144,12 @@ def _units(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _interval(values: NDArray[np.float64]) -> tuple[float, float]:
     units = _units(values)
+    if not len(units):
+        return float("nan"), float("nan")
     rng = np.random.default_rng(0)
-    means = units[rng.integers(0, len(units), size=(_RESAMPLES, len(units)))].mean(axis=1)
-    low, high = np.quantile(means, [0.025, 0.975])
+    return _quantiles(units[rng.integers(0, len(units), size=(_RESAMPLES, len(units)))].mean(axis=1))
+
+
+def _quantiles(means: NDArray[np.float64]) -> tuple[float, float]:
+    low, high = np.nanquantile(means, [0.025, 0.975]) if np.isfinite(means).any() else (np.nan, np.nan)
     return float(low), float(high)

@@ -18,15 +18,15 @@ def held_out_projection(directions: ConceptDirections) -> NDArray[np.float64]:
 
     1 on the training tokens by construction, 0 for random tokens (arXiv 2406.01506, figure 3).
     """
-    points = directions.cloud.points
+    units = directions.vectors / directions.vectors.square().sum(dim=1, keepdim=True)
+    unseen = np.flatnonzero(~directions.train)
+    scores = (units @ directions.cloud.points[torch.from_numpy(unseen)].T).cpu().numpy()
+    place = np.cumsum(~directions.train) - 1
     result = []
-    for index in sorted(directions.cloud.drawn or range(len(directions))):
+    for index in directions.hierarchy.reported:
         held_out = directions.held_out(index)
-        vector = directions.vectors[index]
-        scores = points[torch.from_numpy(held_out)] @ vector
-        enough = len(held_out) >= FEWEST
-        result.append(float(scores.mean() / (vector @ vector)) if enough else np.nan)
-    return np.array(result)
+        result.append(scores[index, place[held_out]].mean() if len(held_out) >= FEWEST else np.nan)
+    return np.array(result, dtype=np.float64)
 
 
 def projection(split: Split) -> Statistic:

@@ -1,26 +1,79 @@
 """Null models: clouds in which the claimed structure cannot be, to stand beside every statistic.
 
 A null takes the model's own cloud and returns another; the same estimators and statistics then run on it.
+Three kinds: rows that mean nothing (shuffled, Gaussian, frequency-matched), concepts that mean nothing (random
+subsets, random parents), and another geometry on the same rows (random metric, Euclidean, mean estimator).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from geometry.causal import CausalSpace
 from geometry.concepts import Concept, ConceptHierarchy
 from geometry.directions import TokenCloud
+from geometry.estimators import Estimator
 
-__all__ = ["NULLS", "Null", "gaussian_rows", "random_subset", "shuffled_rows"]
+__all__ = [
+    "BASIC_NULLS",
+    "NULLS",
+    "Null",
+    "euclidean",
+    "frequency_matched",
+    "gaussian_rows",
+    "random_metric",
+    "random_parent",
+    "random_subset",
+    "shuffled_rows",
+    "unchanged",
+]
 
-Null = Callable[[CausalSpace, TokenCloud, np.random.Generator], TokenCloud]
+# Rows within so many usable ranks of each other count as equally frequent.
+_FREQUENCY_BAND = 500
+
+Draw = Callable[[CausalSpace, TokenCloud, np.random.Generator], TokenCloud]
+
+
+@dataclass(frozen=True)
+class Null:
+    """A null model, or another measurement to stand beside the model's.
+
+    Attributes
+    ----------
+    draw : from the space, the model's cloud and a random stream to another cloud.
+    estimator : of its vectors, where it is not the model's.
+    random : False where every draw is the same, so that one is enough.
+    """
+
+    draw: Draw
+    estimator: Estimator | None = None
+    random: bool = True
 
 
 def shuffled_rows(space: CausalSpace, cloud: TokenCloud, rng: np.random.Generator) -> TokenCloud:
     """Every token gets the row of another: permute the usable vocabulary, keep the hierarchy's part."""
-    rows = rng.permutation(space.unembedding.rows)[: len(cloud.points)]
-    return cloud.moved(space.rows(rows).to(cloud.points))
+    rows = rng.permutation(len(space.unembedding.rows))[: len(cloud.points)]
+    return cloud.moved(space.unified[torch.from_numpy(rows)].to(cloud.points))
+
+
+def frequency_matched(space: CausalSpace, cloud: TokenCloud, rng: np.random.Generator) -> TokenCloud:
+    """Nonsense categories of words as frequent as the real ones: rows are shuffled among tokens of similar rank.
+
+    The token id stands for the rank: byte-pair vocabularies are ordered by merges, the frequent first.
+    """
+    usable = space.unembedding.rows
+    rank = np.searchsorted(usable, cloud.hierarchy.tokens)
+    shuffled = _shuffled_in_bands(len(usable), rng)
+    return cloud.moved(space.unified[torch.from_numpy(shuffled[rank])].to(cloud.points))
+
+
+def _shuffled_in_bands(n: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """A permutation that moves no place beyond its band; the bands' borders are drawn too."""
+    band = (np.arange(n) + rng.integers(_FREQUENCY_BAND)) // _FREQUENCY_BAND
+    return np.lexsort((rng.random(n), band))
 
 
 def gaussian_rows(space: CausalSpace, cloud: TokenCloud, rng: np.random.Generator) -> TokenCloud:  # noqa: ARG001
@@ -31,6 +84,29 @@ def gaussian_rows(space: CausalSpace, cloud: TokenCloud, rng: np.random.Generato
     return cloud.moved(torch.from_numpy(rng.standard_normal(tuple(cloud.points.shape))).to(cloud.points))
 
 
+def random_metric(space: CausalSpace, cloud: TokenCloud, rng: np.random.Generator) -> TokenCloud:
+    """The model's rows under Q diag(eigenvalue^(-1/2)) Qᵀ: Σ^(-1/2)'s spectrum along Haar-random axes Q."""
+    gaussian = torch.from_numpy(rng.standard_normal((space.width, space.width))).to(space.mean)
+    orthogonal, triangular = torch.linalg.qr(gaussian)
+    axes = orthogonal * triangular.diagonal().sign()  # QR alone is not Haar distributed
+    spectrum = torch.linalg.eigvalsh(space.whitener)
+    return cloud.moved(((_centred_rows(space, cloud) @ axes) * spectrum @ axes.T).to(cloud.points))
+
+
+def euclidean(space: CausalSpace, cloud: TokenCloud, rng: np.random.Generator) -> TokenCloud:  # noqa: ARG001
+    """The model's centred rows γ − γ̄ themselves: the Euclidean product instead of the causal one."""
+    return cloud.moved(_centred_rows(space, cloud).to(cloud.points))
+
+
+def _centred_rows(space: CausalSpace, cloud: TokenCloud) -> torch.Tensor:
+    return space.unembedding.matrix[torch.from_numpy(cloud.hierarchy.tokens)].to(space.mean) - space.mean
+
+
+def unchanged(space: CausalSpace, cloud: TokenCloud, rng: np.random.Generator) -> TokenCloud:  # noqa: ARG001
+    """The model itself, for another estimator."""
+    return cloud
+
+
 def random_subset(space: CausalSpace, cloud: TokenCloud, rng: np.random.Generator) -> TokenCloud:  # noqa: ARG001
     """The model's rows, but each child is a random subset of its parent, of the child's size.
 
@@ -39,28 +115,54 @@ def random_subset(space: CausalSpace, cloud: TokenCloud, rng: np.random.Generato
     C ⊂ P in any dimension and under any inner product.
     """
     real = cloud.hierarchy
-    # All real concepts stay, so that tokens, points and fitted vectors can be shared with the model.
-    concepts = {concept.name: concept for concept in real}
-    parents: dict[str, tuple[str, ...]] = {}
+    drawn: dict[str, tuple[Concept, str]] = {}
     for parent, child in real.edges:
         source, size = real.concepts[parent], len(real.concepts[child])
         lemmas = real.lemmas[real.members[parent]]
         place = rng.permutation(int(lemmas.max()) + 1)
         chosen = np.sort(np.argsort(place[lemmas], kind="stable")[:size])
         name = f"{size} of {source.name}, for {real.names[child]}"
-        concepts[name] = Concept(
-            name,
-            tuple(source.words[index] for index in chosen),
-            tuple(source.tokens[index] for index in chosen),
-        )
-        parents[name] = (source.name,)
-    subsets = ConceptHierarchy(f"{real.name}, random subsets", tuple(concepts.values()), parents, real.variants)
-    drawn = frozenset(child for _, child in subsets.edges)
-    return TokenCloud(subsets, cloud.points, drawn)
+        words, tokens = (tuple(of[index] for index in chosen) for of in (source.words, source.tokens))
+        drawn[name] = Concept(name, words, tokens), source.name
+    return _with_drawn(cloud, "random subsets", drawn)
+
+
+def random_parent(space: CausalSpace, cloud: TokenCloud, rng: np.random.Generator) -> TokenCloud:  # noqa: ARG001
+    """The model's vectors, but each child hangs on a concept that is neither its parent, nor itself, nor below it."""
+    real = cloud.hierarchy
+    drawn: dict[str, tuple[Concept, str]] = {}
+    for parent, child in real.edges:
+        name, concept = real.names[child], real.concepts[child]
+        kin = {name, *real.parents[name], *real.descendants(name)}
+        others = [other for other in real if other.name not in kin and other.tokens != concept.tokens]
+        if others:
+            other = others[rng.integers(len(others))]
+            label = f"{name}, not of {real.names[parent]} but {other.name}"
+            drawn[label] = Concept(label, concept.words, concept.tokens), other.name
+    return _with_drawn(cloud, "random parents", drawn)
+
+
+def _with_drawn(cloud: TokenCloud, kind: str, drawn: Mapping[str, tuple[Concept, str]]) -> TokenCloud:
+    """The cloud with further concepts, each under one parent; all real ones stay, so that fits can be shared."""
+    real = cloud.hierarchy
+    hierarchy = ConceptHierarchy(
+        f"{real.name}, {kind}",
+        (*real.concepts, *(concept for concept, _ in drawn.values())),
+        {**real.parents, **{name: (parent,) for name, (_, parent) in drawn.items()}},
+        real.variants,
+        drawn=frozenset(drawn),
+    )
+    return TokenCloud(hierarchy, cloud.points)
 
 
 NULLS: dict[str, Null] = {
-    "shuffled": shuffled_rows,
-    "gaussian": gaussian_rows,
-    "random_subset": random_subset,
+    "shuffled": Null(shuffled_rows),
+    "gaussian": Null(gaussian_rows),
+    "frequency_matched": Null(frequency_matched),
+    "random_subset": Null(random_subset),
+    "random_parent": Null(random_parent),
+    "random_metric": Null(random_metric),
+    "euclidean": Null(euclidean, random=False),
+    "mean_estimator": Null(unchanged, estimator="mean", random=False),
 }
+BASIC_NULLS = ("shuffled", "gaussian", "random_subset")

@@ -57,23 +57,30 @@ def simplex(directions: ConceptDirections, names: Sequence[str]) -> Simplex:
     """
     if len(names) < 2:
         raise EstimationError("a simplex needs at least two concepts")
-    hierarchy = directions.hierarchy
-    indices = [hierarchy.index(name) for name in names]
-    vertices = directions.vectors[torch.tensor(indices)]
-    owners = np.zeros(len(hierarchy.tokens), dtype=np.int64)
-    for index in indices:
-        owners[hierarchy.members[index]] += 1
-    confusion = np.zeros((len(names), len(names)), dtype=np.int64)
-    for row, (name, index) in enumerate(zip(names, indices, strict=True)):
-        held_out = directions.held_out(index)
-        held_out = held_out[owners[held_out] == 1]
-        if not len(held_out):
+    indices = [directions.hierarchy.index(name) for name in names]
+    confusion = nearest_vertices(directions, indices)
+    for name, count in zip(names, confusion.sum(axis=1), strict=True):
+        if not count:
             raise EstimationError(f"concept {name!r} has no held-out token of its own for a simplex")
-        points = directions.cloud.points[torch.from_numpy(held_out)]
-        nearest = torch.cdist(points, vertices).argmin(dim=1).cpu().numpy()
-        confusion[row] = np.bincount(nearest, minlength=len(names))
+    vertices = directions.vectors[torch.tensor(indices)]
     edges = [float(torch.linalg.vector_norm(vertices[i] - vertices[j])) for i, j in combinations(range(len(names)), 2)]
     return Simplex(tuple(names), np.array(edges), confusion)
+
+
+def nearest_vertices(directions: ConceptDirections, concepts: Sequence[int]) -> NDArray[np.int64]:
+    """Held-out tokens of concept i alone among `concepts`, whose nearest ℓ is that of j: counts, shape (k, k)."""
+    members = directions.hierarchy.members
+    owners = np.zeros(len(directions.train), dtype=np.int64)
+    for concept in concepts:
+        owners[members[concept]] += 1
+    unseen = [tokens[owners[tokens] == 1] for tokens in map(directions.held_out, concepts)]
+    points = directions.cloud.points[torch.from_numpy(np.concatenate(unseen))]
+    vertices = directions.vectors[torch.tensor(concepts)]
+    # ‖y − ℓ‖² without the ‖y‖² that all vertices have in common.
+    distances = vertices.square().sum(dim=1) - 2 * points @ vertices.T
+    truth = np.repeat(np.arange(len(concepts)), [len(tokens) for tokens in unseen])
+    flat = np.bincount(truth * len(concepts) + distances.argmin(dim=1).cpu().numpy(), minlength=len(concepts) ** 2)
+    return flat.reshape(len(concepts), len(concepts))
 
 
 def simplex_membership(names: Sequence[str]) -> Statistic:

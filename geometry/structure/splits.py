@@ -1,4 +1,8 @@
-"""Which tokens a fit may see: all, a random part, or a part that keeps each lemma on one side."""
+"""Which tokens a fit may see: all, a random part, or a part that keeps each lemma on one side.
+
+"halves" divides the lemmas in two equal parts, and the vectors are fitted to each: what two halves without a
+common word agree on is not in the words.
+"""
 
 from typing import Literal, get_args
 
@@ -8,9 +12,9 @@ from numpy.typing import NDArray
 from geometry.concepts import ConceptHierarchy
 from geometry.errors import EstimationError
 
-__all__ = ["Split", "train_mask"]
+__all__ = ["Split", "train_mask", "training_parts"]
 
-Split = Literal["whole", "token", "lemma"]
+Split = Literal["whole", "token", "lemma", "halves"]
 
 
 def train_mask(
@@ -23,8 +27,8 @@ def train_mask(
     Parameters
     ----------
     split : "whole" trains on everything; "token" draws tokens; "lemma" draws lemmas, so that case and
-        plural variants of a word never fall on both sides.
-    share : expected share of tokens (or lemmas) to train on, strictly between 0 and 1.
+        plural variants of a word never fall on both sides; "halves" draws half of the lemmas.
+    share : expected share of tokens or lemmas to train on, strictly between 0 and 1; of "halves" it is ½.
     """
     if split not in get_args(Split):
         raise EstimationError(f"unknown split {split!r}; choose from {', '.join(get_args(Split))}")
@@ -32,7 +36,8 @@ def train_mask(
         raise EstimationError(f"the training share must lie strictly between 0 and 1, not {share}")
     if split == "whole":
         return np.ones(len(hierarchy.tokens), dtype=bool)
-    units = hierarchy.lemmas if split == "lemma" else np.arange(len(hierarchy.tokens))
+    share = 0.5 if split == "halves" else share
+    units = np.arange(len(hierarchy.tokens)) if split == "token" else hierarchy.lemmas
     # Shuffle, then order by the smallest concept that holds the unit, and hold out at even steps:
     # every concept gives up close to its share, however few its words.
     smallest = np.full(len(hierarchy.tokens), len(hierarchy))
@@ -46,3 +51,8 @@ def train_mask(
     chosen = np.zeros(len(order), dtype=bool)
     chosen[order] = np.diff(steps) > 0
     return chosen[units]
+
+
+def training_parts(split: Split, mask: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], ...]:
+    """The parts to fit on, each by itself: both halves of "halves", otherwise the one that `train_mask` gave."""
+    return (mask, ~mask) if split == "halves" else (mask,)

@@ -27,14 +27,18 @@ class Statistic:
     name : with its split, "projection/lemma".
     split : of tokens, on whose training part the vectors are fitted.
     unstructured : its value where there is no structure: 0 for a cosine, 0.5 for an AUC.
-    evaluate : from directions to one number per label; nan where there is too little data.
+    evaluate : from directions to one number per label; nan where there is too little data. After the
+        split "halves" it is given the directions of both.
     labels : what the numbers belong to.
     not_beside : names of null models that it means nothing on.
+    resample : bootstrap of the mean, from what `evaluate` is given and a random stream to one mean a
+        resample, where the labels are not the units; default, the labels are drawn again.
     """
 
     name: str
     split: Split
     unstructured: float
-    evaluate: Callable[[ConceptDirections], NDArray[np.float64]]
+    evaluate: Callable[..., NDArray[np.float64]]
     labels: Callable[[ConceptDirections], tuple[str, ...]]
     not_beside: tuple[str, ...] = ()
+    resample: Callable[..., NDArray[np.float64]] | None = None

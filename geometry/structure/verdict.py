@@ -1,15 +1,62 @@
 """Verdicts in words, where a number alone would mislead."""
 
+from collections.abc import Sequence
 from typing import Literal
 
-from geometry.structure.comparison import Comparison
+from geometry.structure.comparison import Alternative, Comparison
 
-__all__ = ["OrthogonalityVerdict", "orthogonality_verdict"]
+__all__ = ["BOUND", "LEVEL", "Verdict", "orthogonality_verdict", "verdict"]
 
-OrthogonalityVerdict = Literal["not orthogonal", "by construction", "undecided"]
+Verdict = Literal["supported", "weak", "by construction", "not found", "not orthogonal", "undecided", "not measured"]
+
+LEVEL = 0.05
+BOUND = 0.1
 
 
-def orthogonality_verdict(cosines: Comparison, bound: float = 0.1) -> OrthogonalityVerdict:
+def verdict(
+    test: Comparison,
+    alternative: Alternative,
+    q_value: float,
+    *,
+    predicted: float,
+    explained_by: Sequence[str] = (),
+    attainable: float,
+) -> Verdict:
+    """What a claim that structure is there shows.
+
+    - "not measured": the hierarchy has nothing to measure it on.
+    - "undecided": the model is beyond every draw, but there are too few draws for the level.
+    - "not found": it is not beyond shuffled rows.
+    - "by construction": it is, but a null that keeps some of the structure is as far.
+    - "weak": it is beyond all of them, but nearer to shuffled rows than to the prediction.
+    - "supported": it is beyond all of them and nearer to the prediction.
+
+    Parameters
+    ----------
+    predicted : the statistic's value if the theory is right.
+    q_value : of the permutation test against shuffled rows, adjusted for all claims.
+    explained_by : nulls of `test` that the claim must be beyond as well, with 95% intervals apart.
+    attainable : the smallest p-value that the number of draws allows.
+    """
+    if not test.measured:
+        return "not measured"
+    if not q_value <= LEVEL:
+        beyond_all = test.p_value("shuffled", alternative) <= attainable
+        return "undecided" if beyond_all else "not found"
+    if not all(test.beyond(null, alternative) for null in explained_by if null in test.nulls):
+        return "by construction"
+    noise = test.null_mean("shuffled")
+    return "supported" if (test.mean - noise) / (predicted - noise) >= 0.5 else "weak"
+
+
+def orthogonality_verdict(
+    cosines: Comparison,
+    *,
+    halves: Comparison | None = None,
+    q_value: float = float("nan"),
+    separation: Comparison | None = None,
+    bound: float = BOUND,
+) -> Verdict:
     """What cosines that the theory predicts to vanish show.
 
     Orthogonality is an equivalence claim, and several nulls predict it as well as the theory does, so
@@ -17,14 +64,25 @@ def orthogonality_verdict(cosines: Comparison, bound: float = 0.1) -> Orthogonal
 
     - "not orthogonal": the mean |cos| is not below `bound`, its 95% interval included.
     - "by construction": random subsets of the parent are as orthogonal, so nesting explains it.
-    - "undecided": it is closer to 0 than nesting explains. To support the claim it would have to hold
-      between word-disjoint halves, which is not tested here.
+    - "undecided": it is closer to 0 than nesting explains, but one of the following is wanting.
+    - "supported": besides, |cos| between halves without a common word lies below the bound, and below that
+      of shuffled rows (q ≤ 0.05), and child contrasts tell unseen words apart better than random subsets do:
+      the contrasts are not noise, which is orthogonal to anything.
 
     Parameters
     ----------
-    cosines : a comparison whose nulls include "random_subset".
+    cosines : of all words; its nulls include "random_subset".
+    halves : of halves without a common word, with the `q_value` of their |cos| being less than shuffled rows'.
+    separation : AUC of the child contrasts; its nulls include "random_subset".
     """
     magnitude = cosines.absolute()
+    if not magnitude.measured:
+        return "not measured"
     if magnitude.interval[1] >= bound:
         return "not orthogonal"
-    return "undecided" if magnitude.lower_than("random_subset") else "by construction"
+    if not magnitude.beyond("random_subset", "less"):
+        return "by construction"
+    if halves is None or separation is None:
+        return "undecided"
+    holds = halves.absolute().interval[1] < bound and q_value <= LEVEL
+    return "supported" if holds and separation.beyond("random_subset", "greater") else "undecided"

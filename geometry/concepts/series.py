@@ -1,0 +1,149 @@
+"""Small data sets of words besides hierarchies: series of values in an order, and pairs that differ in one thing."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geometry.concepts.data_file import read_mapping, refuse_unknown, strings
+from geometry.concepts.words import Forms, spelled
+from geometry.errors import HierarchyError
+from geometry.models import Vocabulary
+
+__all__ = ["Series", "load_pairs", "load_series"]
+
+_SET_KEYS = {"expected", "values", "groups", "forms"}
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """Values of one kind in their order, each with its tokens.
+
+    Attributes
+    ----------
+    values : names of those values that have a token.
+    positions : shape (k,), their places in the series, from 0; a value without token leaves a gap.
+    period : length of the series, with its gaps.
+    tokens : shape (n,), token ids of all values.
+    owners : shape (n,), the position of the value each token belongs to.
+    groups : shape (k,), the branch of each value in the tree hypothesis.
+    expected : the shape that common sense predicts, or "".
+    skipped : value → why it is left out.
+    """
+
+    name: str
+    values: tuple[str, ...]
+    positions: NDArray[np.int64]
+    period: int
+    tokens: NDArray[np.int64]
+    owners: NDArray[np.int64]
+    groups: NDArray[np.int64]
+    expected: str = ""
+    skipped: dict[str, str] = field(default_factory=dict)
+
+
+def load_series(vocabulary: Vocabulary, source: str | Path = "series") -> dict[str, Series]:
+    """Read sets of ordered values and keep what `vocabulary` has as single tokens.
+
+    Parameters
+    ----------
+    source : the name of a packaged file ("series") or a YAML or JSON file like data/values/series.yaml.
+
+    Raises
+    ------
+    HierarchyError
+        Malformed, an unknown or missing entry, a value in no group or in two, or fewer than 3 values with
+        a token.
+    """
+    label, document = read_mapping(source, "values", "sets")
+    refuse_unknown(label, document, {"source", "licence", "sets"})
+    return {str(name): _series(label, str(name), entry, vocabulary) for name, entry in document["sets"].items()}
+
+
+def _series(label: str, name: str, entry: Any, vocabulary: Vocabulary) -> Series:
+    place = f"{label}: {name}"
+    if not isinstance(entry, dict) or not isinstance(entry.get("values"), dict):
+        raise HierarchyError(f"{place}: expected a mapping with an entry 'values'")
+    refuse_unknown(place, entry, _SET_KEYS)
+    forms = entry.get("forms", "noun")
+    if forms not in get_args(Forms):
+        raise HierarchyError(f"{place}: forms must be one of {', '.join(get_args(Forms))}, not {forms!r}")
+    words = {str(value): strings(place, str(value), some) for value, some in entry["values"].items()}
+    group = _groups(place, entry.get("groups", [[value] for value in words]), words)
+    found: dict[str, list[int]] = {}
+    skipped = {}
+    taken: set[int] = set()
+    for value, own in words.items():
+        # A capital is meant where it is written: "May" the month, not "may"; "A" the letter, not "a".
+        spellings = {word: (word,) for word in own} if any(word[0].isupper() for word in own) else spelled(own, forms)
+        ids = {vocabulary.word_id(form) for some in spellings.values() for form in some} - {None} - taken
+        if ids:
+            found[value] = sorted(token for token in ids if token is not None)
+            taken.update(found[value])
+        else:
+            skipped[value] = "none of its words is a single token of this vocabulary"
+    if len(found) < 3:
+        raise HierarchyError(f"{place}: {len(found)} of its values have a token in this vocabulary; 3 are needed")
+    order = list(words)
+    positions = np.array([order.index(value) for value in found])
+    return Series(
+        name,
+        tuple(found),
+        positions,
+        len(words),
+        np.array([token for ids in found.values() for token in ids], dtype=np.int64),
+        np.repeat(positions, [len(ids) for ids in found.values()]),
+        np.array([group[value] for value in found]),
+        str(entry.get("expected", "")),
+        skipped,
+    )
+
+
+def _groups(place: str, groups: Any, words: dict[str, list[str]]) -> dict[str, int]:
+    if not isinstance(groups, list):
+        raise HierarchyError(f"{place}: groups must be a list of lists of values")
+    found: dict[str, int] = {}
+    for number, group in enumerate(groups):
+        for value in strings(place, "groups", group):
+            if value not in words or value in found:
+                raise HierarchyError(f"{place}: groups name {value!r}, which is no value or in two groups")
+            found[value] = number
+    if missing := [value for value in words if value not in found]:
+        raise HierarchyError(f"{place}: {missing[0]!r} is in no group")
+    return found
+
+
+def load_pairs(
+    vocabulary: Vocabulary, source: str | Path = "contrasts"
+) -> dict[str, tuple[tuple[tuple[str, str], ...], NDArray[np.int64]]]:
+    """Read families of word pairs and keep those of which both words are single tokens.
+
+    Returns
+    -------
+    family → (the pairs of words, their token ids of shape (n, 2)); a family may be empty.
+
+    Raises
+    ------
+    HierarchyError
+        Malformed, or an entry that is not a pair of different words.
+    """
+    label, document = read_mapping(source, "pairs", "pairs")
+    refuse_unknown(label, document, {"source", "licence", "pairs"})
+    families = {}
+    for name, entries in document["pairs"].items():
+        place = f"{label}: {name}"
+        if not isinstance(entries, list):
+            raise HierarchyError(f"{place}: expected a list of pairs of words")
+        pairs, ids = [], []
+        for entry in entries:
+            words = strings(place, "every pair", entry)
+            if len(words) != 2 or words[0] == words[1]:
+                raise HierarchyError(f"{place}: expected two different words, not {words}")
+            tokens = [vocabulary.word_id(word) for word in words]
+            if None not in tokens:
+                pairs.append((words[0], words[1]))
+                ids.append(tokens)
+        families[str(name)] = tuple(pairs), np.array(ids, dtype=np.int64).reshape(-1, 2)
+    return families

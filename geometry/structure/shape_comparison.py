@@ -1,0 +1,113 @@
+"""Which shape a series of values has: held-out scores beside those of the same values in another order."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geometry.errors import EstimationError
+from geometry.structure.shapes import SHAPES, Shape, left_out_score, shape_kernel
+
+__all__ = ["ShapeComparison", "compare_shapes"]
+
+
+@dataclass(frozen=True, eq=False)
+class ShapeComparison:
+    """Shapes beside each other.
+
+    Attributes
+    ----------
+    scores : shape → `left_out_score`, R² of values left out; a simplex has 0.
+    nulls : shape → scores of the values in random order, shape (draws,).
+    noise : shape → scores of random rows, shape (draws,); empty if none were given.
+    """
+
+    values: tuple[str, ...]
+    scores: dict[str, float]
+    nulls: dict[str, NDArray[np.float64]]
+    noise: dict[str, NDArray[np.float64]]
+
+    def p_value(self, shape: str) -> float:
+        """Share of random orders that score at least as well, the true one counted; nan for a simplex."""
+        if shape == "simplex":
+            return float("nan")
+        # Orders that are symmetries of the shape score the same up to rounding.
+        extreme = int((self.nulls[shape] >= self.scores[shape] - 1e-9).sum())
+        return (1 + extreme) / (1 + len(self.nulls[shape]))
+
+    @property
+    def winner(self) -> str:
+        """The shape that predicts left-out values best and better than 95% of random orders; else "simplex"."""
+        ordered = [s for s, score in self.scores.items() if s != "simplex" and score > 0 and self.p_value(s) <= 0.05]
+        return max(ordered, key=self.scores.__getitem__, default="simplex")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Scores, null means and p-values by shape, and the winner."""
+        return {
+            "values": list(self.values),
+            "scores": self.scores,
+            "random_order": {shape: float(draws.mean()) for shape, draws in self.nulls.items()},
+            "random_rows": {shape: float(draws.mean()) for shape, draws in self.noise.items()},
+            "p_values": {shape: self.p_value(shape) for shape in self.scores},
+            "winner": self.winner,
+        }
+
+
+def compare_shapes(
+    means: NDArray[np.float64],
+    values: tuple[str, ...],
+    *,
+    positions: NDArray[Any] | None = None,
+    period: float | None = None,
+    groups: NDArray[Any] | None = None,
+    noise: NDArray[np.float64] | None = None,
+    draws: int = 99,
+    seed: int = 0,
+) -> ShapeComparison:
+    """Score all shapes on the means of a series of values, against random orders of the same means.
+
+    Parameters
+    ----------
+    means : shape (k, d), k ≥ 4; their order is the hypothesis.
+    positions, period, groups : see `shape_kernel`; default positions 0 … k − 1, and no tree without groups.
+    noise : shape (draws, k, d), means of random rows, as a further null.
+    draws : random orders; p-values are at least 1/(1 + draws).
+
+    Raises
+    ------
+    EstimationError
+        Fewer than 4 values, non-finite or equal means, or no draws.
+    """
+    k, width = means.shape
+    if k < 4 or len(values) != k:
+        raise EstimationError(f"a shape needs at least 4 values, one mean each, not {k} means of {len(values)} values")
+    if not np.isfinite(means).all() or np.ptp(means, axis=0).max() == 0:
+        raise EstimationError("a shape needs finite means that are not all equal")
+    if draws < 1:
+        raise EstimationError(f"shapes need at least one random order, not {draws}")
+    places = np.arange(k, dtype=np.float64) if positions is None else np.asarray(positions, dtype=np.float64)
+    branches = groups if groups is not None and 1 < len(np.unique(groups)) < k else None
+    shapes: list[Shape] = [shape for shape in SHAPES if shape != "tree" or branches is not None]
+    kernels: dict[str, NDArray[np.float64]] = {
+        shape: shape_kernel(shape, places, period=period, groups=branches) for shape in shapes
+    }
+    gram = means @ means.T
+    rng = np.random.default_rng(seed)
+    orders = [rng.permutation(k) for _ in range(draws)]
+    scores = {shape: left_out_score(kernel, gram, width) for shape, kernel in kernels.items()}
+    scores["simplex"] = 0.0  # exactly, whatever rounding left
+    varied = {shape: kernel for shape, kernel in kernels.items() if shape != "simplex"}
+    nulls = {
+        shape: np.array([left_out_score(kernel, gram[np.ix_(order, order)], width) for order in orders])
+        for shape, kernel in varied.items()
+    }
+    random_rows = (
+        {}
+        if noise is None
+        else {
+            shape: np.array([left_out_score(kernel, some @ some.T, width) for some in noise])
+            for shape, kernel in varied.items()
+        }
+    )
+    return ShapeComparison(tuple(values), scores, nulls, random_rows)
