@@ -2,10 +2,11 @@ PYTHON ?= python3
 MODEL ?= smollm2-135m
 BIN := .venv/bin
 
-.PHONY: help figures test check benchmark clean
+.PHONY: help figures gallery test check benchmark clean
 
 help:
 	@echo "make figures [MODEL=...]  install, fetch the model, draw its figures into figures/<model>/"
+	@echo "make gallery [MODEL=...]  the same with more draws of every null model; takes about five minutes"
 	@echo "make test                 install, fetch what the tests need, run them"
 	@echo "make check                lint and type checks"
 	@echo "make benchmark            speed and memory, as ratios measured side by side"
@@ -14,6 +15,12 @@ help:
 figures: .venv/installed
 	$(BIN)/concept-geometry fetch "$(MODEL)"
 	$(BIN)/python -m analysis.hierarchy --model "$(MODEL)"
+	$(BIN)/python -m analysis.structure --model "$(MODEL)" --quick
+
+gallery: .venv/installed
+	$(BIN)/concept-geometry fetch "$(MODEL)"
+	$(BIN)/python -m analysis.hierarchy --model "$(MODEL)"
+	$(BIN)/python -m analysis.structure --model "$(MODEL)"
 
 test: .venv/installed-dev
 	$(BIN)/concept-geometry fetch smollm2-135m

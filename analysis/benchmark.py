@@ -57,6 +57,7 @@ def main() -> int:
         space = geo.CausalSpace.fit(unembedding)
         nouns = geo.wordnet_hierarchy("noun", unembedding.vocabulary)
         concept_vectors(space, nouns, options.every)
+        battery(space, nouns)
         projections(space, nouns)
     except geo.GeometryError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -112,6 +113,19 @@ def projections(space: geo.CausalSpace, nouns: geo.ConceptHierarchy) -> None:
     theirs = min(seconds(lambda: space.rows(tokens) @ pair.T) for _ in range(3))
     print(f"Projecting all {len(tokens)} tokens on two directions: {ours:.2f} s")
     print(f"  whitening the vocabulary first: {theirs:.2f} s, ratio {theirs / ours:.0f}x")
+
+
+def battery(space: geo.CausalSpace, nouns: geo.ConceptHierarchy) -> None:
+    """One draw of the battery with large concepts thinned to d/2 tokens, and with all of their tokens."""
+    cloud = geo.TokenCloud.of(space, nouns)
+    masks = [geo.train_mask(nouns, split, np.random.default_rng(0)) for split in ("whole", "lemma", "halves")]
+
+    def draw(largest: int | None) -> float:
+        return seconds(lambda: [geo.ConceptDirections.fit_cloud(cloud, train=mask, largest=largest) for mask in masks])
+
+    ours, theirs = (min(draw(largest) for _ in range(3)) for largest in (space.width // 2, None))
+    print(f"Fits of one draw, concepts thinned to {space.width // 2} tokens: {ours:.2f} s")
+    print(f"  with all tokens: {theirs:.2f} s, ratio {theirs / ours:.1f}x\n")
 
 
 def reading(model: str) -> None:

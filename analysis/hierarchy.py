@@ -16,7 +16,7 @@ import torch
 from scipy.spatial.distance import squareform
 
 import geometry as geo
-from analysis.script import Run, arguments, run, whole_number
+from analysis.script import Run, arguments, load_hierarchy, run, whole_number
 from geometry import views
 
 NULL_NAMES = {"shuffled": "shuffled rows", "gaussian": "Gaussian rows", "random_subset": "random subset"}
@@ -41,7 +41,7 @@ def analyse(this: Run) -> None:
     """The whole analysis, in the order of a method section."""
     this.step(f"reading the unembedding of {this.model}")
     unembedding = geo.Unembedding.load(this.model)
-    hierarchy = load(this.settings["hierarchy"], unembedding.vocabulary)
+    hierarchy = load_hierarchy(this.settings["hierarchy"], unembedding.vocabulary)
     space = geo.CausalSpace.fit(unembedding)
 
     this.step(f"comparing {len(hierarchy)} concepts with null models")
@@ -70,14 +70,6 @@ def analyse(this: Run) -> None:
     illustrated = illustrate(this, space)
     this.write_results(unembedding.summary(), results(hierarchy, tests) | illustrated)
     this.output.arrays("results", **arrays(hierarchy, tests))
-
-
-def load(name: str, vocabulary: geo.Vocabulary) -> geo.ConceptHierarchy:
-    if name == "wordnet-noun":
-        return geo.wordnet_hierarchy("noun", vocabulary)
-    if name == "wordnet-verb":
-        return geo.wordnet_hierarchy("verb", vocabulary)
-    return geo.load_hierarchy(name, vocabulary)
 
 
 def existence_figure(tests: dict[str, geo.Comparison], hierarchy: geo.ConceptHierarchy) -> views.Figure:

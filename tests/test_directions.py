@@ -47,6 +47,48 @@ def test_known_directions_are_reused_and_checked(planted: Planted) -> None:
         geo.ConceptDirections.fit_cloud(cloud, train=some, known=first)
 
 
+@pytest.mark.parametrize("largest", [1, 7, 29, 31])
+def test_the_largest_concepts_are_thinned_evenly(planted: Planted, largest: int) -> None:
+    cloud = geo.TokenCloud.of(geo.CausalSpace.fit(planted.unembedding), planted.hierarchy)
+    train = np.arange(len(cloud.points)) % 10 != 3
+    thinned = geo.ConceptDirections.fit_cloud(cloud, train=train, largest=largest)
+    for index, members in enumerate(planted.hierarchy.members):
+        usable = [token for token in members if train[token]]
+        n = min(len(usable), largest)
+        if n < len(usable):
+            usable = [usable[round(step * (len(usable) - 1) / (n - 1)) if n > 1 else 0] for step in range(n)]
+        gaps = np.diff(np.searchsorted(members[train[members]], usable))
+        assert len(set(usable)) == n
+        assert n < 2 or gaps.max() - gaps.min() <= 1
+        alone = geo.concept_vector(cloud.points[torch.tensor(usable)])
+        torch.testing.assert_close(thinned.vectors[index], alone.vector, rtol=1e-8, atol=1e-9)
+    assert thinned.largest == largest
+
+
+def test_thinned_directions_are_known_by_their_size(planted: Planted) -> None:
+    cloud = geo.TokenCloud.of(geo.CausalSpace.fit(planted.unembedding), planted.hierarchy)
+    ten = geo.ConceptDirections.fit_cloud(cloud, largest=10)
+    assert torch.equal(geo.ConceptDirections.fit_cloud(cloud, largest=10, known=ten).vectors, ten.vectors)
+    for other in (11, None):
+        with pytest.raises(geo.EstimationError, match="the same training tokens"):
+            geo.ConceptDirections.fit_cloud(cloud, largest=other, known=ten)
+    with pytest.raises(geo.EstimationError, match="at least one token, not 0"):
+        geo.ConceptDirections.fit_cloud(cloud, largest=0)
+
+
+def test_concepts_without_training_words_may_be_missing(planted: Planted) -> None:
+    cloud = geo.TokenCloud.of(geo.CausalSpace.fit(planted.unembedding), planted.hierarchy)
+    bird = planted.hierarchy.index("bird")
+    train = np.ones(len(cloud.points), dtype=bool)
+    train[planted.hierarchy.members[bird]] = False
+    with pytest.raises(geo.EstimationError, match="'bird' has no token in the training part"):
+        geo.ConceptDirections.fit_cloud(cloud, train=train)
+    directions = geo.ConceptDirections.fit_cloud(cloud, train=train, missing="nan")
+    assert directions.vectors.isnan().all(dim=1).tolist() == [index == bird for index in range(5)]
+    assert np.isnan(directions.shrinkage[bird])
+    assert directions.degenerate[bird]
+
+
 def test_planted_directions_are_found(planted: Planted) -> None:
     directions = geo.ConceptDirections.fit(geo.CausalSpace.fit(planted.unembedding), planted.hierarchy)
     cosine = torch.nn.functional.cosine_similarity

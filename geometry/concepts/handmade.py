@@ -24,6 +24,9 @@ def hierarchy_from_words(
 ) -> ConceptHierarchy:
     """A hierarchy whose concepts hold their own words and those of everything below them.
 
+    A concept to which the vocabulary leaves exactly the words of a parent is skipped; its children hang on
+    that parent, and `notes` says so.
+
     Parameters
     ----------
     words : concept → its own words; they are spelled in `forms` and kept where they are single tokens.
@@ -57,11 +60,14 @@ def hierarchy_from_words(
             raise HierarchyError(f"hierarchy {name!r} has no concept {unknown[0]!r}; it has {', '.join(words)}")
         held = {concept: found for concept, found in held.items() if concept in only}
         above = {concept: tuple(parent for parent in above[concept] if parent in only) for concept in held}
+    concepts = {concept: Concept.from_words(concept, found, vocabulary) for concept, found in held.items()}
+    notes = _merge_identical(concepts, above)
     return ConceptHierarchy(
         name=name,
-        concepts=tuple(Concept.from_words(concept, found, vocabulary) for concept, found in held.items()),
+        concepts=tuple(concepts.values()),
         parents=above,
         variants=variants,
+        notes=tuple(notes),
         recipe=f"hand-made, words in {'the given' if forms == 'none' else f'all {forms}'} forms",
     )
 
@@ -92,16 +98,38 @@ def hierarchy_from_graph(
     return hierarchy_from_words(name, words, parents, vocabulary, forms=forms)
 
 
+def _merge_identical(concepts: dict[str, Concept], above: dict[str, tuple[str, ...]]) -> list[str]:
+    """Take concepts out that are no smaller than a parent, in place, and say which."""
+    notes = []
+    for name in list(concepts):
+        own = concepts[name].tokens
+        # Concepts of a cycle have the same words as well; the hierarchy's own checks name the cycle.
+        same = [p for p in above[name] if p in concepts and concepts[p].tokens == own and name not in _above(p, above)]
+        if not own or not same:
+            continue
+        notes.append(f"skipped {name!r}: in this vocabulary it has exactly the words of its parent {same[0]!r}")
+        del concepts[name], above[name]
+        for child, parents in above.items():
+            above[child] = tuple(dict.fromkeys(same[0] if parent == name else parent for parent in parents))
+    return notes
+
+
+def _above(name: str, parents: Mapping[str, tuple[str, ...]]) -> set[str]:
+    """A concept and all its ancestors."""
+    seen: set[str] = set()
+    queue = [name]
+    while queue:
+        one = queue.pop()
+        if one not in seen:
+            seen.add(one)
+            queue.extend(parents.get(one, ()))
+    return seen
+
+
 def _with_words_below(own: Mapping[str, list[str]], parents: Mapping[str, tuple[str, ...]]) -> dict[str, list[str]]:
-    """Hand every concept's words up to all its ancestors."""
+    """Hand every concept's words up to all its ancestors; unknown names are left to the hierarchy's own checks."""
     words = {name: dict.fromkeys(own[name]) for name in own}
     for name in own:
-        queue, seen = list(parents[name]), {name}
-        while queue:
-            ancestor = queue.pop()
-            if ancestor in seen or ancestor not in words:
-                continue  # a cycle or an unknown name: the hierarchy's own checks name it
-            seen.add(ancestor)
+        for ancestor in _above(name, parents) & words.keys() - {name}:
             words[ancestor].update(dict.fromkeys(own[name]))
-            queue.extend(parents[ancestor])
     return {name: list(found) for name, found in words.items()}

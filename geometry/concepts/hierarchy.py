@@ -168,8 +168,9 @@ class ConceptHierarchy:
 
     @cached_property
     def families(self) -> Mapping[int, tuple[int, ...]]:
-        """Position of every concept that has children → positions of its children."""
-        return _by_parent(self.edges)
+        """Position of every concept that has children → positions of its children, drawn ones left out."""
+        drawn = self.drawn or frozenset()
+        return _by_parent(edge for edge in self.edges if self.names[edge[1]] not in drawn)
 
     @cached_property
     def reported(self) -> tuple[int, ...]:
@@ -184,7 +185,7 @@ class ConceptHierarchy:
 
     @cached_property
     def reported_families(self) -> Mapping[int, tuple[int, ...]]:
-        """`families` with reported children alone."""
+        """The same of reported children alone."""
         return _by_parent(self.reported_edges)
 
     def descendants(self, name: str) -> set[str]:

@@ -1,5 +1,6 @@
 """Small data sets of words besides hierarchies: series of values in an order, and pairs that differ in one thing."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
@@ -8,12 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geometry.concepts.data_file import read_mapping, refuse_unknown, strings
+from geometry.concepts.hierarchy import ConceptHierarchy
 from geometry.concepts.words import Forms, spelled
 from geometry.errors import HierarchyError
 from geometry.models import Vocabulary
 
 __all__ = ["Series", "load_pairs", "load_series"]
 
+_FEWEST_VALUES = 3
 _SET_KEYS = {"expected", "values", "groups", "forms"}
 
 
@@ -43,13 +46,44 @@ class Series:
     expected: str = ""
     skipped: dict[str, str] = field(default_factory=dict)
 
+    @classmethod
+    def from_hierarchy(
+        cls, name: str, hierarchy: ConceptHierarchy, branches: Sequence[Sequence[str]], expected: str = "simplex"
+    ) -> "Series":
+        """Concepts of a hierarchy as values, in the order of `branches`, the groups of the tree hypothesis.
 
-def load_series(vocabulary: Vocabulary, source: str | Path = "series") -> dict[str, Series]:
+        A word of several of the concepts counts for the first.
+        """
+        taken: set[int] = set()
+        tokens: dict[str, list[int]] = {}
+        for value in (value for branch in branches for value in branch):
+            tokens[value] = [token for token in hierarchy[value].tokens if token not in taken]
+            taken.update(tokens[value])
+        group = {value: number for number, branch in enumerate(branches) for value in branch}
+        found = [value for value in tokens if tokens[value]]
+        positions = np.array([list(tokens).index(value) for value in found], dtype=np.int64)
+        return cls(
+            name,
+            tuple(found),
+            positions,
+            len(tokens),
+            np.array([token for value in found for token in tokens[value]], dtype=np.int64),
+            np.repeat(positions, [len(tokens[value]) for value in found]),
+            np.array([group[value] for value in found], dtype=np.int64),
+            expected,
+            {value: "all its words belong to an earlier value" for value in tokens if not tokens[value]},
+        )
+
+
+def load_series(
+    vocabulary: Vocabulary, source: str | Path = "series", *, skipped: dict[str, str] | None = None
+) -> dict[str, Series]:
     """Read sets of ordered values and keep what `vocabulary` has as single tokens.
 
     Parameters
     ----------
     source : the name of a packaged file ("series") or a YAML or JSON file like data/values/series.yaml.
+    skipped : is given the sets with too few values in this vocabulary, and why, instead of an error.
 
     Raises
     ------
@@ -59,7 +93,17 @@ def load_series(vocabulary: Vocabulary, source: str | Path = "series") -> dict[s
     """
     label, document = read_mapping(source, "values", "sets")
     refuse_unknown(label, document, {"source", "licence", "sets"})
-    return {str(name): _series(label, str(name), entry, vocabulary) for name, entry in document["sets"].items()}
+    found = {}
+    for name, entry in document["sets"].items():
+        series = _series(label, str(name), entry, vocabulary)
+        if len(series.values) >= _FEWEST_VALUES:
+            found[str(name)] = series
+            continue
+        lacking = f"{len(series.values)} of its values have a token in this vocabulary; {_FEWEST_VALUES} are needed"
+        if skipped is None:
+            raise HierarchyError(f"{label}: {name}: {lacking}")
+        skipped[str(name)] = lacking
+    return found
 
 
 def _series(label: str, name: str, entry: Any, vocabulary: Vocabulary) -> Series:
@@ -84,8 +128,6 @@ def _series(label: str, name: str, entry: Any, vocabulary: Vocabulary) -> Series
             taken.update(found[value])
         else:
             skipped[value] = "none of its words is a single token of this vocabulary"
-    if len(found) < 3:
-        raise HierarchyError(f"{place}: {len(found)} of its values have a token in this vocabulary; 3 are needed")
     order = list(words)
     positions = np.array([order.index(value) for value in found])
     return Series(

@@ -1,29 +1,31 @@
 """Tests of the geometry, each beside its null models."""
 
 from geometry.structure.against_nulls import compare_with_nulls, stream
-from geometry.structure.battery import ClaimResult, adjusted, run_battery, skipped_concepts
-from geometry.structure.categories import membership, regularity, simplex_angles, simplex_span
-from geometry.structure.child_separation import separation
-from geometry.structure.claims import CLAIMS, Claim
+from geometry.structure.battery import run_battery, skipped_concepts
+from geometry.structure.claim_result import ClaimResult, adjusted
+from geometry.structure.claims import CLAIMS, Claim, HierarchyClaim
 from geometry.structure.comparison import Comparison
-from geometry.structure.composition import Composition, additive_composition
-from geometry.structure.contrasts import PairContrast, pair_contrast
-from geometry.structure.existence import projection
-from geometry.structure.logits import LogitChanges, logit_changes, logit_selectivity
 from geometry.structure.nulls import BASIC_NULLS, NULLS, Null
-from geometry.structure.orthogonality import (
+from geometry.structure.series.composition import Composition, additive_composition
+from geometry.structure.series.contrasts import PairContrast, pair_contrast
+from geometry.structure.series.series_claims import composition_claim, contrast_claims, shape_claims
+from geometry.structure.series.shape_comparison import ShapeComparison, compare_shapes
+from geometry.structure.series.shapes import ShapeClassifier, left_out_score
+from geometry.structure.significance import q_values
+from geometry.structure.splits import train_mask, training_parts
+from geometry.structure.statistics.categories import membership, regularity, simplex_angles, simplex_span
+from geometry.structure.statistics.child_separation import separation
+from geometry.structure.statistics.existence import projection
+from geometry.structure.statistics.logits import LogitChanges, logit_changes, logit_selectivity
+from geometry.structure.statistics.orthogonality import (
     chain_orthogonality,
     parent_orthogonality,
     sibling_contrast_orthogonality,
     sibling_orthogonality,
 )
-from geometry.structure.shape_comparison import ShapeComparison, compare_shapes
-from geometry.structure.shapes import ShapeClassifier, left_out_score
-from geometry.structure.significance import q_values
-from geometry.structure.simplices import Simplex, simplex, simplex_irregularity, simplex_membership
-from geometry.structure.splits import train_mask, training_parts
-from geometry.structure.statistic import Statistic
-from geometry.structure.tree import four_points, pairwise_cosines, quartets, tree_correlation
+from geometry.structure.statistics.simplices import Simplex, simplex, simplex_irregularity, simplex_membership
+from geometry.structure.statistics.statistic import Statistic
+from geometry.structure.statistics.tree import four_points, pairwise_cosines, quartets, tree_correlation
 from geometry.structure.verdict import orthogonality_verdict
 
 __all__ = [
@@ -34,6 +36,7 @@ __all__ = [
     "ClaimResult",
     "Comparison",
     "Composition",
+    "HierarchyClaim",
     "LogitChanges",
     "Null",
     "PairContrast",
@@ -46,6 +49,8 @@ __all__ = [
     "chain_orthogonality",
     "compare_shapes",
     "compare_with_nulls",
+    "composition_claim",
+    "contrast_claims",
     "four_points",
     "left_out_score",
     "logit_changes",
@@ -61,6 +66,7 @@ __all__ = [
     "regularity",
     "run_battery",
     "separation",
+    "shape_claims",
     "sibling_contrast_orthogonality",
     "sibling_orthogonality",
     "simplex",

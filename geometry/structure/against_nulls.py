@@ -24,9 +24,11 @@ from geometry.estimators import Estimator
 from geometry.structure.comparison import Comparison
 from geometry.structure.nulls import BASIC_NULLS, NULLS, Null
 from geometry.structure.splits import Split, train_mask, training_parts
-from geometry.structure.statistic import Statistic
+from geometry.structure.statistics.statistic import Statistic
 
 __all__ = ["compare_with_nulls", "stream"]
+
+_WORTH_SHARING = 1 << 20
 
 # One fit, or those of two halves.
 Fits = tuple[ConceptDirections, ...]
@@ -77,12 +79,14 @@ def compare_with_nulls(
     masks = {split: train_mask(hierarchy, split, stream(seed, split), share) for split in splits}
     fitting = _Fitting(masks, estimator, largest, missing)
     model_cloud = TokenCloud.of(space, hierarchy)
-    with tqdm(
+    null_values: dict[tuple[str, str], list[NDArray[np.float64]]] = defaultdict(list)
+    bar = tqdm(
         total=1 + sum(times for _, times in chosen.values()),
         desc=f"{hierarchy.name}: model and nulls",
         unit="cloud",
         disable=None if progress is None else not progress,
-    ) as bar:
+    )
+    with bar, _one_thread_each(model_cloud.points.numel()) as pool:
         model = {split: fitting.fit(model_cloud, split) for split in splits}
         bar.update()
         values = {statistic.name: statistic.evaluate(*model[statistic.split]) for statistic in statistics}
@@ -91,7 +95,6 @@ def compare_with_nulls(
                 raise EstimationError(
                     f"{name}: nothing to measure it on in hierarchy {hierarchy.name!r} (no edges, or too few words)"
                 )
-        null_values: dict[tuple[str, str], list[NDArray[np.float64]]] = defaultdict(list)
 
         def draw(name: str, number: int) -> dict[str, NDArray[np.float64]]:
             null = chosen[name][0]
@@ -105,10 +108,9 @@ def compare_with_nulls(
             return found
 
         jobs = [(name, number) for name, (_, times) in chosen.items() for number in range(times)]
-        with _one_thread_each() as pool:
-            for (name, _), found in zip(jobs, pool.map(lambda job: draw(*job), jobs), strict=True):
-                for statistic_name, drawn in found.items():
-                    null_values[statistic_name, name].append(drawn)
+        for (name, _), found in zip(jobs, pool.map(lambda job: draw(*job), jobs), strict=True):
+            for statistic_name, drawn in found.items():
+                null_values[statistic_name, name].append(drawn)
     return {
         statistic.name: Comparison(
             statistic.name,
@@ -152,11 +154,13 @@ class _Fitting:
 
 
 @contextmanager
-def _one_thread_each() -> Iterator[ThreadPoolExecutor]:
-    """As many workers as torch has threads: one concept is too little work to share, a whole draw is not."""
+def _one_thread_each(numbers: int) -> Iterator[ThreadPoolExecutor]:
+    """As many workers as torch has threads: one concept is too little work to share, a draw of many numbers is not."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
+    # Small draws are all interpreter, of which there is one.
+    workers = threads if numbers > _WORTH_SHARING else 1
+    pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,))
     try:
         yield pool
     finally:

@@ -1,117 +1,27 @@
 """The battery: every claim about every hierarchy, tested against every null in one pass over the draws."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
-
-import numpy as np
 
 from geometry.causal import CausalSpace
 from geometry.concepts import ConceptHierarchy
 from geometry.structure.against_nulls import compare_with_nulls, stream
-from geometry.structure.claims import CLAIMS, Claim
+from geometry.structure.claim_result import ClaimResult, adjusted
+from geometry.structure.claims import CLAIMS, HierarchyClaim
 from geometry.structure.comparison import Comparison
 from geometry.structure.nulls import NULLS
-from geometry.structure.significance import q_values
 from geometry.structure.splits import train_mask, training_parts
-from geometry.structure.statistic import FEWEST
-from geometry.structure.verdict import Verdict, orthogonality_verdict, verdict
+from geometry.structure.statistics.statistic import FEWEST
+from geometry.structure.verdict import orthogonality_verdict
 
-__all__ = ["ClaimResult", "adjusted", "run_battery", "skipped_concepts"]
-
-
-@dataclass(frozen=True, eq=False)
-class ClaimResult:
-    """One claim about one hierarchy.
-
-    Attributes
-    ----------
-    test : its statistic beside the nulls; magnitudes for orthogonality.
-    published : of an orthogonality claim, signed cosines of all words.
-    separation : AUC of child contrasts, which orthogonality's verdict needs.
-    p_value : permutation test against shuffled rows; nan if nothing was measured.
-    q_value : Benjamini–Hochberg over all claims that were adjusted together.
-    """
-
-    claim: Claim
-    hierarchy: str
-    test: Comparison
-    p_value: float
-    q_value: float
-    published: Comparison | None = None
-    separation: Comparison | None = None
-
-    @property
-    def floor(self) -> float:
-        """The smallest p-value that the number of draws allows."""
-        return 1 / (1 + len(self.test.nulls["shuffled"]))
-
-    @property
-    def verdict(self) -> Verdict:
-        """In a word or two; see `geometry.structure.verdict`."""
-        if self.published is not None:
-            return orthogonality_verdict(
-                self.published, halves=self.test, q_value=self.q_value, separation=self.separation
-            )
-        claim = self.claim
-        return verdict(
-            self.test,
-            claim.alternative,
-            self.q_value,
-            predicted=claim.predicted,
-            explained_by=claim.explained_by,
-            attainable=self.floor,
-        )
-
-    @property
-    def progress(self) -> float:
-        """Where the model stands between shuffled rows (0) and the theory's prediction (1)."""
-        return self.relative(self.test.mean)
-
-    def relative(self, value: float) -> float:
-        """A value of the statistic on the scale of `progress`."""
-        noise = self.test.null_mean("shuffled")
-        return (value - noise) / (self.claim.predicted - noise)
-
-    def to_dict(self) -> dict[str, Any]:
-        """An entry of results.claims: the mean's value and interval, each null's mean, p, q and verdict."""
-        test, measured = self.test, self.test.measured
-        entry = {
-            "claim": self.claim.name,
-            "says": self.claim.says,
-            "hierarchy": self.hierarchy,
-            "value": test.mean,
-            "interval": list(test.interval) if measured else None,
-            "n": int(np.isfinite(test.values).sum()),
-            "predicted": self.claim.predicted,
-            "nulls": {name: test.null_mean(name) for name in test.nulls},
-            "effects": {name: test.effect(name) for name in test.nulls},
-            "draws": {name: len(values) for name, values in test.nulls.items()},
-            "alternative": self.claim.alternative,
-            "p_value": self.p_value,
-            "p_floor": self.floor,
-            "q_value": self.q_value,
-            "verdict": self.verdict,
-        }
-        if self.published is not None:
-            whole = self.published.absolute()
-            entry["all_words"] = {
-                "value": whole.mean,
-                "interval": list(whole.interval) if whole.measured else None,
-                "nulls": {name: whole.null_mean(name) for name in whole.nulls},
-            }
-        return entry
-
-    def __str__(self) -> str:
-        nulls = ", ".join(f"{name} {self.test.null_mean(name):.3f}" for name in self.test.nulls)
-        return f"{self.hierarchy}, {self.claim.name}: {self.test.mean:.3f} ({nulls}); {self.verdict}"
+__all__ = ["run_battery", "skipped_concepts"]
 
 
 def run_battery(
     space: CausalSpace,
     hierarchies: Sequence[ConceptHierarchy],
     *,
-    claims: Sequence[Claim] = CLAIMS,
+    claims: Sequence[HierarchyClaim] = CLAIMS,
     nulls: Sequence[str] = tuple(NULLS),
     draws: int = 99,
     other_draws: int | None = None,
@@ -149,19 +59,18 @@ def run_battery(
     return adjusted(results)
 
 
-def _result(claim: Claim, hierarchy: ConceptHierarchy, tests: Mapping[str, Comparison]) -> ClaimResult:
-    test, published = tests[claim.statistic.name], None
-    if claim.published is not None:
-        test, published = test.absolute(), tests[claim.published.name]
-    p_value = test.p_value("shuffled", claim.alternative)
-    separated = tests.get("contrast-auc/lemma")
-    return ClaimResult(claim, hierarchy.name, test, p_value, p_value, published, separated)
+def _result(claim: HierarchyClaim, hierarchy: ConceptHierarchy, tests: Mapping[str, Comparison]) -> ClaimResult:
+    test = tests[claim.statistic.name]
+    if claim.published is None:
+        return ClaimResult.of(claim, hierarchy.name, test)
+    published = tests[claim.published.name]
 
+    def orthogonal(result: ClaimResult) -> str:
+        return orthogonality_verdict(
+            published, halves=test, q_value=result.q_value, separation=tests.get("contrast-auc/lemma")
+        )
 
-def adjusted(results: Sequence[ClaimResult], beside: Sequence[float] = ()) -> list[ClaimResult]:
-    """The results with q-values over all of them, and over the p-values of other tests `beside` them."""
-    q = q_values([*(result.p_value for result in results), *beside])
-    return [replace(result, q_value=float(value)) for result, value in zip(results, q, strict=False)]
+    return ClaimResult.of(claim, hierarchy.name, test.absolute(), orthogonal, published)
 
 
 def skipped_concepts(hierarchy: ConceptHierarchy, *, seed: int = 0) -> dict[str, str]:

@@ -2,70 +2,80 @@
 
 from dataclasses import dataclass
 
-from geometry.structure.categories import membership, regularity, simplex_span
-from geometry.structure.child_separation import separation
-from geometry.structure.comparison import Alternative
-from geometry.structure.existence import projection
-from geometry.structure.logits import logit_selectivity
-from geometry.structure.orthogonality import (
+from geometry.structure.significance import Alternative
+from geometry.structure.statistics.categories import membership, regularity, simplex_span
+from geometry.structure.statistics.child_separation import separation
+from geometry.structure.statistics.existence import projection
+from geometry.structure.statistics.logits import logit_selectivity
+from geometry.structure.statistics.orthogonality import (
     chain_orthogonality,
     parent_orthogonality,
     sibling_contrast_orthogonality,
     sibling_orthogonality,
 )
-from geometry.structure.statistic import Statistic
-from geometry.structure.tree import four_points, quartets, tree_correlation
+from geometry.structure.statistics.statistic import Statistic
+from geometry.structure.statistics.tree import four_points, quartets, tree_correlation
 
-__all__ = ["CLAIMS", "Claim"]
+__all__ = ["CLAIMS", "Claim", "HierarchyClaim"]
 
 
 @dataclass(frozen=True)
 class Claim:
-    """One claim about a hierarchy in a model.
+    """What is claimed, and what would support it.
 
     Attributes
     ----------
     name : its key in results.
     says : what it says, in a sentence without symbols.
     measure : what the number is, for an axis.
-    statistic : what is measured and tested against shuffled rows.
-    predicted : the statistic's value if the theory is right.
+    predicted : the number if the theory is right.
     alternative : on which side of shuffled rows the claim puts the model.
     explained_by : nulls that keep part of the structure, and that the model must be beyond as well.
-    published : of an orthogonality claim, the same statistic on all words, as it was published; its
-        verdict is `orthogonality_verdict`, and its magnitudes are compared.
     """
 
     name: str
     says: str
     measure: str
-    statistic: Statistic
     predicted: float
     alternative: Alternative = "greater"
     explained_by: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class HierarchyClaim(Claim):
+    """A claim about the concepts of a hierarchy.
+
+    Attributes
+    ----------
+    statistic : what is measured and tested against shuffled rows.
+    published : of an orthogonality claim, the same statistic on all words, as it was published; its
+        verdict is `orthogonality_verdict`, and its magnitudes are compared.
+    """
+
+    statistic: Statistic
     published: Statistic | None = None
 
 
-def _orthogonality(letter: str, says: str, halves: Statistic, whole: Statistic) -> Claim:
-    measure = "|cos|, the two vectors from halves without a common word"
-    return Claim(f"orthogonality-{letter}", says, measure, halves, 0.0, "less", (), whole)
+def _orthogonality(letter: str, says: str, halves: Statistic, whole: Statistic) -> HierarchyClaim:
+    measure = "|cos| between word-disjoint halves"
+    return HierarchyClaim(f"orthogonality-{letter}", says, measure, 0.0, "less", statistic=halves, published=whole)
 
 
-CLAIMS: tuple[Claim, ...] = (
-    Claim(
+CLAIMS: tuple[HierarchyClaim, ...] = (
+    HierarchyClaim(
         "existence",
         "Words that a concept vector has not seen lie along it",
         "projection of unseen lemmas, ℓᵀg/‖ℓ‖²",
-        projection("lemma"),
         1.0,
+        statistic=projection("lemma"),
         explained_by=("random_subset",),
     ),
-    Claim(
+    HierarchyClaim(
         "separation",
         "A child's unseen words are told from its parent's other words",
         "AUC of ℓ(child) − ℓ(parent), unseen lemmas",
-        separation("lemma", contrast=True),
         1.0,
+        statistic=separation("lemma", contrast=True),
         explained_by=("random_subset",),
     ),
     _orthogonality(
@@ -92,66 +102,66 @@ CLAIMS: tuple[Claim, ...] = (
         chain_orthogonality("halves"),
         chain_orthogonality(),
     ),
-    Claim(
+    HierarchyClaim(
         "logits",
         "Moving along a parent contrast changes the parents' odds, not the children's",
         "selectivity (p − |c|)/(|p| + |c|) of log-odds changes",
-        logit_selectivity(),
         1.0,
+        statistic=logit_selectivity(),
         explained_by=("random_parent",),
     ),
-    Claim(
+    HierarchyClaim(
         "membership",
         "Unseen words are nearest their own vertex among siblings",
         "balanced accuracy, 0 by chance, 1 if perfect",
-        membership(),
         1.0,
+        statistic=membership(),
         explained_by=("random_subset",),
     ),
-    Claim(
+    HierarchyClaim(
         "span",
         "k siblings span k − 1 directions that other words confirm",
         "share of the span found again in the other half",
-        simplex_span(),
         1.0,
+        statistic=simplex_span(),
         explained_by=("random_subset",),
     ),
-    Claim(
+    HierarchyClaim(
         "regularity",
         "Siblings form a regular simplex",
         "mean |cos − ½| of its angles",
-        regularity(),
         0.0,
         "less",
+        statistic=regularity(),
         explained_by=("random_subset",),
     ),
-    Claim(
+    HierarchyClaim(
         "tree-correlation",
         "Concepts close in the tree have similar vectors (all pairs)",
         "Spearman's ρ of cosine with closeness",
-        tree_correlation("all"),
         1.0,
+        statistic=tree_correlation("all"),
     ),
-    Claim(
+    HierarchyClaim(
         "tree-correlation-disjoint",
         "… and so have those that share no word",
         "Spearman's ρ, word-disjoint pairs",
-        tree_correlation(),
         1.0,
+        statistic=tree_correlation(),
     ),
-    Claim(
+    HierarchyClaim(
         "quartets",
         "Four concepts pair up as in the tree",
         "share of quartets, ⅓ by chance",
-        quartets(),
         1.0,
+        statistic=quartets(),
     ),
-    Claim(
+    HierarchyClaim(
         "four-points",
         "Distances are those of some tree",
         "Holland's δ of quartets, 0 on a tree, ½ without",
-        four_points(),
         0.0,
         "less",
+        statistic=four_points(),
     ),
 )

@@ -2,17 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from geometry.structure.significance import Alternative, permutation_p
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Alternative", "Comparison", "summarise"]
+__all__ = ["Comparison", "summarise"]
 
-Alternative = Literal["greater", "less"]
 
 _RESAMPLES = 2000
 
@@ -64,19 +65,9 @@ class Comparison:
         return own[0] > other[1] if alternative == "greater" else own[1] < other[0]
 
     def p_value(self, null: str, alternative: Alternative) -> float:
-        """Permutation p: the share of draws as extreme as the model, the model counted as one of them.
-
-        (1 + number of draws whose mean is at least as great, or small) / (1 + draws), at least
-        1/(1 + draws). Exact where the model is exchangeable with the draws. Source: Phipson & Smyth,
-        Stat. Appl. Genet. Mol. Biol. 9 (2010). nan if nothing was measured.
-        """
-        draws = self.nulls[null]
-        if not self.measured or not len(draws):
-            return float("nan")
-        unmeasured = np.inf if alternative == "greater" else -np.inf  # counted as extreme, to be on the safe side
-        means = np.array([np.nanmean(draw) if np.isfinite(draw).any() else unmeasured for draw in draws])
-        extreme = means >= self.mean if alternative == "greater" else means <= self.mean
-        return float((1 + extreme.sum()) / (1 + len(draws)))
+        """Permutation p of the mean against those of the null's draws; see `permutation_p`. nan if not measured."""
+        means = [np.nanmean(draw) if np.isfinite(draw).any() else np.nan for draw in self.nulls[null]]
+        return permutation_p(self.mean, np.array(means), alternative)
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -86,7 +77,8 @@ class Comparison:
     def absolute(self) -> "Comparison":
         """The same with magnitudes, for statistics whose prediction is zero."""
         nulls = {name: np.abs(values) for name, values in self.nulls.items()}
-        return replace(self, name=f"|{self.name}|", values=np.abs(self.values), nulls=nulls)
+        resampled = None if self.resampled is None else np.abs(self.resampled)
+        return replace(self, name=f"|{self.name}|", values=np.abs(self.values), nulls=nulls, resampled=resampled)
 
     def effect(self, null: str) -> float:
         """Cohen's d: difference of means in units of the pooled standard deviation over concepts."""

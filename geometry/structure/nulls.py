@@ -87,8 +87,7 @@ def gaussian_rows(space: CausalSpace, cloud: TokenCloud, rng: np.random.Generato
 def random_metric(space: CausalSpace, cloud: TokenCloud, rng: np.random.Generator) -> TokenCloud:
     """The model's rows under Q diag(eigenvalue^(-1/2)) Qᵀ: Σ^(-1/2)'s spectrum along Haar-random axes Q."""
     gaussian = torch.from_numpy(rng.standard_normal((space.width, space.width))).to(space.mean)
-    orthogonal, triangular = torch.linalg.qr(gaussian)
-    axes = orthogonal * triangular.diagonal().sign()  # QR alone is not Haar distributed
+    axes = torch.linalg.qr(gaussian).Q  # Haar but for signs, which cancel
     spectrum = torch.linalg.eigvalsh(space.whitener)
     return cloud.moved(((_centred_rows(space, cloud) @ axes) * spectrum @ axes.T).to(cloud.points))
 

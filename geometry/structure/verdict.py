@@ -3,11 +3,21 @@
 from collections.abc import Sequence
 from typing import Literal
 
-from geometry.structure.comparison import Alternative, Comparison
+from geometry.structure.comparison import Comparison
+from geometry.structure.significance import Alternative
 
 __all__ = ["BOUND", "LEVEL", "Verdict", "orthogonality_verdict", "verdict"]
 
-Verdict = Literal["supported", "weak", "by construction", "not found", "not orthogonal", "undecided", "not measured"]
+Verdict = Literal[
+    "supported",
+    "weak",
+    "by construction",
+    "not found",
+    "not orthogonal",
+    "undecided",
+    "beyond all draws",
+    "not measured",
+]
 
 LEVEL = 0.05
 BOUND = 0.1
@@ -25,7 +35,7 @@ def verdict(
     """What a claim that structure is there shows.
 
     - "not measured": the hierarchy has nothing to measure it on.
-    - "undecided": the model is beyond every draw, but there are too few draws for the level.
+    - "beyond all draws": it is beyond shuffled rows in every draw, but the draws are too few for the level.
     - "not found": it is not beyond shuffled rows.
     - "by construction": it is, but a null that keeps some of the structure is as far.
     - "weak": it is beyond all of them, but nearer to shuffled rows than to the prediction.
@@ -42,7 +52,7 @@ def verdict(
         return "not measured"
     if not q_value <= LEVEL:
         beyond_all = test.p_value("shuffled", alternative) <= attainable
-        return "undecided" if beyond_all else "not found"
+        return "beyond all draws" if beyond_all else "not found"
     if not all(test.beyond(null, alternative) for null in explained_by if null in test.nulls):
         return "by construction"
     noise = test.null_mean("shuffled")

@@ -2,22 +2,36 @@
 
 from matplotlib.figure import Figure
 
+from geometry.views.composition import plot_composition
 from geometry.views.distributions import Distribution, plot_distributions
 from geometry.views.existence import plot_existence
 from geometry.views.heatmap import plot_heatmaps
+from geometry.views.logits import LogitPanel, plot_logits
+from geometry.views.overview import Standing, plot_overview
 from geometry.views.planes import Plane, plot_planes
+from geometry.views.shapes import SeriesPanel, plot_series
 from geometry.views.simplex import SimplexPanel, plot_simplex
+from geometry.views.strips import Strips, plot_strips
 from geometry.views.style import save
 
 __all__ = [
     "Distribution",
     "Figure",
+    "LogitPanel",
     "Plane",
+    "SeriesPanel",
     "SimplexPanel",
+    "Standing",
+    "Strips",
+    "plot_composition",
     "plot_distributions",
     "plot_existence",
     "plot_heatmaps",
+    "plot_logits",
+    "plot_overview",
     "plot_planes",
+    "plot_series",
     "plot_simplex",
+    "plot_strips",
     "save",
 ]

@@ -21,6 +21,7 @@ __all__ = [
     "headline",
     "literal",
     "save",
+    "signed",
     "spread",
     "style",
     "tag_panel",
@@ -80,7 +81,7 @@ def headline(figure: Figure, finding: str, detail: str = "", *, room: float = 0.
         # An average character of the font is 0.56 em wide, 0.6 in bold.
         em = size / 72
         per_line = int((width - 0.2) / (em * (0.6 if weight == "bold" else 0.545)))
-        lines = textwrap.wrap(_signed(text), per_line)
+        lines = textwrap.wrap(signed(text), per_line)
         figure.text(
             0.09 / width,
             1 - used / height,
@@ -95,7 +96,7 @@ def headline(figure: Figure, finding: str, detail: str = "", *, room: float = 0.
     figure.subplots_adjust(top=1 - (used + room) / height)
 
 
-def _signed(text: str) -> str:
+def signed(text: str) -> str:
     """A true minus sign before negative numbers, and none before a rounded zero."""
     unsigned_zero = re.sub(r"(?<!\w)-(0\.0+)(?!\d)", r"\1", text)
     return re.sub(r"(?<!\w)-(?=\d)", "\N{MINUS SIGN}", unsigned_zero)

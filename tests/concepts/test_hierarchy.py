@@ -67,6 +67,28 @@ def test_several_parents_are_kept() -> None:
     assert sorted(hierarchy.depth_first) == [0, 1, 2, 3]
 
 
+def test_drawn_concepts_alone_are_reported_and_hang_anywhere() -> None:
+    pet = concept("pet, not of animal", "dog dogs cat bird")
+    parents = {**PARENTS, pet.name: ("plant",)}
+    drawn = geo.ConceptHierarchy("null", (TREE, BIRD, MAMMAL, ANIMAL, PLANT, pet), parents, drawn=frozenset({pet.name}))
+    at = drawn.index
+    assert drawn.reported == (at(pet.name),)
+    assert drawn.reported_edges == ((at("plant"), at(pet.name)),)
+    assert drawn.reported_families == {at("plant"): (at(pet.name),)}
+    assert drawn.families[at("plant")] == (at("tree"), at(pet.name))
+    with pytest.raises(geo.HierarchyError, match="words that its parent 'plant' lacks"):
+        geo.ConceptHierarchy("real", drawn.concepts, parents)
+
+
+def test_a_real_hierarchy_reports_everything(hierarchy: geo.ConceptHierarchy) -> None:
+    assert [hierarchy.names[index] for index in hierarchy.reported] == list(hierarchy.names)
+    assert hierarchy.reported_edges == hierarchy.edges
+    assert hierarchy.reported_families == hierarchy.families
+    by_name = {hierarchy.names[parent]: {hierarchy.names[child] for child in some}
+               for parent, some in hierarchy.families.items()}  # fmt: skip
+    assert by_name == {"animal": {"bird", "mammal"}, "plant": {"tree"}}
+
+
 def test_blocks_are_contiguous_subtrees(smollm2_nouns: geo.ConceptHierarchy) -> None:
     order = smollm2_nouns.depth_first
     assert sorted(order) == list(range(len(smollm2_nouns)))

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -5,7 +7,13 @@ import geometry as geo
 from geometry.structure.comparison import summarise
 from tests.conftest import Planted
 
-STATISTICS = [geo.projection("token"), geo.parent_orthogonality(), geo.separation("lemma"), geo.tree_likeness()]
+STATISTICS = [
+    geo.projection("token"),
+    geo.parent_orthogonality(),
+    geo.separation("lemma"),
+    geo.tree_correlation("all"),
+    geo.tree_correlation("word-disjoint"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -72,13 +80,19 @@ def test_a_comparison_draws_itself(planted_tests: dict[str, geo.Comparison]) -> 
     assert labels == ["model", "shuffled", "gaussian", "random_subset"]
 
 
-def test_lower_than_needs_intervals_apart() -> None:
+def test_beyond_needs_intervals_apart() -> None:
     rng = np.random.default_rng(0)
     low, high = rng.normal(0, 1, 200), rng.normal(3, 1, (2, 200))
     labels = tuple(map(str, range(200)))
-    assert geo.Comparison("x", labels, low, {"null": high}).lower_than("null")
-    assert not geo.Comparison("x", labels, high[0], {"null": low[None]}).lower_than("null")
-    assert not geo.Comparison("x", labels, low, {"null": rng.normal(0, 1, (2, 200))}).lower_than("null")
+    below = geo.Comparison("x", labels, low, {"null": high})
+    assert below.beyond("null", "less")
+    assert not below.beyond("null", "greater")
+    above = geo.Comparison("x", labels, high[0], {"null": low[None]})
+    assert above.beyond("null", "greater")
+    assert not above.beyond("null", "less")
+    alike = geo.Comparison("x", labels, low, {"null": rng.normal(0, 1, (2, 200))})
+    assert not alike.beyond("null", "less")
+    assert not alike.beyond("null", "greater")
 
 
 def test_the_interval_covers_the_mean() -> None:
@@ -91,7 +105,15 @@ def test_the_interval_covers_the_mean() -> None:
     assert summarise(np.array([np.nan]))["mean"] is None
 
 
-@pytest.mark.parametrize(("options", "complaint"), [({"draws": 0}, "at least one draw"), ({"share": 2}, "share")])
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"draws": 0}, "'shuffled' needs at least one draw, not 0"),
+        ({"draws": {"shuffled": 2, "gaussian": 2}}, "'random_subset' needs at least one draw, not 0"),
+        ({"share": 2}, "share"),
+        ({"nulls": ("shuffled", "noise")}, "unknown null model 'noise'; there are shuffled, gaussian"),
+    ],
+)
 def test_bad_settings_are_refused(planted: Planted, options: dict, complaint: str) -> None:
     with pytest.raises(geo.EstimationError, match=complaint):
         geo.compare_with_nulls(geo.CausalSpace.fit(planted.unembedding), planted.hierarchy, STATISTICS, **options)
@@ -102,9 +124,32 @@ def test_a_null_of_ones_own(planted: Planted) -> None:
         return cloud.moved(cloud.points * 0 + rng.standard_normal())
 
     space = geo.CausalSpace.fit(planted.unembedding)
-    tests = geo.compare_with_nulls(space, planted.hierarchy, [geo.separation("token")], nulls={"one point": origin})
+    nulls = {"one point": geo.Null(origin)}
+    tests = geo.compare_with_nulls(space, planted.hierarchy, [geo.separation("token")], nulls=nulls)
     assert list(tests["auc/token"].nulls) == ["one point"]
     assert tests["auc/token"].null_mean("one point") == pytest.approx(0.5, abs=0.1)
+
+
+def test_every_null_is_drawn_as_often_as_it_is_random(planted: Planted) -> None:
+    space = geo.CausalSpace.fit(planted.unembedding)
+    tests = geo.compare_with_nulls(
+        space,
+        planted.hierarchy,
+        [geo.projection("lemma"), geo.tree_correlation()],
+        nulls=tuple(geo.NULLS),
+        draws={name: 3 if name == "shuffled" else 2 for name in geo.NULLS},
+    )
+    draws = {name: len(values) for name, values in tests["projection/lemma"].nulls.items()}
+    assert draws == {
+        "shuffled": 3, "gaussian": 2, "frequency_matched": 2, "random_subset": 2, "random_parent": 2,
+        "random_metric": 2, "euclidean": 1, "mean_estimator": 1,
+    }  # fmt: skip
+    assert set(draws) - set(tests["tree-word-disjoint/whole"].nulls) == {"random_subset", "random_parent"}
+    train = geo.train_mask(planted.hierarchy, "lemma", geo.stream(0, "lemma"))
+    means = geo.ConceptDirections.fit(space, planted.hierarchy, estimator="mean", train=train)
+    np.testing.assert_allclose(
+        tests["projection/lemma"].nulls["mean_estimator"], [geo.projection("lemma").evaluate(means)]
+    )
 
 
 def test_a_hierarchy_without_edges_is_refused_where_edges_are_measured(planted: Planted) -> None:
@@ -112,6 +157,8 @@ def test_a_hierarchy_without_edges_is_refused_where_edges_are_measured(planted: 
     space = geo.CausalSpace.fit(planted.unembedding)
     with pytest.raises(geo.EstimationError, match="cosine/whole: nothing to measure it on in hierarchy 'flat'"):
         geo.compare_with_nulls(space, flat, [geo.parent_orthogonality()])
+    unmeasured = geo.compare_with_nulls(space, flat, [geo.parent_orthogonality()], draws=1, missing="nan")
+    assert not unmeasured["cosine/whole"].measured
     assert geo.compare_with_nulls(space, flat, [geo.projection("token")], draws=1)["projection/token"].mean > 0.5
 
 
@@ -133,7 +180,7 @@ def test_a_drawn_concept_without_training_words_is_missing_and_stops_nothing(pla
     bird = planted.hierarchy.index("bird")
     train = np.ones(len(own.points), dtype=bool)
     train[planted.hierarchy.members[bird]] = False
-    drawn = geo.TokenCloud(own.hierarchy, own.points, drawn=frozenset({bird}))
+    drawn = geo.TokenCloud(replace(own.hierarchy, drawn=frozenset({"bird"})), own.points)
     directions = geo.ConceptDirections.fit_cloud(drawn, train=train)
     assert directions["bird"].isnan().all()
     assert directions.degenerate[bird]

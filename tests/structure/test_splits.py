@@ -24,6 +24,14 @@ def test_no_lemma_falls_on_both_sides(smollm2_nouns: geo.ConceptHierarchy) -> No
     assert set(smollm2_nouns.lemmas[token]) & set(smollm2_nouns.lemmas[~token])
 
 
+def test_halves_share_no_lemma(smollm2_nouns: geo.ConceptHierarchy) -> None:
+    one, other = geo.training_parts("halves", mask(smollm2_nouns, "halves"))
+    assert np.array_equal(other, ~one)
+    assert not set(smollm2_nouns.lemmas[one]) & set(smollm2_nouns.lemmas[other])
+    assert one.mean() == pytest.approx(0.5, abs=0.01)
+    assert all(one[members].any() and other[members].any() for members in smollm2_nouns.members)
+
+
 def test_seeds_decide(smollm2_nouns: geo.ConceptHierarchy) -> None:
     assert np.array_equal(mask(smollm2_nouns, "lemma"), mask(smollm2_nouns, "lemma"))
     assert not np.array_equal(mask(smollm2_nouns, "lemma"), mask(smollm2_nouns, "lemma", seed=1))

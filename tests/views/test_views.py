@@ -50,7 +50,51 @@ def simplex() -> Figure:
     return views.plot_simplex([panel, panel], finding="f", detail="d")
 
 
-@pytest.mark.parametrize("draw", [planes, existence, heatmap, distributions, simplex])
+def strips() -> Figure:
+    rows = [("model $", RNG.normal(size=40), True), ("</b>", RNG.normal(size=(2, 40)).ravel(), False)]
+    rows += [("one", np.array([0.3]), False), ("none", np.array([np.nan]), False)]
+    panel = views.Strips("t", "a", rows, {0.0: "theory"})
+    return views.plot_strips([panel, panel, panel], finding="f", detail="d")
+
+
+def overview() -> Figure:
+    inside = views.Standing(
+        0.5, 0.4, 0.6, {"random subset": 0.2, "Gaussian": 0.0, "other": 3.0}, 0.56, 0.0, "supported"
+    )
+    outside = views.Standing(-9.0, -10.0, -8.0, {"Euclidean": 7.0}, -0.1, 0.1, "not found")
+    claims = [("a long sentence about $x^{ that has to be broken twice to fit", {"nouns": inside, "<b>": outside})]
+    return views.plot_overview([*claims, ("another", {"series": inside})], finding="f", detail="d")
+
+
+def series() -> Figure:
+    scores, errors = {"line": 0.1, "circle": -0.2}, {"line": 0.05, "circle": 0.5}
+    panels = [
+        views.SeriesPanel(
+            "t", HOSTILE, RNG.normal(size=(6, 2)), scores, errors, dict.fromkeys(scores, (-0.1, 0.1)), *how
+        )
+        for how in ((True, True), (True, False), (False, False))
+    ]
+    return views.plot_series(panels, finding="f", detail="d", columns=2)
+
+
+def composition() -> Figure:
+    table = {
+        "days": [(0, "$monday$", 1, 3), (1, "<tuesday>", 2, 3), (2, "wednesday-long-name", 3, 3)],
+        "b": [(1, "x", 1, 2)],
+    }
+    return views.plot_composition(table, 0.7, RNG.uniform(0, 1, 9), finding="f", detail="d")
+
+
+def logits() -> Figure:
+    panel = views.LogitPanel("t", RNG.normal(size=30), RNG.normal(size=30), "a -0.02 $")
+    null = views.LogitPanel("t", np.array([np.nan, 1.0]), np.array([0.0, 1.0]), "n", null=True)
+    return views.plot_logits([panel, null, panel], finding="f", detail="d")
+
+
+VIEWS = [planes, existence, heatmap, distributions, simplex, strips, overview, series, composition, logits]
+
+
+@pytest.mark.parametrize("draw", VIEWS)
 def test_every_view_writes_a_picture_and_a_well_formed_svg(tmp_path: Path, draw) -> None:
     png, svg = views.save(draw(), tmp_path / "figure")
     assert png.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
@@ -85,3 +129,18 @@ def test_spread_keeps_a_gap_and_the_order() -> None:
     places = spread([0, 1, 2, 50, 51, 90], gap=10)
     assert all(later - earlier >= 10 - 1e-9 for earlier, later in pairwise(places))
     assert spread([0, 20, 40], gap=10) == [0, 20, 40]
+
+
+def test_the_overview_says_all_in_words_and_numbers() -> None:
+    texts = [text.get_text() for text in overview().findobj(lambda artist: hasattr(artist, "get_text"))]
+    for expected in ("0.560", "\N{MINUS SIGN}0.100", "supported", "not found", "theory", "shuffled\nrows", "another"):
+        assert expected in texts
+
+
+def test_strips_write_means_and_say_where_nothing_was_measured() -> None:
+    figure = strips()
+    texts = [text.get_text() for text in figure.axes[0].texts]
+    assert "0.300" in texts
+    assert "nothing to measure" in texts
+    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert labels == ["none", "one", "</b>", "model $"]

@@ -10,7 +10,7 @@ from scipy.stats import rankdata
 
 from geometry.concepts import ConceptHierarchy
 from geometry.directions import ConceptDirections
-from geometry.structure.statistic import FEWEST, Statistic
+from geometry.structure.statistics.statistic import FEWEST, Statistic
 
 __all__ = ["four_points", "pairwise_cosines", "quartets", "tree_correlation"]
 
@@ -44,6 +44,7 @@ def _ranked(pairs: Pairs, directions: ConceptDirections) -> tuple[NDArray[np.flo
     if pairs == "word-disjoint":
         counted &= _shared(hierarchy) == 0
     cosines = directions.cosines()
+    cosines = (cosines + cosines.T) / 2  # rounding would rank the two copies of a pair apart
     counted &= np.isfinite(cosines)
     ranks = np.zeros((2, *cosines.shape))
     if counted.any():
@@ -104,7 +105,7 @@ def _names(directions: ConceptDirections) -> tuple[str, ...]:
 
 def _agreement(directions: ConceptDirections) -> NDArray[np.float64]:
     drawn, sums = _sums(directions)
-    agree = (sums.argmin(axis=1) == 0).astype(np.float64)
+    agree = (sums[:, 0] < sums[:, 1:].min(axis=1)).astype(np.float64)
     return _per_concept(len(directions), drawn, np.where(np.isfinite(sums).all(axis=1), agree, np.nan))
 
 

@@ -7,7 +7,7 @@ of a log-odds is a difference of projections (Park et al., arXiv 2406.01506, tab
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from scipy.sparse import csr_array
 
 from geometry.concepts import ConceptHierarchy
 from geometry.directions import ConceptDirections
-from geometry.structure.statistic import FEWEST, Statistic
+from geometry.structure.statistics.statistic import FEWEST, Statistic
 
 __all__ = ["LogitChanges", "logit_changes", "logit_selectivity"]
 
@@ -53,26 +53,34 @@ def logit_changes(directions: ConceptDirections) -> LogitChanges:
     plan = _plan(directions.hierarchy, directions.train.tobytes())
     parent, child = _mean_changes(directions, plan)
     spread = np.full((2, len(plan.quadruples)), np.nan)
-    for row, (w1, w0, _, _) in enumerate(plan.quadruples):
+    unseen = np.flatnonzero(~directions.train)
+    place = np.cumsum(~directions.train) - 1
+    points = directions.cloud.points[torch.from_numpy(unseen)]
+    runs = np.flatnonzero(np.any(np.diff(plan.quadruples[:, :2], axis=0, prepend=-1), axis=1))
+    for start, stop in pairwise((*runs.tolist(), len(plan.quadruples))):
+        w1, w0 = plan.quadruples[start, :2]
         contrast = directions.vectors[w1] - directions.vectors[w0]
-        unit = contrast / torch.linalg.vector_norm(contrast)
-        for result, pair in zip(spread, plan.sets[row].reshape(2, 2), strict=True):
-            scores = [directions.cloud.points[torch.from_numpy(plan.words[words])] @ unit for words in pair]
-            if min(map(len, scores)) >= FEWEST:
-                result[row] = float((scores[0].var(correction=0) + scores[1].var(correction=0)).sqrt())
-    return LogitChanges(
-        _labels(directions), np.stack([parent, spread[0]], axis=1), np.stack([child, spread[1]], axis=1)
-    )
+        scores = (points @ (contrast / torch.linalg.vector_norm(contrast))).cpu().numpy()
+        variance = {
+            index: scores[place[plan.words[index]]].var()
+            for index in np.unique(plan.sets[start:stop]).tolist()
+            if len(plan.words[index]) >= FEWEST
+        }
+        for row in range(start, stop):
+            one, other, third, fourth = (variance.get(index, np.nan) for index in plan.sets[row].tolist())
+            spread[:, row] = np.sqrt(one + other), np.sqrt(third + fourth)
+    parents, children = (np.stack(pair, axis=1) for pair in zip((parent, child), spread, strict=True))
+    return LogitChanges(_labels(directions), parents, children)
 
 
 def logit_selectivity() -> Statistic:
-    """(p − |c|)/(|p| + |c|) of the mean changes after a lemma split: see `LogitChanges.selectivity`."""
+    """`LogitChanges.selectivity` after a lemma split; about −½ on noise, where p is negative as often as not."""
 
     def evaluate(directions: ConceptDirections) -> NDArray[np.float64]:
         plan = _plan(directions.hierarchy, directions.train.tobytes())
         return _selectivity(*_mean_changes(directions, plan))
 
-    return Statistic("logit-selectivity/lemma", "lemma", 0.0, evaluate, _labels)
+    return Statistic("logit-selectivity/lemma", "lemma", -0.5, evaluate, _labels)
 
 
 def _labels(directions: ConceptDirections) -> tuple[str, ...]:

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from geometry.concepts import ConceptHierarchy
 from geometry.directions import ConceptDirections
-from geometry.structure.simplices import nearest_vertices
-from geometry.structure.statistic import FEWEST, Statistic
+from geometry.structure.statistics.simplices import nearest_vertices
+from geometry.structure.statistics.statistic import FEWEST, Statistic
 
 __all__ = ["membership", "regularity", "simplex_angles", "simplex_span"]
 
@@ -49,12 +49,12 @@ def regularity() -> Statistic:
 
 
 def simplex_angles() -> Statistic:
-    """Mean angle of the children's simplex in degrees, freed of noise by comparing halves; 60° if regular.
+    """Mean deviation from 60° of the angles of the children's simplex, freed of noise by comparing halves.
 
     Inner products of ℓ of one half with ℓ of the other estimate those of the true vectors without
     the bias that noise gives to lengths. nan where an edge has no reproducible length.
     """
-    return Statistic("angles/halves", "halves", 60.0, _per_category(_angle, _FEWEST_VALUES), _labels(_FEWEST_VALUES))
+    return Statistic("angles/halves", "halves", 0.0, _per_category(_angle, _FEWEST_VALUES), _labels(_FEWEST_VALUES))
 
 
 def _categories(hierarchy: ConceptHierarchy, fewest: int) -> dict[int, tuple[int, ...]]:
@@ -116,7 +116,7 @@ def _angle(children: Sequence[int], one: ConceptDirections, other: ConceptDirect
         return np.nan
     gram = vertices[0] @ vertices[1].T
     cosines = _corner_cosines((gram + gram.T) / 2)
-    return float(torch.rad2deg(torch.acos(cosines.clamp(-1, 1))).mean())
+    return float((torch.rad2deg(torch.acos(cosines.clamp(-1, 1))) - 60).abs().mean())
 
 
 def _corner_cosines(gram: torch.Tensor) -> torch.Tensor:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from geometry.directions import ConceptDirections
 from geometry.structure.splits import Split
-from geometry.structure.statistic import FEWEST, Statistic
+from geometry.structure.statistics.statistic import FEWEST, Statistic
 
 __all__ = ["separation", "separation_auc"]
 

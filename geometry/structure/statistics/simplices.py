@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from geometry.directions import ConceptDirections
 from geometry.errors import EstimationError
-from geometry.structure.statistic import Statistic
+from geometry.structure.statistics.statistic import Statistic
 
 __all__ = ["Simplex", "simplex", "simplex_irregularity", "simplex_membership"]
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geometry.errors import EstimationError
+from geometry.structure.significance import permutation_p
 
 __all__ = ["Composition", "additive_composition"]
 
@@ -49,7 +50,7 @@ class Composition:
     @property
     def p_value(self) -> float:
         """Share of shuffles that score at least as well, the true positions counted as one."""
-        return float((1 + (self.shuffled >= self.score).sum()) / (1 + len(self.shuffled)))
+        return permutation_p(self.score, self.shuffled, "greater")
 
     def to_dict(self) -> dict[str, Any]:
         """Score, null and p-value, and the rank of every cell."""
@@ -88,47 +89,43 @@ def additive_composition(
     the prediction is x_i − e_i/(1 − H_ii).
     """
     names = list(series)
+    if len(names) < 2 or not all(np.isfinite(vectors).all() for _, _, vectors in series.values()):
+        raise EstimationError("composition needs at least two series of finite vectors")
     family = np.concatenate([np.full(len(series[name][0]), place) for place, name in enumerate(names)])
     positions = np.concatenate([series[name][1] for name in names])
     vectors = np.concatenate([series[name][2] for name in names])
     values = [value for name in names for value in series[name][0]]
-    if len(names) < 2 or not np.isfinite(vectors).all():
-        raise EstimationError("composition needs at least two series of finite vectors")
-    usable = _estimable(family, positions)
+    sizes = np.bincount(family)[family]
+    usable, predicted = _left_out(_hat(family, positions), vectors)
+    usable &= sizes > 1
     if not usable.any():
         raise EstimationError("composition needs positions that several series have in common")
-    predicted = _left_out(family, positions, vectors)
-    ranks = _ranks(family, predicted, vectors)[usable]
-    sizes = np.bincount(family)[family][usable]
+    ranks = _ranks(family, predicted, vectors)
     rng = np.random.default_rng(seed)
     shuffled = []
     for _ in range(draws):
-        # Positions stay with their series, so that the same cells are estimable in every draw.
         moved = np.concatenate([rng.permutation(positions[family == place]) for place in range(len(names))])
-        kept = _estimable(family, moved)
-        shuffled.append(_score(_ranks(family, _left_out(family, moved, vectors), vectors)[kept], sizes))
+        known, guess = _left_out(_hat(family, moved), vectors)
+        known &= sizes > 1
+        shuffled.append(_score(_ranks(family, guess, vectors)[known], sizes[known]))
     cells = tuple((names[place], value) for place, value in zip(family, values, strict=True))
     left_out = tuple(cell for cell, use in zip(cells, usable, strict=True) if use)
-    return Composition(left_out, ranks, sizes, predicted[usable], np.array(shuffled))
+    return Composition(left_out, ranks[usable], sizes[usable], predicted[usable], np.array(shuffled))
 
 
-def _estimable(family: NDArray[np.int64], positions: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Cells whose position another series has, and whose series has another value."""
-    counts = {position: len(set(family[positions == position])) for position in set(positions.tolist())}
-    alone = np.bincount(family)[family] < 3
-    return np.array([counts[position] > 1 for position in positions.tolist()]) & ~alone
-
-
-def _left_out(
-    family: NDArray[np.int64], positions: NDArray[np.int64], vectors: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Prediction of every cell from the least-squares fit to the others, shape (n, d)."""
+def _hat(family: NDArray[np.int64], positions: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Hat matrix of the additive model, shape (n, n)."""
     places = np.unique(positions, return_inverse=True)[1]
     design = np.concatenate([np.eye(family.max() + 1)[family], np.eye(places.max() + 1)[places]], axis=1)
-    hat = design @ np.linalg.pinv(design)
-    leverage = np.minimum(hat.diagonal(), 1 - 1e-9)
-    predicted: NDArray[np.float64] = vectors - (vectors - hat @ vectors) / (1 - leverage)[:, None]
-    return predicted
+    return np.asarray(design @ np.linalg.pinv(design), dtype=np.float64)
+
+
+def _left_out(hat: NDArray[np.float64], vectors: NDArray[np.float64]) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """Which cells the others determine, and their prediction from the least-squares fit to the others."""
+    leverage = hat.diagonal()
+    usable = leverage < 1 - 1e-9
+    remaining = np.where(usable, 1 - leverage, 1)
+    return usable, vectors - (vectors - hat @ vectors) / remaining[:, None]
 
 
 def _ranks(

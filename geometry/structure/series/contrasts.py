@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geometry.errors import EstimationError
-from geometry.structure.statistic import FEWEST
+from geometry.structure.significance import permutation_p
+from geometry.structure.statistics.statistic import FEWEST
 
 __all__ = ["PairContrast", "pair_contrast"]
 
@@ -40,7 +41,7 @@ class PairContrast:
     @property
     def p_value(self) -> float:
         """Share of random swaps with a mean cosine at least as large, the true pairs counted as one."""
-        return float((1 + (self.swapped >= self.mean).sum()) / (1 + len(self.swapped)))
+        return permutation_p(self.mean, self.swapped, "greater")
 
     def to_dict(self) -> dict[str, Any]:
         """Mean cosine, both nulls and p-value."""
@@ -65,11 +66,13 @@ def pair_contrast(
     Raises
     ------
     EstimationError
-        Fewer than 3 pairs, or shapes that differ.
+        Fewer than 3 pairs, shapes that differ, or non-finite rows.
     """
     if first.shape != second.shape or first.ndim != 2 or len(first) < FEWEST:
         raise EstimationError(f"a contrast needs at least {FEWEST} pairs, not rows {first.shape} and {second.shape}")
     difference = second - first
+    if not np.isfinite(difference).all():
+        raise EstimationError("a contrast needs finite rows; these hold NaN or infinite values")
     rng = np.random.default_rng(seed)
     signs = rng.choice([-1.0, 1.0], size=(draws, len(first), 1))
     return PairContrast(

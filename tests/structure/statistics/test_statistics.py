@@ -6,24 +6,12 @@ import numpy as np
 import pytest
 import torch
 from scipy.spatial.distance import squareform
-from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
 import geometry as geo
-from geometry.structure.child_separation import separation_auc
-from geometry.structure.existence import held_out_projection
-from geometry.structure.tree import tree_correlation
-
-
-@pytest.fixture(scope="module")
-def directions(smollm2: geo.Unembedding, smollm2_space: geo.CausalSpace) -> geo.ConceptDirections:
-    organisms = geo.load_hierarchy("organisms", smollm2.vocabulary)
-    train = geo.train_mask(organisms, "lemma", np.random.default_rng(0))
-    return geo.ConceptDirections.fit(smollm2_space, organisms, train=train)
-
-
-def held_out(directions: geo.ConceptDirections, index: int) -> list[int]:
-    return [token for token in directions.hierarchy.members[index] if not directions.train[token]]
+from geometry.structure.statistics.child_separation import separation_auc
+from geometry.structure.statistics.existence import held_out_projection
+from tests.structure.conftest import held_out
 
 
 def test_projection(directions: geo.ConceptDirections) -> None:
@@ -93,18 +81,6 @@ def test_ties_count_half(directions: geo.ConceptDirections) -> None:
     flat = replace(directions, vectors=torch.zeros_like(directions.vectors))
     values = separation_auc(flat)
     assert np.all(values[np.isfinite(values)] == 0.5)
-
-
-def test_tree_correlation(directions: geo.ConceptDirections) -> None:
-    hierarchy = directions.hierarchy
-    cosines, distance = directions.cosines(), hierarchy.tree_distance()
-    pairs = [(i, j) for i in range(len(hierarchy)) for j in range(i)]
-    disjoint = [(i, j) for i, j in pairs if not set(hierarchy.concepts[i].tokens) & set(hierarchy.concepts[j].tokens)]
-    expected = [
-        spearmanr([cosines[pair] for pair in some], [1 / (1 + distance[pair]) for pair in some]).statistic
-        for some in (pairs, disjoint)
-    ]
-    np.testing.assert_allclose(tree_correlation(directions), expected)
 
 
 def test_simplex_by_hand(directions: geo.ConceptDirections) -> None:

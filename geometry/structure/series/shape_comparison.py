@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geometry.errors import EstimationError
-from geometry.structure.shapes import SHAPES, Shape, left_out_score, shape_kernel
+from geometry.structure.series.shapes import SHAPES, Shape, left_out_score, shape_kernel
+from geometry.structure.significance import permutation_p
 
 __all__ = ["ShapeComparison", "compare_shapes"]
 
@@ -21,20 +22,22 @@ class ShapeComparison:
     scores : shape → `left_out_score`, R² of values left out; a simplex has 0.
     nulls : shape → scores of the values in random order, shape (draws,).
     noise : shape → scores of random rows, shape (draws,); empty if none were given.
+    errors : shape → standard error of its score, by the jackknife over values.
+    coordinates : shape (k, 2), the means on their first two principal axes, for a picture.
     """
 
     values: tuple[str, ...]
     scores: dict[str, float]
     nulls: dict[str, NDArray[np.float64]]
     noise: dict[str, NDArray[np.float64]]
+    errors: dict[str, float]
+    coordinates: NDArray[np.float64]
 
     def p_value(self, shape: str) -> float:
         """Share of random orders that score at least as well, the true one counted; nan for a simplex."""
         if shape == "simplex":
             return float("nan")
-        # Orders that are symmetries of the shape score the same up to rounding.
-        extreme = int((self.nulls[shape] >= self.scores[shape] - 1e-9).sum())
-        return (1 + extreme) / (1 + len(self.nulls[shape]))
+        return permutation_p(self.scores[shape], self.nulls[shape], "greater")
 
     @property
     def winner(self) -> str:
@@ -47,6 +50,7 @@ class ShapeComparison:
         return {
             "values": list(self.values),
             "scores": self.scores,
+            "standard_errors": self.errors,
             "random_order": {shape: float(draws.mean()) for shape, draws in self.nulls.items()},
             "random_rows": {shape: float(draws.mean()) for shape, draws in self.noise.items()},
             "p_values": {shape: self.p_value(shape) for shape in self.scores},
@@ -79,6 +83,8 @@ def compare_shapes(
     EstimationError
         Fewer than 4 values, non-finite or equal means, or no draws.
     """
+    if means.ndim != 2:
+        raise EstimationError(f"a shape needs means of shape (k, d), not {means.shape}")
     k, width = means.shape
     if k < 4 or len(values) != k:
         raise EstimationError(f"a shape needs at least 4 values, one mean each, not {k} means of {len(values)} values")
@@ -110,4 +116,19 @@ def compare_shapes(
             for shape, kernel in varied.items()
         }
     )
-    return ShapeComparison(tuple(values), scores, nulls, random_rows)
+    errors = {
+        shape: _jackknife(
+            [
+                left_out_score(kernel[np.ix_(rest, rest)], gram[np.ix_(rest, rest)], width)
+                for rest in (np.delete(np.arange(k), i) for i in range(k))
+            ]
+        )
+        for shape, kernel in varied.items()
+    }
+    centred = means - means.mean(axis=0)
+    left, singular, _ = np.linalg.svd(centred, full_matrices=False)
+    return ShapeComparison(tuple(values), scores, nulls, random_rows, errors, left[:, :2] * singular[:2])
+
+
+def _jackknife(without: list[float]) -> float:
+    return float(np.sqrt((len(without) - 1) * np.var(without)))

@@ -40,7 +40,8 @@ class ShapeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     ----------
     classes_ : shape (k,), sorted; numeric labels are positions on line and circle, others are numbered.
     centres_ : shape (k, d), the means drawn towards the shape (of a simplex: the means).
-    ratio_ : r, variance along the shape over variance off it.
+    ratio_ : r, variance along the shape over variance off it; where it is 0 the values do not lie on the shape,
+        all centres are one point, and one class is predicted throughout.
     left_out_score_ : see `left_out_score`; nan with fewer than 3 classes.
 
     References
@@ -61,7 +62,7 @@ class ShapeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Raises
         ------
         ValueError
-            An unknown shape, one class only, or what scikit-learn refuses.
+            An unknown shape, one class only, a class without group, or what scikit-learn refuses.
         """
         if self.shape not in SHAPES:
             raise ValueError(f"unknown shape {self.shape!r}; choose from {', '.join(SHAPES)}")
@@ -75,7 +76,11 @@ class ShapeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         means = np.stack([rows[codes == code].mean(axis=0) for code in range(k)])
         numeric = np.issubdtype(self.classes_.dtype, np.number)
         positions = self.classes_.astype(np.float64) if numeric else np.arange(k, dtype=np.float64)
-        groups = None if self.groups is None else np.array([self.groups[label] for label in self.classes_.tolist()])
+        groups = None
+        if self.groups is not None:
+            if missing := [label for label in self.classes_.tolist() if label not in self.groups]:
+                raise ValueError(f"groups must name every class; {missing[0]!r} is missing")
+            groups = np.array([self.groups[label] for label in self.classes_.tolist()])
         kernel = shape_kernel(self.shape, positions, period=self.period, groups=groups)
         self.ratio_, self.centres_ = _centres(kernel, means)
         if self.shape == "simplex":  # its means may lie anywhere
@@ -168,10 +173,9 @@ def _kriging_weights(inverse: NDArray[np.float64], towards: NDArray[np.float64])
 
 
 def _centres(kernel: NDArray[np.float64], means: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-    """The chosen ratio, and the part of the means that lies along the shape, around their generalised mean."""
+    """The chosen ratio, and the part of the means that lies along the shape, around their mean."""
     covariance = _RATIOS[:, None, None] * kernel + np.eye(len(kernel))
     inverse = np.asarray(np.linalg.inv(covariance), dtype=np.float64)
     best = int(_likelihood(covariance, inverse, means @ means.T, means.shape[1]).argmax())
-    ones = inverse[best].sum(axis=1)
-    mean = ones @ means / ones.sum()
+    mean = means.mean(axis=0)
     return float(_RATIOS[best]), mean + _RATIOS[best] * kernel @ inverse[best] @ (means - mean)

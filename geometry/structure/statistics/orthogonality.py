@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from geometry.concepts import ConceptHierarchy
 from geometry.directions import ConceptDirections
-from geometry.structure.statistic import Statistic
+from geometry.structure.statistics.statistic import Statistic
 
 __all__ = [
     "chain_orthogonality",

@@ -1,0 +1,1 @@
+"""Series of values and pairs of words: shapes, additive composition, binary contrasts."""
