@@ -156,9 +156,9 @@ def overview(on_hierarchies: list[geo.ClaimResult], on_series: list[geo.ClaimRes
         finding=f"Of {len(verdicts)} tests on concept hierarchies: {count(verdicts)}",
         detail="Each claim on its own scale, from shuffled rows (no structure) to what the theory predicts; bars are"
         f" 95% intervals. Verdicts at q ≤ 0.05 over all tests, {len(first.test.nulls['shuffled'])} permutations"
-        f" (p ≥ {first.floor:.2g}). weak: real, but nearer to noise than to the theory. by construction: a null with"
-        " nesting alone does as well. not found: noise does as well. Orthogonality is shown between halves without a"
-        " common word.",
+        f" (p ≥ {first.floor:.2g}). weak: real, but nearer to noise than to the theory. by construction: random subsets"
+        " of the parent do as well, or for log-odds arbitrary concepts. not found: noise does as well. Orthogonality is"
+        " shown between halves without a common word.",
     )
 
 

@@ -6,7 +6,7 @@ from typing import Literal
 from geometry.structure.comparison import Comparison
 from geometry.structure.significance import Alternative
 
-__all__ = ["BOUND", "LEVEL", "Verdict", "orthogonality_verdict", "verdict"]
+__all__ = ["BOUND", "HALFWAY", "LEVEL", "Verdict", "orthogonality_verdict", "verdict"]
 
 Verdict = Literal[
     "supported",
@@ -21,6 +21,8 @@ Verdict = Literal[
 
 LEVEL = 0.05
 BOUND = 0.1
+# From shuffled rows to the prediction.
+HALFWAY = 0.5
 
 
 def verdict(
@@ -56,7 +58,7 @@ def verdict(
     if not all(test.beyond(null, alternative) for null in explained_by if null in test.nulls):
         return "by construction"
     noise = test.null_mean("shuffled")
-    return "supported" if (test.mean - noise) / (predicted - noise) >= 0.5 else "weak"
+    return "supported" if (test.mean - noise) / (predicted - noise) >= HALFWAY else "weak"
 
 
 def orthogonality_verdict(

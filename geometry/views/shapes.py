@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from geometry.views.style import COLOURS, HALO, NULL_GREYS, headline, literal, signed, spread, style
+from geometry.views.style import COLOURS, HALO, NULL_GREYS, headline, literal, signed, style
 
 __all__ = ["SeriesPanel", "plot_series"]
 
@@ -54,21 +54,29 @@ def _plane(axes: Axes, panel: SeriesPanel) -> None:
     axes.set(xticks=[], yticks=[])
     axes.margins(0.16)
     axes.autoscale_view()
-    # Labels stand above their points, moved apart vertically where values crowd.
-    low, high = axes.get_ylim()
-    gap = 0.052 * (high - low)
-    order = np.argsort(panel.points[:, 1])
-    lifted = spread((panel.points[order, 1] + 0.6 * gap).tolist(), gap)
-    for index, height in zip(order.tolist(), lifted, strict=True):
-        axes.annotate(
-            literal(panel.labels[index])[:12],
-            (panel.points[index, 0], height),
-            fontsize=5.2,
-            ha="center",
-            va="center",
-            path_effects=HALO,
-        )
+    _place_labels(axes, panel)
     axes.set_title(panel.title, fontsize=7.2)
+
+
+def _place_labels(axes: Axes, panel: SeriesPanel) -> None:
+    """Labels beside their points where there is room, otherwise farther off on a thin line."""
+    (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
+    scale = np.array([right - left, high - low])
+    places = (panel.points - [left, low]) / scale
+    sides = np.array([[0, 1], [1, 0], [-1, 0], [0, -1], [1, 1], [-1, 1], [1, -1], [-1, -1]], dtype=np.float64)
+    taken: list[NDArray[np.float64]] = [np.array([*place, 0.012, 0.012]) for place in places]
+    for label, place in zip(panel.labels, places, strict=True):
+        text = literal(label)[:12]
+        half = np.array([0.013 * len(text) + 0.008, 0.024])
+        tries = [place + side * (half + 0.012) * far for far in (1.0, 1.6, 2.4, 3.4, 5.0) for side in sides]
+        inside = [spot for spot in tries if np.all(spot - half > -0.05) and np.all(spot + half < 1.05)] or tries[:1]
+        crowding = [sum(bool(np.all(abs(spot - box[:2]) < half + box[2:])) for box in taken) for spot in inside]
+        spot = inside[int(np.argmin(crowding))]
+        taken.append(np.concatenate([spot, half]))
+        (x, y), (own_x, own_y) = spot * scale + [left, low], place * scale + [left, low]
+        if np.any(abs(spot - place) > 1.5 * (half + 0.012)):
+            axes.plot([own_x, x], [own_y, y], color=NULL_GREYS[1], lw=0.4, zorder=1)
+        axes.text(x, y, text, fontsize=5.2, ha="center", va="center", path_effects=HALO)
 
 
 def _bars(axes: Axes, panel: SeriesPanel, top: float) -> None:

@@ -59,11 +59,6 @@ def plot_strips(panels: Sequence[Strips], *, finding: str, detail: str = "", col
 
 def _draw(axes: Axes, panel: Strips, *, labelled: bool) -> None:
     rng = np.random.default_rng(0)
-    for mark, meaning in panel.marks.items():
-        axes.axvline(mark, color=INK, lw=0.6, ls=":", zorder=0)
-        axes.annotate(
-            meaning, (mark, len(panel.rows) - 0.45), (2, 0), textcoords="offset points", fontsize=5.5, color="#555555"
-        )
     coloured = 0
     for place, (_, raw, own) in enumerate(panel.rows):
         values = raw[np.isfinite(raw)].ravel()
@@ -74,7 +69,7 @@ def _draw(axes: Axes, panel: Strips, *, labelled: bool) -> None:
             axes.annotate("nothing to measure", (0.02, height), xycoords=("axes fraction", "data"), fontsize=6)
             continue
         if len(values) >= _FEWEST_FOR_A_SHAPE and np.ptp(values) > 0:
-            drawn = rng.permutation(values)[:5000]
+            drawn = rng.permutation(values)[:1500]
             violin = axes.violinplot(
                 drawn, [height], orientation="horizontal", widths=0.8, side="high", showextrema=False
             )
@@ -84,6 +79,8 @@ def _draw(axes: Axes, panel: Strips, *, labelled: bool) -> None:
         jitter = height - 0.06 - 0.22 * rng.random(len(shown))
         axes.scatter(shown, jitter, s=2.5, color=colour, lw=0, alpha=0.6, rasterized=True)
         mean = float(values.mean())
+        if len(values) < _FEWEST_FOR_A_SHAPE:
+            axes.plot(mean, height, marker="D", color=colour, ms=5, zorder=1)
         axes.plot([mean, mean], [height - 0.32, height + 0.4], color="black", lw=1.2)
         axes.annotate(signed(f"{mean:.3f}"), (mean, height + 0.18), (3, 0), textcoords="offset points", fontsize=6.5)
     labels = [literal(label) if labelled else "" for label, *_ in reversed(panel.rows)]
@@ -91,3 +88,17 @@ def _draw(axes: Axes, panel: Strips, *, labelled: bool) -> None:
     axes.tick_params(axis="y", length=0)
     axes.set(xlabel=panel.axis, ylim=(-0.5, len(panel.rows) - 0.4))
     axes.set_title(panel.title, fontsize=8)
+    low, high = axes.get_xlim()
+    for mark, meaning in panel.marks.items():
+        axes.axvline(mark, color=INK, lw=0.6, ls=":", zorder=0)
+        side = 1 if mark < (low + high) / 2 else -1
+        axes.annotate(
+            meaning,
+            (mark, len(panel.rows) - 0.45),
+            (2 * side, 0),
+            textcoords="offset points",
+            fontsize=5.5,
+            color="#555555",
+            ha="left" if side > 0 else "right",
+        )
+    axes.autoscale_view()

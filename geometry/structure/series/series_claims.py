@@ -16,7 +16,7 @@ from geometry.structure.comparison import Comparison
 from geometry.structure.series.composition import Composition, additive_composition
 from geometry.structure.series.contrasts import PairContrast, pair_contrast
 from geometry.structure.series.shape_comparison import ShapeComparison, compare_shapes
-from geometry.structure.verdict import LEVEL
+from geometry.structure.verdict import HALFWAY, LEVEL
 
 __all__ = ["composition_claim", "contrast_claims", "shape_claims"]
 
@@ -27,7 +27,7 @@ def shape_claims(
     """Whether each series has the shape expected of it; series of fewer than 4 values are passed over.
 
     The p-value is against random orders of the same values. The verdict is "supported" where the shape
-    predicts left-out values better than every other, "not found" where none predicts them, and else names
+    predicts left-out values better than every other, and well ("weak" if not), "not found" where none predicts them, and else names
     the shape that does; "beyond all draws" where the draws are too few for the level.
     """
     results, compared = [], {}
@@ -83,7 +83,7 @@ def _shape_verdict(expected: str, winner: str, result: ClaimResult) -> str:
     if winner == "simplex":
         return "not found"
     if result.q_value <= LEVEL:
-        return "supported"
+        return "supported" if result.relative(result.test.mean) >= HALFWAY else "weak"
     return "beyond all draws" if result.p_value <= result.floor else "not found"
 
 
