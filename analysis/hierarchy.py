@@ -239,7 +239,7 @@ def plane_row(space: geo.CausalSpace, directions: geo.ConceptDirections, source:
 def simplex(this: Run, space: geo.CausalSpace) -> dict[str, Any]:
     statistics = [geo.simplex_membership(CLASSES), geo.simplex_irregularity(CLASSES)]
     fitted, tests = fit_and_compare(this, space, CLASSES, statistics)
-    member, irregular = tests["membership/lemma"], tests["irregularity/lemma"]
+    member, irregular = tests["simplex-membership/lemma"], tests["simplex-irregularity/lemma"]
     measured = {source: geo.simplex(directions, CLASSES) for source, directions in fitted.items()}
     panels = []
     for source, directions in fitted.items():

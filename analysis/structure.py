@@ -6,6 +6,7 @@ Writes an overview, a page for each claim, results.json and results.npz to figur
 stands beside its null models; p-values come from permutations of the vocabulary and are adjusted over all claims.
 """
 
+import re
 import sys
 from collections import Counter
 from typing import Any
@@ -49,10 +50,11 @@ def main() -> int:
         default="published",
         help="of WordNet's words (default: published)",
     )
-    parser.add_argument(
+    amount = parser.add_mutually_exclusive_group()
+    amount.add_argument(
         "--draws", type=whole_number(1), default=99, help="permutations, shared by all claims (default: 99)"
     )
-    parser.add_argument("--quick", action="store_true", help=f"{QUICK_DRAWS} permutations, one draw of other nulls")
+    amount.add_argument("--quick", action="store_true", help=f"{QUICK_DRAWS} permutations, one draw of other nulls")
     return run("structure", parser.parse_args(), analyse)
 
 
@@ -65,8 +67,9 @@ def analyse(this: Run) -> None:
     unembedding = geo.Unembedding.load(this.model)
     names = dict.fromkeys(settings["hierarchies"])
     hierarchies = [load_hierarchy(name, unembedding.vocabulary, settings["recipe"]) for name in names]
-    if len({hierarchy.name for hierarchy in hierarchies}) < len(hierarchies):
-        raise geo.HierarchyError("two of the hierarchies have the same name; rename one in its file")
+    counts = Counter(hierarchy.name for hierarchy in hierarchies)
+    if repeated := [name for name, count in counts.items() if count > 1]:
+        raise geo.HierarchyError(f"two of the hierarchies have the name {repeated[0]!r}; rename one in its file")
     space = geo.CausalSpace.fit(unembedding)
 
     this.step(f"testing {len(geo.CLAIMS)} claims on {len(hierarchies)} hierarchies")
@@ -75,12 +78,12 @@ def analyse(this: Run) -> None:
     series, skipped = all_series(unembedding.vocabulary)
     shapes, compared = geo.shape_claims(space, series, draws=draws, seed=this.seed)
     families = geo.load_pairs(unembedding.vocabulary)
-    contrasts, _ = geo.contrast_claims(space, families, draws=draws, seed=this.seed)
+    contrasts, pairs = geo.contrast_claims(space, families, draws=draws, seed=this.seed)
     composition = compose(space, series, draws, this.seed, skipped)
     composed = [composition[0]] if composition else []
     results = geo.adjusted([*battery, *shapes, *composed, *contrasts])
-    skipped |= {name: "fewer than 4 values" for name in series if name not in compared}
-    skipped |= {name: "fewer than 3 pairs" for name, (pairs, _) in families.items() if len(pairs) < 3}
+    skipped |= {name: "too few values, or all alike" for name in series if name not in compared}
+    skipped |= {name: "too few pairs in this vocabulary" for name in families if name not in pairs}
 
     this.step("drawing")
     on_hierarchies, on_series = results[: len(battery)], results[len(battery) :]
@@ -110,6 +113,7 @@ def analyse(this: Run) -> None:
             "hierarchies": {hierarchy.name: describe(space, hierarchy, this.seed) for hierarchy in hierarchies},
             "logit_changes": {name: summary(model) for name, (model, _) in changes.items()},
             "shapes": {name: found.to_dict() for name, found in compared.items()},
+            "contrasts": {name: found.to_dict() for name, found in pairs.items()},
             "composition": composition[1].to_dict() if composition else None,
             "skipped": skipped,
         },
@@ -154,7 +158,8 @@ def overview(on_hierarchies: list[geo.ClaimResult], on_series: list[geo.ClaimRes
     return views.plot_overview(
         [(says, by) for says, by in rows if by],
         finding=f"Of {len(verdicts)} tests on concept hierarchies: {count(verdicts)}",
-        detail="Each claim on its own scale, from shuffled rows (no structure) to what the theory predicts; bars are"
+        detail="Each claim on its own scale, from noise (shuffled rows; for series shuffled orders or positions, for"
+        " pairs random swaps) to what the theory predicts; bars are"
         f" 95% intervals. Verdicts at q ≤ 0.05 over all tests, {len(first.test.nulls['shuffled'])} permutations"
         f" (p ≥ {first.floor:.2g}). weak: real, but nearer to noise than to the theory. by construction: random subsets"
         " of the parent do as well, or for log-odds arbitrary concepts. not found: noise does as well. Orthogonality is"
@@ -167,10 +172,11 @@ def count(verdicts: list[str]) -> str:
 
 
 def standing(result: geo.ClaimResult) -> views.Standing:
+    tested = np.isfinite(result.p_value)  # of a simplex there is only a rival's score, on no scale
     low, high = sorted(result.relative(value) for value in result.test.interval)
     nulls = {NULL_NAMES[name]: result.relative(result.test.null_mean(name)) for name in result.test.nulls}
     return views.Standing(
-        result.relative(result.test.mean),
+        result.relative(result.test.mean) if tested else float("nan"),
         low,
         high,
         nulls,
@@ -355,17 +361,22 @@ def arrays(
 ) -> dict[str, Any]:
     """The numbers behind the figures: of every claim the values and each draw's mean; of every pair the log-odds."""
     found: dict[str, Any] = {}
+
+    def add(name: str, **parts: Any) -> None:
+        key = re.sub(r"[^\w.-]", "_", name)
+        while any(taken.split(":")[0] == key for taken in found):
+            key += "_"
+        found.update({f"{key}:{part}": values for part, values in parts.items()})
+
     for result in results:
-        key = f"{result.hierarchy}/{result.claim.name}".replace("/", ".").replace(" ", "_")
-        found[key] = result.test.values
-        found[f"{key}.labels"] = np.array(result.test.labels)
-        for name, values in result.test.nulls.items():
-            usable = np.isfinite(values).any(axis=1)
-            found[f"{key}.{name}"] = np.nanmean(values[usable], axis=1)
+        draws = {
+            name: np.nanmean(values[np.isfinite(values).any(axis=1)], axis=1)
+            for name, values in result.test.nulls.items()
+        }
+        labels = np.array(result.test.labels)
+        add(f"{result.hierarchy}.{result.claim.name}", values=result.test.values, labels=labels, **draws)
     for name, (model, _) in changes.items():
-        found[f"{name}.logit_changes.labels"] = np.array(model.labels)
-        found[f"{name}.logit_changes.parent"] = model.parent
-        found[f"{name}.logit_changes.child"] = model.child
+        add(f"{name}.logit_changes", labels=np.array(model.labels), parent=model.parent, child=model.child)
     return found
 
 

@@ -17,6 +17,7 @@ from geometry.models import Vocabulary
 __all__ = ["Series", "load_pairs", "load_series"]
 
 _FEWEST_VALUES = 3
+_SHAPES = ("simplex", "line", "circle", "tree")
 _SET_KEYS = {"expected", "values", "groups", "forms"}
 
 
@@ -95,7 +96,7 @@ def load_series(
     refuse_unknown(label, document, {"source", "licence", "sets"})
     found = {}
     for name, entry in document["sets"].items():
-        series = _series(label, str(name), entry, vocabulary)
+        series = _series(label, _named(label, name), entry, vocabulary)
         if len(series.values) >= _FEWEST_VALUES:
             found[str(name)] = series
             continue
@@ -114,7 +115,11 @@ def _series(label: str, name: str, entry: Any, vocabulary: Vocabulary) -> Series
     forms = entry.get("forms", "noun")
     if forms not in get_args(Forms):
         raise HierarchyError(f"{place}: forms must be one of {', '.join(get_args(Forms))}, not {forms!r}")
-    words = {str(value): strings(place, str(value), some) for value, some in entry["values"].items()}
+    expected = entry.get("expected", "")
+    if expected not in ("", *_SHAPES) or (expected == "tree" and "groups" not in entry):
+        shapes = "simplex, line, circle or tree (with groups)"
+        raise HierarchyError(f"{place}: expected must be {shapes}, not {expected!r}")
+    words = {_named(place, value): strings(place, str(value), some) for value, some in entry["values"].items()}
     group = _groups(place, entry.get("groups", [[value] for value in words]), words)
     found: dict[str, list[int]] = {}
     skipped = {}
@@ -138,9 +143,15 @@ def _series(label: str, name: str, entry: Any, vocabulary: Vocabulary) -> Series
         np.array([token for ids in found.values() for token in ids], dtype=np.int64),
         np.repeat(positions, [len(ids) for ids in found.values()]),
         np.array([group[value] for value in found]),
-        str(entry.get("expected", "")),
+        expected,
         skipped,
     )
+
+
+def _named(place: str, name: Any) -> str:
+    if not isinstance(name, str) or not name.strip():
+        raise HierarchyError(f"{place}: {name!r} must be a name (quote it if YAML reads it otherwise)")
+    return name
 
 
 def _groups(place: str, groups: Any, words: dict[str, list[str]]) -> dict[str, int]:
@@ -175,14 +186,17 @@ def load_pairs(
     refuse_unknown(label, document, {"source", "licence", "pairs"})
     families = {}
     for name, entries in document["pairs"].items():
-        place = f"{label}: {name}"
+        place = f"{label}: {_named(label, name)}"
         if not isinstance(entries, list):
             raise HierarchyError(f"{place}: expected a list of pairs of words")
-        pairs, ids = [], []
+        pairs: list[tuple[str, str]] = []
+        ids = []
         for entry in entries:
             words = strings(place, "every pair", entry)
             if len(words) != 2 or words[0] == words[1]:
                 raise HierarchyError(f"{place}: expected two different words, not {words}")
+            if {tuple(words), (words[1], words[0])} & set(pairs):
+                raise HierarchyError(f"{place}: the pair {words} is there twice")
             tokens = [vocabulary.word_id(word) for word in words]
             if None not in tokens:
                 pairs.append((words[0], words[1]))

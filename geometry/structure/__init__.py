@@ -13,7 +13,13 @@ from geometry.structure.series.shape_comparison import ShapeComparison, compare_
 from geometry.structure.series.shapes import ShapeClassifier, left_out_score
 from geometry.structure.significance import q_values
 from geometry.structure.splits import train_mask, training_parts
-from geometry.structure.statistics.categories import membership, regularity, simplex_angles, simplex_span
+from geometry.structure.statistics.categories import (
+    edge_variation,
+    membership,
+    regularity,
+    simplex_angles,
+    simplex_span,
+)
 from geometry.structure.statistics.child_separation import separation
 from geometry.structure.statistics.existence import projection
 from geometry.structure.statistics.logits import LogitChanges, logit_changes, logit_selectivity
@@ -51,6 +57,7 @@ __all__ = [
     "compare_with_nulls",
     "composition_claim",
     "contrast_claims",
+    "edge_variation",
     "four_points",
     "left_out_score",
     "logit_changes",

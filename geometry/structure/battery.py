@@ -5,6 +5,7 @@ from typing import Any
 
 from geometry.causal import CausalSpace
 from geometry.concepts import ConceptHierarchy
+from geometry.errors import EstimationError
 from geometry.structure.against_nulls import compare_with_nulls, stream
 from geometry.structure.claim_result import ClaimResult, adjusted
 from geometry.structure.claims import CLAIMS, HierarchyClaim
@@ -43,7 +44,14 @@ def run_battery(
     -------
     list of `ClaimResult`, by hierarchy in the order of `claims`, q-values over all of them. A claim that
     a hierarchy gives nothing to measure on is there with value nan.
+
+    Raises
+    ------
+    EstimationError
+        A null that is needed is not among `nulls`, or what `compare_with_nulls` refuses.
     """
+    if lacking := {"shuffled", "random_subset"} - set(nulls):
+        raise EstimationError(f"the battery needs the null model {min(lacking)!r} for its p-values and verdicts")
     others = max(3, draws // 20) if other_draws is None else other_draws
     times = {name: draws if name == "shuffled" else others for name in nulls}
     tested = [claim.statistic for claim in claims]

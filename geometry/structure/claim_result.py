@@ -9,7 +9,7 @@ import numpy as np
 from geometry.structure.claims import Claim
 from geometry.structure.comparison import Comparison
 from geometry.structure.significance import q_values
-from geometry.structure.verdict import verdict
+from geometry.structure.verdict import standing, verdict
 
 __all__ = ["ClaimResult", "adjusted", "judge"]
 
@@ -60,9 +60,8 @@ class ClaimResult:
         return self.judged(self)
 
     def relative(self, value: float) -> float:
-        """A value of the statistic on a scale from shuffled rows (0) to the theory's prediction (1)."""
-        noise = self.test.null_mean("shuffled")
-        return (value - noise) / (self.claim.predicted - noise)
+        """A value of the statistic on a scale from noise (0) to the theory's prediction (1); nan if they coincide."""
+        return standing(value, self.test.null_mean("shuffled"), self.claim.predicted)
 
     def to_dict(self) -> dict[str, Any]:
         """An entry of results.claims: the mean's value and interval, each null's mean, p, q and verdict."""

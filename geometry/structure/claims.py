@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from geometry.structure.significance import Alternative
-from geometry.structure.statistics.categories import membership, regularity, simplex_span
+from geometry.structure.statistics.categories import edge_variation, membership, regularity, simplex_span
 from geometry.structure.statistics.child_separation import separation
 from geometry.structure.statistics.existence import projection
 from geometry.structure.statistics.logits import logit_selectivity
@@ -127,8 +127,17 @@ CLAIMS: tuple[HierarchyClaim, ...] = (
         explained_by=("random_subset",),
     ),
     HierarchyClaim(
+        "edges",
+        "Siblings are all equally far apart",
+        "spread of the simplex's edge lengths, sd / mean",
+        0.0,
+        "less",
+        statistic=edge_variation(),
+        explained_by=("random_subset",),
+    ),
+    HierarchyClaim(
         "regularity",
-        "Siblings form a regular simplex",
+        "Siblings stand at the angles of a regular simplex",
         "mean |cos − ½| of its angles",
         0.0,
         "less",
@@ -137,14 +146,14 @@ CLAIMS: tuple[HierarchyClaim, ...] = (
     ),
     HierarchyClaim(
         "tree-correlation",
-        "Concepts close in the tree have similar vectors (all pairs)",
-        "Spearman's ρ of cosine with closeness",
+        "Concepts close in the tree have similar vectors",
+        "Spearman's ρ of cosine with closeness, all pairs",
         1.0,
         statistic=tree_correlation("all"),
     ),
     HierarchyClaim(
         "tree-correlation-disjoint",
-        "… and so have those that share no word",
+        "Concepts close in the tree are similar, sharing no word",
         "Spearman's ρ, word-disjoint pairs",
         1.0,
         statistic=tree_correlation(),

@@ -135,6 +135,8 @@ def _units(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _interval(values: NDArray[np.float64]) -> tuple[float, float]:
+    if values.ndim == 2 and values.shape[1] == 1 and len(values) > 1:
+        return _quantiles(values.ravel())  # one number a draw: the draws are the units
     units = _units(values)
     if not len(units):
         return float("nan"), float("nan")

@@ -6,7 +6,7 @@ from typing import Literal
 from geometry.structure.comparison import Comparison
 from geometry.structure.significance import Alternative
 
-__all__ = ["BOUND", "HALFWAY", "LEVEL", "Verdict", "orthogonality_verdict", "verdict"]
+__all__ = ["BOUND", "HALFWAY", "LEVEL", "Verdict", "orthogonality_verdict", "standing", "verdict"]
 
 Verdict = Literal[
     "supported",
@@ -57,8 +57,12 @@ def verdict(
         return "beyond all draws" if beyond_all else "not found"
     if not all(test.beyond(null, alternative) for null in explained_by if null in test.nulls):
         return "by construction"
-    noise = test.null_mean("shuffled")
-    return "supported" if (test.mean - noise) / (predicted - noise) >= HALFWAY else "weak"
+    return "supported" if standing(test.mean, test.null_mean("shuffled"), predicted) >= HALFWAY else "weak"
+
+
+def standing(value: float, noise: float, predicted: float) -> float:
+    """Where a value stands between noise (0) and prediction (1); nan where the two coincide."""
+    return (value - noise) / (predicted - noise) if abs(predicted - noise) > 1e-9 else float("nan")
 
 
 def orthogonality_verdict(

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from string import ascii_lowercase
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -39,7 +40,7 @@ def plot_logits(panels: Sequence[LogitPanel], *, finding: str, detail: str = "")
             axes.axline((0, 0), slope=-1, color="black", lw=0.4, ls=":")
             axes.set_title(panel.title, fontsize=8)
             axes.text(0.985, 0.03, signed(panel.note), transform=axes.transAxes, ha="right", va="bottom", fontsize=6.3)
-            tag_panel(axes, "abcdef"[place])
+            tag_panel(axes, ascii_lowercase[place % 26])
         for axes in grid[-1]:
             axes.set_xlabel("change of the parents' log-odds (nats)")
         for row in grid:

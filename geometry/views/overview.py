@@ -1,5 +1,6 @@
 """Overview of a battery of claims: where the model stands between noise and theory, its nulls, and the verdict."""
 
+import math
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from geometry.views.style import COLOURS, INK, NULL_GREYS, headline, literal, si
 __all__ = ["Standing", "plot_overview"]
 
 _LOW, _HIGH = -1.25, 1.12
-_MARKERS = ("o", "s", "^", "D")
+_MARKERS = ("o", "s", "^", "D", "P")
 _NULL_MARKERS = {"random subset": "d", "random parent": "v", "random metric": "x", "Euclidean": "+", "Gaussian": "|"}
 _VERDICT_COLOURS = {"supported": "#00674b", "weak": "#00674b"}
 
@@ -22,7 +23,7 @@ _VERDICT_COLOURS = {"supported": "#00674b", "weak": "#00674b"}
 class Standing:
     """One group's result on one claim, on the scale from shuffled rows (0) to the prediction (1).
 
-    `value` and `noise` are in the claim's own units; the others are positions on the scale, nan if not measured.
+    `value` and `noise` are in the claim's own units; the others are positions on the scale, nan where it has none.
     """
 
     position: float
@@ -39,9 +40,12 @@ def plot_overview(claims: Sequence[tuple[str, Mapping[str, Standing]]], *, findi
 
     Parameters
     ----------
-    claims : (the claim in a sentence, group → standing), at most 4 groups.
+    claims : (the claim in a sentence, group → standing); groups share markers after 5, colours after 8.
     """
     groups = list(dict.fromkeys(group for _, standings in claims for group in standings))
+    looks = {
+        group: (COLOURS[place % len(COLOURS)], _MARKERS[place % len(_MARKERS)]) for place, group in enumerate(groups)
+    }
     names = [name for name in _NULL_MARKERS if any(name in s.nulls for _, by in claims for s in by.values())]
     sizes = [0.16 + 0.115 * max(len(by), 1 + _wrapped(says).count("\n")) for says, by in claims]
     total = sum(sizes)
@@ -58,20 +62,29 @@ def plot_overview(claims: Sequence[tuple[str, Mapping[str, Standing]]], *, findi
             )
             for order, (group, standing) in enumerate(standings.items()):
                 height = middle + 0.115 * ((len(standings) - 1) / 2 - order)
-                _row(axes, height, standing, COLOURS[groups.index(group)], _MARKERS[groups.index(group)])
+                _row(
+                    axes,
+                    height,
+                    standing,
+                    COLOURS[groups.index(group) % len(COLOURS)],
+                    _MARKERS[groups.index(group) % len(_MARKERS)],
+                )
             top -= size
             axes.axhline(top, color="#dddddd", lw=0.5, clip_on=False, xmin=-0.99, xmax=1.89)
         axes.axvline(0, color=INK, lw=0.8)
         axes.axvline(1, color=INK, lw=0.8, ls=":")
         axes.set(xlim=(_LOW, _HIGH), ylim=(0, total), yticks=[])
-        axes.set_xticks([-1, 0, 0.5, 1], ["worse\nthan noise", "shuffled\nrows", "", "theory"])
+        axes.set_xticks([-1, 0, 0.5, 1], ["worse than\nnoise", "noise", "", "theory"])
         axes.spines["left"].set_visible(False)
-        for x, text in ((1.03, "model"), (1.2, "shuffled"), (1.4, "verdict")):
+        for x, text in ((1.03, "model"), (1.2, "noise"), (1.4, "verdict")):
             axes.annotate(text, (x, 1.0), (0, 4), xycoords="axes fraction", textcoords="offset points", fontsize=6.5)
         handles = [
-            Line2D([], [], marker=_MARKERS[i], color=COLOURS[i], lw=1.2, ms=4, label=literal(group))
-            for i, group in enumerate(groups)
-        ] + [Line2D([], [], marker=_NULL_MARKERS[name], color=NULL_GREYS[1], lw=0, ms=4, label=name) for name in names]
+            Line2D([], [], marker=marker, color=colour, lw=1.2, ms=4, label=_short(literal(group)))
+            for group, (colour, marker) in looks.items()
+        ]
+        handles += [
+            Line2D([], [], marker=_NULL_MARKERS[name], color=NULL_GREYS[1], lw=0, ms=4, label=name) for name in names
+        ]
         figure.legend(
             handles=handles, loc="lower left", ncols=5, bbox_to_anchor=(0.005, 0.0), columnspacing=1.2, fontsize=6.3
         )
@@ -83,12 +96,6 @@ def _row(axes: Axes, height: float, standing: Standing, colour: str, marker: str
     for name, position in standing.nulls.items():
         if name in _NULL_MARKERS and _LOW <= position <= _HIGH:
             axes.plot(position, height, marker=_NULL_MARKERS[name], color=NULL_GREYS[1], ms=3.6, mew=0.8, zorder=1)
-    low, high, place = (min(max(x, _LOW), _HIGH) for x in (standing.low, standing.high, standing.position))
-    axes.plot([low, high], [height, height], color=colour, lw=1.6, zorder=2)
-    shown = marker if _LOW <= standing.position <= _HIGH else ("<" if standing.position < _LOW else ">")
-    axes.plot(place, height, marker=shown, color=colour, ms=4.2, zorder=3)
-    verdict = _VERDICT_COLOURS.get(standing.verdict, INK)
-    weight = "bold" if standing.verdict == "supported" else "normal"
     texts = [(1.03, signed(f"{standing.value:.3f}"), colour), (1.2, signed(f"{standing.noise:.3f}"), "#777777")]
     for x, text, ink in texts:
         axes.annotate(text, (x, height), xycoords=("axes fraction", "data"), fontsize=6.5, va="center", color=ink)
@@ -98,10 +105,20 @@ def _row(axes: Axes, height: float, standing: Standing, colour: str, marker: str
         xycoords=("axes fraction", "data"),
         fontsize=6.8,
         va="center",
-        color=verdict,
-        fontweight=weight,
+        color=_VERDICT_COLOURS.get(standing.verdict, INK),
+        fontweight="bold" if standing.verdict == "supported" else "normal",
     )
+    if not math.isfinite(standing.position):
+        return
+    low, high, place = (min(max(x, _LOW), _HIGH) for x in (standing.low, standing.high, standing.position))
+    axes.plot([low, high], [height, height], color=colour, lw=1.6, zorder=2)
+    shown = marker if _LOW <= standing.position <= _HIGH else ("<" if standing.position < _LOW else ">")
+    axes.plot(place, height, marker=shown, color=colour, ms=4.2, zorder=3)
 
 
 def _wrapped(text: str) -> str:
     return "\n".join(textwrap.wrap(text, 42))
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 30 else text[:29] + "…"

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from string import ascii_lowercase
 from typing import cast
 
 import numpy as np
@@ -52,7 +53,7 @@ def plot_strips(panels: Sequence[Strips], *, finding: str, detail: str = "", col
                 continue
             _draw(axes, panels[place], labelled=place % columns == 0)
             if len(panels) > 1:
-                tag_panel(axes, "abcdefghijkl"[place])
+                tag_panel(axes, ascii_lowercase[place % 26])
         headline(figure, finding, detail, room=0.3)
     return figure
 

@@ -50,3 +50,12 @@ def test_only_some_concepts_are_kept_with_all_their_words() -> None:
         geo.hierarchy_from_words("all", words, parents, VOCABULARY)
     with pytest.raises(geo.HierarchyError, match="no concept 'fish'"):
         geo.hierarchy_from_words("some", words, parents, VOCABULARY, only=("fish",))
+
+
+def test_a_concept_without_words_of_its_own_is_skipped_and_its_children_move_up() -> None:
+    vocabulary = geo.Vocabulary(["Ġcat", "Ġcats", "Ġcrow"])
+    own = {"animal": [], "mammal": ["unknown"], "feline": ["cat"], "kitten": ["cats"], "bird": ["crow"]}
+    parents = {"mammal": ["animal"], "feline": ["mammal"], "kitten": ["feline"], "bird": ["animal"]}
+    hierarchy = geo.hierarchy_from_words("toy", own, parents, vocabulary, forms="none")
+    assert hierarchy.notes == ("skipped 'feline': in this vocabulary it has exactly the words of its parent 'mammal'",)
+    assert hierarchy.parents == {"animal": (), "mammal": ("animal",), "bird": ("animal",), "kitten": ("mammal",)}

@@ -162,3 +162,24 @@ def test_missing_files_list_what_is_packaged(tmp_path: Path) -> None:
         geo.load_series(VOCABULARY, tmp_path / "nothing.yaml")
     with pytest.raises(geo.HierarchyError, match="packaged: contrasts"):
         geo.load_pairs(VOCABULARY, tmp_path / "nothing.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("sets: {a: {expected: helix, values: {x: [dog], y: [cat], z: [cow]}}}", "a: expected must be simplex"),
+        ("sets: {a: {expected: tree, values: {x: [dog], y: [cat], z: [cow]}}}", r"tree \(with groups\), not"),
+        ("sets: {1: {values: {x: [dog]}}}", "1 must be a name"),
+        ("sets: {a: {values: {~: [dog]}}}", "None must be a name"),
+    ],
+)
+def test_ambiguous_series_are_refused(tmp_path: Path, smollm2: geo.Unembedding, text: str, complaint: str) -> None:
+    (tmp_path / "own.yaml").write_text(text)
+    with pytest.raises(geo.HierarchyError, match=complaint):
+        geo.load_series(smollm2.vocabulary, tmp_path / "own.yaml")
+
+
+def test_a_pair_counts_once(tmp_path: Path, smollm2: geo.Unembedding) -> None:
+    (tmp_path / "own.yaml").write_text("pairs: {sex: [[king, queen], [queen, king]]}")
+    with pytest.raises(geo.HierarchyError, match="is there twice"):
+        geo.load_pairs(smollm2.vocabulary, tmp_path / "own.yaml")

@@ -151,3 +151,9 @@ def test_concepts_that_are_passed_over_are_listed_with_the_reason() -> None:
     assert "forms of one lemma" in skipped["ox"]
     assert "unseen after a lemma split" in skipped["plant"]
     assert "all" not in skipped
+
+
+def test_the_nulls_that_verdicts_need_must_be_there() -> None:
+    unembedding, hierarchy = planted_model((3,), per_leaf=8, width=32, rows=300)
+    with pytest.raises(geo.EstimationError, match="needs the null model 'random_subset'"):
+        geo.run_battery(geo.CausalSpace.fit(unembedding), [hierarchy], nulls=("shuffled",), draws=1)

@@ -56,6 +56,10 @@ class Composition:
         """Score, null and p-value, and the rank of every cell."""
         return {
             "score": self.score,
+            "by_series": {
+                series: float(self.per_cell[[name == series for name, _ in self.cells]].mean())
+                for series in dict.fromkeys(name for name, _ in self.cells)
+            },
             "shuffled_positions": float(self.shuffled.mean()),
             "p_value": self.p_value,
             "ranks": {

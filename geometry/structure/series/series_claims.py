@@ -24,18 +24,22 @@ __all__ = ["composition_claim", "contrast_claims", "shape_claims"]
 def shape_claims(
     space: CausalSpace, series: Mapping[str, Series], *, draws: int = 99, seed: int = 0
 ) -> tuple[list[ClaimResult], dict[str, ShapeComparison]]:
-    """Whether each series has the shape expected of it; series of fewer than 4 values are passed over.
+    """Whether each series has the shape expected of it, and how the shapes compare.
 
-    The p-value is against random orders of the same values. The verdict is "supported" where the shape
-    predicts left-out values better than every other, and well ("weak" if not), "not found" where none predicts them, and else names
-    the shape that does; "beyond all draws" where the draws are too few for the level.
+    Series of fewer than 4 values or without distinct means are passed over; one of which no shape is
+    expected is compared but claims nothing. The p-value is against random orders of the same values.
+    The verdict is "supported" where the shape predicts left-out values best ("weak" where less than half as
+    well as it could), "circle or line" where its lead over another shape is within the error, "not found"
+    where no shape predicts them, "beyond all draws" where the draws are too few for the level, and else
+    names the shape that predicts them best.
     """
     results, compared = [], {}
     for name, values in series.items():
-        if len(values.values) < 4:
+        means = _means(space, values)
+        if len(means) < 4 or np.ptp(means, axis=0).max() == 0:
             continue
         found = compare_shapes(
-            _means(space, values),
+            means,
             values.values,
             positions=values.positions,
             period=values.period,
@@ -45,9 +49,10 @@ def shape_claims(
             seed=seed,
         )
         compared[name] = found
-        expected = values.expected or found.winner
-        if expected not in found.nulls:
+        expected = values.expected
+        if expected == "simplex":
             results.append(_simplex(name, found))
+        if expected not in found.nulls:
             continue
         test = Comparison(
             f"shape/{expected}",
@@ -55,15 +60,15 @@ def shape_claims(
             np.array([found.scores[expected]]),
             {"shuffled": found.nulls[expected][:, None], "random_rows": found.noise[expected][:, None]},
             # A normal interval, written as the bootstrap it stands for.
-            resampled=found.scores[expected] + found.errors[expected] * norm.ppf(np.linspace(0.005, 0.995, 199)),
+            resampled=_normal(found.scores[expected], found.errors[expected]),
         )
         claim = Claim(
             f"shape-{expected}",
             f"The {name} lie on a {expected}",
             "R² of left-out values",
-            1.0,
+            found.exact[expected],
         )
-        results.append(ClaimResult.of(claim, name, test, partial(_shape_verdict, expected, found.winner)))
+        results.append(ClaimResult.of(claim, name, test, partial(_shape_verdict, expected, found)))
     return results, compared
 
 
@@ -72,19 +77,29 @@ def _simplex(name: str, found: ShapeComparison) -> ClaimResult:
     rival = max(found.nulls, key=found.scores.__getitem__)
     claim = Claim("shape-simplex", f"The {name} lie on a simplex, in no order", f"R² of left-out values ({rival})", 0.0)
     nulls = {"shuffled": found.nulls[rival][:, None], "random_rows": found.noise[rival][:, None]}
-    test = Comparison("shape/simplex", (name,), np.array([found.scores[rival]]), nulls)
+    value = np.array([found.scores[rival]])
+    test = Comparison(
+        "shape/simplex", (name,), value, nulls, resampled=_normal(found.scores[rival], found.errors[rival])
+    )
     verdict = "not refuted" if found.winner == "simplex" else f"rather a {found.winner}"
     return ClaimResult(claim, name, test, np.nan, np.nan, lambda _: verdict)
 
 
-def _shape_verdict(expected: str, winner: str, result: ClaimResult) -> str:
-    if winner not in (expected, "simplex"):
-        return f"rather a {winner}"
+def _normal(mean: float, error: float) -> NDArray[np.float64]:
+    return np.asarray(mean + error * norm.ppf(np.linspace(0.005, 0.995, 199)))
+
+
+def _shape_verdict(expected: str, found: ShapeComparison, result: ClaimResult) -> str:
+    winner, rivals = found.winner, found.rivals
     if winner == "simplex":
         return "not found"
-    if result.q_value <= LEVEL:
-        return "supported" if result.relative(result.test.mean) >= HALFWAY else "weak"
-    return "beyond all draws" if result.p_value <= result.floor else "not found"
+    if expected not in (winner, *rivals):
+        return f"rather a {winner}"
+    if not result.q_value <= LEVEL:
+        return "beyond all draws" if result.p_value <= result.floor else "not found"
+    if rivals:
+        return " or ".join([", ".join((winner, *rivals[:-1])), rivals[-1]])
+    return "supported" if result.relative(result.test.mean) >= HALFWAY else "weak"
 
 
 def composition_claim(

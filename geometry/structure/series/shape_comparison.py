@@ -23,6 +23,8 @@ class ShapeComparison:
     nulls : shape → scores of the values in random order, shape (draws,).
     noise : shape → scores of random rows, shape (draws,); empty if none were given.
     errors : shape → standard error of its score, by the jackknife over values.
+    leads : shape → standard error of its lead over each other shape, by the same jackknife.
+    exact : shape → the score of values that lie on it without noise, less than 1 for few values.
     coordinates : shape (k, 2), the means on their first two principal axes, for a picture.
     """
 
@@ -31,6 +33,8 @@ class ShapeComparison:
     nulls: dict[str, NDArray[np.float64]]
     noise: dict[str, NDArray[np.float64]]
     errors: dict[str, float]
+    leads: dict[str, dict[str, float]]
+    exact: dict[str, float]
     coordinates: NDArray[np.float64]
 
     def p_value(self, shape: str) -> float:
@@ -41,9 +45,27 @@ class ShapeComparison:
 
     @property
     def winner(self) -> str:
-        """The shape that predicts left-out values best and better than 95% of random orders; else "simplex"."""
-        ordered = [s for s, score in self.scores.items() if s != "simplex" and score > 0 and self.p_value(s) <= 0.05]
+        """The shape that predicts left-out values best, and beyond 95% of random orders or all; else "simplex"."""
+        ordered = [shape for shape in self.nulls if self.scores[shape] > 0 and self._beyond(shape)]
         return max(ordered, key=self.scores.__getitem__, default="simplex")
+
+    @property
+    def rivals(self) -> tuple[str, ...]:
+        """Shapes beyond random orders too, over which the winner's lead is within 1.96 standard errors.
+
+        A line and a circle differ in the step from the end to the start alone, and are seldom told apart.
+        """
+        winner = self.winner
+        return tuple(
+            shape
+            for shape in self.nulls
+            if winner not in ("simplex", shape)
+            and self._beyond(shape)
+            and self.scores[winner] - self.scores[shape] < 1.96 * self.leads[winner][shape]
+        )
+
+    def _beyond(self, shape: str) -> bool:
+        return self.p_value(shape) <= max(0.05, 1 / (1 + len(self.nulls[shape])))
 
     def to_dict(self) -> dict[str, Any]:
         """Scores, null means and p-values by shape, and the winner."""
@@ -54,7 +76,9 @@ class ShapeComparison:
             "random_order": {shape: float(draws.mean()) for shape, draws in self.nulls.items()},
             "random_rows": {shape: float(draws.mean()) for shape, draws in self.noise.items()},
             "p_values": {shape: self.p_value(shape) for shape in self.scores},
+            "exact_shape": self.exact,
             "winner": self.winner,
+            "rivals": list(self.rivals),
         }
 
 
@@ -116,8 +140,8 @@ def compare_shapes(
             for shape, kernel in varied.items()
         }
     )
-    errors = {
-        shape: _jackknife(
+    without = {
+        shape: np.array(
             [
                 left_out_score(kernel[np.ix_(rest, rest)], gram[np.ix_(rest, rest)], width)
                 for rest in (np.delete(np.arange(k), i) for i in range(k))
@@ -127,8 +151,18 @@ def compare_shapes(
     }
     centred = means - means.mean(axis=0)
     left, singular, _ = np.linalg.svd(centred, full_matrices=False)
-    return ShapeComparison(tuple(values), scores, nulls, random_rows, errors, left[:, :2] * singular[:2])
+    axes = np.pad(left * singular, ((0, 0), (0, 2)))[:, :2]
+    return ShapeComparison(
+        tuple(values),
+        scores,
+        nulls,
+        random_rows,
+        {shape: _jackknife(some) for shape, some in without.items()},
+        {one: {two: _jackknife(without[one] - without[two]) for two in without if two != one} for one in without},
+        {shape: left_out_score(kernel, kernel, k - 1) for shape, kernel in varied.items()},
+        axes,
+    )
 
 
-def _jackknife(without: list[float]) -> float:
+def _jackknife(without: NDArray[np.float64]) -> float:
     return float(np.sqrt((len(without) - 1) * np.var(without)))

@@ -1,7 +1,7 @@
 """Every concept with its children as a categorical concept: k values that theory places on a simplex.
 
-Three questions about each: do unseen words know their value (membership), do the k values span k − 1 directions
-that words unseen agree on (span), and is the simplex regular (regularity)?
+Questions about each: do unseen words know their value (membership), do the k values span k − 1 directions that unseen
+words agree on (span), and is the simplex regular in its angles (regularity) and in its edges?
 """
 
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ from geometry.directions import ConceptDirections
 from geometry.structure.statistics.simplices import nearest_vertices
 from geometry.structure.statistics.statistic import FEWEST, Statistic
 
-__all__ = ["membership", "regularity", "simplex_angles", "simplex_span"]
+__all__ = ["edge_variation", "membership", "regularity", "simplex_angles", "simplex_span"]
 
 # Two values make a line segment, which is always a regular simplex.
 _FEWEST_VALUES = 3
@@ -25,7 +25,7 @@ def membership() -> Statistic:
     """Chance-corrected balanced accuracy of unseen words' nearest ℓ among a concept's children, after a lemma split.
 
     (accuracy − 1/k) / (1 − 1/k): 0 by chance, 1 if every word is nearest its own. Words of several
-    children are left out, and children with fewer than 3 unseen words of their own.
+    children are left out; of a child with fewer than 3 others only the vertex counts.
     """
     return Statistic("membership/lemma", "lemma", 0.0, _per_category(_membership, 2), _labels(2))
 
@@ -45,7 +45,14 @@ def regularity() -> Statistic:
     0 for a regular simplex; vectors of noise in high dimension are one nearly, the more so the more
     noise they hold.
     """
-    return Statistic("irregularity/whole", "whole", 0.0, _per_category(_irregularity, _FEWEST_VALUES), _labels(3))
+    return Statistic(
+        "irregularity/whole", "whole", 0.0, _per_category(_irregularity, _FEWEST_VALUES), _labels(_FEWEST_VALUES)
+    )
+
+
+def edge_variation() -> Statistic:
+    """Standard deviation of the lengths of the simplex's edges over their mean; 0 for a regular simplex."""
+    return Statistic("edges/whole", "whole", 0.0, _per_category(_edges, _FEWEST_VALUES), _labels(_FEWEST_VALUES))
 
 
 def simplex_angles() -> Statistic:
@@ -108,6 +115,14 @@ def _span(children: Sequence[int], one: ConceptDirections, other: ConceptDirecti
 def _irregularity(children: Sequence[int], directions: ConceptDirections) -> float:
     vertices = _vertices(children, directions)
     return np.nan if vertices is None else float((_corner_cosines(vertices[0] @ vertices[0].T) - 0.5).abs().mean())
+
+
+def _edges(children: Sequence[int], directions: ConceptDirections) -> float:
+    vertices = _vertices(children, directions)
+    if vertices is None:
+        return np.nan
+    lengths = torch.nn.functional.pdist(vertices[0])
+    return float(lengths.std(correction=0) / lengths.mean())
 
 
 def _angle(children: Sequence[int], one: ConceptDirections, other: ConceptDirections) -> float:

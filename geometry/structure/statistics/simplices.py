@@ -86,7 +86,7 @@ def nearest_vertices(directions: ConceptDirections, concepts: Sequence[int]) -> 
 def simplex_membership(names: Sequence[str]) -> Statistic:
     """`Simplex.recall` after a lemma split; its mean is balanced accuracy, by chance 1/k."""
     return Statistic(
-        "membership/lemma",
+        "simplex-membership/lemma",
         "lemma",
         1 / len(names),
         lambda directions: simplex(directions, names).recall,
@@ -98,7 +98,7 @@ def simplex_membership(names: Sequence[str]) -> Statistic:
 def simplex_irregularity(names: Sequence[str]) -> Statistic:
     """`Simplex.irregularity` after a lemma split, one number."""
     return Statistic(
-        "irregularity/lemma",
+        "simplex-irregularity/lemma",
         "lemma",
         0.0,
         lambda directions: np.array([simplex(directions, names).irregularity]),

@@ -254,3 +254,32 @@ def test_standard_errors_are_the_jackknifes() -> None:
 def test_means_that_have_no_shape_are_refused(means: np.ndarray, options: dict, complaint: str) -> None:
     with pytest.raises(geo.EstimationError, match=complaint):
         geo.compare_shapes(means, **{"values": NAMES[: len(means)], **options})
+
+
+def test_rivals_are_the_shapes_that_the_winner_is_not_clearly_ahead_of() -> None:
+    rng = np.random.default_rng(0)
+    names = tuple(f"v{number}" for number in range(12))
+    angles = 2 * np.pi * np.arange(12) / 12
+    ring = np.zeros((12, 40))
+    ring[:, 0], ring[:, 1] = 5 * np.cos(angles), 5 * np.sin(angles)
+    found = geo.compare_shapes(ring + 0.05 * rng.standard_normal(ring.shape), names)
+    # A path is a cycle but for the step from its end to its start, and one step is no evidence.
+    assert (found.winner, found.rivals) == ("circle", ("line",))
+    groups = np.arange(12) % 3
+    branches = 5 * np.eye(40)[groups] + 0.5 * rng.standard_normal((12, 40))
+    found = geo.compare_shapes(branches, names, groups=groups)
+    assert (found.winner, found.rivals) == ("tree", ())
+
+
+def test_too_few_orders_do_not_hide_the_best_shape() -> None:
+    means = np.arange(6.0)[:, None] * np.eye(20)[:1] + 0.01 * np.eye(20)[:6]
+    found = geo.compare_shapes(means, tuple("abcdef"), draws=5)
+    assert found.winner == "line"
+
+
+def test_the_best_possible_score_is_that_of_an_exact_shape() -> None:
+    # Six values in a row, each step in a new direction: squared distances are |i − j|.
+    steps = np.tril(np.ones((6, 6)))[:, 1:]
+    found = geo.compare_shapes(steps, tuple("abcdef"), draws=9)
+    assert found.scores["line"] == pytest.approx(found.exact["line"], abs=0.02)
+    assert found.exact["line"] < 0.6

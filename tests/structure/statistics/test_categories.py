@@ -104,11 +104,19 @@ def test_irregularity_is_the_mean_departure_from_half(directions: geo.ConceptDir
         assert found[f"{parent} (6)"] == pytest.approx(np.mean(np.abs(np.array(cosines) - 0.5)))
 
 
+def test_edge_variation_by_hand(directions: geo.ConceptDirections) -> None:
+    for label, found in values(geo.edge_variation(), directions).items():
+        v = vertices(directions, label.split()[0])
+        edges = [np.linalg.norm(v[j] - v[i]) for i in range(len(v)) for j in range(i)]
+        assert found == pytest.approx(np.std(edges) / np.mean(edges))
+
+
 def test_a_regular_simplex(halves: Halves) -> None:
     rng = np.random.default_rng(0)
     rotation = np.linalg.qr(rng.standard_normal((576, 576)))[0]
     regular = [placed(half, 3 * rotation + rng.standard_normal(576)) for half in halves]
     assert list(values(geo.regularity(), regular[0]).values()) == pytest.approx([0, 0], abs=1e-9)
+    assert list(values(geo.edge_variation(), regular[0]).values()) == pytest.approx([0, 0], abs=1e-9)
     assert list(values(geo.simplex_angles(), *regular).values()) == pytest.approx([0, 0], abs=1e-6)
     assert list(values(geo.simplex_span(), *regular).values()) == pytest.approx([1, 1])
 
