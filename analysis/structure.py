@@ -291,9 +291,12 @@ def shapes_figure(compared: dict[str, geo.ShapeComparison], results: list[geo.Cl
                 closed=expected == "circle",
             )
         )
+    ordered = [result for result in results if result.verdict not in ("not found", "not refuted")]
+    clear = sum(" or " not in result.verdict for result in ordered)
     return views.plot_series(
         panels,
-        finding=f"Shapes expected of {len(results)} series: {count([result.verdict for result in results])}",
+        finding=f"{len(ordered)} of {len(results)} series are in order: their values are predicted by their neighbours."
+        f" The shape itself is clear in {clear or 'none'} of them",
         detail="Above: means of the values on their principal axes, joined in order, dark to light. Below: R² of each"
         " value predicted from the others by the shape (black: standard error), on grey the 95% range of random orders;"
         " 0 is a simplex, on which no value predicts another.",
