@@ -37,9 +37,9 @@ def verdict(
     """What a claim that structure is there shows.
 
     - "not measured": the hierarchy has nothing to measure it on.
-    - "beyond all draws": it is beyond shuffled rows in every draw, but the draws are too few for the level.
     - "not found": it is not beyond shuffled rows.
     - "by construction": it is, but a null that keeps some of the structure is as far.
+    - "beyond all draws": it is beyond shuffled rows in every draw, but the draws are too few for the level.
     - "weak": it is beyond all of them, but nearer to shuffled rows than to the prediction.
     - "supported": it is beyond all of them and nearer to the prediction.
 
@@ -52,11 +52,13 @@ def verdict(
     """
     if not test.measured:
         return "not measured"
-    if not q_value <= LEVEL:
-        beyond_all = test.p_value("shuffled", alternative) <= attainable
-        return "beyond all draws" if beyond_all else "not found"
+    significant = q_value <= LEVEL
+    if not significant and test.p_value("shuffled", alternative) > attainable:
+        return "not found"
     if not all(test.beyond(null, alternative) for null in explained_by if null in test.nulls):
         return "by construction"
+    if not significant:
+        return "beyond all draws"
     return "supported" if standing(test.mean, test.null_mean("shuffled"), predicted) >= HALFWAY else "weak"
 
 

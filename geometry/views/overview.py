@@ -62,13 +62,7 @@ def plot_overview(claims: Sequence[tuple[str, Mapping[str, Standing]]], *, findi
             )
             for order, (group, standing) in enumerate(standings.items()):
                 height = middle + 0.115 * ((len(standings) - 1) / 2 - order)
-                _row(
-                    axes,
-                    height,
-                    standing,
-                    COLOURS[groups.index(group) % len(COLOURS)],
-                    _MARKERS[groups.index(group) % len(_MARKERS)],
-                )
+                _row(axes, height, standing, *looks[group])
             top -= size
             axes.axhline(top, color="#dddddd", lw=0.5, clip_on=False, xmin=-0.99, xmax=1.89)
         axes.axvline(0, color=INK, lw=0.8)

@@ -26,6 +26,7 @@ def comparison(model: float, draws: int = 3, **nulls: float) -> geo.Comparison:
         (comparison(0.9, shuffled=0.0, random_subset=0.9), 0.01, "by construction"),
         (comparison(0.9, shuffled=0.0, random_subset=0.95), 0.01, "by construction"),
         (comparison(0.9, shuffled=0.0, random_subset=0.2), 0.06, "beyond all draws"),
+        (comparison(0.9, shuffled=0.0, random_subset=0.95), 0.06, "by construction"),
         (comparison(0.9, shuffled=0.0, random_subset=0.2), float("nan"), "beyond all draws"),
         (comparison(0.0, shuffled=0.1, random_subset=0.2), 0.8, "not found"),
         (comparison(float("nan"), shuffled=0.0), float("nan"), "not measured"),
