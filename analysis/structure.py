@@ -54,14 +54,18 @@ def main() -> int:
     amount.add_argument(
         "--draws", type=whole_number(1), default=99, help="permutations, shared by all claims (default: 99)"
     )
-    amount.add_argument("--quick", action="store_true", help=f"{QUICK_DRAWS} permutations, one draw of other nulls")
+    amount.add_argument(
+        "--quick",
+        action="store_true",
+        help=f"{QUICK_DRAWS} permutations, one draw of other nulls, fewer words of large concepts",
+    )
     return run("structure", parser.parse_args(), analyse)
 
 
 def analyse(this: Run) -> None:
     """The whole analysis, in the order of a method section."""
     settings = this.settings
-    draws, others = (QUICK_DRAWS, 1) if settings["quick"] else (settings["draws"], None)
+    draws, others, share = (QUICK_DRAWS, 1, 3) if settings["quick"] else (settings["draws"], None, 2)
     settings["draws"] = draws
     this.step(f"reading the unembedding of {this.model}")
     unembedding = geo.Unembedding.load(this.model)
@@ -73,7 +77,9 @@ def analyse(this: Run) -> None:
     space = geo.CausalSpace.fit(unembedding)
 
     this.step(f"testing {len(geo.CLAIMS)} claims on {len(hierarchies)} hierarchies")
-    battery = geo.run_battery(space, hierarchies, draws=draws, other_draws=others, seed=this.seed)
+    battery = geo.run_battery(
+        space, hierarchies, draws=draws, other_draws=others, largest=max(3, space.width // share), seed=this.seed
+    )
     this.step("testing series of values and pairs of words")
     series, skipped = all_series(unembedding.vocabulary)
     shapes, compared = geo.shape_claims(space, series, draws=draws, seed=this.seed)

@@ -26,19 +26,21 @@ def run_battery(
     nulls: Sequence[str] = tuple(NULLS),
     draws: int = 99,
     other_draws: int | None = None,
+    largest: int | None = None,
     seed: int = 0,
     progress: bool | None = None,
 ) -> list[ClaimResult]:
     """Test every claim about every hierarchy; p-values come from shuffled rows, the other nulls stand beside.
 
-    Concepts with d/2 training tokens or more are fitted to d/2 of them, in the model and in its nulls
-    alike, which bounds the time of a draw; not so the cosines of all words, which are shown as published.
+    Concepts of more than `largest` training tokens are fitted to so many of them, in the model and in its
+    nulls alike, which bounds the time of a draw; not so the cosines of all words, which are shown as published.
 
     Parameters
     ----------
     nulls : names from `NULLS`; "shuffled" and "random_subset" are needed.
     draws : of shuffled rows, shared by all claims; p-values are at least 1/(1 + draws).
     other_draws : of each other null; default draws/20, at least 3.
+    largest : see above; default d/2.
 
     Returns
     -------
@@ -56,11 +58,11 @@ def run_battery(
     times = {name: draws if name == "shuffled" else others for name in nulls}
     tested = [claim.statistic for claim in claims]
     published = [claim.published for claim in claims if claim.published is not None]
-    half = max(FEWEST, space.width // 2)
+    largest = max(FEWEST, space.width // 2) if largest is None else largest
     results = []
     for hierarchy in hierarchies:
         common: Any = {"nulls": nulls, "missing": "nan", "seed": seed, "progress": progress}
-        tests = compare_with_nulls(space, hierarchy, tested, draws=times, largest=half, **common)
+        tests = compare_with_nulls(space, hierarchy, tested, draws=times, largest=largest, **common)
         # Thinning would undo the nesting of training words that makes these small, so they are fitted to all.
         tests |= compare_with_nulls(space, hierarchy, published, draws=others, **common) if published else {}
         results += [_result(claim, hierarchy, tests) for claim in claims]
