@@ -168,8 +168,9 @@ def overview(on_hierarchies: list[geo.ClaimResult], on_series: list[geo.ClaimRes
         " pairs random swaps) to what the theory predicts; bars are"
         f" 95% intervals. Verdicts at q ≤ 0.05 over all tests, {len(first.test.nulls['shuffled'])} permutations"
         f" (p ≥ {first.floor:.2g}). weak: real, but nearer to noise than to the theory. by construction: random subsets"
-        " of the parent do as well, or for log-odds arbitrary concepts. not found: noise does as well. Orthogonality is"
-        " shown between halves without a common word.",
+        " of the parent do as well, or for log-odds arbitrary concepts. not found: noise does as well."
+        + (" beyond all draws: above noise in each, too few for the level." if "beyond all draws" in verdicts else "")
+        + " Orthogonality is shown between halves without a common word.",
     )
 
 
