@@ -1,9 +1,8 @@
 """The whole analysis on the real models, against numbers measured independently, and its refusals."""
 
 import json
-import os
 import subprocess
-import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +13,14 @@ from safetensors.torch import save_file
 from scipy.spatial.distance import squareform
 
 from geometry.models import CATALOGUE, cached_path
+from tests.analysis.scripts import nonsense, run_analysis
 from tests.models.checkpoints import TOKENS, write_tokenizer
 
 ROOT = Path(__file__).parents[2]
 FIGURES = ("existence", "heatmap", "orthogonality", "planes", "simplex")
 
 
-def analyse(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "analysis.hierarchy", *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True)
+analyse = partial(run_analysis, "hierarchy")
 
 
 @pytest.fixture(scope="module")
@@ -241,17 +239,8 @@ def test_a_small_hierarchy_of_ones_own_runs_without_a_warning(tmp_path: Path) ->
 
 
 def test_a_model_too_small_for_the_pictures_says_so_and_goes_on(tmp_path: Path) -> None:
-    words = [f"w{number}" for number in range(400)]
-    tokens = ["<unk>", "</s>", *(f"Ġ{word}" for word in words)]
-    (tmp_path / "model").mkdir()
-    save_file({"lm_head.weight": torch.randn(len(tokens), 16)}, tmp_path / "model" / "model.safetensors")
-    write_tokenizer(tmp_path / "model", tokens)
-    own = tmp_path / "own.yaml"
-    own.write_text(
-        f"forms: none\nconcepts:\n  all: {{words: [{', '.join(words)}]}}\n"
-        + "".join(f"  k{n}: {{parents: [all], words: [{', '.join(words[n::4])}]}}\n" for n in range(4))
-    )
-    done = analyse("--model", tmp_path / "model", "--hierarchy", own, "--out", tmp_path / "out", "--draws", 1)
+    model, own = nonsense(tmp_path, words=400)
+    done = analyse("--model", model, "--hierarchy", own, "--out", tmp_path / "out", "--draws", 1)
     assert done.returncode == 0
     assert [line.split(":")[0] for line in done.stderr.splitlines()] == ["planes", "simplex"]
     report = json.loads((tmp_path / "out" / "results.json").read_text(encoding="utf-8"))

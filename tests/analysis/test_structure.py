@@ -1,19 +1,15 @@
 """The battery as a script: what it writes, what it measures on the real model, and what it says of bad input."""
 
 import json
-import os
-import subprocess
-import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
-from safetensors.torch import save_file
 
 import geometry as geo
-from tests.models.checkpoints import write_tokenizer
+from tests.analysis.scripts import nonsense, run_analysis
 
 ROOT = Path(__file__).parents[2]
 KEYS = {"claim", "hierarchy", "value", "interval", "nulls", "p_value", "q_value", "verdict"}
@@ -21,9 +17,7 @@ VERDICTS = {"supported", "weak", "by construction", "not found", "not orthogonal
 VERDICTS |= {"not measured", "not refuted"}
 
 
-def analyse(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "analysis.structure", *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True)
+analyse = partial(run_analysis, "structure")
 
 
 @pytest.fixture(scope="module")
@@ -118,17 +112,8 @@ def test_small_hierarchies_list_what_they_cannot_show(tmp_path: Path) -> None:
 
 
 def test_a_vocabulary_without_the_series_says_so_and_goes_on(tmp_path: Path) -> None:
-    words = [f"w{number}" for number in range(300)]
-    tokens = ["<unk>", "</s>", *(f"Ġ{word}" for word in words), "Ġmonday"]
-    (tmp_path / "model").mkdir()
-    save_file({"lm_head.weight": torch.randn(len(tokens), 16)}, tmp_path / "model" / "model.safetensors")
-    write_tokenizer(tmp_path / "model", tokens)
-    own = tmp_path / "own.yaml"
-    own.write_text(
-        f"forms: none\nconcepts:\n  all: {{words: [{', '.join(words)}]}}\n"
-        + "".join(f"  k{n}: {{parents: [all], words: [{', '.join(words[n::4])}]}}\n" for n in range(4))
-    )
-    options = ("--model", tmp_path / "model", "--hierarchies", own, "--draws", 1, "--out", tmp_path / "out")
+    model, own = nonsense(tmp_path, words=300, beside=("monday",))
+    options = ("--model", model, "--hierarchies", own, "--draws", 1, "--out", tmp_path / "out")
     done = analyse(*options)
     assert (done.returncode, done.stderr) == (0, "")
     results = json.loads((tmp_path / "out" / "results.json").read_text(encoding="utf-8"))["results"]
