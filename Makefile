@@ -2,12 +2,13 @@ PYTHON ?= python3
 MODEL ?= smollm2-135m
 BIN := .venv/bin
 
-.PHONY: help figures gallery test check benchmark clean
+.PHONY: help figures gallery test test-llama check benchmark clean
 
 help:
 	@echo "make figures [MODEL=...]  install, fetch the model, draw its figures into figures/<model>/"
 	@echo "make gallery [MODEL=...]  the same with more draws of every null model; takes about five minutes"
 	@echo "make test                 install, fetch what the tests need, run them"
+	@echo "make test-llama           compile llama.cpp's bindings and run SmolLM2 there with an exported vector"
 	@echo "make check                lint and type checks"
 	@echo "make benchmark            speed and memory, as ratios measured side by side"
 	@echo "make clean                remove the virtual environment"
@@ -16,16 +17,23 @@ figures: .venv/installed
 	$(BIN)/concept-geometry fetch "$(MODEL)"
 	$(BIN)/python -m analysis.hierarchy --model "$(MODEL)"
 	$(BIN)/python -m analysis.structure --model "$(MODEL)" --quick
+	$(BIN)/python -m analysis.steering --model "$(MODEL)"
 
 gallery: .venv/installed
 	$(BIN)/concept-geometry fetch "$(MODEL)"
 	$(BIN)/python -m analysis.hierarchy --model "$(MODEL)"
 	$(BIN)/python -m analysis.structure --model "$(MODEL)"
+	$(BIN)/python -m analysis.steering --model "$(MODEL)"
 
 test: .venv/installed-dev
 	$(BIN)/concept-geometry fetch smollm2-135m
 	$(BIN)/concept-geometry fetch wordnet-3.0
 	$(BIN)/python -m pytest
+
+test-llama: .venv/installed-dev
+	$(BIN)/concept-geometry fetch smollm2-135m
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt llama-cpp-python
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m llama tests/steering/test_llama_cpp.py
 
 check: .venv/installed-dev
 	$(BIN)/ruff check .

@@ -22,6 +22,7 @@ from analysis.script import DEFAULT_MODEL, whole_number
 from geometry.cli import OneLineParser
 from geometry.models import locate
 
+TOKENS, ROUNDS = 24, 7
 SIZES = (100, 200, 576, 2000, 10**9)
 
 
@@ -59,6 +60,7 @@ def main() -> int:
         concept_vectors(space, nouns, options.every)
         battery(space, nouns)
         projections(space, nouns)
+        steering(options.model)
     except geo.GeometryError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -126,6 +128,39 @@ def battery(space: geo.CausalSpace, nouns: geo.ConceptHierarchy) -> None:
     ours, theirs = draw(space.width // 2), draw(None)
     print(f"Fits of one draw, concepts thinned to {space.width // 2} tokens: {ours:.2f} s")
     print(f"  with all tokens: {theirs:.2f} s, ratio {theirs / ours:.1f}x\n")
+
+
+def steering(name: str) -> None:
+    """Seconds a token of greedy generation with a vector of zeros at work and without, in turn; batch of 8."""
+    model, tokenizer = geo.load_model(name)
+    prompts = geo.load_prompts("neutral").beginnings[:8]
+    zero, depth = torch.zeros(model.config.get_text_config().hidden_size), len(geo.ModelLayout.of(model).blocks)
+    one = geo.SteeringVector({geo.Site("output", depth // 2): zero})
+    every = geo.SteeringVector({geo.Site("output", block): zero for block in range(depth)})
+    relative = geo.SteeringVector({geo.Site("output", depth // 2, relative=True): zero})
+    cases: dict[str, tuple[geo.SteeringVector, geo.Named]] = {
+        "one block, every token": (one, "all"),
+        "one block, relative to the norm": (relative, "all"),
+        "all blocks, every token": (every, "all"),
+        "all blocks, the prompt alone": (every, "prompt"),
+    }
+
+    def generate() -> int:
+        return max(len(one.tokens) for (one,) in geo.complete(model, tokenizer, prompts, tokens=TOKENS))
+
+    length = generate()
+    print(f"Steered generation, batch of {len(prompts)}, {length} tokens each, vector scaled to 0")
+    for case, (vector, positions) in cases.items():
+        steered, unsteered = [], []
+        for _ in range(ROUNDS):
+            unsteered.append(seconds(generate))
+            with geo.steer(model, vector, positions=positions):
+                steered.append(seconds(generate))
+        ours, theirs = min(steered), min(unsteered)
+        print(
+            f"  {case:<32} {1e3 * ours / length:>6.1f} ms a token, unsteered {1e3 * theirs / length:>6.1f},"
+            f" ratio {ours / theirs:.3f} (of medians {np.median(steered) / np.median(unsteered):.3f})"
+        )
 
 
 def reading(model: str) -> None:

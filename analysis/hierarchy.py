@@ -16,7 +16,7 @@ import torch
 from scipy.spatial.distance import squareform
 
 import geometry as geo
-from analysis.script import Run, arguments, load_hierarchy, run, whole_number
+from analysis.script import Run, arguments, run, whole_number
 from geometry import views
 
 NULL_NAMES = {"shuffled": "shuffled rows", "gaussian": "Gaussian rows", "random_subset": "random subset"}
@@ -41,7 +41,7 @@ def analyse(this: Run) -> None:
     """The whole analysis, in the order of a method section."""
     this.step(f"reading the unembedding of {this.model}")
     unembedding = geo.Unembedding.load(this.model)
-    hierarchy = load_hierarchy(this.settings["hierarchy"], unembedding.vocabulary)
+    hierarchy = geo.named_hierarchy(this.settings["hierarchy"], unembedding.vocabulary)
     space = geo.CausalSpace.fit(unembedding)
 
     this.step(f"comparing {len(hierarchy)} concepts with null models")

@@ -10,7 +10,6 @@ from typing import Any
 
 import geometry as geo
 from geometry.cli import OneLineParser
-from geometry.concepts.wordnet import Recipe
 
 DEFAULT_MODEL = "smollm2-135m"
 
@@ -41,15 +40,6 @@ class Run:
             "results": results,
         }
         self.output.json("results", content)
-
-
-def load_hierarchy(name: str, vocabulary: geo.Vocabulary, recipe: Recipe = "published") -> geo.ConceptHierarchy:
-    """WordNet's nouns or verbs by a recipe, or a hand-made hierarchy by name or file."""
-    if name == "wordnet-noun":
-        return geo.wordnet_hierarchy("noun", vocabulary, recipe=recipe)
-    if name == "wordnet-verb":
-        return geo.wordnet_hierarchy("verb", vocabulary, recipe=recipe)
-    return geo.load_hierarchy(name, vocabulary)
 
 
 def whole_number(least: int) -> Callable[[str], int]:

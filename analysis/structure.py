@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 import geometry as geo
-from analysis.script import Run, arguments, load_hierarchy, run, whole_number
+from analysis.script import Run, arguments, run, whole_number
 from geometry import views
 
 NULL_NAMES = {
@@ -70,7 +70,7 @@ def analyse(this: Run) -> None:
     this.step(f"reading the unembedding of {this.model}")
     unembedding = geo.Unembedding.load(this.model)
     names = dict.fromkeys(settings["hierarchies"])
-    hierarchies = [load_hierarchy(name, unembedding.vocabulary, settings["recipe"]) for name in names]
+    hierarchies = [geo.named_hierarchy(name, unembedding.vocabulary, recipe=settings["recipe"]) for name in names]
     counts = Counter(hierarchy.name for hierarchy in hierarchies)
     if repeated := [name for name, count in counts.items() if count > 1]:
         raise geo.HierarchyError(f"two of the hierarchies have the name {repeated[0]!r}; rename one in its file")

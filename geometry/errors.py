@@ -1,6 +1,6 @@
 """The one family of exceptions: every refusal names the input, what is wrong, and what to do."""
 
-__all__ = ["EstimationError", "GeometryError", "HierarchyError", "ModelError", "OutputError"]
+__all__ = ["EstimationError", "GeometryError", "HierarchyError", "ModelError", "OutputError", "SteeringError"]
 
 
 class GeometryError(Exception):
@@ -25,3 +25,7 @@ class EstimationError(GeometryError):
 
 class OutputError(GeometryError):
     """Results cannot be written where they were asked for."""
+
+
+class SteeringError(GeometryError):
+    """A steering vector, its model, its position or its prompt does not fit, or a vector file is unreadable."""

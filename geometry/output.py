@@ -1,8 +1,11 @@
 """A folder of results that is complete or untouched: files appear only once all of them are written."""
 
 import json
+import secrets
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -15,7 +18,7 @@ from geometry.errors import OutputError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["OutputFolder"]
+__all__ = ["OutputFolder", "replacing"]
 
 
 class OutputFolder:
@@ -82,6 +85,10 @@ class OutputFolder:
         text = json.dumps(_plain(content), indent=2, ensure_ascii=False, allow_nan=False)
         self._place(f"{name}.json").write_text(text + "\n", encoding="utf-8")
 
+    def text(self, name: str, content: str) -> None:
+        """Write a text file under its full name, UTF-8."""
+        self._place(name).write_text(content, encoding="utf-8")
+
     def arrays(self, name: str, **arrays: ArrayLike) -> None:
         """Write `name`.npz, compressed and without pickles."""
         plain = {key: np.asarray(value) for key, value in arrays.items()}
@@ -98,6 +105,30 @@ class OutputFolder:
                 path.rmdir()
             except OSError:
                 continue
+
+
+@contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """A file to write instead of `path`, which takes its place when the block ends well and goes if not.
+
+    Raises
+    ------
+    OutputError
+        The folder does not exist or the file cannot be written there.
+    """
+    target = Path(path)
+    unfinished = target.with_name(f".unfinished-{secrets.token_hex(4)}-{target.name}")
+    if "\0" in str(target):
+        raise OutputError(f"{str(target)!r}: cannot be written: a name holds no null character")
+    try:
+        unfinished.touch(exist_ok=False)
+        yield unfinished
+        unfinished.replace(target)
+    except OSError as error:
+        raise OutputError(f"{target}: cannot be written: {error.strerror or error}") from error
+    finally:
+        with suppress(OSError):
+            unfinished.unlink(missing_ok=True)
 
 
 def _plain(value: Any) -> Any:

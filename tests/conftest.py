@@ -1,6 +1,7 @@
 """Fixtures: the real default model, and a small planted one whose geometry is known."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,6 +24,12 @@ def smollm2_space(smollm2: geo.Unembedding) -> geo.CausalSpace:
 @pytest.fixture(scope="session")
 def smollm2_nouns(smollm2: geo.Unembedding) -> geo.ConceptHierarchy:
     return geo.wordnet_hierarchy("noun", smollm2.vocabulary)
+
+
+@pytest.fixture(scope="session")
+def smollm2_model() -> tuple[Any, Any]:
+    """The real default model and its tokenizer; what a test does to them it undoes."""
+    return geo.load_model("smollm2-135m")
 
 
 @dataclass(frozen=True)

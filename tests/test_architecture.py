@@ -10,11 +10,11 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FLOORS = [
     {"errors", "views"},
+    {"output"},
     {"models"},
     {"concepts", "causal", "estimators"},
     {"directions", "frames"},
-    {"structure"},
-    {"output"},
+    {"structure", "steering"},
     {"cli"},
 ]
 FLOOR = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}

@@ -3,6 +3,7 @@
 from geometry.concepts.handmade import hierarchy_from_graph, hierarchy_from_words
 from geometry.concepts.hierarchy import Concept, ConceptHierarchy
 from geometry.concepts.hierarchy_file import load_hierarchy, packaged_hierarchies
+from geometry.concepts.named import named_hierarchy
 from geometry.concepts.series import Series, load_pairs, load_series
 from geometry.concepts.wordnet import wordnet_hierarchy
 
@@ -15,6 +16,7 @@ __all__ = [
     "load_hierarchy",
     "load_pairs",
     "load_series",
+    "named_hierarchy",
     "packaged_hierarchies",
     "wordnet_hierarchy",
 ]

@@ -2,6 +2,7 @@
 
 from geometry.models.catalogue import CATALOGUE, Resource
 from geometry.models.fetching import cached_path, fetch
+from geometry.models.language_model import load_model
 from geometry.models.locating import display_name, locate
 from geometry.models.unembedding import Unembedding
 from geometry.models.vocabulary import Vocabulary
@@ -14,5 +15,6 @@ __all__ = [
     "cached_path",
     "display_name",
     "fetch",
+    "load_model",
     "locate",
 ]

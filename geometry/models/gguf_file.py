@@ -13,7 +13,7 @@ from gguf.quants import dequantize
 from geometry.errors import ModelError
 from geometry.models.vocabulary import Vocabulary
 
-__all__ = ["read_gguf"]
+__all__ = ["opened_gguf", "read_gguf"]
 
 _UNEMBEDDING = "output.weight"
 _EMBEDDING = "token_embd.weight"
@@ -33,10 +33,7 @@ def read_gguf(path: Path) -> tuple[torch.Tensor, Vocabulary, bool, str]:
     ModelError
         The file is not GGUF, is corrupt or truncated, or holds no unembedding or vocabulary.
     """
-    with _refuse_corruption(path):
-        if path.stat().st_size == 0:
-            raise ModelError(f"{path}: the file is empty")
-        reader = GGUFReader(path)
+    with opened_gguf(path) as reader:
         architecture = str(_field(reader, "general.architecture", path))
         tensors = {tensor.name: tensor for tensor in reader.tensors}
         tied = _UNEMBEDDING not in tensors
@@ -55,10 +52,15 @@ def read_gguf(path: Path) -> tuple[torch.Tensor, Vocabulary, bool, str]:
 
 
 @contextmanager
-def _refuse_corruption(path: Path) -> Iterator[None]:
-    # The reader checks little, so a damaged file surfaces as whatever NumPy trips over.
+def opened_gguf(path: Path) -> Iterator[GGUFReader]:
+    """A reader of the file; what goes wrong with it in the block is a ModelError.
+
+    The library checks little, so a damaged file surfaces as whatever NumPy trips over.
+    """
     try:
-        yield
+        if path.stat().st_size == 0:
+            raise ModelError(f"{path}: the file is empty")
+        yield GGUFReader(path)
     except (ValueError, IndexError, KeyError, OverflowError, MemoryError, OSError, TypeError, RecursionError) as error:
         raise ModelError(f"{path}: not a readable GGUF file (corrupt or truncated?): {error}") from error
 

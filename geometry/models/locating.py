@@ -9,7 +9,7 @@ from geometry.models.catalogue import CATALOGUE
 from geometry.models.fetching import cached_path, verify
 from geometry.models.safetensors_file import INDEX, SINGLE, TOKENIZER, read_config, shard_holding
 
-__all__ = ["display_name", "locate"]
+__all__ = ["display_name", "local_path", "locate"]
 
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?", re.ASCII)
 
@@ -24,6 +24,18 @@ def locate(model: str | Path) -> Path:
     ------
     ModelError
         Nothing goes by that name, it has not been fetched, or its checksum is wrong.
+    """
+    path = local_path(model)
+    return _from_hub(str(model)) if path is None else path
+
+
+def local_path(model: str | Path) -> Path | None:
+    """The folder or file on this machine that holds `model`; None for what can only be a hub id.
+
+    Raises
+    ------
+    ModelError
+        Neither, a catalogued model that has not been fetched, or one whose checksum is wrong.
     """
     resource = CATALOGUE.get(str(model))
     if resource is not None and resource.kind != "model":
@@ -41,7 +53,7 @@ def locate(model: str | Path) -> Path:
     except (OSError, RuntimeError, ValueError) as error:
         raise ModelError(f"{str(model)!r}: cannot be looked up: {error}") from error
     if _HUB_ID.fullmatch(str(model)) and path.suffix.lower() not in {".gguf", ".safetensors", ".json", ".bin"}:
-        return _from_hub(str(model))
+        return None
     raise ModelError(f"{str(model)!r}: no such file or folder")
 
 

@@ -11,7 +11,7 @@ from geometry.structure.series.contrasts import PairContrast, pair_contrast
 from geometry.structure.series.series_claims import composition_claim, contrast_claims, shape_claims
 from geometry.structure.series.shape_comparison import ShapeComparison, compare_shapes
 from geometry.structure.series.shapes import ShapeClassifier, left_out_score
-from geometry.structure.significance import q_values
+from geometry.structure.significance import permutation_p, q_values
 from geometry.structure.splits import train_mask, training_parts
 from geometry.structure.statistics.categories import (
     edge_variation,
@@ -67,6 +67,7 @@ __all__ = [
     "pair_contrast",
     "pairwise_cosines",
     "parent_orthogonality",
+    "permutation_p",
     "projection",
     "q_values",
     "quartets",

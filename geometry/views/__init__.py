@@ -3,18 +3,24 @@
 from matplotlib.figure import Figure
 
 from geometry.views.composition import plot_composition
+from geometry.views.conditions import Condition, plot_conditions
+from geometry.views.curves import Curves, plot_curves
 from geometry.views.distributions import Distribution, plot_distributions
 from geometry.views.existence import plot_existence
 from geometry.views.heatmap import plot_heatmaps
 from geometry.views.logits import LogitPanel, plot_logits
 from geometry.views.overview import Standing, plot_overview
+from geometry.views.page import texts_page
 from geometry.views.planes import Plane, plot_planes
 from geometry.views.shapes import SeriesPanel, plot_series
 from geometry.views.simplex import SimplexPanel, plot_simplex
 from geometry.views.strips import Strips, plot_strips
 from geometry.views.style import save
+from geometry.views.sweep import Sweep, plot_sweep
 
 __all__ = [
+    "Condition",
+    "Curves",
     "Distribution",
     "Figure",
     "LogitPanel",
@@ -23,7 +29,10 @@ __all__ = [
     "SimplexPanel",
     "Standing",
     "Strips",
+    "Sweep",
     "plot_composition",
+    "plot_conditions",
+    "plot_curves",
     "plot_distributions",
     "plot_existence",
     "plot_heatmaps",
@@ -33,5 +42,7 @@ __all__ = [
     "plot_series",
     "plot_simplex",
     "plot_strips",
+    "plot_sweep",
     "save",
+    "texts_page",
 ]

@@ -1,22 +1,14 @@
-"""The console command: `concept-geometry fetch NAME`, `concept-geometry models`."""
+"""The console command: `concept-geometry fetch NAME`, `concept-geometry models`, `concept-geometry steer`."""
 
-import argparse
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
 
+from geometry.cli.parser import OneLineParser
+from geometry.cli.steer import add_steer, run_steer
 from geometry.errors import GeometryError
 from geometry.models import CATALOGUE, Resource, cached_path, fetch, locate
 
 __all__ = ["OneLineParser", "main"]
-
-
-class OneLineParser(argparse.ArgumentParser):
-    """Refuses bad arguments in one line, as all other bad input is refused."""
-
-    def error(self, message: str) -> NoReturn:
-        """Exit with status 2 and one line on standard error."""
-        self.exit(2, f"error: {message}; see {self.prog} --help\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -28,10 +20,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     fetching = commands.add_parser("fetch", help="download a model, saying what and under which licence, and check it")
     fetching.add_argument("model", help="a name from `concept-geometry models`, a hub id, or a local path")
     commands.add_parser("models", help="list what can be fetched by name and what is present")
+    add_steer(commands.add_parser("steer", help="complete prompts with the directions of concepts added, and without"))
     options = parser.parse_args(arguments)
     try:
         if options.command == "models":
             print("\n".join(_describe(resource) for resource in CATALOGUE.values() if resource.kind == "model"))
+        elif options.command == "steer":
+            run_steer(options)
         elif options.model in CATALOGUE:
             fetch(options.model)
         else:
@@ -48,7 +43,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _describe(resource: Resource) -> str:
     present = "present" if cached_path(resource).exists() else f"{resource.megabytes} MB to fetch"
     return f"{resource.name:<14} {present:<16} {resource.description}; {resource.licence}"
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,0 +1,144 @@
+"""`concept-geometry steer`: compose concepts, or read a vector from a file, and complete prompts both ways."""
+
+import argparse
+import operator
+import sys
+from functools import reduce
+
+from geometry.causal import CausalSpace
+from geometry.concepts import named_hierarchy
+from geometry.directions import ConceptDirections
+from geometry.errors import SteeringError
+from geometry.models import Unembedding, load_model
+from geometry.steering import (
+    Completion,
+    ConceptSteering,
+    ModelLayout,
+    Site,
+    SteeringVector,
+    absolute,
+    carry,
+    complete,
+    load_prompts,
+    load_vector,
+    save_vector,
+    steer,
+)
+
+__all__ = ["add_steer", "run_steer"]
+
+
+def add_steer(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments to a parser."""
+    add = parser.add_argument
+    add("prompts", nargs="*", metavar="PROMPT", help="texts to complete")
+    add("--model", default="smollm2-135m", help="fetched name, hub id, folder or .gguf file (default: smollm2-135m)")
+    add(
+        "--add",
+        action="append",
+        default=[],
+        metavar="CONCEPT[:ANCESTOR]",
+        help="a concept's direction, or the concept less its ancestor; may be repeated, each with its --coefficient",
+    )
+    add("--coefficient", action="append", type=float, default=[], metavar="C", help="of each --add (default: 2)")
+    add("--vector", metavar="FILE", help="instead of --add: a .safetensors or .gguf steering vector")
+    add("--hierarchy", default="wordnet-noun", help="where concepts come from (default: wordnet-noun)")
+    add("--site", type=_site, help="after_norm (default), before_norm, or a block: output.27, input.5")
+    add("--strength", type=float, metavar="R", help="scale to R times the stream's norm; needed at blocks")
+    add(
+        "--positions",
+        default="back",
+        choices=["back", "all", "prompt", "generated"],
+        help="tokens to steer: the prompt's last (default), all, ...",
+    )
+    add("--tokens", type=int, default=30, help="new tokens at most (default: 30)")
+    add("--completions", type=int, default=1, metavar="N", help="of each prompt; more than 1 need --temperature")
+    add("--temperature", type=float, default=0.0, help="0, the default, takes the most probable token")
+    add("--top-p", type=float, default=1.0)
+    add("--frequency-penalty", type=float, default=1.0, help="for every time a token has occurred (default: 1)")
+    add("--seed", type=int, default=0)
+    add("--save", metavar="FILE", help="keep the vector: .safetensors, or .gguf for llama.cpp")
+
+
+def run_steer(options: argparse.Namespace) -> None:
+    """Print each prompt's completions, unsteered and steered; GeometryError for bad input, before the model runs."""
+    if bool(options.add) == bool(options.vector):
+        raise SteeringError("say what to add: --add CONCEPT (one or more) or --vector FILE")
+    if options.vector and (options.coefficient or options.site or options.strength is not None):
+        raise SteeringError("--coefficient, --site and --strength go with --add; a file holds its own")
+    if not options.prompts and not options.save:
+        raise SteeringError('give a prompt to complete, such as "In the garden I saw a", or --save FILE')
+    if not all(prompt.strip() for prompt in options.prompts):
+        raise SteeringError("an empty prompt cannot be steered")
+    site = options.site or Site("after_norm")
+    if site.block is not None and options.strength is None and not options.vector:
+        raise SteeringError(f"at {site} the strength is a choice of yours: add --strength, such as 1")
+    if options.save and options.save.lower().endswith(".gguf") and site.block is None and options.add:
+        raise SteeringError("a .gguf control vector acts on the outputs of blocks: add --site output.27 --strength 1")
+    vector = load_vector(options.vector) if options.vector else _composed(options)
+    model, tokenizer = load_model(options.model)
+    if options.add and site != Site("after_norm"):
+        vector = carry(vector, model, site)
+    if options.strength is not None:
+        vector = vector.relative(options.strength)
+    for note in vector.notes:
+        print(f"note: {note}", file=sys.stderr)
+    if options.save:
+        kept = vector
+        if options.save.lower().endswith(".gguf") and any(part.relative for part in vector.sites):
+            prompts = options.prompts or load_prompts("neutral").beginnings
+            kept = absolute(vector, model, tokenizer, prompts)
+        print(f"saved {save_vector(kept, options.save)}")
+    if not options.prompts:
+        return
+
+    def completed() -> list[list[Completion]]:
+        return complete(
+            model,
+            tokenizer,
+            options.prompts,
+            tokens=options.tokens,
+            completions=options.completions,
+            temperature=options.temperature,
+            top_p=options.top_p,
+            frequency_penalty=options.frequency_penalty,
+            seed=options.seed,
+        )
+
+    rows = len(next(iter(vector.parts.values()))) if next(iter(vector.parts.values())).ndim == 2 else None
+    with steer(model, vector, positions=None if rows else options.positions):
+        steered = completed()
+    unsteered = completed()
+    print(f"{vector.made}, at {', '.join(map(str, vector.sites))} of {len(ModelLayout.of(model).blocks)} blocks")
+    for prompt, before, after in zip(options.prompts, unsteered, steered, strict=True):
+        print(f"\n{prompt}")
+        for label, some in (("unsteered", before), ("steered", after)):
+            for completion in some:
+                print(f"  {label:<10} {' '.join(completion.text.split())}")
+
+
+def _composed(options: argparse.Namespace) -> SteeringVector:
+    coefficients = options.coefficient or [2.0]
+    if len(coefficients) == 1:
+        coefficients = coefficients * len(options.add)
+    if len(coefficients) != len(options.add):
+        raise SteeringError(f"{len(options.add)} --add need one --coefficient or as many, not {len(coefficients)}")
+    unembedding = Unembedding.load(options.model)
+    hierarchy = named_hierarchy(options.hierarchy, unembedding.vocabulary)
+    named = [entry.partition(":") for entry in options.add]
+    for name, _, ancestor in named:
+        hierarchy.index(name)
+        if ancestor:
+            hierarchy.index(ancestor)
+    space = CausalSpace.fit(unembedding)
+    concepts = ConceptSteering(space, ConceptDirections.fit(space, hierarchy))
+    parts = [concepts.child(name, of=ancestor) if ancestor else concepts[name] for name, _, ancestor in named]
+    scaled: list[SteeringVector] = [factor * part for factor, part in zip(coefficients, parts, strict=True)]
+    return reduce(operator.add, scaled)
+
+
+def _site(text: str) -> Site:
+    try:
+        return Site.parse(text)
+    except SteeringError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error

@@ -1,0 +1,99 @@
+"""Load a whole model and its tokenizer as plain Hugging Face objects, from wherever its weights are.
+
+Imports locating; steering takes the model it returns, or any other of the same kind.
+"""
+
+import contextlib
+import io
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from geometry.errors import ModelError
+from geometry.models.locating import local_path
+from geometry.models.safetensors_file import INDEX, SINGLE
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+__all__ = ["load_model"]
+
+
+def load_model(
+    model: str | Path, *, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"
+) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
+    """The causal language model and the tokenizer of a fetched name, a hub id, a folder or a `.gguf` file.
+
+    Weights are read from safetensors or GGUF (dequantised to `dtype`); nothing is unpickled and no code from
+    the model's repository is run. The model is in evaluation mode.
+
+    Raises
+    ------
+    ModelError
+        Unknown or unfetched model, missing, corrupt or pickled weights, an architecture that is not known.
+
+    Examples
+    --------
+    >>> model, tokenizer = load_model("smollm2-135m")
+    >>> model.config.num_hidden_layers, tokenizer.decode(tokenizer.encode(" bird"))
+    (30, ' bird')
+    """
+    # Imported here: it takes seconds, and work on unembeddings does without.
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    factory: Any = AutoModelForCausalLM
+    source, options = _source(model)
+    common: dict[str, Any] = {**options, "trust_remote_code": False}
+    try:
+        with _quiet():
+            loaded, report = factory.from_pretrained(
+                source, dtype=dtype, use_safetensors=True, output_loading_info=True, **common
+            )
+            tokenizer = AutoTokenizer.from_pretrained(source, **common)
+            loaded = loaded.to(device).eval()
+    except Exception as error:  # every file, format, architecture and device fails in its own way
+        raise ModelError(f"{model}: cannot be loaded as a causal language model: {error}") from error
+    if missing := sorted(report["missing_keys"]):
+        # They would have been left at random values.
+        raise ModelError(f"{model}: the weights lack {missing[0]} and {len(missing) - 1} more")
+    if "gguf_file" in options:
+        # Weights are plain tensors now; these two only keep the model from being saved.
+        del loaded.config.quantization_config
+        loaded.hf_quantizer = None
+    return loaded, tokenizer
+
+
+def _source(model: str | Path) -> tuple[str, dict[str, str]]:
+    """What transformers is to be given: a folder or a hub id, and the file in it where it is GGUF."""
+    path = local_path(model)
+    if path is None:
+        return str(model), {}
+    if path.suffix.lower() == ".gguf" and path.is_file():
+        return str(path.parent), {"gguf_file": path.name}
+    folder = path if path.is_dir() else path.parent
+    if path.is_file() and path.name not in (SINGLE, INDEX) and "-of-" not in path.name:
+        raise ModelError(f"{path}: of a whole model name the folder, whose weights are called {SINGLE}")
+    if not (folder / "config.json").exists():
+        raise ModelError(f"{folder}: config.json is missing; a whole model needs it beside its weights")
+    return str(folder), {}
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No progress bars where nobody watches, and no advice on what the caller did not choose."""
+    from transformers.utils import logging as their_logging
+
+    logging: Any = their_logging
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()
+    # Not all of the bars know of a switch.
+    watched = contextlib.nullcontext() if sys.stderr.isatty() else contextlib.redirect_stderr(io.StringIO())
+    try:
+        with watched:
+            yield
+    finally:
+        logging.set_verbosity(verbosity)

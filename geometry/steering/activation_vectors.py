@@ -1,0 +1,205 @@
+"""Steering vectors from activations: activation addition, contrastive pairs, equivalence classes, PCA.
+
+Read at a site, they are injected at that same site. All are plain differences of residual streams.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from geometry.errors import SteeringError
+from geometry.steering.activations import Token, read_activations, recording
+from geometry.steering.layout import ModelLayout
+from geometry.steering.prompts import encode
+from geometry.steering.vector import Site, SteeringVector
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+__all__ = ["activation_addition", "class_means", "contrast", "contrastive_addition", "principal_difference"]
+
+_ROUNDING = 16 * torch.finfo(torch.float32).eps
+
+
+def activation_addition(
+    model: nn.Module,
+    tokenizer: "PreTrainedTokenizerBase",
+    promoted: str,
+    suppressed: str,
+    block: int,
+    *,
+    bos: bool = True,
+) -> SteeringVector:
+    """Activation addition: the streams of two prompts subtracted position by position, at the input of a block.
+
+    The shorter prompt is padded on the right with the space token. Row 0 belongs to the beginning-of-text token
+    and is zero, so the vector is to be added at the front of prompts that begin with this token (`complete` has
+    the same `bos`).
+
+    Parameters
+    ----------
+    promoted, suppressed : for example "Love" and "Hate"; the vector leads from the second to the first.
+    block : 0-based; the vector is for the input of this block.
+    bos : put the beginning-of-text token before both; False for models without one, whose row 0 then counts.
+
+    Returns
+    -------
+    SteeringVector
+        One part of shape (p, d), for the p positions of the longer prompt.
+
+    Raises
+    ------
+    SteeringError
+        An empty prompt, a block that the model lacks, no beginning-of-text token, no single token for a space.
+
+    References
+    ----------
+    Turner et al., Activation Addition: Steering Language Models Without Optimization, arXiv 2308.10248.
+    """
+    layout, site = ModelLayout.of(model), Site("input", block)
+    layout.check(site)
+    rows = [encode(tokenizer, [prompt], bos=bos).ids[0].tolist() for prompt in (promoted, suppressed)]
+    longest = max(map(len, rows))
+    if len(rows[0]) != len(rows[1]):
+        space = tokenizer.encode(" ", add_special_tokens=False)
+        if len(space) != 1:
+            raise SteeringError(
+                f"this tokenizer writes a space as {len(space)} tokens, so {promoted!r} and {suppressed!r} cannot be"
+                " made equally long; use prompts with as many tokens as each other"
+            )
+        rows = [row + space * (longest - len(row)) for row in rows]
+    with torch.no_grad(), recording(model, [site]) as seen:
+        model(input_ids=torch.tensor(rows, device=layout.device))
+    plus, minus = seen[site].float().cpu()
+    difference = plus - minus
+    if bos:
+        difference[0] = 0
+    return SteeringVector({site: difference}, f"({promoted!r} − {suppressed!r})", layout.family)
+
+
+def class_means(
+    model: nn.Module,
+    tokenizer: "PreTrainedTokenizerBase",
+    classes: Mapping[str, Sequence[str]],
+    sites: Sequence[Site | str],
+    *,
+    token: Token = -1,
+) -> dict[str, SteeringVector]:
+    """The mean stream of each class of prompts, as vectors of which any combination steers.
+
+    Classes may be of any size and number: `means["hostile"] - means["calm"]`, `contrast(means, "calm")`.
+
+    Parameters
+    ----------
+    classes : name → its prompts.
+    token : at which token of a prompt; see `read_activations`.
+
+    Raises
+    ------
+    SteeringError
+        No classes, a class without prompts, or what `read_activations` refuses.
+    """
+    if not classes:
+        raise SteeringError("there are no classes of prompts")
+    if empty := [name for name, prompts in classes.items() if isinstance(prompts, str) or not prompts]:
+        raise SteeringError(f"class {empty[0]!r} needs a list of prompts")
+    # All in one pass: prompts of like length, from whatever class, share a batch.
+    prompts = [prompt for some in classes.values() for prompt in some]
+    found = read_activations(model, tokenizer, prompts, sites, token=token)
+    family, means, start = ModelLayout.of(model).family, {}, 0
+    for name, some in classes.items():
+        own = {site: rows[start : start + len(some)].double().mean(dim=0) for site, rows in found.items()}
+        means[name] = SteeringVector(own, f"mean of {name}", family)
+        start += len(some)
+    return means
+
+
+def contrast(means: Mapping[str, SteeringVector], name: str) -> SteeringVector:
+    """One class against all others: its mean less the mean of the other classes' means.
+
+    Raises
+    ------
+    SteeringError
+        An unknown class, or no other.
+    """
+    if name not in means or len(means) < 2:
+        raise SteeringError(f"no class {name!r} beside others; the classes are {', '.join(means)}")
+    others = [mean for other, mean in means.items() if other != name]
+    rest = others[0]
+    for mean in others[1:]:
+        rest = rest + mean
+    return means[name] - rest / len(others)
+
+
+def contrastive_addition(
+    model: nn.Module,
+    tokenizer: "PreTrainedTokenizerBase",
+    pairs: Sequence[tuple[str, str]],
+    sites: Sequence[Site | str],
+    *,
+    token: Token = -1,
+) -> SteeringVector:
+    """Contrastive activation addition: mean difference over pairs of prompts, one with a trait and one without.
+
+    Raises
+    ------
+    SteeringError
+        No pairs, an entry that is no pair, or what `read_activations` refuses.
+
+    References
+    ----------
+    Rimsky et al., Steering Llama 2 via Contrastive Activation Addition, arXiv 2312.06681.
+    """
+    differences = _differences(model, tokenizer, pairs, sites, token)
+    parts = {site: rows.mean(dim=0) for site, rows in differences.items()}
+    return SteeringVector(parts, f"mean difference of {len(pairs)} pairs", ModelLayout.of(model).family)
+
+
+def principal_difference(
+    model: nn.Module,
+    tokenizer: "PreTrainedTokenizerBase",
+    pairs: Sequence[tuple[str, str]],
+    sites: Sequence[Site | str],
+    *,
+    token: Token = -1,
+) -> SteeringVector:
+    """The first principal axis of the differences of pairs and their negatives: of unit norm at every site.
+
+    Taken about 0, so that what all pairs share counts; it points the way of the mean difference.
+
+    Raises
+    ------
+    SteeringError
+        As `contrastive_addition`, or pairs that do not differ at a site.
+    """
+    parts = {}
+    for site, rows in _differences(model, tokenizer, pairs, sites, token).items():
+        _, strengths, axes = torch.linalg.svd(rows, full_matrices=False)
+        if not float(strengths[0]):
+            raise SteeringError(f"the pairs do not differ at {site}")
+        parts[site] = axes[0] if float(axes[0] @ rows.mean(dim=0)) >= 0 else -axes[0]
+    return SteeringVector(parts, f"first principal axis of {len(pairs)} pairs", ModelLayout.of(model).family)
+
+
+def _differences(
+    model: nn.Module,
+    tokenizer: "PreTrainedTokenizerBase",
+    pairs: Sequence[tuple[str, str]],
+    sites: Sequence[Site | str],
+    token: Token,
+) -> dict[Site, torch.Tensor]:
+    """Differences within pairs at every site, float64, shape (pairs, d)."""
+    if not pairs or any(isinstance(pair, str) or len(pair) != 2 for pair in pairs):
+        raise SteeringError("pairs are a list of two texts each, and not empty")
+    prompts = [prompt for pair in pairs for prompt in pair]
+    found = read_activations(model, tokenizer, prompts, sites, token=token)
+    differences = {}
+    for site, rows in found.items():
+        one, other = rows[0::2].double(), rows[1::2].double()
+        apart = torch.linalg.vector_norm(one - other, dim=1, keepdim=True)
+        # Equal streams differ by rounding when their prompts stand at other places of a batch.
+        rounding = _ROUNDING * torch.linalg.vector_norm(one, dim=1, keepdim=True)
+        differences[site] = torch.where(apart > rounding, one - other, 0.0)
+    return differences

@@ -1,0 +1,141 @@
+"""Steering vectors from concepts: a concept, a child less its ancestor, a path down the hierarchy, a random one.
+
+Concept vectors live in the unified space. Adding δ = Σ^(-1/2) ℓ to the final hidden state λ adds ℓᵀg(y), and a
+constant, to the logit of every token y; so these vectors are for the site "after_norm", and `carry` takes
+them elsewhere. Imports directions.
+"""
+
+from collections.abc import Mapping
+from itertools import pairwise
+
+import torch
+
+from geometry.causal import CausalSpace
+from geometry.directions import ConceptDirections
+from geometry.errors import SteeringError
+from geometry.steering.vector import Site, SteeringVector
+
+__all__ = ["ConceptSteering"]
+
+
+class ConceptSteering:
+    """Steering vectors of the concepts of a hierarchy.
+
+    Parameters
+    ----------
+    space : the unified space in which `directions` were fitted.
+    directions : ℓ of every concept.
+    unit : make every part of norm 1 in the unified space, so that coefficients compare across concepts:
+        a coefficient is then how many nats a token moves whose g(y) has projection 1. False keeps the
+        lengths of ℓ and their differences.
+
+    Raises
+    ------
+    SteeringError
+        Space and directions of different width.
+
+    Examples
+    --------
+    >>> import geometry as geo
+    >>> unembedding = geo.Unembedding.load("smollm2-135m")
+    >>> space = geo.CausalSpace.fit(unembedding)
+    >>> organisms = geo.load_hierarchy("organisms", unembedding.vocabulary)
+    >>> concepts = ConceptSteering(space, geo.ConceptDirections.fit(space, organisms))
+    >>> (8 * concepts["animal"] + 4 * concepts.child("bird")).made
+    '8 × animal + 4 × (bird − animal)'
+    """
+
+    def __init__(self, space: CausalSpace, directions: ConceptDirections, *, unit: bool = True) -> None:
+        if directions.vectors.shape[1] != space.width:
+            raise SteeringError(f"the space is {space.width} wide, the concept vectors {directions.vectors.shape[1]}")
+        self.space = space
+        self.directions = directions
+        self.unit = unit
+
+    def __getitem__(self, name: str) -> SteeringVector:
+        """A concept's own vector ℓ; HierarchyError for an unknown name."""
+        return self._steering(self.directions[name], name)
+
+    def child(self, name: str, of: str | None = None) -> SteeringVector:
+        """ℓ_child − ℓ_ancestor: what makes the child within its ancestor.
+
+        Parameters
+        ----------
+        of : the ancestor; default, the child's first parent.
+
+        Raises
+        ------
+        HierarchyError
+            An unknown name.
+        SteeringError
+            A root without `of`, or an `of` that is no ancestor.
+        """
+        hierarchy = self.directions.hierarchy
+        hierarchy.index(name)
+        parents = hierarchy.parents[name]
+        if of is None and not parents:
+            raise SteeringError(f"{name!r} has no parent in hierarchy {hierarchy.name!r}; name an ancestor with `of`")
+        ancestor = parents[0] if of is None else of
+        if name not in hierarchy.descendants(ancestor):
+            raise SteeringError(f"{ancestor!r} is no ancestor of {name!r} in hierarchy {hierarchy.name!r}")
+        return self._steering(self.directions[name] - self.directions[ancestor], f"{name} − {ancestor}")
+
+    def path(self, coefficients: Mapping[str, float]) -> SteeringVector:
+        """A chain of concepts from the most general down, each less the one before it, with a knob for each.
+
+        Parameters
+        ----------
+        coefficients : such as {"animal.n.01": 6, "bird.n.01": 4} for 6 × animal + 4 × (bird − animal).
+
+        Raises
+        ------
+        HierarchyError
+            An unknown name.
+        SteeringError
+            No concepts, or one that does not lie below the one before it.
+        """
+        if not coefficients:
+            raise SteeringError("a path needs a coefficient for at least one concept")
+        names = list(coefficients)
+        vector = coefficients[names[0]] * self[names[0]]
+        for ancestor, name in pairwise(names):
+            vector = vector + coefficients[name] * self.child(name, of=ancestor)
+        return vector
+
+    def chain(self, name: str) -> tuple[str, ...]:
+        """The concept and its ancestors along first parents, from the root down: what `path` can be given."""
+        hierarchy = self.directions.hierarchy
+        names = [hierarchy.names[hierarchy.index(name)]]
+        while hierarchy.parents[names[0]]:
+            names.insert(0, hierarchy.parents[names[0]][0])
+        return tuple(names)
+
+    def length(self, vector: SteeringVector) -> float:
+        """Norm in the unified space of a vector of this object or a sum of such."""
+        return float(torch.linalg.vector_norm(self.space.colourer @ vector["after_norm"].to(self.space.mean)))
+
+    def random(self, like: SteeringVector, seed: int) -> SteeringVector:
+        """A random direction of the unified space, as long there as `like` is, through the same map: a control.
+
+        `like` is a vector of this object or a sum of such.
+        """
+        length = self.length(like)
+        drawn = torch.randn(self.space.width, generator=torch.Generator().manual_seed(seed)).to(self.space.mean)
+        drawn = drawn * (length / torch.linalg.vector_norm(drawn))
+        return self._carried(drawn, f"random direction {seed} as long as ({like.made})")
+
+    def _steering(self, direction: torch.Tensor, made: str) -> SteeringVector:
+        if self.unit:
+            length = torch.linalg.vector_norm(direction)
+            if not bool(length > 0):
+                raise SteeringError(f"{made} is zero and has no direction")
+            direction = direction / length
+        return self._carried(direction, made)
+
+    def _carried(self, direction: torch.Tensor, made: str) -> SteeringVector:
+        family = self.space.unembedding.family
+        return SteeringVector(
+            {Site("after_norm"): (self.space.whitener @ direction).cpu()},
+            made,
+            "" if family == "unknown" else family.removesuffix("_text"),
+        )

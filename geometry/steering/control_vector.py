@@ -1,0 +1,99 @@
+"""GGUF control vectors, the files that llama.cpp adds to a running model: write and read them.
+
+Format: `general.architecture` "controlvector", tensors `direction.N` (F32, 1-D) added to the output of the
+0-based block N ≥ 1. It knows no positions, no relative strength and no place but a block's output.
+"""
+
+import re
+from pathlib import Path
+
+import gguf
+import numpy as np
+import torch
+
+from geometry.errors import ModelError, SteeringError
+from geometry.models.gguf_file import opened_gguf
+from geometry.output import replacing
+from geometry.steering.vector import Site, SteeringVector
+
+__all__ = ["load_control_vector", "save_control_vector"]
+
+_ARCHITECTURE = "controlvector"
+_DIRECTION = re.compile(r"direction\.(\d+)", re.ASCII)
+
+
+def save_control_vector(vector: SteeringVector, path: str | Path) -> Path:
+    """Write a `.gguf` control vector: the input of block l is written as the output of block l − 1.
+
+    Raises
+    ------
+    SteeringError
+        What the format cannot express: block 0, rows for positions, relative parts, places at the final norm.
+    OutputError
+        The file cannot be written.
+
+    References
+    ----------
+    repeng (github.com/vgel/repeng) and llama.cpp, which define the format by what they write and read.
+    """
+    directions: dict[int, torch.Tensor] = {}
+    for site, part in vector.parts.items():
+        block = _expressed(vector, site, part)
+        directions[block] = directions[block] + part if block in directions else part
+    SteeringVector({Site("output", block): part for block, part in directions.items()}, vector.made)  # finite together
+    with replacing(path) as unfinished:
+        writer = gguf.GGUFWriter(unfinished, _ARCHITECTURE)
+        writer.add_string(f"{_ARCHITECTURE}.model_hint", vector.model)
+        writer.add_uint32(f"{_ARCHITECTURE}.layer_count", len(directions))
+        writer.add_description(vector.made)
+        for block in sorted(directions):
+            writer.add_tensor(f"direction.{block}", directions[block].cpu().numpy().astype(np.float32))
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+    return Path(path)
+
+
+def load_control_vector(path: str | Path) -> SteeringVector:
+    """Read a control vector, by whatever program it was written: parts at the outputs of blocks.
+
+    Raises
+    ------
+    SteeringError
+        Not GGUF, corrupt or truncated, another kind of GGUF file, or malformed directions.
+    """
+    try:
+        with opened_gguf(Path(path)) as reader:
+            field = {name: reader.get_field(name) for name in ("general.architecture", "general.description")}
+            if (kind := field["general.architecture"]) is None or kind.contents() != _ARCHITECTURE:
+                raise SteeringError(f"{path}: a GGUF file, but not a control vector")
+            parts = {}
+            for tensor in reader.tensors:
+                named = _DIRECTION.fullmatch(tensor.name)
+                if not named or tensor.tensor_type != gguf.GGMLQuantizationType.F32 or len(tensor.shape) != 1:
+                    raise SteeringError(f"{path}: {tensor.name!r} is not a direction (direction.N, F32, 1-D)")
+                if (site := Site("output", int(named[1]))) in parts:
+                    raise SteeringError(f"{path}: two directions for block {site.block}")
+                parts[site] = torch.from_numpy(np.array(tensor.data, dtype=np.float32))
+            hint = reader.get_field(f"{_ARCHITECTURE}.model_hint")
+            made = field["general.description"].contents() if field["general.description"] else Path(path).stem
+            return SteeringVector(parts, str(made), str(hint.contents()) if hint else "")
+    except (ModelError, SteeringError) as error:
+        raise SteeringError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from error
+
+
+def _expressed(vector: SteeringVector, site: Site, part: torch.Tensor) -> int:
+    """The N of `direction.N` that does what the part does; SteeringError if there is none."""
+    reason = ""
+    if part.ndim == 2:
+        reason = "rows for positions; control vectors act on every position"
+    elif site.relative:
+        reason = "a part relative to the stream's norm; multiply by that norm and use an absolute site"
+    elif site.block is None:
+        reason = "a part at the final norm; control vectors act on the outputs of blocks"
+    elif (block := site.block - (site.place == "input")) < 1:
+        reason = f"a part at the {'embedding' if block < 0 else 'output of block 0'}; llama.cpp begins with block 1"
+    if reason:
+        raise SteeringError(f"{vector.made} cannot be written as a control vector: {site} is {reason}")
+    return block

@@ -1,0 +1,111 @@
+"""Inject a steering vector while a model runs: `steer`, a context manager and a removable handle.
+
+Works on plain Hugging Face models through hooks; what happens in a call is the conductor's business.
+"""
+
+from types import TracebackType
+from typing import get_args
+
+from torch import nn
+
+from geometry.errors import SteeringError
+from geometry.steering.conductor import Conductor, Mode, Part
+from geometry.steering.layout import ModelLayout
+from geometry.steering.positions import Positions, checked_positions
+from geometry.steering.readout import removes_mean
+from geometry.steering.vector import SteeringVector
+
+__all__ = ["Steering", "steer"]
+
+
+def steer(
+    model: nn.Module,
+    vector: SteeringVector,
+    *,
+    positions: Positions | None = None,
+    mode: Mode = "add",
+) -> "Steering":
+    """Steer every call of `model` until the returned handle is removed or its `with` block ends.
+
+    Parameters
+    ----------
+    model : a decoder-only Hugging Face model, as it is; nothing in it is replaced.
+    vector : what to add, at all of its sites. Coefficients are the vector's own algebra: `4 * vector`.
+    positions : "all", "prompt", "generated", "front", "middle" or "back" of the prompt, indices into the prompt
+        (negative from its end), or a bool mask of shape (prompts, tokens) that follows `input_ids`.
+        Padding (`attention_mask` 0) is neither counted nor steered. A part of shape (d,) takes one position at
+        "front", "middle" and "back", one of shape (p, d) takes p, and that many indices. Default: "all",
+        for parts with rows "front".
+    mode : "add", or "ablate" to project the vector's direction out of the stream.
+
+    Returns
+    -------
+    Steering
+        At work at once; call its `remove()` or use it in `with`. Several may be at work together, in the
+        order in which they were made.
+
+    Raises
+    ------
+    SteeringError
+        A layout that is not known, a vector for another model or width, a block that the model lacks, numbers
+        too large for its dtype, unsuitable positions; and when the model is called, before its first block
+        runs, a prompt too short for the positions.
+
+    Notes
+    -----
+    A relative site scales with the stream's norm (see `Site`). Hooks of steering come before those of others, which
+    therefore see the steered stream. A call that finds nothing in its KV-cache is the prompt, and the cache it
+    leaves goes on with it, one token at a time; anything else (a prompt in chunks, assisted generation, a cache of
+    other origin) is refused but for "all" positions. Without a cache, a call with `use_cache=False` that repeats
+    the prompt and is one token longer than the last call goes on with it. Vectors that concern the prompt
+    alone leave no hook behind in the blocks once the prompt has run.
+
+    Examples
+    --------
+    >>> from transformers import GPT2Config, GPT2LMHeadModel
+    >>> model = GPT2LMHeadModel(GPT2Config(n_layer=2, n_embd=8, n_head=2, vocab_size=16)).eval()
+    >>> ids, vector = torch.tensor([[1, 2, 3]]), SteeringVector({"output.0": torch.ones(8)})
+    >>> plain = model(ids).logits
+    >>> with steer(model, vector, positions="back"):
+    ...     steered = model(ids).logits
+    >>> [bool(torch.equal(steered[:, i], plain[:, i])) for i in range(3)], torch.equal(model(ids).logits, plain)
+    ([True, True, False], True)
+    """
+    if not isinstance(vector, SteeringVector):
+        raise SteeringError(f"a SteeringVector is needed, not {type(vector).__name__}")
+    layout = ModelLayout.of(model)
+    if mode not in get_args(Mode):
+        raise SteeringError(f"unknown mode {mode!r}; choose from {', '.join(get_args(Mode))}")
+    if vector.width != layout.width:
+        raise SteeringError(f"{vector.made} is {vector.width} wide, {type(model).__name__} {layout.width}")
+    vector.check_family(layout.family)
+    parts = []
+    for site, tensor in vector.parts.items():
+        layout.check(site)
+        if not bool(tensor.to(layout.dtype).isfinite().all()):
+            raise SteeringError(f"{vector.made} at {site} is too large for {layout.dtype}; load the model in bfloat16")
+        rows = len(tensor) if tensor.ndim == 2 else None
+        centred = site.relative and removes_mean(layout)
+        parts.append(Part(site, tensor, checked_positions(positions, rows), mode, centred))
+    return Steering(layout, parts)
+
+
+class Steering:
+    """Handle of a vector at work in a model; made by `steer`."""
+
+    def __init__(self, layout: ModelLayout, parts: list[Part]) -> None:
+        self._parts = parts
+        self._conductor = Conductor.of(layout)
+        self._conductor.add(parts)
+
+    def __enter__(self) -> "Steering":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.remove()
+
+    def remove(self) -> None:
+        """Take the vector out again; without others at work the model is then as it was."""
+        self._conductor.remove(self._parts)

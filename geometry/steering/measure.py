@@ -1,0 +1,186 @@
+"""What a vector does and what it breaks: next-token probabilities of concepts, divergence, perplexity."""
+
+import copy
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from geometry.concepts import ConceptHierarchy
+from geometry.errors import SteeringError
+from geometry.steering.conductor import Conductor
+from geometry.steering.injection import steer
+from geometry.steering.prompts import encode
+from geometry.steering.vector import SteeringVector
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+__all__ = ["Effect", "NextToken", "concept_tokens", "divergence", "excess_divergence", "perplexity", "probability"]
+
+
+@dataclass(frozen=True, eq=False)
+class Effect:
+    """What a vector does to the token after each of n prompts.
+
+    Attributes
+    ----------
+    probability : set of tokens by name → its summed probability, shape (n,).
+    divergence : KL(steered ‖ unsteered) in nats, shape (n,).
+    excess : set by name → `excess_divergence`, shape (n,).
+    most_probable : the id of the most probable token, shape (n,).
+    """
+
+    probability: Mapping[str, NDArray[np.float64]]
+    divergence: NDArray[np.float64]
+    excess: Mapping[str, NDArray[np.float64]]
+    most_probable: NDArray[np.int64]
+
+    def share(self, tokens: NDArray[np.int64]) -> float:
+        """On how many of the prompts one of `tokens` is the most probable, 0 to 1."""
+        return float(np.isin(self.most_probable, tokens).mean())
+
+
+class NextToken:
+    """The next token after each of some prompts, asked for again and again under different steering.
+
+    All but the last token of every prompt run once, unsteered, and are kept; each question runs the last token
+    alone. A vector at work for "all" positions is thus added at the last one of the prompt.
+
+    Raises
+    ------
+    SteeringError
+        No prompts, or an empty one; a vector at work in the model.
+    """
+
+    def __init__(self, model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", prompts: Sequence[str]) -> None:
+        if Conductor.busy(model):
+            raise SteeringError("make NextToken before steering: what it keeps of its prompts is to be unsteered")
+        self.model = model
+        self.prompts = tuple(prompts)
+        self._batch = encode(tokenizer, prompts, device=model.device)
+        self._past: Any = None
+        if self._batch.ids.shape[1] > 1:
+            with torch.no_grad():
+                self._past = model(
+                    input_ids=self._batch.ids[:, :-1],
+                    attention_mask=self._batch.mask[:, :-1],
+                    position_ids=self._batch.positions[:, :-1],
+                    use_cache=True,
+                ).past_key_values
+        self.unsteered = self.log_probabilities()
+
+    def effect(self, vector: SteeringVector | None, sets: Mapping[str, NDArray[np.int64]]) -> Effect:
+        """The effect of a vector, of None that of nothing, on sets of tokens.
+
+        Raises
+        ------
+        SteeringError
+            What `steer` refuses.
+        """
+        if Conductor.busy(self.model):
+            raise SteeringError("the effect of a vector is measured without others at work; remove them first")
+        before = self.unsteered
+        with steer(self.model, vector) if vector is not None else nullcontext():
+            after = self.log_probabilities()
+        reached = {name: probability(after, tokens) for name, tokens in sets.items()}
+        apart = divergence(after, before)
+        excess = {
+            name: excess_divergence(apart, reached[name], probability(before, tokens)) for name, tokens in sets.items()
+        }
+        return Effect(reached, apart, excess, after.argmax(dim=1).numpy())
+
+    def log_probabilities(self) -> torch.Tensor:
+        """log P(y | prompt) in nats under what is at work in the model, float32 on the CPU, shape (prompts, V)."""
+        with torch.no_grad():
+            logits: torch.Tensor = self.model(
+                input_ids=self._batch.ids[:, -1:],
+                attention_mask=self._batch.mask,
+                position_ids=self._batch.positions[:, -1:],
+                # A cache grows in place.
+                past_key_values=copy.deepcopy(self._past),
+                use_cache=True,
+            ).logits
+        return logits[:, -1].float().cpu().log_softmax(dim=-1)
+
+
+def probability(log_probabilities: torch.Tensor, tokens: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Summed probability of some tokens, shape (n,) from log-probabilities (n, V)."""
+    chosen = log_probabilities[:, torch.from_numpy(np.asarray(tokens, dtype=np.int64))]
+    summed: NDArray[np.float64] = chosen.double().exp().sum(dim=1).numpy()
+    return summed
+
+
+def divergence(steered: torch.Tensor, unsteered: torch.Tensor) -> NDArray[np.float64]:
+    """KL(steered ‖ unsteered) in nats, shape (n,) from log-probabilities (n, V)."""
+    # What is less probable than e^-80 adds nothing, but its denormal exponential costs a hundred times as much.
+    counted = steered > -80
+    terms = steered.where(counted, 0.0).exp() * (steered - unsteered).where(counted, 0.0)
+    summed: NDArray[np.float64] = terms.sum(dim=1, dtype=torch.float64).numpy()
+    return summed
+
+
+def excess_divergence(
+    divergence: NDArray[np.float64], steered: NDArray[np.float64], unsteered: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Nats of divergence beyond the least that so great a change of a set's probability takes; at least 0.
+
+    Any distribution that gives a set of tokens probability p instead of q diverges by p log(p/q) +
+    (1 − p) log((1 − p)/(1 − q)) or more; the rest is spent on reordering tokens within the set and outside.
+
+    Parameters
+    ----------
+    divergence : KL(steered ‖ unsteered), shape (n,).
+    steered, unsteered : the set's probability p and q, shape (n,).
+    """
+    tiny = np.finfo(np.float64).tiny
+    pairs = ((steered, unsteered), (1 - steered, 1 - unsteered))
+    least = sum(np.where(p > 0, p * np.log(np.maximum(p, tiny) / np.maximum(q, tiny)), 0.0) for p, q in pairs)
+    excess: NDArray[np.float64] = np.maximum(divergence - least, 0.0)
+    return excess
+
+
+def perplexity(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", texts: Sequence[str]) -> float:
+    """exp of the mean negative log-probability of the texts' tokens but the first of each, all in one batch.
+
+    Raises
+    ------
+    SteeringError
+        No texts, or one of a single token.
+    """
+    batch = encode(tokenizer, texts, device=model.device)
+    if int(batch.mask.sum(dim=1).min()) < 2:
+        raise SteeringError("perplexity needs texts of at least two tokens")
+    with torch.no_grad():
+        logits = model(input_ids=batch.ids, attention_mask=batch.mask, position_ids=batch.positions).logits
+    predicted = batch.mask[:, 1:].bool() & batch.mask[:, :-1].bool()
+    loss = torch.nn.functional.cross_entropy(logits[:, :-1][predicted].float(), batch.ids[:, 1:][predicted])
+    return float(loss.double().exp())
+
+
+def concept_tokens(hierarchy: ConceptHierarchy, names: Sequence[str]) -> Mapping[str, NDArray[np.int64]]:
+    """The token ids by which concepts are told apart: a token of two unrelated concepts counts for neither.
+
+    Concepts are related if one is the other's ancestor; their common tokens stay. In WordNet " bird" is a
+    token of person.n.01 as well as of bird.n.01.
+
+    Raises
+    ------
+    HierarchyError
+        An unknown name.
+    SteeringError
+        A concept all of whose tokens are shared.
+    """
+    lines = {name: {name} | hierarchy.descendants(name) for name in names}
+    tokens = {name: set(hierarchy[name].tokens) for name in names}
+    kept = {}
+    for name in names:
+        strangers = [other for other in names if name not in lines[other] and other not in lines[name]]
+        kept[name] = tokens[name].difference(*(tokens[other] for other in strangers))
+        if not kept[name]:
+            raise SteeringError(f"{name!r} shares all of its words with {', '.join(strangers)}")
+    return {name: np.array(sorted(ids), dtype=np.int64) for name, ids in kept.items()}

@@ -1,0 +1,71 @@
+"""Prompts as a batch: tokenised, padded on the left, with the mask and the positions that padding needs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from geometry.errors import SteeringError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+__all__ = ["Batch", "encode"]
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Token ids of several prompts, each shape (prompts, tokens).
+
+    `mask` is 1 on tokens and 0 on padding; `positions` count each prompt's own tokens from 0, which
+    models with learned positions (GPT-2) need beside a mask.
+    """
+
+    ids: torch.Tensor
+    mask: torch.Tensor
+    positions: torch.Tensor
+
+
+def encode(
+    tokenizer: "PreTrainedTokenizerBase",
+    prompts: Sequence[str],
+    *,
+    bos: bool | None = None,
+    device: torch.device | str = "cpu",
+) -> Batch:
+    """Tokenise prompts into one batch.
+
+    Parameters
+    ----------
+    bos : put the tokenizer's beginning-of-text token first; None: as the tokenizer does by itself.
+
+    Raises
+    ------
+    SteeringError
+        No prompts, one that is no text or has no token, or no such token where one is asked for.
+    """
+    if isinstance(prompts, str):
+        raise SteeringError("prompts are a list of texts, not one text; write [prompt]")
+    rows = [_tokens(tokenizer, prompt, bos) for prompt in prompts]
+    if not rows:
+        raise SteeringError("there are no prompts")
+    longest = max(map(len, rows))
+    # What stands in for padding is of no account, as the mask hides it.
+    ids = torch.tensor([[0] * (longest - len(row)) + row for row in rows], device=device)
+    mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows], device=device)
+    return Batch(ids, mask, (mask.cumsum(dim=1) - 1).clamp(min=0))
+
+
+def _tokens(tokenizer: "PreTrainedTokenizerBase", prompt: str, bos: bool | None) -> list[int]:
+    if not isinstance(prompt, str):
+        raise SteeringError(f"a prompt is a text, not {prompt!r}")
+    plain: list[int] = tokenizer.encode(prompt, add_special_tokens=False)
+    if not plain:
+        raise SteeringError(f"the prompt {prompt!r} has no tokens; an empty prompt cannot be steered")
+    if bos is None:
+        whole: list[int] = tokenizer.encode(prompt)
+        return whole
+    if bos and tokenizer.bos_token_id is None:
+        raise SteeringError("this tokenizer has no beginning-of-text token; use bos=False")
+    return [tokenizer.bos_token_id, *plain] if bos else plain

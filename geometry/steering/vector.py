@@ -1,0 +1,318 @@
+"""SteeringVector: what is added to the residual stream and where, with vector algebra and a record of its making.
+
+Pure data: knows no model. Imports only errors.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import ClassVar, Literal, get_args
+
+import numpy as np
+import torch
+
+from geometry.errors import SteeringError
+
+__all__ = ["Place", "Site", "SteeringVector"]
+
+Place = Literal["input", "output", "before_norm", "after_norm"]
+
+
+@dataclass(frozen=True, order=True)
+class Site:
+    """A place in a model's residual stream, and the unit of what is added there.
+
+    Parameters
+    ----------
+    place : "input" or "output" of a block, "before_norm" or "after_norm" of the final norm.
+    block : 0-based, of "input" and "output" only. The input of block l is the output of block l − 1, but for
+        block 0, whose input is the embedding.
+    relative : the part is multiplied, position by position, with the norm of the stream there; of models
+        that use LayerNorm, the norm after removing the mean, which no part of such a model sees.
+
+    Examples
+    --------
+    >>> print(Site("output", 27), Site.parse("before_norm.relative"))
+    output.27 before_norm.relative
+    """
+
+    place: Place
+    block: int | None = None
+    relative: bool = False
+
+    def __post_init__(self) -> None:
+        if self.place not in get_args(Place):
+            raise SteeringError(f"unknown place {self.place!r}; choose from {', '.join(get_args(Place))}")
+        at_block = self.place in ("input", "output")
+        if isinstance(self.block, np.integer):
+            object.__setattr__(self, "block", int(self.block))
+        given = isinstance(self.block, int) and not isinstance(self.block, bool) and self.block >= 0
+        if not (given if at_block else self.block is None):
+            need = "a block, counted from 0" if at_block else "no block"
+            raise SteeringError(f"the place {self.place!r} needs {need}, not {self.block!r}")
+
+    def __str__(self) -> str:
+        block = "" if self.block is None else f".{self.block}"
+        return f"{self.place}{block}{'.relative' if self.relative else ''}"
+
+    @classmethod
+    def parse(cls, site: "Site | str") -> "Site":
+        """The site that `str` writes, such as "output.6" or "after_norm"; a Site is returned as it is."""
+        if isinstance(site, Site):
+            return site
+        place, *rest = str(site).split(".")
+        relative = rest[-1:] == ["relative"]
+        block = rest[:-1] if relative else rest
+        if len(block) > 1 or not all(part.isascii() and part.isdecimal() for part in block):
+            raise SteeringError(f"{site!r} is no site; write for example output.6 or after_norm")
+        return cls(place, int(block[0]) if block else None, relative)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, eq=False)
+class SteeringVector:
+    """Directions to add at sites of a model: a vector space, with a part for each site and 0 where it has none.
+
+    Parameters
+    ----------
+    parts : site (or its name) → tensor of shape (d,), the same at every steered position, or (p, d), a row
+        for each of p positions. All of one width, finite; kept as float32.
+    made : how it came about; the algebra keeps it up to date.
+    model : architecture it is meant for ("llama", "gpt2"); "" fits any of its width.
+    notes : what a user of it should know, such as what a map could not express.
+
+    Raises
+    ------
+    SteeringError
+        No parts, a wrong shape, different widths, NaN or infinite values; in the algebra, operands for
+        other models or positions, and factors that are not finite.
+
+    Examples
+    --------
+    >>> up = SteeringVector({"output.6": torch.tensor([3.0, 4.0])}, "up")
+    >>> (2 * up - up / 2).made, up.norm(), (up - up).norm()
+    ('2 × up − 0.5 × up', 5.0, 0.0)
+    """
+
+    parts: Mapping[Site, torch.Tensor]
+    made: str = "vector"
+    model: str = ""
+    notes: tuple[str, ...] = ()
+
+    # NumPy would take the vector for an array of objects; told so, it leaves products to __rmul__.
+    __array_ufunc__: ClassVar[None] = None
+
+    def __post_init__(self) -> None:
+        if not self.parts:
+            raise SteeringError(f"{self.made}: a steering vector needs a part at one site at least")
+        parts = {Site.parse(site): torch.as_tensor(part).detach() for site, part in self.parts.items()}
+        if len(parts) < len(self.parts):
+            raise SteeringError(f"{self.made}: two parts at the same site")
+        for site, part in parts.items():
+            if part.ndim not in (1, 2) or not part.numel() or not part.is_floating_point():
+                raise SteeringError(
+                    f"{self.made} at {site}: a part has shape (d,) or (positions, d) and floating-point numbers,"
+                    f" not {tuple(part.shape)} of {part.dtype}"
+                )
+            # A copy: a vector stays what it is, whatever becomes of the tensor or the file it came from.
+            parts[site] = part.to(torch.float32, copy=True)
+            if not bool(parts[site].isfinite().all()):
+                raise SteeringError(f"{self.made} at {site}: holds NaN or infinite values")
+        if len(widths := {part.shape[-1] for part in parts.values()}) > 1:
+            raise SteeringError(f"{self.made}: its parts have different widths, {sorted(widths)}")
+        ordered = {site: parts[site] for site in sorted(parts, key=_order)}
+        object.__setattr__(self, "parts", MappingProxyType(ordered))
+        object.__setattr__(self, "notes", tuple(self.notes))
+
+    def __reduce__(self) -> tuple[type["SteeringVector"], tuple[object, ...]]:
+        return SteeringVector, (dict(self.parts), self.made, self.model, self.notes)
+
+    @property
+    def width(self) -> int:
+        """d, the width of the residual stream that it fits."""
+        return int(next(iter(self.parts.values())).shape[-1])
+
+    @property
+    def sites(self) -> tuple[Site, ...]:
+        """Where it has parts, from the embedding to the unembedding."""
+        return tuple(self.parts)
+
+    def __repr__(self) -> str:
+        return f"SteeringVector({self.made}; {', '.join(map(str, self.sites))}; norm {self.norm():.3g})"
+
+    def __getitem__(self, site: Site | str) -> torch.Tensor:
+        try:
+            return self.parts[Site.parse(site)]
+        except KeyError:
+            raise SteeringError(
+                f"{self.made} has no part at {site}; it has {', '.join(map(str, self.sites))}"
+            ) from None
+
+    def __contains__(self, site: object) -> bool:
+        return isinstance(site, Site | str) and Site.parse(site) in self.parts
+
+    __iter__ = None  # its parts are not a sequence
+
+    def __radd__(self, other: object) -> "SteeringVector":
+        # sum() begins with 0.
+        return self if isinstance(other, int) and other == 0 else NotImplemented
+
+    def __add__(self, other: "SteeringVector") -> "SteeringVector":
+        return self._plus(other, 1.0)
+
+    def __sub__(self, other: "SteeringVector") -> "SteeringVector":
+        return self._plus(other, -1.0)
+
+    def __mul__(self, factor: float) -> "SteeringVector":
+        if (number := _number(factor)) is None:
+            return NotImplemented
+        parts = {site: number * part for site, part in self.parts.items()}
+        inner = f"({self.made})" if " + " in self.made or " − " in self.made else self.made
+        return replace(self, parts=parts, made=f"{number:g} × {inner}".replace("-", "−", number < 0))
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, divisor: float) -> "SteeringVector":
+        if (number := _number(divisor)) is None:
+            return NotImplemented
+        if number == 0:
+            raise SteeringError(f"{self.made}: cannot be divided by 0")
+        return self * (1 / number)
+
+    def __neg__(self) -> "SteeringVector":
+        return self * -1.0
+
+    def _plus(self, other: "SteeringVector", sign: float) -> "SteeringVector":
+        if not isinstance(other, SteeringVector):
+            return NotImplemented
+        self._match(other)
+        parts = dict(self.parts)
+        for site, part in other.parts.items():
+            parts[site] = parts[site] + sign * part if site in parts else sign * part
+        operand = f"({other.made})" if sign < 0 and (" + " in other.made or " − " in other.made) else other.made
+        return SteeringVector(
+            parts,
+            f"{self.made} {'+' if sign > 0 else '−'} {operand}",
+            self.model or other.model,
+            tuple(dict.fromkeys(self.notes + other.notes)),
+        )
+
+    def _match(self, other: "SteeringVector") -> None:
+        if self.width != other.width or _family(self.model) not in ("", _family(other.model) or _family(self.model)):
+            raise SteeringError(
+                f"{self.made} is for {self.model or 'a model'} of width {self.width},"
+                f" {other.made} for {other.model or 'a model'} of width {other.width}"
+            )
+        for site in self.parts.keys() & other.parts.keys():
+            if self.parts[site].shape != other.parts[site].shape:
+                raise SteeringError(
+                    f"{self.made} and {other.made} are for other numbers of positions at {site}:"
+                    f" {tuple(self.parts[site].shape)} and {tuple(other.parts[site].shape)}"
+                )
+
+    def check_family(self, family: str) -> None:
+        """SteeringError unless the vector is meant for models of that architecture, or for any."""
+        if self.model and _family(self.model) != _family(family):
+            raise SteeringError(
+                f"{self.made} is for a {self.model}, this is a {family}; if these are names of one architecture,"
+                ' use dataclasses.replace(vector, model="")'
+            )
+
+    def dot(self, other: "SteeringVector") -> float:
+        """Sum of products over all parts, in float64."""
+        self._match(other)
+        shared = self.parts.keys() & other.parts.keys()
+        return sum(float((self.parts[site].double() * other.parts[site].double()).sum()) for site in shared)
+
+    def norm(self) -> float:
+        """Euclidean norm over all parts together."""
+        return float(self.dot(self) ** 0.5)
+
+    def cosine(self, other: "SteeringVector") -> float:
+        """Cosine of the angle between two vectors; SteeringError for a zero vector."""
+        if not (lengths := self.norm() * other.norm()):
+            raise SteeringError(f"a zero vector has no direction ({self.made}, {other.made})")
+        return max(-1.0, min(1.0, self.dot(other) / lengths))
+
+    def projection(self, onto: "SteeringVector") -> "SteeringVector":
+        """The part of this vector along another; `v - v.projection(u)` is what is orthogonal to u."""
+        if not (square := onto.dot(onto)):
+            raise SteeringError(f"{onto.made}: a zero vector has no direction to project on")
+        shadow = onto * (self.dot(onto) / square)
+        return replace(shadow, made=f"projection of ({self.made}) on ({onto.made})")
+
+    def with_norm(self, norm: float) -> "SteeringVector":
+        """Every part scaled to a norm (over all of its positions); SteeringError for a part that is zero."""
+        return self._normed(norm, relative=None)
+
+    def relative(self, norm: float) -> "SteeringVector":
+        """Every part in units of the stream: `norm` times the stream's norm, a part with rows over all of them.
+
+        Coefficients then carry over between layers and models, whose streams differ in norm a hundredfold.
+        """
+        return self._normed(norm, relative=True)
+
+    def _normed(self, norm: float, *, relative: bool | None) -> "SteeringVector":
+        parts = {}
+        for site, part in self.parts.items():
+            if not (length := float(torch.linalg.vector_norm(part.double()))):
+                raise SteeringError(f"{self.made} is zero at {site} and has no direction")
+            target = site if relative is None else replace(site, relative=relative)
+            if target in parts:
+                raise SteeringError(f"{self.made} has an absolute and a relative part at {target}")
+            parts[target] = part * (norm / length)
+        unit = "" if relative is None else " of the stream's"
+        return replace(self, parts=parts, made=f"({self.made}) of norm {norm:g}{unit}")
+
+    def at(self, site: Site | str) -> "SteeringVector":
+        """The same numbers at another site; SteeringError unless the vector has one part alone."""
+        if len(self.parts) != 1:
+            raise SteeringError(f"{self.made} has parts at {len(self.parts)} sites; only a single one can be moved")
+        (part,) = self.parts.values()
+        return replace(self, parts={Site.parse(site): part}, made=f"({self.made}) at {site}")
+
+    def first_dimensions(self, share: float) -> "SteeringVector":
+        """The vector in the first `share` (0 to 1) of the stream's dimensions, 0 in the others."""
+        if not 0 <= share <= 1:
+            raise SteeringError(f"a share of the dimensions lies between 0 and 1, not at {share}")
+        kept = round(share * self.width)
+        parts = {site: torch.where(torch.arange(self.width) < kept, part, 0.0) for site, part in self.parts.items()}
+        return replace(self, parts=parts, made=f"({self.made}) in the first {kept} dimensions")
+
+    def random(self, seed: int) -> "SteeringVector":
+        """A random vector with the same norm at every site and position: the control for this one.
+
+        Directions are uniform, from one seed.
+        """
+        generator = torch.Generator().manual_seed(seed)
+        parts = {}
+        for site, part in self.parts.items():
+            drawn = torch.randn(part.shape, generator=generator)
+            lengths = torch.linalg.vector_norm(part, dim=-1, keepdim=True)
+            parts[site] = drawn * (lengths / torch.linalg.vector_norm(drawn, dim=-1, keepdim=True))
+        return replace(self, parts=parts, made=f"random vector {seed} of the norm of ({self.made})")
+
+
+def _family(model: str) -> str:
+    """An architecture under one spelling; the text half of a multimodal one has the same residual stream."""
+    return model.lower().removesuffix("_text").replace("_", "").replace("-", "")
+
+
+def _number(value: object) -> float | None:
+    """A real number as a float, of whatever library; None for anything else."""
+    if isinstance(value, torch.Tensor | np.ndarray | np.generic):
+        value = value.item() if value.ndim == 0 else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise SteeringError(f"the factor is too large: {error}") from error
+
+
+def _order(site: Site) -> tuple[int, int, bool]:
+    after = ("before_norm", "after_norm")
+    return (
+        (site.block or 0, ("input", "output").index(site.place), site.relative)
+        if site.block is not None
+        else (1 << 62, after.index(site.place), site.relative)
+    )

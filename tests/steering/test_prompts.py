@@ -1,0 +1,91 @@
+from typing import Any
+
+import pytest
+import torch
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import WhitespaceSplit
+from tokenizers.processors import TemplateProcessing
+from transformers import PreTrainedTokenizerFast
+
+import geometry as geo
+from tests.steering import tiny
+
+
+def with_bos(*, adds: bool = True, known: bool = True) -> PreTrainedTokenizerFast:
+    """A tokenizer that puts <s> before every text by itself, as Llama's and Gemma's do."""
+    words = {"<s>": 0, "</s>": 1, **{f"w{number}": number for number in range(2, 20)}}
+    inner = Tokenizer(WordLevel(words, unk_token="</s>"))
+    inner.pre_tokenizer = WhitespaceSplit()
+    if adds:
+        inner.post_processor = TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 0)])
+    return PreTrainedTokenizerFast(tokenizer_object=inner, **({"bos_token": "<s>"} if known else {}))
+
+
+def test_prompts_are_padded_on_the_left_and_counted_from_zero() -> None:
+    batch = geo.encode(tiny.tokenizer(), ["w2 w3 w4", "w5", "w6 w7"])
+    assert batch.mask.tolist() == [[1, 1, 1], [0, 0, 1], [0, 1, 1]]
+    assert batch.positions.tolist() == [[0, 1, 2], [0, 0, 0], [0, 0, 1]]
+    assert batch.ids[0].tolist() == [2, 3, 4]
+    assert batch.ids[1, 2:].tolist() == [5]
+    assert batch.ids[2, 1:].tolist() == [6, 7]
+    assert {tensor.dtype for tensor in (batch.ids, batch.mask, batch.positions)} == {torch.int64}
+
+
+def test_the_tokenizers_own_padding_is_of_no_account() -> None:
+    tokenizer = tiny.tokenizer()
+    expected = geo.encode(tokenizer, ["w2 w3 w4", "w5"])
+    tokenizer.pad_token, tokenizer.padding_side = "w9", "right"
+    tokenizer.backend_tokenizer.enable_padding(length=8, pad_id=9, pad_token="w9")
+    tokenizer.backend_tokenizer.enable_truncation(2)
+    found = geo.encode(tokenizer, ["w2 w3 w4", "w5"])
+    assert found.mask.tolist() == expected.mask.tolist()
+    assert (found.ids * found.mask).tolist() == (expected.ids * expected.mask).tolist()
+
+
+@pytest.mark.parametrize(
+    ("tokenizer", "bos", "ids"),
+    [
+        (with_bos(), None, [0, 2, 3]),
+        (with_bos(), True, [0, 2, 3]),
+        (with_bos(), False, [2, 3]),
+        (with_bos(adds=False), None, [2, 3]),
+        (with_bos(adds=False), True, [0, 2, 3]),
+        (with_bos(adds=False), False, [2, 3]),
+        (with_bos(adds=False, known=False), None, [2, 3]),
+    ],
+)
+def test_the_beginning_of_text_stands_once_or_not_at_all(
+    tokenizer: PreTrainedTokenizerFast, bos: bool | None, ids: list[int]
+) -> None:
+    assert geo.encode(tokenizer, ["w2 w3"], bos=bos).ids.tolist() == [ids]
+
+
+def test_the_real_tokenizer(smollm2_model: tuple[Any, Any]) -> None:
+    _, tokenizer = smollm2_model
+    texts = ["In the garden", " bird", "Ärger, 喜び\n"]
+    batch = geo.encode(tokenizer, texts)
+    for text, ids, mask in zip(texts, batch.ids, batch.mask, strict=True):
+        assert tokenizer.decode(ids[mask.bool()]) == text
+    begun = geo.encode(tokenizer, texts, bos=True)
+    firsts = begun.ids[torch.arange(3), begun.mask.shape[1] - begun.mask.sum(dim=1)]
+    assert firsts.tolist() == [tokenizer.bos_token_id] * 3
+
+
+def test_any_sequence_of_texts_will_do() -> None:
+    expected = geo.encode(tiny.tokenizer(), ["w2", "w3 w4"]).ids.tolist()
+    assert geo.encode(tiny.tokenizer(), ("w2", "w3 w4")).ids.tolist() == expected
+
+
+@pytest.mark.parametrize("bos", [None, True, False])
+@pytest.mark.parametrize(
+    "prompts", [[], "w2 w3", [""], ["w2", ""], ["w2", "   "], ["w2", None], ["w2", 3], [["w2"]], [b"w2"]]
+)
+def test_what_is_no_prompt_is_refused(prompts: Any, bos: bool | None) -> None:
+    with pytest.raises(geo.SteeringError):
+        geo.encode(with_bos(), prompts, bos=bos)
+
+
+def test_a_missing_beginning_of_text_is_refused() -> None:
+    with pytest.raises(geo.SteeringError, match="use bos=False"):
+        geo.encode(with_bos(adds=False, known=False), ["w2"], bos=True)
