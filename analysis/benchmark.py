@@ -1,6 +1,6 @@
 """Speed and memory of what this package computes, against the textbook way, side by side in one run.
 
-    python -m analysis.benchmark [--model M] [--every N]
+    python -m analysis.benchmark [--model M] [--every N] [--rounds N]
 
 Ratios are the result: both sides run in turn on the same machine, model and tokens. The textbook side
 builds each concept's d × d Ledoit–Wolf covariance and its pseudo-inverse, as the published code does, in
@@ -22,7 +22,7 @@ from analysis.script import DEFAULT_MODEL, whole_number
 from geometry.cli import OneLineParser
 from geometry.models import locate
 
-TOKENS, ROUNDS = 24, 7
+TOKENS = 24
 SIZES = (100, 200, 576, 2000, 10**9)
 
 
@@ -50,6 +50,13 @@ def main() -> int:
     parser.add_argument(
         "--every", type=whole_number(1), default=8, metavar="N", help="textbook on every N-th concept (default: 8)"
     )
+    parser.add_argument(
+        "--rounds",
+        type=whole_number(1),
+        default=5,
+        metavar="N",
+        help="of steered and unsteered generation (default: 5)",
+    )
     options = parser.parse_args()
     try:
         if locate(options.model).suffix == ".gguf":
@@ -60,7 +67,7 @@ def main() -> int:
         concept_vectors(space, nouns, options.every)
         battery(space, nouns)
         projections(space, nouns)
-        steering(options.model)
+        steering(options.model, options.rounds)
     except geo.GeometryError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -130,7 +137,7 @@ def battery(space: geo.CausalSpace, nouns: geo.ConceptHierarchy) -> None:
     print(f"  with all tokens: {theirs:.2f} s, ratio {theirs / ours:.1f}x\n")
 
 
-def steering(name: str) -> None:
+def steering(name: str, rounds: int) -> None:
     """Seconds a token of greedy generation with a vector of zeros at work and without, in turn; batch of 8."""
     model, tokenizer = geo.load_model(name)
     prompts = geo.load_prompts("neutral").beginnings[:8]
@@ -152,7 +159,7 @@ def steering(name: str) -> None:
     print(f"Steered generation, batch of {len(prompts)}, {length} tokens each, vector scaled to 0")
     for case, (vector, positions) in cases.items():
         steered, unsteered = [], []
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             unsteered.append(seconds(generate))
             with geo.steer(model, vector, positions=positions):
                 steered.append(seconds(generate))

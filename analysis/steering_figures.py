@@ -212,17 +212,15 @@ def blocks_figure(
 def completions_page(study: Study, written: Mapping[str, Mapping[str, str]], chosen: Mapping[str, Any]) -> str:
     named = labels(study, chosen)
     coefficient = chosen["coefficient"]
-    made = {
-        "none": "",
-        "block": f"at the prompt's last token, {chosen['block'][1]:g} times the stream's norm",
-        "everywhere": f"at every token, coefficient {coefficient / 2:g}",
-    }
+    block, strength = chosen["block"]
+    composed = named["parent_child"]
+    last = "at the prompt's last token"
     columns = [
-        (
-            named.get(name, named["parent_child"]),
-            made.get(name, f"at the prompt's last token, coefficient {coefficient:g}"),
-            name in CONTROLS,
-        )
+        {
+            "none": ("nothing", "", True),
+            "block": (composed, f"output of block {block}, {last}, {strength:g} times the stream's norm", False),
+            "everywhere": (composed, f"at every token, coefficient {coefficient / 2:g}", False),
+        }.get(name, (named.get(name, name), f"{last}, coefficient {coefficient:g}", name in CONTROLS))
         for name in next(iter(written.values()))
     ]
     vocabulary = study.concepts.space.unembedding.vocabulary

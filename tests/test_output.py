@@ -6,6 +6,7 @@ import pytest
 from matplotlib.figure import Figure
 
 import geometry as geo
+from geometry.output import replacing
 
 
 def test_files_appear_together_when_all_is_well(tmp_path: Path) -> None:
@@ -74,3 +75,17 @@ def test_a_name_too_long_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(geo.OutputError), geo.OutputFolder(tmp_path / "new" / ("x" * 300)):
         pytest.fail("work began")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_replaced_file_is_whole_or_as_before(tmp_path: Path) -> None:
+    target = tmp_path / "v.bin"
+    target.write_text("old")
+    with pytest.raises(ValueError, match="oops"), replacing(target) as unfinished:
+        unfinished.write_text("half")
+        raise ValueError("oops")
+    assert target.read_text() == "old"
+    with replacing(target) as unfinished:
+        unfinished.write_text("new")
+        assert target.read_text() == "old"
+    assert target.read_text() == "new"
+    assert [path.name for path in tmp_path.iterdir()] == ["v.bin"]

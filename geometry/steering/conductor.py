@@ -6,7 +6,7 @@ blocks only add. Imported by injection alone.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 from weakref import WeakKeyDictionary
 
 import torch
@@ -22,6 +22,10 @@ __all__ = ["Conductor", "Mode", "Part"]
 
 Mode = Literal["add", "ablate"]
 _OF_THE_PROMPT = ("prompt", "front", "middle", "back")
+_IN_PIECES = (
+    "only positions 'all' can be steered when a prompt is run in pieces, by assisted generation or on a cache from"
+    " before steering began; run the whole prompt at once while steering is at work"
+)
 
 
 @dataclass(eq=False)
@@ -68,6 +72,8 @@ class Part:
         plan = self.plan
         if plan is None:
             return stream
+        if stream.ndim != 3:
+            raise SteeringError(f"the stream at {self.site} has shape {tuple(stream.shape)}, not (batch, positions, d)")
         if plan == "unknown":
             raise SteeringError("a part of the model was called by itself; steering needs the call of the whole model")
         if isinstance(plan, str):
@@ -113,8 +119,6 @@ class _Prompt:
 class Conductor:
     """Every vector at work in a model. One for each model, from the first vector to the last."""
 
-    _at_work: ClassVar["WeakKeyDictionary[nn.Module, Conductor]"] = WeakKeyDictionary()
-
     def __init__(self, layout: ModelLayout) -> None:
         self._layout = layout
         self._parts: list[Part] = []
@@ -124,20 +128,20 @@ class Conductor:
         self._running: _Prompt | None = None
         self._uncached: _Prompt | None = None
 
-    @classmethod
-    def busy(cls, model: nn.Module) -> bool:
-        """Whether any vector is at work in a model."""
-        return model in cls._at_work
+    @staticmethod
+    def at_work(model: nn.Module) -> "Conductor | None":
+        """The one whose vectors are at work in a model, known by its hook there; None if there is none."""
+        owners = (getattr(hook, "__self__", None) for hook in model._forward_pre_hooks.values())
+        return next((owner for owner in owners if isinstance(owner, Conductor)), None)
 
     @classmethod
     def of(cls, layout: ModelLayout) -> "Conductor":
         """The one at work in a model, or a new one."""
-        return cls._at_work.get(layout.model) or cls(layout)
+        return cls.at_work(layout.model) or cls(layout)
 
     def add(self, parts: list[Part]) -> None:
         """Put parts to work after those that are."""
-        if not self._parts:
-            self._at_work[self._layout.model] = self
+        if not self._calls:
             self._calls = [
                 self._layout.model.register_forward_pre_hook(self._begin, with_kwargs=True),
                 self._layout.model.register_forward_hook(self._end, always_call=True),
@@ -153,7 +157,6 @@ class Conductor:
             for hook in self._calls:
                 hook.remove()
             self._calls = []
-            self._at_work.pop(self._layout.model, None)
 
     def _attach(self) -> None:
         for site in {_place(part): None for part in self._parts if part.plan is not None}:
@@ -190,39 +193,38 @@ class Conductor:
         known = self._prompts.get(past) if _can_be_weak(past) else None
         # A cache that was cut back holds another text than the one that was followed.
         followed = known is not None and tokens.shape[1] == 1 and known.run == _length(past)
-        self._running = known
-        if known is not None:
-            known.run = _length(past) + int(tokens.shape[1])
         for part in self._parts:
             if part.everywhere:
                 part.plan = "everywhere"
             elif known is None or part not in known.parts or not followed:
-                raise SteeringError(
-                    "only positions 'all' can be steered when a prompt is run in pieces, by assisted generation or on"
-                    " a cache from before steering began; run the whole prompt at once while steering is at work"
-                )
+                raise SteeringError(_IN_PIECES)
             else:
                 part.plan = None if part.of_prompt else "everywhere"
+        self._running = known
+        if known is not None:
+            known.run = _length(past) + int(tokens.shape[1])
 
     def _start(self, past: Any, tokens: torch.Tensor, call: Mapping[str, Any]) -> None:
         """A call on the whole text: a prompt, or without a cache a prompt and what was generated so far."""
+        strict = any(not part.everywhere for part in self._parts)
+        kept = call.get("logits_to_keep")
+        # Assisted generation runs guesses together with the prompt, and alone asks for their logits as well.
+        if strict and past is not None and isinstance(kept, int) and kept > 1:
+            raise SteeringError(_IN_PIECES)
         prompt = _Prompt(tokens, tuple(self._parts), int(tokens.shape[1]))
-        if call.get("use_cache") is False:
-            before = self._uncached
-            if before is not None and _goes_on(tokens, before) and set(self._parts) <= set(before.parts):
-                prompt = before
-                prompt.run += 1
-            self._uncached = prompt
-        else:
-            self._uncached = None
-        real = _real_tokens(tokens, call.get("attention_mask"), strict=any(not part.everywhere for part in self._parts))
+        uncached, before = call.get("use_cache") is False, self._uncached
+        if uncached and before is not None and _goes_on(tokens, before) and set(self._parts) <= set(before.parts):
+            prompt = before
+        real = _real_tokens(tokens, call.get("attention_mask"), strict=strict)
         unpadded = bool(real.all())
         for part in self._parts:
             if part.everywhere and unpadded:
                 part.plan = "everywhere"
             else:
                 part.plan = select(part.positions, part.rows, real, prompt.length)
-        self._running = prompt
+        # Only now, as a call that was refused has begun nothing.
+        prompt.run = int(tokens.shape[1])
+        self._running, self._uncached = prompt, prompt if uncached else None
         if past is not None and _can_be_weak(past):
             self._prompts[past] = prompt
 
@@ -271,5 +273,6 @@ def _real_tokens(tokens: torch.Tensor, mask: Any, *, strict: bool) -> torch.Tens
     if mask is not None and strict:
         raise SteeringError(
             f"the attention mask must have the shape {tuple(shape)} of the tokens for positions other than 'all'"
+            " (a static cache brings another)"
         )
     return torch.ones(shape, dtype=torch.bool, device=tokens.device)

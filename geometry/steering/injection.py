@@ -47,18 +47,19 @@ def steer(
     Raises
     ------
     SteeringError
-        A layout that is not known, a vector for another model or width, a block that the model lacks, numbers
-        too large for its dtype, unsuitable positions; and when the model is called, before its first block
-        runs, a prompt too short for the positions.
+        A layout that is not known, a compiled model, a vector for another model or width, a block that the model
+        lacks, numbers too large for its dtype, unsuitable positions; and when the model is called, before its
+        first block runs, a prompt too short for the positions.
 
     Notes
     -----
     A relative site scales with the stream's norm (see `Site`). Hooks of steering come before those of others, which
     therefore see the steered stream. A call that finds nothing in its KV-cache is the prompt, and the cache it
     leaves goes on with it, one token at a time; anything else (a prompt in chunks, assisted generation, a cache of
-    other origin) is refused but for "all" positions. Without a cache, a call with `use_cache=False` that repeats
-    the prompt and is one token longer than the last call goes on with it. Vectors that concern the prompt
-    alone leave no hook behind in the blocks once the prompt has run.
+    other origin) is refused but for "all" positions. Only a last chunk of a single token passes for a generated
+    one. Without a cache, a call with `use_cache=False` that repeats the prompt and is one token longer than the
+    last call goes on with it. Vectors that concern the prompt alone leave no hook behind in the blocks once
+    the prompt has run.
 
     Examples
     --------
@@ -79,6 +80,10 @@ def steer(
     if vector.width != layout.width:
         raise SteeringError(f"{vector.made} is {vector.width} wide, {type(model).__name__} {layout.width}")
     vector.check_family(layout.family)
+    if layout.compiled:
+        raise SteeringError(
+            f"{type(model).__name__} is compiled and would not heed a vector; steer it before compiling"
+        )
     parts = []
     for site, tensor in vector.parts.items():
         layout.check(site)
@@ -87,6 +92,8 @@ def steer(
         rows = len(tensor) if tensor.ndim == 2 else None
         centred = site.relative and removes_mean(layout)
         parts.append(Part(site, tensor, checked_positions(positions, rows), mode, centred))
+    if not layout.caches and not all(part.everywhere for part in parts):
+        raise SteeringError(f"{type(model).__name__} keeps no KV-cache; only positions 'all' can be steered in it")
     return Steering(layout, parts)
 
 

@@ -70,15 +70,13 @@ class ModelLayout:
             norms = [
                 child
                 for name, child in children.items()
-                if "norm" in type(child).__name__.lower() and "embed" not in name
+                if "norm" in type(child).__name__.lower()
+                and "embed" not in name
+                and _norm_size(child) in (None, config.hidden_size)
             ]
             if embedding not in children.values() or len(lists) != 1 or not norms:
                 continue
-            width = getattr(config, "hidden_size", 0)
-            if (size := _norm_size(norms[-1])) not in (None, width):
-                raise SteeringError(f"{kind}: the final norm is {size} wide, the residual stream {width}")
-            head = whole.get_output_embeddings()
-            return cls(model, lists[0], norms[-1], head, width)
+            return cls(model, lists[0], norms[-1], whole.get_output_embeddings(), config.hidden_size)
         raise SteeringError(
             f"{kind}: found no list of {depth} blocks with a final norm beside the input embedding;"
             " steering knows decoder-only models built like GPT-2, Llama, Gemma or Qwen"
@@ -133,7 +131,9 @@ class ModelLayout:
             if args:
                 changed = change(args[0])
                 return None if changed is None else ((changed, *args[1:]), kwargs)
-            name = next(name for name in ("hidden_states", "x", "input") if name in kwargs)
+            name = next((name for name in ("hidden_states", "x", "input") if name in kwargs), None)
+            if name is None:
+                raise SteeringError(f"{site}: its module is called without a stream, with {', '.join(kwargs)}")
             changed = change(kwargs[name])
             return None if changed is None else (args, {**kwargs, name: changed})
 
@@ -143,6 +143,17 @@ class ModelLayout:
         """The arguments of a call of the model by name."""
         bound = inspect.signature(self.model.forward).bind_partial(*args, **kwargs).arguments
         return {**bound.pop("kwargs", {}), **bound}
+
+    @property
+    def caches(self) -> bool:
+        """Whether the model keeps its past as keys and values, whose length tells a prompt from what follows."""
+        return "past_key_values" in inspect.signature(self.model.forward).parameters
+
+    @property
+    def compiled(self) -> bool:
+        """Whether calls go to a compiled copy, which heeds no hook that was made later."""
+        compiled = (vars(self.model).get(name) for name in ("_compiled_call_impl", "_compiled_call", "_orig_mod"))
+        return any(copy is not None for copy in compiled) or "_orig_mod" in self.model._modules
 
 
 def _norm_size(norm: nn.Module) -> int | None:

@@ -58,7 +58,7 @@ class NextToken:
     """
 
     def __init__(self, model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", prompts: Sequence[str]) -> None:
-        if Conductor.busy(model):
+        if Conductor.at_work(model):
             raise SteeringError("make NextToken before steering: what it keeps of its prompts is to be unsteered")
         self.model = model
         self.prompts = tuple(prompts)
@@ -82,7 +82,7 @@ class NextToken:
         SteeringError
             What `steer` refuses.
         """
-        if Conductor.busy(self.model):
+        if Conductor.at_work(self.model):
             raise SteeringError("the effect of a vector is measured without others at work; remove them first")
         before = self.unsteered
         with steer(self.model, vector) if vector is not None else nullcontext():

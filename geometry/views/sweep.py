@@ -60,7 +60,7 @@ def plot_sweep(panels: Sequence[Sweep], *, row_axis: str, column_axis: str, find
             bar.outline.set_linewidth(0.4)
             if panel.log:
                 first, last = (round(np.log10(limit)) for limit in panel.limits)
-                bar.set_ticks([10.0**power for power in range(first, last + 1)])
+                bar.set_ticks([10.0**power for power in range(first, last + 1, 2)])
                 bar.ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
                 bar.ax.minorticks_off()
             bar.ax.tick_params(labelsize=5, width=0.4, length=2)

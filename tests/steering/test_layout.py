@@ -1,5 +1,6 @@
 import copy
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import accelerate
@@ -36,11 +37,6 @@ def test_the_layout_is_that_of_the_architecture(model: Any) -> None:
     assert geo.ModelLayout.of(model.base_model).blocks is layout.blocks
 
 
-def test_smollm2_is_a_llama(smollm2_model: tuple[Any, Any]) -> None:
-    layout = geo.ModelLayout.of(smollm2_model[0])
-    assert (layout.family, len(layout.blocks), layout.width) == ("llama", 30, 576)
-
-
 FOREIGN: dict[str, Callable[[], Any]] = {
     "BERT": lambda: made("BertModel", "BertConfig", **_SMALL),
     "BERT as a decoder": lambda: made("BertLMHeadModel", "BertConfig", **_SMALL, is_decoder=True),
@@ -55,7 +51,6 @@ FOREIGN: dict[str, Callable[[], Any]] = {
     "vision": lambda: made("ViTModel", "ViTConfig", hidden_size=16, num_hidden_layers=2, num_attention_heads=2),
     "a linear map": lambda: nn.Linear(16, 16),
     "a name": lambda: "gpt2",
-    "a class": lambda: transformers.GPT2LMHeadModel,
     "nothing": lambda: None,
 }
 
@@ -73,19 +68,18 @@ REFUSED: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "a block beyond the last": ("blocks 0 to 3", lambda m: geo.steer(m, tiny.vector("output.4"))),
     "an input beyond the last": ("blocks 0 to 3", lambda m: geo.steer(m, tiny.vector("input.99"))),
     "another width": ("wide", lambda m: geo.steer(m, geo.SteeringVector({"output.1": torch.ones(15)}))),
-    "rows of another width": ("wide", lambda m: geo.steer(m, geo.SteeringVector({"output.1": torch.ones(16, 4)}))),
     "another family": (
         "is for a mistral, this is a",
         lambda m: geo.steer(m, geo.SteeringVector({"output.1": torch.ones(16)}, model="mistral")),
     ),
     "an unknown place": ("unknown place", lambda m: geo.steer(m, tiny.vector("middle.1"))),
-    "a negative block": ("", lambda m: geo.steer(m, tiny.vector("output.-1"))),
+    "a negative block": ("is no site", lambda m: geo.steer(m, tiny.vector("output.-1"))),
     "no block": ("needs a block", lambda m: geo.steer(m, tiny.vector("output"))),
     "unknown positions": ("unknown positions", lambda m: geo.steer(m, tiny.vector("output.1"), positions="end")),
     "an unknown mode": ("unknown mode", lambda m: geo.steer(m, tiny.vector("output.1"), mode="multiply")),
     "NaN": ("NaN", lambda m: geo.steer(m, tiny.vector("output.1") * float("nan"))),
     "infinity": ("NaN or infinite", lambda m: geo.steer(m, tiny.vector("output.1") * float("inf"))),
-    "no vector": ("", lambda m: geo.steer(m, torch.ones(16))),
+    "no vector": ("a SteeringVector is needed", lambda m: geo.steer(m, torch.ones(16))),
 }
 
 
@@ -265,15 +259,16 @@ def test_a_model_placed_by_accelerate_completes_and_is_read(llama: Any, way: str
     assert written[0] == written[1]
 
 
-def test_a_past_that_is_no_cache_is_heeded_or_refused() -> None:
+@pytest.mark.parametrize("kind", ["Mamba2", "Rwkv"])
+def test_a_past_that_is_no_cache_is_heeded_or_refused(kind: str) -> None:
     # A state has no length: every generated token could be taken for another prompt.
     shape = {"num_heads": 4, "head_dim": 8, "n_groups": 1, "state_size": 4, "intermediate_size": 32}
-    mamba = made("Mamba2ForCausalLM", "Mamba2Config", **{**_SMALL, **shape})
-    mamba.generation_config.eos_token_id, wrong = None, []
+    model, wrong = made(f"{kind}ForCausalLM", f"{kind}Config", **{**_SMALL, **shape}), []
+    model.generation_config.eos_token_id = None
     for name, (positions, _) in tiny.KINDS.items():
         try:
-            with geo.steer(mamba, tiny.steering(name), positions=positions):
-                whole, stepwise = (tiny.generated(mamba, tiny.tokens(1, 9), use_cache=cache) for cache in (False, True))
+            with geo.steer(model, tiny.steering(name), positions=positions):
+                whole, stepwise = (tiny.generated(model, tiny.tokens(1, 9), use_cache=cache) for cache in (False, True))
         except geo.SteeringError:
             continue
         if not torch.equal(whole, stepwise):
@@ -293,3 +288,12 @@ def test_a_model_of_8_bit_integers_is_steered_exactly(name: str, site: str) -> N
     assert torch.equal(steered[site], wanted)
     assert not torch.equal(steered["logits"], plain["logits"])
     assert torch.equal(tiny.run(quantised, IDS)["logits"], plain["logits"])
+
+
+def test_a_compiled_model_is_steered_or_refused(llama: Any) -> None:
+    llama.compile(backend="eager")
+    with torch.no_grad():
+        plain = llama(input_ids=IDS).logits
+        with suppress(geo.SteeringError), geo.steer(llama, tiny.vector("output.1")):
+            assert not torch.equal(llama(input_ids=IDS).logits, plain)
+    torch.compiler.reset()

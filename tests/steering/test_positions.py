@@ -203,3 +203,12 @@ def test_vectors_for_the_prompt_leave_the_blocks_once_it_has_run(model: Any, pos
     assert counts == [[0, 1, 1, 0]] * 4
     assert torch.equal(*prompts)
     assert not torch.equal(prompts[0], tiny.run(model, ids)["output.1"])
+
+
+def test_a_refused_call_without_cache_is_no_beginning_of_the_next(llama: Any) -> None:
+    ids = tiny.tokens(2, 6)
+    with geo.steer(llama, tiny.vector("output.1"), positions=[5]):
+        wanted = tiny.run(llama, ids)["output.1"]
+        with pytest.raises(geo.SteeringError):
+            llama(input_ids=ids[:, :5], use_cache=False)
+        assert torch.equal(tiny.run(llama, ids, use_cache=False)["output.1"], wanted)

@@ -91,7 +91,33 @@ def logits() -> Figure:
     return views.plot_logits([panel, null, panel], finding="f", detail="d")
 
 
+def conditions() -> Figure:
+    rows = [
+        views.Condition(
+            "$x$ steered", {"P(<b>)": RNG.uniform(0, 1, 300), "q": np.array([0.9, 1.0])}, False, ["1", "1e+26"]
+        ),
+        views.Condition("control", {"P(<b>)": np.zeros(3)}, True, ["0"]),
+    ]
+    return views.plot_conditions(rows, ["P(<b>)", "q"], ["first\nline", "second"], finding="f", detail="d")
+
+
+def curves() -> Figure:
+    x = np.array([0.5, 1.0, 2.0])
+    lines = {"$own$": (x, 10 ** (9 * x)), "<control>": (x, np.array([1.0, np.nan, 3.0]))}
+    panels = [views.Curves("t", "x", "y", lines, (2.0, "level"), log) for log in ("", "x", "xy")]
+    return views.plot_curves(panels, controls=["<control>"], finding="f", detail="d")
+
+
+def sweep() -> Figure:
+    values = RNG.uniform(1, 99, (40, 3))
+    values[::2] = np.nan
+    names = [str(row) for row in range(40)]
+    panels = [views.Sweep("$t$", values, names, ["a", "b", "<c>"], (1.0, 100.0), log, (3, 1)) for log in (True, False)]
+    return views.plot_sweep(panels, row_axis="row", column_axis="column", finding="f", detail="d")
+
+
 VIEWS = [planes, existence, heatmap, distributions, simplex, strips, overview, series, composition, logits]
+VIEWS += [conditions, curves, sweep]
 
 
 @pytest.mark.parametrize("draw", VIEWS)
@@ -144,3 +170,34 @@ def test_strips_write_means_and_say_where_nothing_was_measured() -> None:
     assert "nothing to measure" in texts
     labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert labels == ["none", "one", "</b>", "model $"]
+
+
+def test_conditions_write_means_numbers_and_leave_blanks() -> None:
+    figure = conditions()
+    first, second = ([text.get_text() for text in axes.texts] for axes in figure.axes)
+    assert first[0] == "0.00"  # rows are drawn from below
+    assert second[0] == "0.95"
+    assert {"1", "0", "1e+26", "first\nline"} <= set(second)
+    assert len([patch for patch in figure.axes[1].patches if patch.get_height()]) == 1
+
+
+def test_powers_of_ten_are_plain_numbers_and_the_chosen_cell_is_boxed() -> None:
+    figure = curves()
+    figure.canvas.draw()
+    assert "1e+16" in [label.get_text() for label in figure.axes[2].get_yticklabels()]
+    assert [label.get_text() for label in figure.axes[1].get_xticklabels()] == ["0.5", "1", "2"]
+    boxes = [patch for patch in sweep().axes[0].patches if patch.get_width() == 1]
+    assert [box.get_xy() for box in boxes] == [(0.5, 2.5)]
+
+
+def test_a_page_of_texts_is_escaped_whole_and_marks_whole_words() -> None:
+    columns = [("a & b", "<made>", False), ("control", "", True)]
+    rows = [("<script>x", ["The Bird sat\nthere", "birds \x00 </td>"]), ("two", ["bird", ""])]
+    page = views.texts_page("t <t>", "d", columns, rows, marked=["bird", "There"])
+    assert "<script" not in page
+    assert "&lt;script&gt;x" in page
+    assert "The <mark>Bird</mark> sat<br><mark>there</mark>" in page
+    assert '<td class="control">birds · &lt;/td&gt;</td>' in page
+    assert "a &amp; b<small>&lt;made&gt;</small>" in page
+    assert page.count("<td") == 4
+    assert "http" not in page
