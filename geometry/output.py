@@ -122,7 +122,10 @@ def replacing(path: str | Path) -> Iterator[Path]:
         raise OutputError(f"{str(target)!r}: cannot be written: a name holds no null character")
     try:
         unfinished.touch(exist_ok=False)
+        mode = unfinished.stat().st_mode
         yield unfinished
+        # Some writers put a private file of their own in its place.
+        unfinished.chmod(mode)
         unfinished.replace(target)
     except OSError as error:
         raise OutputError(f"{target}: cannot be written: {error.strerror or error}") from error

@@ -59,7 +59,7 @@ def load_model(
         raise ModelError(f"{model}: cannot be loaded as a causal language model: {error}") from error
     if missing := sorted(report["missing_keys"]):
         # They would have been left at random values.
-        raise ModelError(f"{model}: the weights lack {missing[0]} and {len(missing) - 1} more")
+        raise ModelError(f"{model}: {len(missing)} tensors are missing from the weights, first {missing[0]}")
     if "gguf_file" in options:
         # Weights are plain tensors now; these two only keep the model from being saved.
         del loaded.config.quantization_config

@@ -14,6 +14,7 @@ from geometry.concepts import ConceptHierarchy
 from geometry.errors import SteeringError
 from geometry.steering.conductor import Conductor
 from geometry.steering.injection import steer
+from geometry.steering.layout import ModelLayout
 from geometry.steering.prompts import encode
 from geometry.steering.vector import SteeringVector
 
@@ -62,7 +63,7 @@ class NextToken:
             raise SteeringError("make NextToken before steering: what it keeps of its prompts is to be unsteered")
         self.model = model
         self.prompts = tuple(prompts)
-        self._batch = encode(tokenizer, prompts, device=model.device)
+        self._batch = encode(tokenizer, prompts, device=ModelLayout.of(model).device)
         self._past: Any = None
         if self._batch.ids.shape[1] > 1:
             with torch.no_grad():
@@ -152,7 +153,7 @@ def perplexity(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", t
     SteeringError
         No texts, or one of a single token.
     """
-    batch = encode(tokenizer, texts, device=model.device)
+    batch = encode(tokenizer, texts, device=ModelLayout.of(model).device)
     if int(batch.mask.sum(dim=1).min()) < 2:
         raise SteeringError("perplexity needs texts of at least two tokens")
     with torch.no_grad():

@@ -87,6 +87,13 @@ def test_the_file_is_plain_safetensors(tmp_path: Path) -> None:
     assert struct.unpack("<2f", raw[8 + length :][start:stop]) == (1.5, -2.0)
 
 
+@pytest.mark.parametrize("ending", ["safetensors", "gguf"])
+def test_a_saved_file_is_as_readable_as_any_other(tmp_path: Path, ending: str) -> None:
+    (tmp_path / "plain").touch()
+    path = geo.save_vector(SteeringVector({"output.1": torch.ones(2)}), tmp_path / f"v.{ending}")
+    assert path.stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
 def test_one_tensor_at_several_sites_is_saved(tmp_path: Path) -> None:
     same = torch.tensor([1.0, 2.0])
     vector = SteeringVector({f"output.{block}": same for block in range(3)})
