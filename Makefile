@@ -28,7 +28,7 @@ gallery: .venv/installed
 test: .venv/installed-dev
 	$(BIN)/concept-geometry fetch smollm2-135m
 	$(BIN)/concept-geometry fetch wordnet-3.0
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-llama: .venv/installed-dev
 	$(BIN)/concept-geometry fetch smollm2-135m

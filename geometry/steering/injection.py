@@ -63,8 +63,10 @@ def steer(
 
     Examples
     --------
+    >>> import torch
     >>> from transformers import GPT2Config, GPT2LMHeadModel
-    >>> model = GPT2LMHeadModel(GPT2Config(n_layer=2, n_embd=8, n_head=2, vocab_size=16)).eval()
+    >>> tiny = GPT2Config(n_layer=2, n_embd=8, n_head=2, vocab_size=16, bos_token_id=0, eos_token_id=0)
+    >>> model = GPT2LMHeadModel(tiny).eval()
     >>> ids, vector = torch.tensor([[1, 2, 3]]), SteeringVector({"output.0": torch.ones(8)})
     >>> plain = model(ids).logits
     >>> with steer(model, vector, positions="back"):
