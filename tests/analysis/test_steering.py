@@ -21,7 +21,7 @@ analyse = partial(run_analysis, "steering")
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("out") / "steering"
-    done = analyse("--draws", 9, "--every", 6, "--out", folder)
+    done = analyse("--draws", 9, "--every", 10, "--out", folder)
     assert (done.returncode, done.stderr) == (0, "")
     assert "parent_child" in done.stdout
     return folder
@@ -86,9 +86,9 @@ def test_the_whole_sweep_is_kept_with_its_blanks(folder: Path, results: dict[str
     with np.load(folder / "results.npz") as arrays:
         child = arrays["blocks/child"]
         assert child.shape == (30, 8)
-        assert np.flatnonzero(np.isfinite(child).all(axis=1)).tolist() == [5, 11, 17, 23, 29]
-        assert np.nanmax(child[:12]) < 0.25
-    assert results["chosen"]["block"][0] in (5, 11, 17, 23)
+        assert np.flatnonzero(np.isfinite(child).all(axis=1)).tolist() == [9, 19, 29]
+        assert np.nanmax(child[:15]) < 0.25
+    assert results["chosen"]["block"][0] in (9, 19)
 
 
 def test_the_page_loads_nothing_and_holds_every_completion(folder: Path, results: dict[str, Any]) -> None:
