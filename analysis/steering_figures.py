@@ -219,6 +219,8 @@ def completions_page(study: Study, written: Mapping[str, Mapping[str, str]], cho
         {
             "none": ("nothing", "", True),
             "block": (composed, f"output of block {block}, {last}, {strength:g} times the stream's norm", False),
+            "own": (named["own"], f"{last}, as long as the sum", False),
+            "random": (named["random"], f"{last}, as long as the sum", True),
             "everywhere": (composed, f"at every token, coefficient {coefficient / 2:g}", False),
         }.get(name, (named.get(name, name), f"{last}, coefficient {coefficient:g}", name in CONTROLS))
         for name in next(iter(written.values()))
@@ -227,7 +229,7 @@ def completions_page(study: Study, written: Mapping[str, Mapping[str, str]], cho
     return views.texts_page(
         f"{study.concepts.space.unembedding.name}: completions under steering",
         f"Sampled with temperature 0.7, top-p 0.9, frequency penalty 1, seed {study.seed}, unpicked."
-        f" Words of {study.parent} are marked.",
+        f" Words of {study.parent} are marked, whatever they mean where they stand.",
         columns,
         [(prompt, list(by.values())) for prompt, by in written.items()],
         marked=[vocabulary.text(int(token)).strip() for token in study.words[study.parent]],
