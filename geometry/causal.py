@@ -4,7 +4,7 @@ Notation of Park et al., arXiv 2311.03658 and 2406.01506. Imports models; direct
 above are built on it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -16,7 +16,9 @@ from geometry.models import Unembedding
 
 __all__ = ["CausalSpace"]
 
-_SLICE_ROWS = 16384
+# Numbers that are converted at a time: 32 MB in float64.
+_SLICE = 1 << 22
+_MOST_KEPT = 1 << 29
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,12 +78,13 @@ class CausalSpace:
         if len(rows) < 2:
             raise EstimationError(f"{unembedding.name}: {len(rows)} usable unembedding rows; Σ needs at least 2")
 
+        slices = torch.split(rows, max(1, _SLICE // width))
         total = torch.zeros(width, dtype=dtype, device=place)
-        for block in torch.split(rows, _SLICE_ROWS):
+        for block in slices:
             total += unembedding.matrix[block].to(place, dtype).sum(dim=0)
         mean = total / len(rows)
         scatter = torch.zeros(width, width, dtype=dtype, device=place)
-        for block in torch.split(rows, _SLICE_ROWS):
+        for block in slices:
             centred = unembedding.matrix[block].to(place, dtype) - mean
             scatter.addmm_(centred.T, centred)
 
@@ -105,6 +108,14 @@ class CausalSpace:
             rank=int(kept.sum()),
         )
 
+    def to(self, dtype: torch.dtype) -> "CausalSpace":
+        """The same space for work in another precision: float32 halves time and memory of what follows."""
+        converted = {
+            name: getattr(self, name).to(dtype)
+            for name in ("mean", "eigenvalues", "eigenvectors", "whitener", "colourer")
+        }
+        return replace(self, **converted)
+
     @property
     def width(self) -> int:
         """d, the length of every vector of the space."""
@@ -116,15 +127,25 @@ class CausalSpace:
 
     def rows(self, tokens: NDArray[np.int64]) -> torch.Tensor:
         """g(y) of the given token ids, shape (n, d)."""
-        return self.unify(self.unembedding.matrix[torch.from_numpy(np.asarray(tokens))])
+        chosen = torch.from_numpy(np.asarray(tokens))
+        unified = torch.empty((len(chosen), self.width), dtype=self.mean.dtype, device=self.mean.device)
+        for start in range(0, len(chosen), step := max(1, _SLICE // self.width)):
+            unified[start : start + step] = self.unify(self.unembedding.matrix[chosen[start : start + step]])
+        return unified
 
     @cached_property
     def unified(self) -> torch.Tensor:
-        """g(y) of all usable rows (`unembedding.rows`), shape (n, d): computed when first asked for, then kept.
-
-        Null models that draw other rows many times look them up here.
-        """
+        """g(y) of all usable rows (`unembedding.rows`), shape (n, d): computed when first asked for, then kept."""
         return self.rows(self.unembedding.rows)
+
+    def usable(self, places: NDArray[np.int64]) -> torch.Tensor:
+        """g(y) of the usable rows at the given places, shape (n, d), for null models that draw rows many times.
+
+        Looked up in `unified`, or computed afresh where all of it would take more than half a gigabyte.
+        """
+        if len(self.unembedding.rows) * self.width * self.mean.element_size() > _MOST_KEPT:
+            return self.rows(self.unembedding.rows[places])
+        return self.unified[torch.from_numpy(np.asarray(places)).to(self.mean.device)]
 
     def scores(self, directions: torch.Tensor) -> torch.Tensor:
         """⟨direction, g(y)⟩ for every token y, shape (V, k) from directions (k, d).
@@ -133,7 +154,7 @@ class CausalSpace:
         """
         carried = directions.to(self.mean) @ self.whitener
         offset = carried @ self.mean
-        blocks = torch.split(self.unembedding.matrix, _SLICE_ROWS)
+        blocks = torch.split(self.unembedding.matrix, max(1, _SLICE // self.width))
         return torch.cat([block.to(self.mean) @ carried.T - offset for block in blocks])
 
     def inner(self, u: torch.Tensor, v: torch.Tensor) -> torch.Tensor:

@@ -10,6 +10,11 @@ from geometry.models import CATALOGUE, Resource, cached_path, fetch, locate
 
 __all__ = ["OneLineParser", "main"]
 
+_OTHERS = (
+    "Any hub id (openai-community/gpt2, Qwen/Qwen2.5-0.5B, google/gemma-2b), folder, .safetensors or .gguf file"
+    " does as well."
+)
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0 on success, 2 with one line on standard error for bad input."""
@@ -25,6 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.command == "models":
             print("\n".join(_describe(resource) for resource in CATALOGUE.values() if resource.kind == "model"))
+            print(_OTHERS)
         elif options.command == "steer":
             run_steer(options)
         elif options.model in CATALOGUE:
@@ -41,5 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _describe(resource: Resource) -> str:
-    present = "present" if cached_path(resource).exists() else f"{resource.megabytes} MB to fetch"
-    return f"{resource.name:<14} {present:<16} {resource.description}; {resource.licence}"
+    present = "present" if cached_path(resource).exists() else "not fetched"
+    client = "" if resource.parts[0].client == "pip" else f" (through {resource.parts[0].client})"
+    size = f"{resource.megabytes} MB"
+    return f"{resource.name:<14} {size:>6}  {present:<12} {resource.description}; {resource.licence}{client}"

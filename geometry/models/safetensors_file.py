@@ -9,6 +9,7 @@ from safetensors import SafetensorError, safe_open
 from tokenizers import Tokenizer
 
 from geometry.errors import ModelError
+from geometry.models.sides import Side
 from geometry.models.vocabulary import Vocabulary
 
 __all__ = ["INDEX", "SINGLE", "TOKENIZER", "read_config", "read_safetensors", "shard_holding"]
@@ -25,11 +26,11 @@ _MOST_TOKENS_BEYOND = 10_000
 _FLOATS = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 
 
-def read_safetensors(path: Path) -> tuple[torch.Tensor, Vocabulary, bool, str]:
-    """Return (unembedding, vocabulary, tied, family) of a folder, a file, a shard or an index.
+def read_safetensors(path: Path, side: Side = "output") -> tuple[torch.Tensor, Vocabulary, bool, str]:
+    """Return (matrix, vocabulary, tied, family) of a folder, a file, a shard or an index.
 
-    The unembedding keeps its stored dtype, shape (V, d). The vocabulary comes from `tokenizer.json`
-    beside the weights and the family from `config.json`.
+    The matrix keeps its stored dtype, shape (V, d). The vocabulary comes from `tokenizer.json`
+    beside the weights and the family from `config.json`. `tied` tells that unembedding and input embedding are one.
 
     Raises
     ------
@@ -40,6 +41,8 @@ def read_safetensors(path: Path) -> tuple[torch.Tensor, Vocabulary, bool, str]:
     config = read_config(folder)
     names = _tensor_names(path)
     name, tied = _unembedding_name(list(names), config, path)
+    if side == "input" and not tied:
+        name = _embedding_name(list(names), path)
     matrix = _read_tensor(names[name], name)
     return matrix, _read_vocabulary(folder, len(matrix)), tied, str(config.get("model_type", "unknown"))
 
@@ -100,6 +103,13 @@ def _unembedding_name(names: list[str], config: dict[str, Any], path: Path) -> t
             " a causal language model is needed"
         )
     return embedding, True
+
+
+def _embedding_name(names: list[str], path: Path) -> str:
+    name = _first_ending_with(names, _EMBEDDINGS)
+    if name is None:
+        raise ModelError(f"{path}: no input embedding among the tensors (looked for {', '.join(_EMBEDDINGS)})")
+    return name
 
 
 def _first_ending_with(names: list[str], endings: tuple[str, ...]) -> str | None:

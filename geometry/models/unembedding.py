@@ -11,13 +11,15 @@ from numpy.typing import NDArray
 
 from geometry.errors import ModelError
 from geometry.models.gguf_file import read_gguf
+from geometry.models.llama2c_file import as_gguf, is_llama2c
 from geometry.models.locating import display_name, locate
 from geometry.models.safetensors_file import read_safetensors
+from geometry.models.sides import Side
 from geometry.models.vocabulary import Vocabulary
 
 __all__ = ["Unembedding"]
 
-_SLICE_ROWS = 16384
+_SLICE = 1 << 22
 _DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 
 
@@ -32,6 +34,8 @@ class Unembedding:
         (special tokens apart).
     name, family : how results call the model, and its architecture ("llama", "gemma3", "gpt2").
     tied : whether γ is also the input embedding.
+    side : "output", or "input" where the matrix is the input embedding of an untied model, which predicts
+        no token and is there to be compared.
 
     Raises
     ------
@@ -44,6 +48,7 @@ class Unembedding:
     name: str = "unnamed"
     family: str = "unknown"
     tied: bool = False
+    side: Side = "output"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "matrix", torch.as_tensor(self.matrix).detach())
@@ -59,7 +64,7 @@ class Unembedding:
                 f"{self.name}: {len(self.vocabulary)} tokens but only {rows} unembedding rows;"
                 " the tokenizer does not belong to these weights"
             )
-        blocks = torch.split(self.matrix, _SLICE_ROWS)
+        blocks = torch.split(self.matrix, max(1, _SLICE // max(1, self.matrix.shape[1])))
         if broken := sum(int((~block.isfinite()).any(dim=1).sum()) for block in blocks):
             raise ModelError(f"{self.name}: {broken} unembedding rows hold NaN or infinite values")
         # A zero row was never trained, so its token is no word of the model either.
@@ -72,13 +77,14 @@ class Unembedding:
         return f"Unembedding({self.name!r}, {self.family}, {rows} x {width} {self.matrix.dtype})"
 
     @classmethod
-    def load(cls, model: str | Path) -> "Unembedding":
+    def load(cls, model: str | Path, *, side: Side = "output") -> "Unembedding":
         """Read the unembedding tensor and the vocabulary of a model, and nothing else of it.
 
         Parameters
         ----------
         model : a fetched name ("smollm2-135m"), a hub id ("openai-community/gpt2"), a folder,
             a `.safetensors` file or shard, or a `.gguf` file.
+        side : "input" reads the input embedding instead; of a tied model they are one.
 
         Raises
         ------
@@ -91,9 +97,15 @@ class Unembedding:
         Unembedding('smollm2-135m', llama, 49152 x 576 torch.float32)
         """
         path = locate(model)
-        read = read_gguf if path.suffix.lower() == ".gguf" and path.is_file() else read_safetensors
-        matrix, vocabulary, tied, family = read(path)
-        return cls(matrix, vocabulary, display_name(model), family, tied)
+        if is_llama2c(path):
+            with as_gguf(path) as rewritten:
+                matrix, vocabulary, tied, family = read_gguf(rewritten, side)
+        else:
+            read = read_gguf if path.suffix.lower() == ".gguf" and path.is_file() else read_safetensors
+            matrix, vocabulary, tied, family = read(path, side)
+        if tied or side == "output":
+            return cls(matrix, vocabulary, display_name(model), family, tied)
+        return cls(matrix, vocabulary, f"{display_name(model)} (input)", family, tied, side)
 
     @cached_property
     def rows(self) -> NDArray[np.int64]:
@@ -109,7 +121,7 @@ class Unembedding:
     def sha256(self) -> str:
         """SHA-256 of the matrix as little-endian float32, row by row."""
         digest = hashlib.sha256()
-        for block in torch.split(self.matrix, _SLICE_ROWS):
+        for block in torch.split(self.matrix, max(1, _SLICE // max(1, self.matrix.shape[1]))):
             digest.update(block.float().contiguous().cpu().numpy().astype("<f4", copy=False).data)
         return digest.hexdigest()
 
@@ -122,6 +134,7 @@ class Unembedding:
             "vocabulary": vocabulary,
             "width": width,
             "tied": self.tied,
+            "side": self.side,
             "rows_left_out": self.left_out,
             "sha256": self.sha256,
         }

@@ -11,7 +11,6 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers.decoders import ByteLevel as ByteLevelDecoder
-from tokenizers.pre_tokenizers import ByteLevel as ByteLevelEncoder
 
 from geometry.errors import ModelError
 
@@ -19,6 +18,7 @@ __all__ = ["Vocabulary"]
 
 # Byte-level BPE writes a space as Ġ, SentencePiece as ▁; a few vocabularies keep the space itself.
 _BYTE_LEVEL_SPACE = "Ġ"
+_BYTE_LEVEL = ByteLevelDecoder()
 _WORD_STARTS = (_BYTE_LEVEL_SPACE, "▁", " ")
 
 # Real tokenizers mark 15-65% of their tokens; below this share the marker is an accident.
@@ -85,23 +85,18 @@ class Vocabulary:
         return marker
 
     @cached_property
-    def _ids(self) -> dict[str, int]:
-        ids: dict[str, int] = {}
+    def words(self) -> dict[str, int]:
+        """Every word that is a single token after a space, and that token's id; of equal texts the first."""
+        words: dict[str, int] = {}
         for index, token in enumerate(self.tokens):
-            if token is not None and self.textual[index]:
-                ids.setdefault(token, index)
-        return ids
+            if token and self.textual[index] and token[0] == self.word_start:
+                words.setdefault(self.text(index)[1:], index)
+        words.pop("", None)
+        return words
 
     def word_id(self, word: str) -> int | None:
         """The id of the single token that is `word` after a space, or None if there is none."""
-        if not word:
-            return None
-        if self.word_start != _BYTE_LEVEL_SPACE:
-            return self._ids.get(self.word_start + word)
-        if word.isascii():
-            return self._ids.get(_BYTE_LEVEL_SPACE + word)
-        encoder = ByteLevelEncoder(add_prefix_space=True, use_regex=False)
-        return self._ids.get("".join(piece for piece, _ in encoder.pre_tokenize_str(word)))
+        return self.words.get(word)
 
     def text(self, index: int) -> str:
         """The token as a reader sees it: bytes decoded, the word-start marker a plain space."""
@@ -109,5 +104,5 @@ class Vocabulary:
         if token is None:
             return ""
         if self.word_start == _BYTE_LEVEL_SPACE:
-            return str(ByteLevelDecoder().decode([token]))
+            return str(_BYTE_LEVEL.decode([token]))
         return token.replace(self.word_start, " ")

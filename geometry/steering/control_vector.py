@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from geometry.errors import ModelError, SteeringError
-from geometry.models.gguf_file import opened_gguf
+from geometry.models.gguf_container import opened_gguf
 from geometry.output import replacing
 from geometry.steering.vector import Site, SteeringVector
 
@@ -64,21 +64,19 @@ def load_control_vector(path: str | Path) -> SteeringVector:
         Not GGUF, corrupt or truncated, another kind of GGUF file, or malformed directions.
     """
     try:
-        with opened_gguf(Path(path)) as reader:
-            field = {name: reader.get_field(name) for name in ("general.architecture", "general.description")}
-            if (kind := field["general.architecture"]) is None or kind.contents() != _ARCHITECTURE:
+        with opened_gguf(Path(path)) as file:
+            if file.fields.get("general.architecture") != _ARCHITECTURE:
                 raise SteeringError(f"{path}: a GGUF file, but not a control vector")
             parts = {}
-            for tensor in reader.tensors:
+            for tensor in file.tensors.values():
                 named = _DIRECTION.fullmatch(tensor.name)
-                if not named or tensor.tensor_type != gguf.GGMLQuantizationType.F32 or len(tensor.shape) != 1:
+                if not named or tensor.kind != gguf.GGMLQuantizationType.F32 or len(tensor.shape) != 1:
                     raise SteeringError(f"{path}: {tensor.name!r} is not a direction (direction.N, F32, 1-D)")
                 if (site := Site("output", int(named[1]))) in parts:
                     raise SteeringError(f"{path}: two directions for block {site.block}")
-                parts[site] = torch.from_numpy(np.array(tensor.data, dtype=np.float32))
-            hint = reader.get_field(f"{_ARCHITECTURE}.model_hint")
-            made = field["general.description"].contents() if field["general.description"] else Path(path).stem
-            return SteeringVector(parts, str(made), str(hint.contents()) if hint else "")
+                parts[site] = torch.from_numpy(tensor.rows(0, tensor.shape[0]).copy())
+            made = file.fields.get("general.description", Path(path).stem)
+            return SteeringVector(parts, str(made), str(file.fields.get(f"{_ARCHITECTURE}.model_hint", "")))
     except (ModelError, SteeringError) as error:
         raise SteeringError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from error
 

@@ -1,7 +1,7 @@
 """Tests of the geometry, each beside its null models."""
 
 from geometry.structure.against_nulls import compare_with_nulls, stream
-from geometry.structure.battery import run_battery, skipped_concepts
+from geometry.structure.battery import claim_results, claim_tests, run_battery, skipped_concepts
 from geometry.structure.claim_result import ClaimResult, adjusted
 from geometry.structure.claims import CLAIMS, Claim, HierarchyClaim
 from geometry.structure.comparison import Comparison
@@ -53,6 +53,8 @@ __all__ = [
     "additive_composition",
     "adjusted",
     "chain_orthogonality",
+    "claim_results",
+    "claim_tests",
     "compare_shapes",
     "compare_with_nulls",
     "composition_claim",

@@ -12,10 +12,10 @@ from geometry.structure.claims import CLAIMS, HierarchyClaim
 from geometry.structure.comparison import Comparison
 from geometry.structure.nulls import NULLS
 from geometry.structure.splits import train_mask, training_parts
-from geometry.structure.statistics.statistic import FEWEST
+from geometry.structure.statistics.statistic import FEWEST, Statistic
 from geometry.structure.verdict import orthogonality_verdict
 
-__all__ = ["run_battery", "skipped_concepts"]
+__all__ = ["claim_results", "claim_tests", "run_battery", "skipped_concepts"]
 
 
 def run_battery(
@@ -52,21 +52,58 @@ def run_battery(
     EstimationError
         A null that is needed is not among `nulls`, or what `compare_with_nulls` refuses.
     """
+    results: list[ClaimResult] = []
+    for hierarchy in hierarchies:
+        tests = claim_tests(
+            space,
+            hierarchy,
+            claims=claims,
+            nulls=nulls,
+            draws=draws,
+            other_draws=other_draws,
+            largest=largest,
+            seed=seed,
+            progress=progress,
+        )
+        results += claim_results(claims, hierarchy, tests)
+    return adjusted(results)
+
+
+def claim_tests(
+    space: CausalSpace,
+    hierarchy: ConceptHierarchy,
+    *,
+    claims: Sequence[HierarchyClaim] = CLAIMS,
+    also: Sequence[Statistic] = (),
+    nulls: Sequence[str] = tuple(NULLS),
+    draws: int = 99,
+    other_draws: int | None = None,
+    largest: int | None = None,
+    seed: int = 0,
+    progress: bool | None = None,
+) -> dict[str, Comparison]:
+    """The statistics of the claims about one hierarchy, and those wanted `also`, beside their nulls, by name.
+
+    For the other parameters and errors see `run_battery`, which judges what this measures.
+    """
     if lacking := {"shuffled", "random_subset"} - set(nulls):
         raise EstimationError(f"the battery needs the null model {min(lacking)!r} for its p-values and verdicts")
     others = max(3, draws // 20) if other_draws is None else other_draws
     times = {name: draws if name == "shuffled" else others for name in nulls}
-    tested = [claim.statistic for claim in claims]
     published = [claim.published for claim in claims if claim.published is not None]
+    common: Any = {"nulls": nulls, "missing": "nan", "seed": seed, "progress": progress}
     largest = max(FEWEST, space.width // 2) if largest is None else largest
-    results = []
-    for hierarchy in hierarchies:
-        common: Any = {"nulls": nulls, "missing": "nan", "seed": seed, "progress": progress}
-        tests = compare_with_nulls(space, hierarchy, tested, draws=times, largest=largest, **common)
-        # Thinning would undo the nesting of training words that makes these small, so they are fitted to all.
-        tests |= compare_with_nulls(space, hierarchy, published, draws=others, **common) if published else {}
-        results += [_result(claim, hierarchy, tests) for claim in claims]
-    return adjusted(results)
+    statistics = [*(claim.statistic for claim in claims), *also]
+    tests = compare_with_nulls(space, hierarchy, statistics, draws=times, largest=largest, **common)
+    # Thinning would undo the nesting of training words that makes these small, so they are fitted to all.
+    return tests | (compare_with_nulls(space, hierarchy, published, draws=others, **common) if published else {})
+
+
+def claim_results(
+    claims: Sequence[HierarchyClaim], hierarchy: ConceptHierarchy, tests: Mapping[str, Comparison]
+) -> list[ClaimResult]:
+    """One result a claim from what `claim_tests` measured; q-values are still p-values (see `adjusted`)."""
+    return [_result(claim, hierarchy, tests) for claim in claims]
 
 
 def _result(claim: HierarchyClaim, hierarchy: ConceptHierarchy, tests: Mapping[str, Comparison]) -> ClaimResult:

@@ -56,7 +56,7 @@ class Null:
 def shuffled_rows(space: CausalSpace, cloud: TokenCloud, rng: np.random.Generator) -> TokenCloud:
     """Every token gets the row of another: permute the usable vocabulary, keep the hierarchy's part."""
     rows = rng.permutation(len(space.unembedding.rows))[: len(cloud.points)]
-    return cloud.moved(space.unified[torch.from_numpy(rows)].to(cloud.points))
+    return cloud.moved(space.usable(rows).to(cloud.points))
 
 
 def frequency_matched(space: CausalSpace, cloud: TokenCloud, rng: np.random.Generator) -> TokenCloud:
@@ -67,7 +67,7 @@ def frequency_matched(space: CausalSpace, cloud: TokenCloud, rng: np.random.Gene
     usable = space.unembedding.rows
     rank = np.searchsorted(usable, cloud.hierarchy.tokens)
     shuffled = _shuffled_in_bands(len(usable), rng)
-    return cloud.moved(space.unified[torch.from_numpy(shuffled[rank])].to(cloud.points))
+    return cloud.moved(space.usable(shuffled[rank]).to(cloud.points))
 
 
 def _shuffled_in_bands(n: int, rng: np.random.Generator) -> NDArray[np.int64]:

@@ -12,6 +12,9 @@ from geometry.structure.statistics.statistic import FEWEST, Statistic
 
 __all__ = ["separation", "separation_auc"]
 
+# Scores that are held at a time.
+_SLICE = 1 << 22
+
 
 def separation_auc(directions: ConceptDirections, *, contrast: bool = False) -> NDArray[np.float64]:
     """AUC of ℓ_child at telling held-out child tokens from the parent's other held-out tokens, shape (E,).
@@ -28,18 +31,22 @@ def separation_auc(directions: ConceptDirections, *, contrast: bool = False) -> 
     if contrast:
         vectors = vectors - directions.vectors[[parent for parent, _ in edges]]
     unseen = np.flatnonzero(~directions.train)
-    # All scores in one product; the large parents' many words are then looked up, not multiplied again.
-    scores = (vectors @ directions.cloud.points[torch.from_numpy(unseen)].T).cpu().numpy()
+    points = directions.cloud.points[torch.from_numpy(unseen)].T
+    # All scores of many edges in one product; the large parents' many words are looked up, not multiplied again.
+    step = max(1, _SLICE // max(1, len(unseen)))
     place = np.cumsum(~directions.train) - 1
     held_out = [directions.held_out(concept) for concept in range(len(hierarchy))]
     inside = np.zeros(len(directions.train), dtype=bool)
     for index, (parent, child) in enumerate(edges):
+        if index % step == 0:
+            scores = (vectors[index : index + step] @ points).cpu().numpy()
+        own = scores[index % step]
         inside[hierarchy.members[child]] = True
         outside = held_out[parent][~inside[held_out[parent]]]
         inside[hierarchy.members[child]] = False
-        if min(len(held_out[child]), len(outside)) < FEWEST or not np.isfinite(scores[index]).all():
+        if min(len(held_out[child]), len(outside)) < FEWEST or not np.isfinite(own).all():
             continue
-        result[index] = _auc(scores[index, place[held_out[child]]], scores[index, place[outside]])
+        result[index] = _auc(own[place[held_out[child]]], own[place[outside]])
     return result
 
 

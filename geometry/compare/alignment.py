@@ -1,0 +1,69 @@
+"""Can one model's concepts be rotated onto another's? Orthogonal Procrustes, judged on a subtree it has not seen."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geometry.concepts import ConceptHierarchy
+
+__all__ = ["Fold", "alignment_error", "subtree_folds"]
+
+Matrix = NDArray[np.float64]
+# Positions to align on and positions to judge.
+Fold = tuple[NDArray[np.int64], NDArray[np.int64]]
+_SMALLEST_SUBTREE = 2
+_SUBTREES = 8
+_FEWEST_TO_ALIGN = 3
+
+
+def subtree_folds(hierarchy: ConceptHierarchy) -> list[Fold]:
+    """Subtrees to leave out, of at most an eighth of the concepts, and the concepts that share no word with them."""
+    shared = hierarchy.shared_tokens() > 0
+    order = np.array(hierarchy.depth_first)
+    largest = max(_SMALLEST_SUBTREE, len(hierarchy) // _SUBTREES)
+    folds = []
+    for _, start, stop in hierarchy.blocks(largest, _SMALLEST_SUBTREE):
+        left_out = np.sort(order[start:stop])
+        kept = np.flatnonzero(~shared[:, left_out].any(axis=1))
+        if len(kept) >= _FEWEST_TO_ALIGN:
+            folds.append((kept, left_out))
+    return folds
+
+
+def alignment_error(one: Matrix, other: Matrix, folds: Sequence[Fold]) -> NDArray[np.float64]:
+    """1 − cos between where the alignment puts each left-out concept and where the other model has it.
+
+    Parameters
+    ----------
+    one, other : Gram matrices of the concept vectors, shape (k, k); Procrustes sees nothing else of them.
+    folds : from `subtree_folds`.
+
+    Returns
+    -------
+    shape (k,): 0 if the rotation fitted to the other subtrees fits here too, 1 if it says nothing; nan for
+    concepts in no fold. Both clouds are centred on the concepts aligned.
+
+    References
+    ----------
+    Schönemann, A generalized solution of the orthogonal Procrustes problem, Psychometrika 31 (1966).
+    """
+    x, y = _coordinates(one), _coordinates(other)
+    errors = np.full(len(one), np.nan)
+    for kept, left_out in folds:
+        x_centre, y_centre = x[kept].mean(axis=0), y[kept].mean(axis=0)
+        u, s, vt = np.linalg.svd((x[kept] - x_centre).T @ (y[kept] - y_centre))
+        # Beyond the rank the rotation is arbitrary: it maps what it has never seen.
+        known = s > s[0] * len(s) * np.finfo(np.float64).eps
+        moved = (x[left_out] - x_centre) @ u[:, known] @ vt[known]
+        wanted = y[left_out] - y_centre
+        norms = np.linalg.norm(moved, axis=1) * np.linalg.norm(wanted, axis=1)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            errors[left_out] = 1 - (moved * wanted).sum(axis=1) / norms
+    return errors
+
+
+def _coordinates(gram: Matrix) -> Matrix:
+    """Points with this Gram matrix, shape (k, k): unique up to a rotation, which Procrustes undoes."""
+    values, vectors = np.linalg.eigh(gram)
+    return np.asarray(vectors * np.sqrt(np.clip(values, 0, None)))

@@ -1,0 +1,29 @@
+"""The words that several models have in common, so that the size of a vocabulary is not mistaken for geometry."""
+
+from collections.abc import Mapping
+
+from geometry.errors import HierarchyError
+from geometry.models import Vocabulary
+
+__all__ = ["common_vocabularies"]
+
+
+def common_vocabularies(vocabularies: Mapping[str, Vocabulary]) -> dict[str, Vocabulary]:
+    """Each model's vocabulary without the words that another lacks as a single token after a space.
+
+    A hierarchy built on any of them has the same concepts and words as on the others, and that model's own tokens.
+
+    Raises
+    ------
+    HierarchyError
+        The models have no word in common.
+    """
+    words = {name: set(vocabulary.words) for name, vocabulary in vocabularies.items()}
+    shared = set.intersection(*words.values()) if words else set()
+    if not shared:
+        sizes = ", ".join(f"{name} {len(own)}" for name, own in words.items())
+        raise HierarchyError(f"these models have no word in common that is a single token in each (words: {sizes})")
+    return {
+        name: vocabulary.without(token for word, token in vocabulary.words.items() if word not in shared)
+        for name, vocabulary in vocabularies.items()
+    }

@@ -1,0 +1,52 @@
+"""Are two models' concept–concept cosines alike? Rank correlation and kernel alignment of the two matrices."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+from geometry.concepts import ConceptHierarchy
+
+__all__ = ["cka", "representational_similarity", "word_disjoint"]
+
+Matrix = NDArray[np.float64]
+_FEWEST_PAIRS = 3
+
+
+def representational_similarity(one: Matrix, other: Matrix, counted: NDArray[np.bool_]) -> float:
+    """Spearman's ρ between two k × k matrices over the pairs that count.
+
+    Concepts with common words are alike in any model, so count word-disjoint pairs. nan for fewer than 3 pairs.
+    Source: Kriegeskorte et al., Front. Syst. Neurosci. 2 (2008).
+    """
+    upper = np.triu(counted, 1)
+    x, y = rankdata(one[upper]), rankdata(other[upper])
+    if len(x) < _FEWEST_PAIRS or x.std() == 0 or y.std() == 0:
+        return float("nan")
+    return float(np.corrcoef(x, y)[0, 1])
+
+
+def cka(one: Matrix, other: Matrix, counted: NDArray[np.bool_]) -> float:
+    """Debiased linear centred kernel alignment of two k × k Gram matrices over the pairs that count.
+
+    Each matrix is centred by the effects aᵢ + aⱼ that fit its counted pairs best; if all pairs of different concepts
+    count, this is the unbiased HSIC's centring. 0 is expected of unrelated models, 1 means alike; nan for
+    pairs that leave nothing once centred. Sources: Kornblith et al., arXiv 1905.00414; Song et al., J. Mach. Learn.
+    Res. 13 (2012).
+    """
+    weights = (counted & ~np.eye(len(counted), dtype=bool)).astype(np.float64)
+    x, y = _centred(one, weights), _centred(other, weights)
+    scale = np.sqrt((x**2).sum() * (y**2).sum())
+    return float((x * y).sum() / scale) if scale > len(one) * np.finfo(np.float64).eps else float("nan")
+
+
+def _centred(gram: Matrix, weights: Matrix) -> Matrix:
+    """Residuals of the least squares fit aᵢ + aⱼ to the pairs of weight 1; zero elsewhere."""
+    wanted = (weights * gram).sum(axis=1)
+    effects = np.linalg.lstsq(np.diag(weights.sum(axis=1)) + weights, wanted, rcond=None)[0]
+    return np.asarray(weights * (gram - effects[:, None] - effects[None]))
+
+
+def word_disjoint(hierarchy: ConceptHierarchy) -> NDArray[np.bool_]:
+    """Which pairs of concepts have no word in common, shape (k, k)."""
+    disjoint: NDArray[np.bool_] = hierarchy.shared_tokens() == 0
+    return disjoint

@@ -1,0 +1,81 @@
+"""Which tree does a model suggest? Clustered concept vectors against the hierarchy and against other models."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.cluster.hierarchy import cophenet, linkage
+from scipy.spatial.distance import squareform
+from scipy.stats import rankdata
+
+from geometry.compare.similarity import word_disjoint
+from geometry.concepts import ConceptHierarchy
+from geometry.structure import Comparison, stream
+
+__all__ = ["consensus", "cophenetic", "dendrogram", "recovered_tree", "tree_agreement"]
+
+Matrix = NDArray[np.float64]
+_FEWEST_PAIRS = 3
+
+
+def dendrogram(cosines: Matrix) -> NDArray[np.float64]:
+    """Average-linkage clustering (UPGMA) of concepts by 1 − cos, as SciPy's linkage matrix, shape (k − 1, 4)."""
+    distance = np.clip(1 - (cosines + cosines.T) / 2, 0, None)
+    np.fill_diagonal(distance, 0)
+    merges: NDArray[np.float64] = linkage(squareform(distance, checks=False), "average")
+    return merges
+
+
+def cophenetic(cosines: Matrix) -> Matrix:
+    """The height at which every two concepts are joined in the `dendrogram`, shape (k, k)."""
+    heights: Matrix = squareform(cophenet(dendrogram(cosines)))
+    return heights
+
+
+def consensus(cosines: Sequence[Matrix]) -> Matrix:
+    """Mean rank of every cosine over the models, scaled to −1 … 1, shape (k, k): cluster it for their common tree.
+
+    Ranks, so that a model whose cosines are small throughout has the same say.
+    """
+    upper = np.triu_indices(len(cosines[0]), 1)
+    ranks = np.mean([rankdata(matrix[upper]) for matrix in cosines], axis=0)
+    found = np.eye(len(cosines[0]))
+    found[upper] = 2 * (ranks - 1) / max(1, len(ranks) - 1) - 1
+    return found + np.triu(found, 1).T
+
+
+def tree_agreement(heights: Matrix, distance: Matrix, counted: NDArray[np.bool_]) -> float:
+    """Cophenetic correlation: Pearson's r of joining heights with another tree's distances over the pairs that count.
+
+    The other tree may be a hierarchy's path lengths or another model's heights; pairs at an infinite
+    distance do not count. nan for fewer than 3 pairs or a constant side. Source: Sokal & Rohlf, Taxon 11 (1962).
+    """
+    upper = np.triu(counted & np.isfinite(distance), 1)
+    x, y = heights[upper], distance[upper]
+    if len(x) < _FEWEST_PAIRS or x.std() == 0 or y.std() == 0:
+        return float("nan")
+    return float(np.corrcoef(x, y)[0, 1])
+
+
+def recovered_tree(
+    cosines: Matrix,
+    shuffled: Sequence[Matrix],
+    hierarchy: ConceptHierarchy,
+    *,
+    permutations: int = 199,
+    seed: int = 0,
+) -> Comparison:
+    """Cophenetic correlation of the clustered concepts with the hierarchy, word-disjoint pairs alone.
+
+    Beside it the concepts in random order ("permuted") and the vectors of shuffled rows ("shuffled").
+    """
+    counted, distance = word_disjoint(hierarchy), hierarchy.tree_distance()
+    heights, rng = cophenetic(cosines), stream(seed, "tree-permutations")
+    permuted = []
+    for _ in range(permutations):
+        order = np.ix_(*[rng.permutation(len(counted))] * 2)
+        permuted.append([tree_agreement(heights, distance[order], counted & counted[order])])
+    noise = [[tree_agreement(cophenetic(draw), distance, counted)] for draw in shuffled]
+    value = np.array([tree_agreement(heights, distance, counted)])
+    nulls = {"permuted": np.array(permuted), "shuffled": np.array(noise)}
+    return Comparison("cophenetic", (hierarchy.name,), value, nulls, 0.0, np.array([np.nan]))
