@@ -16,8 +16,8 @@ from geometry.models import Unembedding
 
 __all__ = ["CausalSpace"]
 
-# Numbers that are converted at a time: 32 MB in float64.
-_SLICE = 1 << 22
+# Numbers that are converted at a time: 8 MB in float64.
+_SLICE = 1 << 20
 _MOST_KEPT = 1 << 29
 
 

@@ -128,7 +128,7 @@ class ConceptDirections:
             raise EstimationError(f"a concept must be fitted to at least one token, not {largest}")
         fitted = {} if known is None else known._fits_on(cloud, estimator, used, largest)
         chosen = [_thinned(members[used[members]], largest) for members in cloud.hierarchy.members]
-        if not bool(cloud.points.isfinite().all()):
+        if not all(bool(end.isfinite()) for end in torch.aminmax(cloud.points)):
             raise EstimationError("a cloud needs finite points; these hold NaN or infinite values")
         for concept, tokens in zip(cloud.hierarchy, chosen, strict=True):
             if missing == "raise" and not len(tokens) and concept.name not in (cloud.hierarchy.drawn or ()):

@@ -19,7 +19,7 @@ _EMBEDDING = "token_embd.weight"
 # Encoders carry a token embedding too, but predict no next token from it.
 _ENCODERS = ("bert", "t5encoder")
 _SPECIAL = (TokenType.UNKNOWN, TokenType.CONTROL, TokenType.UNUSED)
-_SLICE = 1 << 22
+_SLICE = 1 << 20
 
 
 def read_gguf(path: Path, side: Side = "output") -> tuple[torch.Tensor, Vocabulary, bool, str]:

@@ -19,7 +19,7 @@ from geometry.models.vocabulary import Vocabulary
 
 __all__ = ["Unembedding"]
 
-_SLICE = 1 << 22
+_SLICE = 1 << 20
 _DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 
 

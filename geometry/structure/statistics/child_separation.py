@@ -13,7 +13,7 @@ from geometry.structure.statistics.statistic import FEWEST, Statistic
 __all__ = ["separation", "separation_auc"]
 
 # Scores that are held at a time.
-_SLICE = 1 << 22
+_SLICE = 1 << 20
 
 
 def separation_auc(directions: ConceptDirections, *, contrast: bool = False) -> NDArray[np.float64]:
