@@ -7,8 +7,10 @@ from geometry.views.conditions import Condition, plot_conditions
 from geometry.views.curves import Curves, plot_curves
 from geometry.views.distributions import Distribution, plot_distributions
 from geometry.views.existence import plot_existence
+from geometry.views.explorer import explorer_page
 from geometry.views.heatmap import plot_heatmaps
 from geometry.views.logits import LogitPanel, plot_logits
+from geometry.views.maps import Colouring, ConceptTree, MapPanel
 from geometry.views.overview import Standing, plot_overview
 from geometry.views.page import texts_page
 from geometry.views.planes import Plane, plot_planes
@@ -19,17 +21,21 @@ from geometry.views.style import save
 from geometry.views.sweep import Sweep, plot_sweep
 
 __all__ = [
+    "Colouring",
+    "ConceptTree",
     "Condition",
     "Curves",
     "Distribution",
     "Figure",
     "LogitPanel",
+    "MapPanel",
     "Plane",
     "SeriesPanel",
     "SimplexPanel",
     "Standing",
     "Strips",
     "Sweep",
+    "explorer_page",
     "plot_composition",
     "plot_conditions",
     "plot_curves",
