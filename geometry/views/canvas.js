@@ -214,6 +214,16 @@ function note(view, x, y, heading, lines) {
   tip.style.top = `${Math.max(4, frame.top + y + (above ? -tip.offsetHeight - 12 : 16))}px`;
 }
 
+// How well a text fits a query: 0 exactly, then without case, without spaces, its beginning, its inside; -1 not at all.
+function fit(text, query) {
+  const low = text.toLowerCase(), core = low.trim(), sought = query.toLowerCase(), bare = sought.trim();
+  return text === query ? 0 : low === sought ? 1 : bare && core === bare ? 2
+    : low.startsWith(sought) ? 3 : bare && core.startsWith(bare) ? 4 : low.includes(sought) ? 5 : -1;
+}
+
+// [fit, length, place] order: the best first, of equals the shorter.
+const byFit = (one, other) => one[0] - other[0] || one[1] - other[1] || one[2] - other[2];
+
 // A box to search with: `find(query)` gives [index, text, remark] of what it finds, `choose(index)` takes one.
 function searchBox(name, find, choose) {
   const list = element("ul", { id: "hits", role: "listbox", "aria-label": "hits", hidden: true });

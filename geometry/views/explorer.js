@@ -208,17 +208,13 @@ function choose(item, centre = true) {
   views.forEach((view, which) => centre ? view.centre(placed[which].x[item], placed[which].y[item], items > 3000 ? 4 : 1.6) : view.mark());
 }
 
-const lowered = Array.from({ length: items }, (_, item) => textOf(item).toLowerCase());
 function find(query) {
-  const low = query.toLowerCase(), bare = low.trim();
   const ranked = [];
   for (let item = 0; item < items; item++) {
-    const text = lowered[item], core = text.trim();
-    const rank = textOf(item) === query ? 0 : text === low ? 1 : bare && core === bare ? 2
-      : text.startsWith(low) ? 3 : bare && core.startsWith(bare) ? 4 : text.includes(low) ? 5 : -1;
-    if (rank >= 0) ranked.push([rank, text.length, item]);
+    const rank = fit(textOf(item), query);
+    if (rank >= 0) ranked.push([rank, textOf(item).length, item]);
   }
-  ranked.sort((one, other) => one[0] - other[0] || one[1] - other[1] || one[2] - other[2]);
+  ranked.sort(byFit);
   const remark = (item) => item >= points ? "concept" : (holders.get(item)?.held ?? []).map((concept) => shown(names[concept]))[0] ?? "";
   return ranked.map(([, , item]) => [item, shown(textOf(item)), remark(item)]);
 }

@@ -80,9 +80,7 @@ def _colouring(colouring: Colouring) -> dict[str, Any]:
     chosen = looks(colouring.categories, ordered=colouring.ordered)
     return {
         "name": visible(colouring.name),
-        "categories": [
-            [visible(name), *look] for name, look in zip(colouring.categories, chosen, strict=True)
-        ],
+        "categories": [[visible(name), *look] for name, look in zip(colouring.categories, chosen, strict=True)],
         "points": _codes(colouring.points),
         "concepts": None if colouring.concepts is None else _codes(colouring.concepts),
     }

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from geometry.views.style import COLOURS
 
-__all__ = ["MOST_CATEGORIES", "SHAPES", "Colouring", "ConceptTree", "MapPanel", "check_map", "looks", "visible", "window"]
+__all__ = ["MOST_CATEGORIES", "Colouring", "ConceptTree", "MapPanel", "check_map", "looks", "visible", "window"]
 
 MOST_CATEGORIES = 12
-SHAPES = "os^DvP"
+_SHAPES = "os^DvP"
 # Paul Tol's muted scheme lends four that are dark, and so told from Okabe & Ito's in greyscale.
 _COLOURS = (*COLOURS[:7], "#882255", "#332288", "#999933", "#44AA99", COLOURS[7])
 
@@ -75,9 +75,9 @@ class ConceptTree:
 def looks(categories: Sequence[str], *, ordered: bool = False) -> list[tuple[str, str]]:
     """(colour, matplotlib marker) of each category; beyond colour they differ in shape, or in lightness if ordered."""
     if not ordered:
-        return [(_COLOURS[place], SHAPES[place % len(SHAPES)]) for place in range(len(categories))]
+        return [(_COLOURS[place], _SHAPES[place % len(_SHAPES)]) for place in range(len(categories))]
     scale = mpl.colormaps["viridis"](np.linspace(0, 0.92, len(categories)))
-    return [(to_hex(colour), SHAPES[place % len(SHAPES)]) for place, colour in enumerate(scale)]
+    return [(to_hex(colour), _SHAPES[place % len(_SHAPES)]) for place, colour in enumerate(scale)]
 
 
 def visible(text: str) -> str:
@@ -127,13 +127,13 @@ def check_map(
 def _check_colouring(colouring: Colouring, points: int, concepts: int) -> None:
     count = len(colouring.categories)
     if not 1 <= count <= MOST_CATEGORIES:
-        raise ValueError(f"colouring {colouring.name!r}: {count} categories; give 1 to {MOST_CATEGORIES}, -1 for others")
+        raise ValueError(f"colouring {colouring.name!r}: {count} categories; give 1 to {MOST_CATEGORIES}")
     for kind, codes, expected in (("points", colouring.points, points), ("concepts", colouring.concepts, concepts)):
         if codes is None:
             continue
         if codes.shape != (expected,):
             raise ValueError(f"colouring {colouring.name!r}: {kind} have shape {codes.shape}; give ({expected},)")
-        if len(codes) and not (-1 <= codes.min() and codes.max() < count):
+        if len(codes) and (codes.min() < -1 or codes.max() >= count):
             raise ValueError(
                 f"colouring {colouring.name!r}: {kind} run from {codes.min()} to {codes.max()}; "
                 f"give -1 to {count - 1}, indices of its categories"
@@ -145,7 +145,7 @@ def _check_tree(tree: ConceptTree, points: int) -> None:
     if len(tree.members) != count:
         raise ValueError(f"tree: members of {len(tree.members)} concepts for {count} names; give one a name")
     for name, members in zip(tree.names, tree.members, strict=True):
-        if len(members) and not (0 <= np.min(members) and np.max(members) < points):
+        if len(members) and (np.min(members) < 0 or np.max(members) >= points):
             raise ValueError(f"concept {name!r}: members run outside the {points} points; give indices of points")
     above: dict[int, set[int]] = {place: set() for place in range(count)}
     for parent, child in tree.edges:
@@ -158,4 +158,4 @@ def _check_tree(tree: ConceptTree, points: int) -> None:
         for parents in above.values():
             parents.difference_update(ready)
     if above:
-        raise ValueError(f"tree: concept {tree.names[min(above)]!r} lies on or below a cycle; give edges without cycles")
+        raise ValueError(f"tree: concept {tree.names[min(above)]!r} lies on or below a cycle; give a tree")
