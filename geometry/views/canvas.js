@@ -36,7 +36,7 @@ function trace(pen, shape, x, y, r) {
 function stamp(shape, colour, r, edge, edgeWidth) {
   const ratio = devicePixelRatio || 1, half = Math.ceil((r * 1.25 + edgeWidth) * ratio);
   const made = element("canvas", { width: 2 * half, height: 2 * half });
-  const pen = made.getContext("2d");
+  const pen = made.getContext("2d", { willReadFrequently: true });
   pen.scale(ratio, ratio);
   pen.beginPath();
   trace(pen, shape, half / ratio, half / ratio, r);
