@@ -15,6 +15,8 @@ function element(tag, properties = {}, ...children) {
 
 const unpacked = (text, Numbers) => new Numbers(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer);
 
+const counted = (words) => `${words} ${words === 1 ? "word" : "words"}`;
+
 // Spaces at the ends are part of a token, so they are drawn.
 const shown = (text) => text.replace(/^ +| +$/g, (spaces) => "␣".repeat(spaces.length)) || "(empty)";
 

@@ -199,7 +199,7 @@ function describe(item) {
   }
   const concept = item - points, words = [...members[concept]].map((point) => page.texts[point].trim());
   const lines = parents[concept].length ? [`below ${listed(parents[concept].map((parent) => shown(names[parent])), 4)}`] : [];
-  return words.length ? [...lines, `${words.length} words: ${listed(words, 12)}`] : lines;
+  return words.length ? [...lines, `${counted(words.length)}: ${listed(words, 12)}`] : lines;
 }
 
 function choose(item, centre = true) {

@@ -101,7 +101,7 @@ function describe(one) {
     return [names.join(" – "), [meaning, `${shared} shared: ${listed(both, 20)}`].filter(Boolean)];
   }
   const { label: name, purity, words } = nodes[one.node];
-  return [shown(name), [`purity ${purity.toFixed(2)}, ${words.length} words`, listed(words, 30)]];
+  return [shown(name), [`purity ${purity.toFixed(2)}, ${counted(words.length)}`, listed(words, 30)]];
 }
 
 function pick(view, x, y, click) {
@@ -125,7 +125,7 @@ function find(query) {
   const ranked = [];
   nodes.forEach(({ label: name, words: held }, node) => {
     const rank = fit(name, query);
-    if (rank >= 0) ranked.push([rank, name.length, node, name, `${held.length} words`]);
+    if (rank >= 0) ranked.push([rank, name.length, node, name, `${counted(held.length)}`]);
     for (const word of held) {
       const close = fit(word, query);
       if (close >= 0) ranked.push([close, word.length, node, word, name]);
@@ -151,7 +151,7 @@ function showLegend() {
 const list = element("ul", {}, ...largest.map((node) => {
   const button = element("button", { type: "button", className: "name", "aria-pressed": "false", onclick: () => choose({ node }, true) }, shown(nodes[node].label));
   button.dataset.node = node;
-  return element("li", {}, element("div", {}, button, element("small", { textContent: `${nodes[node].purity.toFixed(2)}, ${sizes[node]} words` })));
+  return element("li", {}, element("div", {}, button, element("small", { textContent: `${nodes[node].purity.toFixed(2)}, ${counted(sizes[node])}` })));
 }));
 compose(page, [view], [searchBox("find a word or a concept", find, (node) => choose({ node }, true)), said, words,
   element("div", {}, element("h3", { textContent: "coloured by" }), chooser, legend),

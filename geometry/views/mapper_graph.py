@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from geometry.views.labels import Label, place_labels
 from geometry.views.mapper import MapperGraph, check_mapper
-from geometry.views.maps import looks
+from geometry.views.maps import looks, visible
 from geometry.views.style import INK, headline, literal, style
 
 __all__ = ["plot_mapper"]
@@ -35,7 +35,7 @@ def plot_mapper(graph: MapperGraph, *, finding: str, detail: str = "", named: in
         figure = Figure(figsize=(7.2, 6.6))
         axes = figure.subplots()
         figure.subplots_adjust(left=0.01, right=0.79, bottom=0.015)
-        headline(figure, finding, detail, room=0.08)
+        headline(figure, visible(finding), visible(detail), room=0.08)
         margin = float(radii.max()) + 0.02 * extent
         # One scale for both axes: whichever has room to spare is widened.
         frame = np.array([axes.get_window_extent().width, axes.get_window_extent().height])

@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from geometry.views.labels import Label, place_labels
-from geometry.views.maps import Colouring, ConceptTree, MapPanel, check_map, looks, window
+from geometry.views.maps import Colouring, ConceptTree, MapPanel, check_map, looks, visible, window
 from geometry.views.style import INK, headline, literal, style, tag_panel
 
 __all__ = ["plot_vocabulary_map"]
@@ -57,7 +57,7 @@ def plot_vocabulary_map(
         figure = Figure(figsize=(7.2, height))
         grid = figure.subplots(rows, columns, squeeze=False).ravel()
         figure.subplots_adjust(left=0.01, right=0.99, wspace=0.03, hspace=0.42 / side, bottom=(bottom + 0.2) / height)
-        headline(figure, finding, detail, room=0.24)
+        headline(figure, visible(finding), visible(detail), room=0.24)
         for spare in grid[len(panels) :]:
             spare.set_axis_off()
         for axes, panel, letter in zip(grid, panels, "abcdefghijklmnop", strict=False):

@@ -81,6 +81,13 @@ def opened(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Callab
     return open_page
 
 
+@pytest.fixture(autouse=True)
+def _afresh(request: pytest.FixtureRequest) -> None:
+    """Each test of a module's page, `shown`, starts from it as it opens."""
+    if "shown" in request.fixturenames:
+        request.getfixturevalue("shown").page.reload()
+
+
 # A token that would run, if anything ever took it for markup.
 @pytest.fixture(scope="session")
 def hostile() -> str:

@@ -48,13 +48,6 @@ def shown(opened: Callable[[str], Opened], hostile: str) -> Opened:
     return opened(views.explorer_page(**parts(hostile), title=f"found {hostile}", detail=hostile))
 
 
-@pytest.fixture(autouse=True)
-def _afresh(request: pytest.FixtureRequest) -> None:
-    """Each test starts from the page as it opens."""
-    if "shown" in request.fixturenames:
-        request.getfixturevalue("shown").page.reload()
-
-
 COLOURED = (
     f"read = {READ}"
     + """, views.map(({ base }) => {
