@@ -34,6 +34,8 @@ def test_the_wheel_holds_the_library_its_data_and_licences(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {
         "geometry/py.typed",
+        "geometry/views/explorer.js",
+        "geometry/views/interactive.css",
         "geometry/data/wordnet/wordnet-3.0.tsv.xz",
         "geometry/data/wordnet/LICENSE",
         "geometry/data/hierarchies/organisms.yaml",

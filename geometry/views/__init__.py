@@ -7,8 +7,13 @@ from geometry.views.conditions import Condition, plot_conditions
 from geometry.views.curves import Curves, plot_curves
 from geometry.views.distributions import Distribution, plot_distributions
 from geometry.views.existence import plot_existence
+from geometry.views.explorer import explorer_page
 from geometry.views.heatmap import plot_heatmaps
 from geometry.views.logits import LogitPanel, plot_logits
+from geometry.views.mapper import MapperGraph
+from geometry.views.mapper_graph import plot_mapper
+from geometry.views.mapper_page import mapper_page
+from geometry.views.maps import Colouring, ConceptTree, MapPanel
 from geometry.views.overview import Standing, plot_overview
 from geometry.views.page import texts_page
 from geometry.views.planes import Plane, plot_planes
@@ -17,19 +22,26 @@ from geometry.views.simplex import SimplexPanel, plot_simplex
 from geometry.views.strips import Strips, plot_strips
 from geometry.views.style import save
 from geometry.views.sweep import Sweep, plot_sweep
+from geometry.views.vocabulary_map import plot_vocabulary_map
 
 __all__ = [
+    "Colouring",
+    "ConceptTree",
     "Condition",
     "Curves",
     "Distribution",
     "Figure",
     "LogitPanel",
+    "MapPanel",
+    "MapperGraph",
     "Plane",
     "SeriesPanel",
     "SimplexPanel",
     "Standing",
     "Strips",
     "Sweep",
+    "explorer_page",
+    "mapper_page",
     "plot_composition",
     "plot_conditions",
     "plot_curves",
@@ -37,12 +49,14 @@ __all__ = [
     "plot_existence",
     "plot_heatmaps",
     "plot_logits",
+    "plot_mapper",
     "plot_overview",
     "plot_planes",
     "plot_series",
     "plot_simplex",
     "plot_strips",
     "plot_sweep",
+    "plot_vocabulary_map",
     "save",
     "texts_page",
 ]
