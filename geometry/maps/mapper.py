@@ -19,7 +19,11 @@ from geometry.maps.lenses import Lens, lens_values
 from geometry.maps.mapper_graph import MapperGraph
 from geometry.maps.points import LabelledPoints
 
-__all__ = ["Clusterer", "Cover", "NoClusterError", "mapper", "mapper_of_values"]
+__all__ = ["Clusterer", "Cover", "NoClusterError", "Part", "mapper", "mapper_of_values"]
+
+
+# The positions of an interval's points and their clusters.
+Part = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
 class NoClusterError(EstimationError):
@@ -90,8 +94,15 @@ def mapper_of_values(
     cover: Cover,
     clusterer: Clusterer | None = None,
     rows: NDArray[np.int64] | None = None,
+    parts: list[Part] | None = None,
 ) -> MapperGraph:
-    """`mapper` with the lens evaluated, shape (n, c); of some `rows` alone, but in the intervals of all points."""
+    """`mapper` with the lens evaluated, shape (n, c).
+
+    Parameters
+    ----------
+    rows : take these points alone, but in the intervals of all.
+    parts : a list to be filled with the positions and labels of what was clustered in each interval.
+    """
     import kmapper  # brings half of scikit-learn, a second or two
     from kmapper.nerve import Nerve
 
@@ -111,7 +122,7 @@ def mapper_of_values(
         scale,
         np.arange(len(points))[:, None],
         cover=kmapper.Cover(n_cubes=cover.cubes, perc_overlap=cover.overlap, limits=limits),
-        clusterer=_OnRows(clusterer or MutualNeighbours(), points),
+        clusterer=_OnRows(clusterer or MutualNeighbours(), points, [] if parts is None else parts),
         nerve=SparseNerve(),
         remove_duplicate_nodes=True,
     )
@@ -129,15 +140,18 @@ def mapper_of_values(
 class _OnRows:
     """A clusterer that is given the numbers of points; kmapper would copy all points to float64 otherwise."""
 
-    def __init__(self, clusterer: Clusterer, points: NDArray[np.float32]) -> None:
+    def __init__(self, clusterer: Clusterer, points: NDArray[np.float32], parts: list[Part]) -> None:
         self._clusterer = clusterer
         self._points = points
+        self._parts = parts
 
     def get_params(self) -> dict[str, Any]:
         return self._clusterer.get_params()
 
     def fit_predict(self, numbers: NDArray[np.int64]) -> Any:
-        return self._clusterer.fit_predict(self._points[numbers[:, 0]])
+        labels = self._clusterer.fit_predict(self._points[numbers[:, 0]])
+        self._parts.append((numbers[:, 0], np.asarray(labels)))
+        return labels
 
 
 def _edges(nodes: Sequence[NDArray[np.int64]], n: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -93,7 +93,7 @@ def compare_mapper(
     ----------
     lens, cover, clusterer : see `mapper`.
     nulls : name → null model; default shuffled labels (for purity) and Gaussian points (for components and loops).
-        For tokens add `token_null(space, cloud, concept)`.
+        For tokens add `token_null(space, cloud)`.
     progress : show a progress bar; default, when standard error is a terminal.
 
     Raises

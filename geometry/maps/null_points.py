@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from geometry.causal import CausalSpace
@@ -33,25 +34,28 @@ def gaussian_points(labelled: LabelledPoints, rng: np.random.Generator) -> Label
     return labelled.moved(mean + drawn)
 
 
-def token_null(space: CausalSpace, cloud: TokenCloud, concept: str, null: str = "shuffled") -> PointNull:
-    """A null model of `geo.NULLS` for the tokens of one concept, `LabelledPoints.of_concept(cloud, concept)`.
+def token_null(space: CausalSpace, cloud: TokenCloud, null: str = "shuffled") -> PointNull:
+    """A null model of `geo.NULLS` for tokens of a cloud's hierarchy, which their names, the words, tell.
 
     "shuffled" gives every word the row of another token of the whole vocabulary: it destroys what rows the words
     have, and keeps sizes, overlaps and the vocabulary's own cloud.
 
     Raises
     ------
-    HierarchyError
-        An unknown concept.
     EstimationError
-        An unknown null, or one that changes concepts instead of rows.
+        An unknown null, or one that changes concepts instead of rows; when drawing, a name that is no word of the
+        hierarchy.
     """
     rows = sorted(set(NULLS) - {"random_subset", "random_parent", "mean_estimator"})
     if null not in rows:
         raise EstimationError(f"null model {null!r} does not draw rows; choose from {', '.join(rows)}")
-    own = cloud.hierarchy.members[cloud.hierarchy.index(concept)]
+    hierarchy = cloud.hierarchy
+    place = {word: position for position, word in enumerate(hierarchy.words)}
 
     def draw(labelled: LabelledPoints, rng: np.random.Generator) -> LabelledPoints:
+        if strangers := [name for name in labelled.names if name not in place]:
+            raise EstimationError(f"point {strangers[0]!r} is no word of hierarchy {hierarchy.name!r}")
+        own = torch.tensor([place[name] for name in labelled.names])
         return labelled.moved(NULLS[null].draw(space, cloud, rng).points[own])
 
     return draw

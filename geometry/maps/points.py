@@ -130,6 +130,28 @@ class LabelledPoints:
             raise EstimationError(f"{len(self)} labelled points cannot be moved to {len(array)}")
         return replace(self, points=array)
 
+    def select(self, rows: NDArray[np.int64]) -> "LabelledPoints":
+        """The points at some ascending positions; concepts without a point among them are left out.
+
+        EstimationError if the positions are out of range, repeat or descend, or too few are left.
+        """
+        chosen = np.asarray(rows)
+        ascending = chosen.ndim == 1 and chosen.dtype.kind in "iu" and bool((np.diff(chosen) > 0).all())
+        if not ascending or not len(chosen) or chosen[0] < 0 or chosen[-1] >= len(self):
+            raise EstimationError(f"points are selected by ascending positions in 0 … {len(self) - 1}")
+        inside = {name: np.flatnonzero(np.isin(chosen, positions)) for name, positions in self.members.items()}
+        members = {name: positions for name, positions in inside.items() if len(positions)}
+        return LabelledPoints(
+            self.points[chosen], members, tuple(self.names[row] for row in chosen), self.groups[chosen]
+        )
+
+    def one_per_group(self) -> "LabelledPoints":
+        """The first point of each group: of a word's spellings the one of the lowest token id, the most frequent.
+
+        Spellings lie close together, and a graph of all of them finds little else.
+        """
+        return self.select(np.sort(np.unique(self.groups, return_index=True)[1]))
+
     @cached_property
     def incidence(self) -> csr_array:
         """Which point (row) belongs to which concept (column), as 0 and 1."""

@@ -7,20 +7,19 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import adjusted_rand_score
+from scipy.special import comb
 from tqdm import tqdm
 
 from geometry.errors import EstimationError
 from geometry.maps.clustering import MutualNeighbours
 from geometry.maps.lenses import Lens, lens_values
-from geometry.maps.mapper import Clusterer, Cover, NoClusterError, mapper_of_values
-from geometry.maps.mapper_graph import MapperGraph
+from geometry.maps.mapper import Clusterer, Cover, NoClusterError, Part, mapper_of_values
 from geometry.maps.points import LabelledPoints
 from geometry.structure import stream
 
-__all__ = ["COVERS", "StabilitySetting", "StabilitySweep", "stability_sweep"]
+__all__ = ["COVERS", "StabilitySetting", "StabilitySweep", "pooled_agreement", "stability_sweep"]
 
-COVERS = tuple(Cover(cubes, overlap) for cubes in (6, 10, 15) for overlap in (0.3, 0.5))
+COVERS = tuple(Cover(cubes, overlap) for cubes in (6, 12) for overlap in (0.3, 0.5))
 # A graph that leaves out most points, or puts most into one node, says little however stable it is.
 _COVERAGE = 0.5
 _LARGEST = 0.5
@@ -35,8 +34,9 @@ class StabilitySetting:
     cover, clusterer : the setting.
     nodes, components, loops, coverage : of the graph of all points; see `MapperGraph`.
     largest : share of the points in its largest node.
-    agreement : adjusted Rand index of the points' first nodes (noise counting as one) in the graph of all points and
-        in that of a sample, averaged over samples; 1 is the same graph, 0 chance.
+    agreement : adjusted Rand index of the clusters, all points' against a sample's, pooled within the cover's intervals
+        and averaged over samples: 1 is the same clusters, 0 chance or one cluster in every interval. What the cover
+        alone puts together does not count. Noise counts as a cluster.
     error : standard error of the agreement over samples.
     components_mean, components_sd, loops_mean, loops_sd : over the samples' graphs.
     """
@@ -102,8 +102,8 @@ def stability_sweep(
 ) -> StabilitySweep:
     """Mapper on all points and on samples of them, for every cover with every clusterer.
 
-    The lens is evaluated and covered once, on all points, so that the samples' intervals are the same. Labels do not enter but
-    through the lens.
+    The lens is evaluated and covered once, on all points, so that the samples' intervals are the same. Labels do
+    not enter but through the lens.
 
     Parameters
     ----------
@@ -146,16 +146,21 @@ def _setting(
     clusterer: Clusterer,
 ) -> StabilitySetting | None:
     try:
-        whole = mapper_of_values(points, values, cover, clusterer)
+        parts: list[Part] = []
+        whole = mapper_of_values(points, values, cover, clusterer, parts=parts)
     except NoClusterError:
         return None
     agreement, components, loops = [], [], []
     for rows in samples:
-        graph = _of_sample(points, values, cover, clusterer, rows)
-        home = np.full(len(rows), -1) if graph is None else graph.home
-        agreement.append(float(adjusted_rand_score(whole.home[rows], home)))
-        components.append(graph.components if graph else 0)
-        loops.append(graph.loops if graph else 0)
+        of_sample: list[Part] = []
+        try:
+            graph = mapper_of_values(points, values, cover, clusterer, rows, of_sample)
+            components.append(graph.components)
+            loops.append(graph.loops)
+        except NoClusterError:
+            components.append(0)
+            loops.append(0)
+        agreement.append(pooled_agreement(parts, [(rows[numbers], labels) for numbers, labels in of_sample]))
     return StabilitySetting(
         cover=cover,
         clusterer=clusterer,
@@ -173,14 +178,24 @@ def _setting(
     )
 
 
-def _of_sample(
-    points: NDArray[np.float32],
-    values: NDArray[np.float64],
-    cover: Cover,
-    clusterer: Clusterer,
-    rows: NDArray[np.int64],
-) -> MapperGraph | None:
-    try:
-        return mapper_of_values(points, values, cover, clusterer, rows)
-    except NoClusterError:
-        return None
+def pooled_agreement(whole: Sequence[Part], sample: Sequence[Part]) -> float:
+    """Rand index adjusted for chance, its numerator and denominator summed over intervals; 0 where it is 0/0.
+
+    Pairs of points of the same interval are counted, in the intervals' common order. Source of the adjustment:
+    Hubert & Arabie, J. Classification 2 (1985).
+    """
+    ahead = possible = 0.0
+    intervals = iter(whole)
+    for rows, labels in sample:
+        # Intervals with less than two points of the sample were not clustered, and so never hold its rows.
+        found = next(part for part in intervals if np.isin(rows, part[0]).all())
+        before = found[1][np.searchsorted(found[0], rows)]
+        _, one = np.unique(before, return_inverse=True)
+        _, other = np.unique(labels, return_inverse=True)
+        table = np.zeros((one.max() + 1, other.max() + 1))
+        np.add.at(table, (one, other), 1)
+        pairs, first, second = (comb(counts, 2).sum() for counts in (table, table.sum(axis=1), table.sum(axis=0)))
+        expected = first * second / comb(len(rows), 2)
+        ahead += pairs - expected
+        possible += (first + second) / 2 - expected
+    return float(ahead / possible) if possible > 1e-9 else 0.0

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from geometry.errors import EstimationError
-from geometry.maps.neighbours import squared_distances
+from geometry.maps.neighbours import neighbours_on_map, squared_distances
 from geometry.maps.points import Points, checked_points
 from geometry.structure import permutation_p, stream
 
@@ -92,30 +92,25 @@ def trustworthiness(
     if not 1 <= k < n / 2 or sample < 1:
         raise EstimationError(f"{n} points: k must be at least 1 and less than {n / 2:g}, and the sample not empty")
     queries = np.sort(stream(seed, "trustworthiness sample").permutation(n)[:sample])
-    space, plane = (torch.from_numpy(every - every.mean(axis=0)) for every in (array, placed))
-    norms = space.square().sum(dim=1), plane.square().sum(dim=1)
-    order = [stream(seed, "trustworthiness", draw).permutation(n) for draw in range(draws)]
-    place = [np.argsort(permuted) for permuted in order]
-    ranks: list[list[NDArray[np.int64]]] = [[] for _ in range(draws + 1)]
-    for part in np.array_split(queries, max(1, len(queries) * n // _BLOCK)):
-        ordered = _distances(space, part, norms[0]).sort(dim=1).indices
-        rank = torch.empty_like(ordered).scatter_(1, ordered, torch.arange(n).expand(len(part), n).contiguous())
-        for number in range(draws + 1):
-            # In a permuted map, point i lies at the place of point order[i].
-            lying = part if not number else order[number - 1][part]
-            near = _distances(plane, lying, norms[1]).topk(k, largest=False).indices.numpy()
-            met = near if not number else place[number - 1][near]
-            ranks[number].append(rank.gather(1, torch.from_numpy(met)).numpy() + 1)
-    found = [np.concatenate(of_map) for of_map in ranks]
+    space = torch.from_numpy(array - array.mean(axis=0))
+    norms = space.square().sum(dim=1)
+    near = [neighbours_on_map(placed, queries, k)]
+    for draw in range(draws):
+        # Point i lies where point order[i] lay.
+        order = stream(seed, "trustworthiness", draw).permutation(n)
+        near.append(np.argsort(order)[neighbours_on_map(placed, order[queries], k)])
+    ranks = np.empty((len(queries), draws + 1, k), dtype=np.int64)
+    block = max(1, _BLOCK // n)
+    for start in range(0, len(queries), block):
+        rows = torch.from_numpy(queries[start : start + block])
+        distances = squared_distances(space[rows], space, norms)
+        distances[torch.arange(len(rows)), rows] = torch.inf
+        met = np.concatenate([of_map[start : start + block] for of_map in near], axis=1)
+        reached = distances.gather(1, torch.from_numpy(met))
+        rank = 1 + torch.searchsorted(distances.sort(dim=1).values, reached)
+        ranks[start : start + block] = rank.numpy().reshape(len(rows), draws + 1, k)
+    found = ranks.transpose(1, 0, 2)
     scale = 2 / (len(queries) * k * (2 * n - 3 * k - 1))
     values = np.array([1 - scale * np.maximum(rank - k, 0).sum() for rank in found])
     kept = np.array([(rank <= k).mean() for rank in found])
     return Trustworthiness(float(values[0]), values[1:], float(kept[0]), kept[1:], k, len(queries))
-
-
-def _distances(points: torch.Tensor, rows: NDArray[np.int64], norms: torch.Tensor) -> torch.Tensor:
-    """Squared distances from some of the points to all, a point itself infinitely far."""
-    index = torch.from_numpy(rows)
-    distances = squared_distances(points[index], points, norms)
-    distances[torch.arange(len(rows)), index] = torch.inf
-    return distances

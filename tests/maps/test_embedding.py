@@ -34,7 +34,7 @@ def test_approximate_neighbours_leave_out_the_point_itself(monkeypatch: pytest.M
         return SimpleNamespace(neighbor_graph=(np.array([[0, 1, 2], [0, 2, 3], [2, 0, 1], [3, 0, 1]]), None))
 
     monkeypatch.setitem(sys.modules, "pynndescent", SimpleNamespace(NNDescent=descent))
-    points = np.array([[0.0, 0], [0, 0], [0, 0], [3, 4]])
+    points = np.array([[0.0] * 4] * 3 + [[3, 4, 0, 0]])
     found = geo.nearest_neighbours(points, 2, approximate=True, seed=8)
     assert asked == {"k": 3, "seed": 8}
     assert found.indices.tolist() == [[1, 2], [0, 2], [0, 1], [0, 1]]

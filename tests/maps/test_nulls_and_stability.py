@@ -4,8 +4,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from sklearn.cluster import DBSCAN
+from sklearn.metrics import adjusted_rand_score
 
 import geometry as geo
+from geometry.maps.stability import pooled_agreement
 from tests.conftest import Planted
 from tests.maps.clouds import circle, two_blobs, unlabelled
 
@@ -38,7 +40,11 @@ def test_a_loop_is_told_from_a_gaussian_blob() -> None:
     rng = np.random.default_rng(0)
     points = circle(1000) + 0.03 * rng.standard_normal((1000, 2))
     found = geo.compare_mapper(
-        unlabelled(points), geo.pca_lens(1), cover=geo.Cover(6, 0.3), clusterer=DBSCAN(eps=0.3), draws=39
+        unlabelled(points),
+        geo.pca_lens(1),
+        cover=geo.Cover(6, 0.3),
+        clusterer=DBSCAN(eps=0.3, min_samples=20),
+        draws=39,
     )
     assert (found.values["components"], found.values["holes"]) == (1, 1)
     assert found.p_value("holes", "gaussian") == 0.05
@@ -103,16 +109,22 @@ def test_token_nulls_give_the_rows_of_other_tokens(planted: Planted) -> None:
         labelled,
         geo.projection_lens(),
         cover=geo.Cover(4, 0.3),
-        nulls={"shuffled": geo.token_null(space, cloud, "animal")},
+        nulls={"shuffled": geo.token_null(space, cloud)},
     )
     assert found.p_value("purity", "shuffled") == 0.05
-    drawn = geo.token_null(space, cloud, "animal")(labelled, np.random.default_rng(0))
+    drawn = geo.token_null(space, cloud)(labelled, np.random.default_rng(0))
     rows = {tuple(row) for row in space.unified.float().numpy()}
     assert {tuple(row) for row in drawn.points} <= rows
     assert not np.allclose(drawn.points, labelled.points)
     for null in ("random_subset", "nothing"):
         with pytest.raises(geo.EstimationError, match="does not draw rows"):
-            geo.token_null(space, cloud, "animal", null)
+            geo.token_null(space, cloud, null)
+    part = labelled.select(np.arange(0, 60, 7))
+    np.testing.assert_array_equal(
+        geo.token_null(space, cloud)(part, np.random.default_rng(0)).points, drawn.points[::7]
+    )
+    with pytest.raises(geo.EstimationError, match="'0' is no word of hierarchy 'planted'"):
+        geo.token_null(space, cloud)(noise(), np.random.default_rng(0))
 
 
 def test_the_sweep_chooses_what_samples_agree_on() -> None:
@@ -136,10 +148,24 @@ def test_the_sweep_chooses_what_samples_agree_on() -> None:
     assert [s.agreement for s in again.settings] == [s.agreement for s in found.settings]
 
 
+def test_agreement_by_hand() -> None:
+    def part(rows: list[int], labels: list[int]) -> tuple[np.ndarray, np.ndarray]:
+        return np.array(rows), np.array(labels)
+
+    whole = [part([0, 1, 2, 3, 4, 5], [0, 0, 0, 1, 1, 1]), part([9], [0]), part([4, 5, 6, 7], [0, 0, 0, 0])]
+    one = part([0, 1, 3, 4], [1, 1, 0, 2])
+    # Alone an interval gives the usual index; one with a single cluster on both sides adds nothing.
+    expected = adjusted_rand_score([0, 0, 1, 1], [1, 1, 0, 2])
+    assert pooled_agreement(whole, [one]) == pytest.approx(expected)
+    assert pooled_agreement(whole, [one, part([4, 6], [0, 0])]) == pytest.approx(expected)
+    assert pooled_agreement(whole, [part([4, 6, 7], [0, 0, 0])]) == 0
+    assert pooled_agreement(whole, [part([0, 2, 5], [7, 7, -1]), part([4, 6], [0, 0])]) == 1
+
+
 def test_sweeps_without_settings_or_clusters_are_refused() -> None:
     blobs = two_blobs(20)
     for arguments in ({"covers": ()}, {"resamples": 1}, {"share": 1.0}):
         with pytest.raises(geo.EstimationError, match="a sweep needs"):
             geo.stability_sweep(blobs, geo.pca_lens(1), **arguments)
-    with pytest.raises(geo.EstimationError, match="none of 6 settings"):
+    with pytest.raises(geo.EstimationError, match="none of 4 settings"):
         geo.stability_sweep(blobs, geo.pca_lens(1), clusterers=[DBSCAN(eps=1e-9)])

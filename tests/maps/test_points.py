@@ -24,6 +24,19 @@ def test_classes_of_plain_arrays() -> None:
     assert found.names == ("0", "1", "2", "3")
 
 
+def test_a_word_can_be_taken_once() -> None:
+    members = {"a": np.array([0, 2]), "b": np.array([1]), "c": np.array([1, 3])}
+    labelled = geo.LabelledPoints(np.eye(4), members, ("cat", "Cat", "dog", "Dog"), np.array([5, 5, 2, 2]))
+    found = labelled.one_per_group()
+    assert found.names == ("cat", "dog")
+    assert {name: positions.tolist() for name, positions in found.members.items()} == {"a": [0, 1]}
+    np.testing.assert_array_equal(found.points, np.eye(4)[[0, 2]])
+    assert found.groups.tolist() == [5, 2]
+    for rows in ([], [1, 0], [0, 0, 1], [0, 4], [-1, 2], [0.5, 1]):
+        with pytest.raises(geo.EstimationError, match="ascending positions in 0 … 3"):
+            labelled.select(np.array(rows))
+
+
 GOOD = np.arange(6.0).reshape(3, 2)
 
 
