@@ -130,6 +130,7 @@ class Map:
     purity: dict[str, geo.Comparison]
 
     def to_dict(self) -> dict[str, Any]:
+        """Its entry in results.json."""
         purity = {where: one.to_dict() for where, one in self.purity.items()}
         return {"trustworthiness": self.trust.to_dict(), "neighbourhood_purity": purity}
 
@@ -140,10 +141,9 @@ def mapped(this: Run, labelled: geo.LabelledPoints) -> Map:
     nearest = geo.nearest_neighbours(labelled.points, NEIGHBOURS)
     coordinates = geo.umap_embedding(labelled.points, nearest=nearest, seed=this.seed)
     on_map = geo.nearest_neighbours(coordinates, NEIGHBOURS)
-    options = {"draws": 19, "seed": this.seed}
     purity = {
-        "in space": geo.neighbourhood_purity(labelled, nearest, **options),
-        "on the map": geo.neighbourhood_purity(labelled, on_map, **options),
+        where: geo.neighbourhood_purity(labelled, neighbours, draws=19, seed=this.seed)
+        for where, neighbours in (("in space", nearest), ("on the map", on_map))
     }
     this.step("how far the map can be trusted")
     return Map(coordinates, geo.trustworthiness(labelled.points, coordinates, draws=3, seed=this.seed), purity)
@@ -208,6 +208,7 @@ class Mapper:
     sweep: geo.StabilitySweep
 
     def to_dict(self) -> dict[str, Any]:
+        """Its entry in results.json."""
         bridges = [bridge.to_dict() for bridge in self.bridges if bridge.between]
         return {
             "points": len(self.labelled),
@@ -222,11 +223,11 @@ def mapper(this: Run, space: geo.CausalSpace, cloud: geo.TokenCloud) -> Mapper:
     labelled = geo.LabelledPoints.of_concept(cloud, this.settings["concept"]).one_per_group()
     lens = geo.projection_lens()
     sweep = geo.stability_sweep(labelled, lens, seed=this.seed)
-    chosen = {"cover": sweep.choice.cover, "clusterer": sweep.choice.clusterer}
     comparison = geo.compare_mapper(
         labelled,
         lens,
-        **chosen,
+        cover=sweep.choice.cover,
+        clusterer=sweep.choice.clusterer,
         nulls={"shuffled rows": geo.token_null(space, cloud), "shuffled labels": geo.shuffled_labels},
         draws=this.settings["draws"],
         seed=this.seed,

@@ -37,6 +37,7 @@ class Mapped:
 
     @property
     def panels(self) -> list[views.MapPanel]:
+        """One a product."""
         return [views.MapPanel(name, places, self.captions[name]) for name, places in self.maps.items()]
 
 
@@ -186,8 +187,9 @@ def concepts_page(hierarchy: geo.ConceptHierarchy, vectors: Vectors) -> str:
 
 def concepts_finding(vectors: Vectors) -> str:
     own, noise = next(iter(vectors.values()))[1], vectors["shuffled rows"][1]
-    comment = "nested concepts share words, which alone draws them together" if noise < 1.5 * own else "noise does not"
-    return f"Parent and child lie at {own:.2f} of the distance of any two concepts, on shuffled rows at {noise:.2f}: {comment}"
+    close = noise < 1.5 * own
+    comment = ": shared words alone draw nested concepts together" if close else ""
+    return f"Parent and child lie at {own:.2f} of any pair's distance, on shuffled rows at {noise:.2f}{comment}"
 
 
 def _concepts_detail(hierarchy: geo.ConceptHierarchy) -> str:
