@@ -14,7 +14,7 @@ FLOORS = [
     {"models"},
     {"concepts", "causal", "estimators"},
     {"directions", "frames"},
-    {"structure", "steering"},
+    {"structure", "steering", "report"},
     {"cli"},
 ]
 FLOOR = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
