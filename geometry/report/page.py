@@ -4,6 +4,7 @@ import os
 import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from geometry.models import CATALOGUE
 from geometry.output import replacing
 from geometry.report.reading import Analysis, FigureFile, read_analyses
 from geometry.report.tables import claims_of, legend, null_table, shown, steering_table, verdict_tables
-from geometry.report.words import ANALYSES, MODEL_ROWS, REFERENCES
+from geometry.report.words import ANALYSES, MODEL_ROWS, REFERENCES, verdict_kind
 from geometry.views.document import Block, Commands, Links, Paragraph, Picture, Table, document_page, downsampled
 
 __all__ = ["report_page", "write_report"]
@@ -77,7 +78,7 @@ def report_page(folder: Path) -> str:
 
 
 def _summary(analyses: Sequence[Analysis]) -> str:
-    verdicts = Counter(entry["verdict"] for analysis in analyses for entry in claims_of(analysis.results))
+    verdicts = Counter(verdict_kind(entry["verdict"]) for some in analyses for entry in claims_of(some.results))
     names = [analysis.name for analysis in analyses]
     said = f"A report of {len(names)} {'analysis' if len(names) == 1 else 'analyses'}: {_listed(names)}."
     if verdicts:
@@ -149,7 +150,7 @@ def _lacking(name: str, analyses: Sequence[Analysis]) -> list[Block]:
         said += [f"{analysis.name}: {problem}." for problem in filter(None, [analysis.problem, *broken])]
         if analysis.problem or broken:
             commands.append(_command(analysis.name, name, analysis.settings))
-    return [Paragraph("\n".join([*said, "To make it:"])), Commands("\n".join(commands))] if said else []
+    return [Paragraph("\n".join([*said, "To make what is missing:"])), Commands("\n".join(commands))] if said else []
 
 
 def _heading(analysis: Analysis) -> str:
@@ -172,10 +173,8 @@ def _embedded(figures: Sequence[FigureFile]) -> dict[Path, bytes]:
     for dpi in _RESOLUTIONS:
         held = {}
         for figure in figures:
-            try:
+            with suppress(OSError, ValueError):  # it was whole when it was read
                 held[figure.png] = downsampled(figure.png.read_bytes(), dpi)
-            except (OSError, ValueError):
-                continue  # truncated: its head was readable
         if sum(map(len, held.values())) <= _BYTES:
             return held
     room = _BYTES
@@ -247,9 +246,9 @@ def _again(name: str, analyses: Sequence[Analysis]) -> list[Block]:
 def _command(analysis: str, name: str, settings: Mapping[str, Any]) -> str:
     """The command that runs an analysis with these settings."""
     words = ["python", "-m", f"analysis.{analysis}", "--model", name]
+    implied = ANALYSES[analysis].of_quick if analysis in ANALYSES and settings.get("quick") is True else None
     for key, value in settings.items():
-        # A quick run says by itself how many draws it makes.
-        if value is None or value is False or (key == "draws" and settings.get("quick") is True):
+        if value is None or value is False or key == implied:
             continue
         words.append(f"--{key.replace('_', '-')}")
         if value is not True:

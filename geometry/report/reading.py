@@ -121,6 +121,7 @@ def _figure(png: Path) -> FigureFile:
     beside = svg if svg.is_file() else None
     try:
         with Image.open(png, formats=("PNG",)) as image:
+            image.load()  # the head of a truncated file is whole
             said = [str(image.info.get(key, "")) for key in ("Title", "Description")]
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         return FigureFile(png, beside, problem=f"{png.name} is not readable: {error}")

@@ -1,10 +1,11 @@
 """Tables of numbers beside their nulls, found in the results of any analysis."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from geometry.report.reading import number, part
-from geometry.report.words import CONDITIONS, KNOWN_ROWS, NULL_NAMES, verdict_means
+from geometry.report.words import CONDITIONS, KNOWN_ROWS, NULL_NAMES, VERDICTS, verdict_kind
 from geometry.views.document import Table
 
 __all__ = ["claims_of", "legend", "null_table", "shown", "steering_table", "verdict_tables"]
@@ -44,17 +45,17 @@ def _verdicts(name: str, entries: list[dict[str, Any]], about: Mapping[str, Any]
     rows = []
     for entry in entries:
         tested = [shown(entry.get("predicted")), _small(entry.get("p_value")), _small(entry.get("q_value"))]
-        rows.append([str(entry.get("says") or entry["claim"]), *_beside(entry, subsets), *tested, entry["verdict"]])
+        rows.append([str(entry.get("says") or entry["claim"]), entry["verdict"], *_beside(entry, subsets), *tested])
         if whole := part(entry, "all_words"):
-            rows.append(["… in all words, as published", *_beside(whole, subsets), *["–"] * 3, "–"])
-    head = ["claim", "value", "shuffled", *(["random subset"] if subsets else []), "predicted", "p", "q", "verdict"]
+            rows.append(["… in all words, as published", "", *_beside(whole, subsets), "", "", ""])
+    head = ["claim", "verdict", "value", "shuffled", *(["random subset"] if subsets else []), "predicted", "p", "q"]
     sizes = ", ".join(
         f"{about[key]:,} {key}" for key in ("concepts", "edges", "tokens") if isinstance(about.get(key), int)
     )
-    draws = {part(entry, "draws").get("shuffled") for entry in entries} - {None}
+    draws = {number(part(entry, "draws").get("shuffled")) for entry in entries} - {None}
     caption = f"{name}{f' ({sizes})' if sizes else ''}" if name else "Series of values and pairs of words"
     if len(draws) == 1:
-        caption += f": every claim beside its nulls, {draws.pop()} permutations"
+        caption += f": every claim beside its nulls, {draws.pop():.0f} permutations"
     return Table(head, rows, f"{caption}.")
 
 
@@ -70,9 +71,8 @@ def _small(value: object) -> str:
 
 def legend(results: Mapping[str, Any]) -> Table | None:
     """What the verdicts that occur mean, and how often each does."""
-    verdicts = [entry["verdict"] for entry in claims_of(results)]
-    meanings = {verdict: verdict_means(verdict) for verdict in sorted(set(verdicts), key=lambda v: -verdicts.count(v))}
-    rows = [[verdict, str(verdicts.count(verdict)), says] for verdict, says in meanings.items() if says]
+    verdicts = Counter(verdict_kind(entry["verdict"]) for entry in claims_of(results))
+    rows = [[kind, str(count), VERDICTS[kind]] for kind, count in verdicts.most_common() if kind in VERDICTS]
     return Table(["verdict", "tests", "what it means"], rows, "The verdicts.") if rows else None
 
 

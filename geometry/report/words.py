@@ -9,18 +9,27 @@ __all__ = [
     "MODEL_ROWS",
     "NULL_NAMES",
     "REFERENCES",
+    "VERDICTS",
     "Known",
-    "verdict_means",
+    "verdict_kind",
 ]
 
 
 @dataclass(frozen=True)
 class Known:
-    """An analysis of this package: its heading, what it asks, the order of its figures (others follow by name)."""
+    """An analysis of this package.
+
+    Attributes
+    ----------
+    heading, asks : what its section is called, and a sentence at its head.
+    figures : their order; others follow by name.
+    of_quick : the setting that its quick run makes by itself, and that must not be given beside it.
+    """
 
     heading: str
     asks: str
     figures: tuple[str, ...] = ()
+    of_quick: str = ""
 
 
 ANALYSES = {
@@ -34,12 +43,14 @@ ANALYSES = {
         "Every claim against every null",
         "One figure for all claims, then one for each, in which every point is a concept, an edge or a pair.",
         ("overview",),
+        "draws",
     ),
     "steering": Known(
         "Steering with parent + child",
         "What becomes of the next token when the vectors of concepts are added to the residual stream, and what it"
         " costs.",
         ("conditions", "words", "coefficients", "blocks"),
+        "every",
     ),
     "maps": Known(
         "Maps of the vocabulary", "Words and concepts in two dimensions, and how far such maps can be trusted."
@@ -101,7 +112,7 @@ CONDITIONS = {
     "random_residual": ("random, of equal norm", True),
 }
 
-_VERDICTS = {
+VERDICTS = {
     "supported": "Beyond noise and beyond every null that keeps part of the structure, and nearer to what the theory"
     " predicts than to noise.",
     "weak": "Beyond all of these nulls, but nearer to noise than to what the theory predicts.",
@@ -112,17 +123,18 @@ _VERDICTS = {
     "undecided": "Nearer to orthogonal than nesting explains, but noise would be so too and is not ruled out.",
     "beyond all draws": "Beyond noise in every draw, but the draws are too few for the level.",
     "not measured": "There was nothing to measure it on.",
+    "several shapes": "In order: values are predicted by their neighbours, but the shapes named do so about"
+    " equally well.",
+    "another shape": "Another shape predicts left-out values better than the one expected.",
     "not refuted": "Nothing speaks against it, which is all that a claim of no order allows.",
 }
 
 
-def verdict_means(verdict: str) -> str:
-    """A sentence on what a verdict of the battery means; empty for a word that is none."""
+def verdict_kind(verdict: str) -> str:
+    """The verdict itself, or for shapes, which are named one by one, what their names say."""
     if verdict.startswith("rather a "):
-        return "Another shape predicts left-out values better than the one expected."
-    if " or " in verdict:
-        return "In order: values are predicted by their neighbours, but these shapes do so about equally well."
-    return _VERDICTS.get(verdict, "")
+        return "another shape"
+    return "several shapes" if " or " in verdict else verdict
 
 
 # (the analyses that rest on it, or none for all; the reference)

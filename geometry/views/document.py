@@ -123,7 +123,7 @@ def _block(block: Block) -> str:
         case Paragraph(text):
             return f"<p>{plain(text)}</p>\n"
         case Commands(text):
-            return f"<pre><code>{plain(text)}</code></pre>\n"
+            return "<pre><code>" + "\n".join(map(plain, text.split("\n"))) + "</code></pre>\n"
         case Table():
             return _table(block)
         case Picture():
@@ -148,7 +148,7 @@ def _table(table: Table) -> str:
     rows = "".join(
         "<tr>"
         + f'<th scope="row"{kind[0]}>{plain(row[0])}</th>'
-        + "".join(f"<td{k}>{plain(cell)}</td>" for cell, k in zip(row[1:], kind[1:], strict=True))
+        + "".join(f"<td{k}>{_breakable(cell)}</td>" for cell, k in zip(row[1:], kind[1:], strict=True))
         + "</tr>\n"
         for row in shown
     )
@@ -159,12 +159,18 @@ def _table(table: Table) -> str:
     )
 
 
+def _breakable(cell: str) -> str:
+    # A checksum has no place to break at, and a phone no room for it.
+    pieces = re.split(r"(\S{16})(?=\S{8})", cell)
+    return "<wbr>".join(plain(piece) for piece in pieces if piece)
+
+
 def _picture(picture: Picture) -> str:
     image = _opened(picture.png)
     width, height = (round(pixels * 96 / _dpi(image)) for pixels in image.size)
     source = base64.b64encode(picture.png).decode("ascii")
     shown = (
-        f'<img alt="{plain(picture.text or picture.caption)}" width="{width}" height="{height}"'
+        f'<img alt="{plain(" ".join((picture.text or picture.caption).split()))}" width="{width}" height="{height}"'
         f' src="data:image/png;base64,{source}">'
     )
     links = [f'<a href="{_address(href)}">{plain(label)}</a>' for label, href in picture.links]

@@ -75,15 +75,16 @@ def headline(figure: Figure, finding: str, detail: str = "", *, room: float = 0.
     ----------
     room : inches to leave between the text and the panels, for panel titles.
     """
+    finding, detail = (literal(" ".join(signed(text).split())) for text in (finding, detail))
     # The label is a name that nothing draws; `save` writes it into the files.
-    figure.set_label("\n".join(literal(" ".join(signed(text).split())) for text in (finding, detail)))
+    figure.set_label(f"{finding}\n{detail}")
     width, height = figure.get_size_inches()
     used = 0.09
     for text, size, weight, colour in ((finding, 9.5, "bold", INK), (detail, 7.5, "normal", "#555555")):
         # An average character of the font is 0.56 em wide, 0.6 in bold.
         em = size / 72
         per_line = int((width - 0.2) / (em * (0.6 if weight == "bold" else 0.545)))
-        lines = textwrap.wrap(signed(text), per_line)
+        lines = textwrap.wrap(text, per_line)
         figure.text(
             0.09 / width,
             1 - used / height,
