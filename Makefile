@@ -5,8 +5,8 @@ BIN := .venv/bin
 .PHONY: help figures gallery test test-llama check benchmark clean
 
 help:
-	@echo "make figures [MODEL=...]  install, fetch the model, draw its figures into figures/<model>/"
-	@echo "make gallery [MODEL=...]  the same with more draws of every null model; takes about five minutes"
+	@echo "make figures [MODEL=...]  install, fetch the model, draw its figures and a page of all into figures/<model>/"
+	@echo "make gallery [MODEL=...]  the same with more draws of every null model and every block steered; takes about ten minutes"
 	@echo "make test                 install, fetch what the tests need, run them"
 	@echo "make test-llama           compile llama.cpp's bindings and run SmolLM2 there with an exported vector"
 	@echo "make check                lint and type checks"
@@ -17,13 +17,15 @@ figures: .venv/installed
 	$(BIN)/concept-geometry fetch "$(MODEL)"
 	$(BIN)/python -m analysis.hierarchy --model "$(MODEL)"
 	$(BIN)/python -m analysis.structure --model "$(MODEL)" --quick
-	$(BIN)/python -m analysis.steering --model "$(MODEL)"
+	$(BIN)/python -m analysis.steering --model "$(MODEL)" --quick
+	$(BIN)/concept-geometry report "$(MODEL)"
 
 gallery: .venv/installed
 	$(BIN)/concept-geometry fetch "$(MODEL)"
 	$(BIN)/python -m analysis.hierarchy --model "$(MODEL)"
 	$(BIN)/python -m analysis.structure --model "$(MODEL)"
 	$(BIN)/python -m analysis.steering --model "$(MODEL)"
+	$(BIN)/concept-geometry report "$(MODEL)"
 
 test: .venv/installed-dev
 	$(BIN)/concept-geometry fetch smollm2-135m

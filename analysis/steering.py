@@ -1,6 +1,6 @@
 """Does parent + child steer towards the child? Probabilities, what they cost, and where in the model it works.
 
-    python -m analysis.steering [--model M] [--parent SYNSET] [--child SYNSET] [--out DIR] [--seed N] [--draws N]
+    python -m analysis.steering [--model M] [--parent SYNSET] [--child SYNSET] [--out DIR] [--seed N] [--quick]
 
 Writes four figures, completions.html, results.json and results.npz to figures/<model>/steering/. Concept vectors
 are fitted to 70% of the lemmas of WordNet's nouns, so that words the vector never saw can be told from those it did.
@@ -57,12 +57,16 @@ def main() -> int:
     )
     parser.add_argument("--prompts", default="neutral", help="packaged set of prompts, or a YAML or JSON file")
     parser.add_argument("--draws", type=whole_number(1), default=49, help="random vectors of each kind (default: 49)")
-    parser.add_argument(
+    amount = parser.add_mutually_exclusive_group()
+    amount.add_argument(
         "--every",
         type=whole_number(1),
         default=1,
         metavar="N",
         help="sweep every N-th block, from the last (default: 1)",
+    )
+    amount.add_argument(
+        "--quick", action="store_true", help="sweep three blocks, one in the middle of each third of the model"
     )
     return run("steering", parser.parse_args(), analyse)
 
@@ -74,7 +78,7 @@ def analyse(this: Run) -> None:
 
     this.step("choosing coefficient, block and strength")
     coefficient = choose_coefficient(study)
-    gentle, strong, blocks = sweep_blocks(study, this.settings["every"])
+    gentle, strong, blocks = sweep_blocks(study, swept(study, this.settings["every"], quick=this.settings["quick"]))
     vectors = conditions(study, coefficient)
     vectors["before_norm"] = geo.carry(study.composed(coefficient), study.model, "before_norm")
     for name, (block, strength) in {"block": gentle, "block_strongest": strong}.items():
@@ -130,16 +134,26 @@ def choose_coefficient(study: Study) -> float:
     return float(gentlest(effects, study.child, study.words[study.child]))
 
 
-def sweep_blocks(study: Study, every: int) -> tuple[Cell, Cell, Arrays]:
+def swept(study: Study, every: int, *, quick: bool) -> list[int]:
+    """The blocks to sweep: every so many from the last, or for a quick look the middle of each third of the model."""
+    depth = len(geo.ModelLayout.of(study.model).blocks)
+    if quick:
+        return sorted({depth * sixths // 6 for sixths in (1, 3, 5)})
+    return list(range((depth - 1) % every, depth, every))
+
+
+def sweep_blocks(study: Study, blocks: list[int]) -> tuple[Cell, Cell, Arrays]:
     """Blocks × strengths on the prompts to choose on: the gentlest and the strongest, and maps of all.
 
-    The output of the last block is the final norm's input, a condition of its own, and not chosen.
+    The output of the last block is the final norm's input, a condition of its own, and chosen only where no other
+    block was swept.
     """
     depth = len(geo.ModelLayout.of(study.model).blocks)
+    priced = blocks if len(blocks) <= PRICED_BLOCKS else blocks[::-1][::PRICED_BLOCKS]
     maps = {kind: np.full((depth, len(STRENGTHS)), np.nan) for kind in ("parent", "child", "excess", "top")}
     maps |= {kind: np.full((depth, len(PRICED_STRENGTHS)), np.nan) for kind in ("random", "perplexity")}
     effects = {}
-    for block in tqdm(range((depth - 1) % every, depth, every), desc="blocks", disable=None, leave=False):
+    for block in tqdm(blocks, desc="blocks", disable=None, leave=False):
         vector = geo.carry(study.composed(1.0), study.model, f"output.{block}")
         for column, strength in enumerate(STRENGTHS):
             scaled = vector.relative(strength)
@@ -151,9 +165,9 @@ def sweep_blocks(study: Study, every: int) -> tuple[Cell, Cell, Arrays]:
                 maps["random"][block, PRICED_STRENGTHS.index(strength)] = control.probability[study.child].mean()
             maps["excess"][block, column] = effect.excess[study.child].mean()
             maps["top"][block, column] = effect.share(study.words[study.child])
-            if block < depth - 1:
+            if block < depth - 1 or blocks == [block]:
                 effects[block, strength] = effect
-        if (depth - 1 - block) // every % PRICED_BLOCKS == 0:
+        if block in priced:
             for column, strength in enumerate(PRICED_STRENGTHS):
                 maps["perplexity"][block, column] = study.perplexity(vector.relative(strength))
     strongest = max(effects, key=lambda cell: float(effects[cell].probability[study.child].mean()))

@@ -172,12 +172,13 @@ def blocks_figure(
     found: Found,
 ) -> views.Figure:
     depth = len(maps["child"])
-    rows, columns = [str(block) for block in range(depth)], [f"{strength:g}" for strength in strengths]
+    swept, some = (np.flatnonzero(np.isfinite(maps[kind]).any(axis=1)) for kind in ("child", "perplexity"))
+    maps = {**maps} | {kind: maps[kind][swept] for kind in ("parent", "child", "random", "excess")}
+    rows, columns = [str(block) for block in swept], [f"{strength:g}" for strength in strengths]
     fewer = [f"{strength:g}" for strength in priced]
     block, strength = chosen["block"]
-    cell = (block, list(strengths).index(strength))
+    cell = (swept.tolist().index(block), list(strengths).index(strength))
     parent, child = short(study.parent), short(study.child)
-    some = np.flatnonzero(np.isfinite(maps["perplexity"]).any(axis=1))
     panels = [
         views.Sweep(f"P({parent})", maps["parent"], rows, columns, (0, 1), chosen=cell),
         views.Sweep(f"P({child})", maps["child"], rows, columns, (0, 1), chosen=cell),
@@ -193,8 +194,11 @@ def blocks_figure(
         ),
     ]
     reached, top = found["probability"], found["child_on_top"]
-    early = float(np.nanmax(maps["child"][: depth // 2]))
-    where = "the last blocks alone" if early < 0.25 else "early blocks too"
+    first = swept[swept < depth // 2]
+    early = float(maps["child"][: len(first)].max(initial=0))
+    where = "the last blocks alone" if len(first) and early < 0.25 else "early blocks too" if len(first) else "a block"
+    which = f"0 to {first[-1]}" if len(first) == depth // 2 > 1 else ", ".join(map(str, first))
+    before = f"; block{'s' * (len(first) > 1)} {which} {early:.2f} at most" if len(first) else ""
     return views.plot_sweep(
         panels,
         row_axis="output of block",
@@ -202,7 +206,7 @@ def blocks_figure(
         finding=f"Composition steers in {where}: block {block}"
         f" puts a {child} word on top of {top['block']:.0%} of other prompts, P({child}) ="
         f" {reached['block'][study.child]:.2f}; block {chosen['block_strongest'][0]} reaches"
-        f" {reached['block_strongest'][study.child]:.2f}; blocks 0 to {depth // 2 - 1} {early:.2f} at most",
+        f" {reached['block_strongest'][study.child]:.2f}{before}",
         detail=f"The sum of parent and child divided by the final norm's weight, at the last token of"
         f" {found['prompts']['choosing']} prompts; perplexity with every token but the first steered. Box: the least"
         f" distortion that puts a {child} word on top of three quarters of these prompts.",

@@ -15,7 +15,7 @@ FLOORS = [
     {"concepts", "causal", "estimators"},
     {"directions", "frames"},
     {"structure", "steering"},
-    {"maps", "compare"},
+    {"maps", "compare", "report"},
     {"cli"},
 ]
 FLOOR = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}

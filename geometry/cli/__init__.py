@@ -1,9 +1,10 @@
-"""The console command: `concept-geometry fetch NAME`, `concept-geometry models`, `concept-geometry steer`."""
+"""The console command: `concept-geometry fetch NAME`, `models`, `steer`, `report`."""
 
 import sys
 from collections.abc import Sequence
 
 from geometry.cli.parser import OneLineParser
+from geometry.cli.report import add_report, run_report
 from geometry.cli.steer import add_steer, run_steer
 from geometry.errors import GeometryError
 from geometry.models import CATALOGUE, Resource, cached_path, fetch, locate
@@ -26,6 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     fetching.add_argument("model", help="a name from `concept-geometry models`, a hub id, or a local path")
     commands.add_parser("models", help="list what can be fetched by name and what is present")
     add_steer(commands.add_parser("steer", help="complete prompts with the directions of concepts added, and without"))
+    add_report(commands.add_parser("report", help="write one page from the figures and results of a model"))
     options = parser.parse_args(arguments)
     try:
         if options.command == "models":
@@ -33,6 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(_OTHERS)
         elif options.command == "steer":
             run_steer(options)
+        elif options.command == "report":
+            run_report(options)
         elif options.model in CATALOGUE:
             fetch(options.model)
         else:

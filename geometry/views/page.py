@@ -1,8 +1,9 @@
 """A self-contained HTML page of texts side by side. Every text is escaped; nothing is loaded from elsewhere."""
 
-import html
 import re
 from collections.abc import Collection, Sequence
+
+from geometry.views.web import plain, static_page
 
 __all__ = ["texts_page"]
 
@@ -33,9 +34,9 @@ def texts_page(
     marked : words to highlight in the texts, whole and regardless of case.
     """
     words = {word.lower() for word in marked}
-    head = "".join(f"<th>{_plain(name)}<small>{_plain(made)}</small></th>" for name, made, _ in columns)
+    head = "".join(f"<th>{plain(name)}<small>{plain(made)}</small></th>" for name, made, _ in columns)
     body = "".join(
-        f"<tr><th>{_plain(prompt)}</th>"
+        f"<tr><th>{plain(prompt)}</th>"
         + "".join(
             f'<td class="control">{_marked(text, words)}</td>' if control else f"<td>{_marked(text, words)}</td>"
             for text, (_, _, control) in zip(texts, columns, strict=True)
@@ -43,20 +44,14 @@ def texts_page(
         + "</tr>\n"
         for prompt, texts in rows
     )
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width"><title>'
-        f"{_plain(title)}</title><style>{_STYLE}</style></head>\n<body><h1>{_plain(title)}</h1>"
-        f'<p class="detail">{_plain(detail)}</p>\n<table><thead><tr><th>prompt</th>{head}</tr></thead>\n'
-        f"<tbody>\n{body}</tbody></table></body></html>\n"
+    return static_page(
+        title,
+        _STYLE,
+        f'<h1>{plain(title)}</h1><p class="detail">{plain(detail)}</p>\n<table><thead><tr><th>prompt</th>{head}'
+        f"</tr></thead>\n<tbody>\n{body}</tbody></table>",
     )
-
-
-def _plain(text: str) -> str:
-    # Control characters other than line ends have no place in HTML.
-    return html.escape("".join(c if c.isprintable() or c == "\n" else "·" for c in text)).replace("\n", "<br>")
 
 
 def _marked(text: str, words: Collection[str]) -> str:
     pieces = re.split(r"(\w+)", text)
-    return "".join(f"<mark>{_plain(p)}</mark>" if p.lower() in words else _plain(p) for p in pieces)
+    return "".join(f"<mark>{plain(p)}</mark>" if p.lower() in words else plain(p) for p in pieces)

@@ -75,13 +75,16 @@ def headline(figure: Figure, finding: str, detail: str = "", *, room: float = 0.
     ----------
     room : inches to leave between the text and the panels, for panel titles.
     """
+    finding, detail = (literal(" ".join(signed(text).split())) for text in (finding, detail))
+    # The label is a name that nothing draws; `save` writes it into the files.
+    figure.set_label(f"{finding}\n{detail}")
     width, height = figure.get_size_inches()
     used = 0.09
     for text, size, weight, colour in ((finding, 9.5, "bold", INK), (detail, 7.5, "normal", "#555555")):
         # An average character of the font is 0.56 em wide, 0.6 in bold.
         em = size / 72
         per_line = int((width - 0.2) / (em * (0.6 if weight == "bold" else 0.545)))
-        lines = textwrap.wrap(signed(text), per_line)
+        lines = textwrap.wrap(text, per_line)
         figure.text(
             0.09 / width,
             1 - used / height,
@@ -121,10 +124,15 @@ def spread(places: Sequence[float], gap: float) -> list[float]:
 
 
 def save(figure: Figure, stem: Path) -> list[Path]:
-    """Write `stem`.png (300 dpi) and `stem`.svg, the same bytes for the same figure."""
+    """Write `stem`.png (300 dpi) and `stem`.svg, the same bytes for the same figure.
+
+    Both carry the text of `headline`: the finding as their Title, how it was measured as their Description.
+    """
     paths = [stem.with_name(f"{stem.name}.{ending}") for ending in ("png", "svg")]
+    finding, _, detail = str(figure.get_label()).partition("\n")
+    said = {key: text for key, text in (("Title", finding), ("Description", detail)) if text}
     undated: list[dict[str, Any]] = [{}, {"Date": None}]
     with style():
         for path, metadata in zip(paths, undated, strict=True):
-            figure.savefig(path, dpi=300, facecolor="white", metadata=metadata)
+            figure.savefig(path, dpi=300, facecolor="white", metadata=said | metadata)
     return paths

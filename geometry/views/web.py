@@ -1,4 +1,4 @@
-"""Interactive pages: one HTML file with its data, script and style inside, that loads and sends nothing."""
+"""What all pages share: one HTML file with its data, script and style inside, that loads and sends nothing."""
 
 import base64
 import hashlib
@@ -12,30 +12,45 @@ from numpy.typing import NDArray
 
 from geometry.views.maps import visible
 
-__all__ = ["embedded", "interactive_page", "packed"]
+__all__ = ["embedded", "interactive_page", "packed", "plain", "static_page"]
 
 
-def interactive_page(title: str, data: dict[str, Any], scripts: tuple[str, ...]) -> str:
-    """A page that shows `data` by our `scripts`, names of files beside this one without their ending.
+def static_page(title: str, style: str, body: str, *, script: str = "") -> str:
+    """The frame around a body of HTML: its title, its one style and at most one script.
 
-    Its policy lets the browser run this script and style and nothing else, and reach no network.
+    Its policy lets the browser use these and pictures inside the page, nothing else, and reach no network.
+
+    Parameters
+    ----------
+    title : plain text; `body` is HTML already.
     """
-    ours = files("geometry.views")
-    script = "'use strict';\n" + "\n".join((ours / f"{name}.js").read_text(encoding="utf-8") for name in scripts)
-    style = (ours / "interactive.css").read_text(encoding="utf-8")
-    policy = (
-        f"default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:; "
-        f"script-src '{_sum(script)}'; style-src '{_sum(style)}'"
+    policy = "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:; " + (
+        f"script-src '{_sum(script)}'; style-src '{_sum(style)}'" if script else f"style-src '{_sum(style)}'"
     )
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         '<meta name="viewport" content="width=device-width">\n<link rel="icon" href="data:,">\n'
         f"<title>{html.escape(visible(title))}</title>\n<style>{style}</style></head>\n"
-        "<body><noscript>This page is drawn by the script inside it: allow JavaScript to see it.</noscript>\n"
-        f'<script type="application/json" id="data">{embedded(data)}</script>\n'
-        f"<script>{script}</script></body></html>\n"
+        f"<body>{body}" + (f"<script>{script}</script>" if script else "") + "</body></html>\n"
     )
+
+
+def plain(text: str) -> str:
+    """Any text as HTML: escaped, line ends kept, other control characters shown as "·"."""
+    return "<br>".join(html.escape(visible(line)) for line in text.split("\n"))
+
+
+def interactive_page(title: str, data: dict[str, Any], scripts: tuple[str, ...]) -> str:
+    """A page that shows `data` by our `scripts`, names of files beside this one without their ending."""
+    ours = files("geometry.views")
+    script = "'use strict';\n" + "\n".join((ours / f"{name}.js").read_text(encoding="utf-8") for name in scripts)
+    style = (ours / "interactive.css").read_text(encoding="utf-8")
+    body = (
+        "<noscript>This page is drawn by the script inside it: allow JavaScript to see it.</noscript>\n"
+        f'<script type="application/json" id="data">{embedded(data)}</script>\n'
+    )
+    return static_page(title, style, body, script=script)
 
 
 def embedded(data: dict[str, Any]) -> str:

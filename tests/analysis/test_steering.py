@@ -4,12 +4,14 @@ import json
 from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 import geometry as geo
+from analysis import steering
 from tests.analysis.scripts import nonsense, run_analysis
 
 CONDITIONS = {"none", "parent", "child", "parent_child", "own", "random", "random_residual", "before_norm", "block"}
@@ -98,15 +100,27 @@ def test_the_page_loads_nothing_and_holds_every_completion(folder: Path, results
     reader.handle_starttag = lambda tag, attributes: tags.append((tag, attributes))  # type: ignore[method-assign]
     reader.feed(page)
     assert {tag for tag, _ in tags} <= set(
-        "html head meta title style body h1 p table thead tbody tr th td mark small br".split()
+        "html head meta link title style body h1 p table thead tbody tr th td mark small br".split()
     )
-    assert not any(name in ("src", "href") for _, attributes in tags for name, _ in attributes)
+    assert [value for _, attributes in tags for name, value in attributes if name in ("src", "href")] == ["data:,"]
     assert sum(tag == "td" for tag, _ in tags) == sum(len(by) for by in results["completions"].values())
+
+
+@pytest.mark.parametrize(
+    ("depth", "every", "quick", "blocks"),
+    [(30, 1, True, [5, 15, 25]), (2, 1, True, [0, 1]), (1, 1, True, [0]), (6, 4, False, [1, 5]), (3, 9, False, [2])],
+)
+def test_a_quick_sweep_is_three_blocks_where_they_exist(
+    monkeypatch: pytest.MonkeyPatch, depth: int, every: int, quick: bool, blocks: list[int]
+) -> None:
+    monkeypatch.setattr(geo.ModelLayout, "of", lambda _: SimpleNamespace(blocks=range(depth)))
+    assert steering.swept(SimpleNamespace(model=None), every, quick=quick) == blocks  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (("--quick", "--every", "2"), "not allowed with"),
         (("--child", "plant.n.02"), "no ancestor"),
         (("--child", "brid.n.01"), "did you mean bird.n.01"),
         (("--prompts", "nothing.yaml"), "no such file"),

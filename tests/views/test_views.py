@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from PIL import Image
 
 from geometry import views
-from geometry.views.style import literal, spread
+from geometry.views.style import headline, literal, spread, style
 
 HOSTILE = ["$x^{", "</script><b>x", "\x00\x1b[31m", "a\nb", "日本", "$\\frac{1}{0}$"]
 RNG = np.random.default_rng(0)
@@ -190,6 +191,27 @@ def test_powers_of_ten_are_plain_numbers_and_the_chosen_cell_is_boxed() -> None:
     assert [box.get_xy() for box in boxes] == [(0.5, 2.5)]
 
 
+def test_files_carry_their_finding_and_are_the_same_bytes_each_time(tmp_path: Path) -> None:
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        with style():
+            figure = Figure()
+            headline(figure, "-0.31 <b> & $x$\n日本\x1b", "how it\x00 was")
+        views.save(figure, tmp_path / folder / "a")
+        views.save(Figure(), tmp_path / folder / "untold")
+    for name in ("a.png", "a.svg", "untold.png", "untold.svg"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+    with Image.open(tmp_path / "one" / "a.png") as png:
+        assert png.info["Title"] == "−0.31 <b> & $x$ 日本·"
+        assert png.info["Description"] == "how it· was"
+        assert round(png.info["dpi"][0]) == 300
+    svg = ET.parse(tmp_path / "one" / "a.svg")  # noqa: S314 (our own file)
+    assert svg.findtext("{http://www.w3.org/2000/svg}title") == "−0.31 <b> & $x$ 日本·"
+    assert svg.findtext(".//{http://purl.org/dc/elements/1.1/}description") == "how it· was"
+    with Image.open(tmp_path / "one" / "untold.png") as png:
+        assert "Title" not in png.info
+
+
 def test_a_page_of_texts_is_escaped_whole_and_marks_whole_words() -> None:
     columns = [("a & b", "<made>", False), ("control", "", True)]
     rows = [("<script>x", ["The Bird sat\nthere", "birds \x00 </td>"]), ("two", ["bird", ""])]
@@ -200,4 +222,4 @@ def test_a_page_of_texts_is_escaped_whole_and_marks_whole_words() -> None:
     assert '<td class="control">birds · &lt;/td&gt;</td>' in page
     assert "a &amp; b<small>&lt;made&gt;</small>" in page
     assert page.count("<td") == 4
-    assert "http" not in page
+    assert "://" not in page
