@@ -23,7 +23,4 @@ def common_vocabularies(vocabularies: Mapping[str, Vocabulary]) -> dict[str, Voc
     if not shared:
         sizes = ", ".join(f"{name} {len(own)}" for name, own in words.items())
         raise HierarchyError(f"these models have no word in common that is a single token in each (words: {sizes})")
-    return {
-        name: vocabulary.without(token for word, token in vocabulary.words.items() if word not in shared)
-        for name, vocabulary in vocabularies.items()
-    }
+    return {name: vocabulary.restricted(shared) for name, vocabulary in vocabularies.items()}
