@@ -30,11 +30,11 @@ class Run:
         if sys.stderr.isatty():
             print(f"[{time.perf_counter() - self.started:5.1f} s] {text}", file=sys.stderr)
 
-    def write_results(self, model: dict[str, Any], results: dict[str, Any]) -> None:
-        """Write results.json in the layout that all analyses share."""
+    def write_results(self, model: dict[str, Any] | None, results: dict[str, Any]) -> None:
+        """Write results.json in the layout that all analyses share; of several models `results` says which."""
         content = {
             "analysis": self.analysis,
-            "model": model,
+            **({} if model is None else {"model": model}),
             "settings": {"seed": self.seed, **self.settings},
             "seconds": round(time.perf_counter() - self.started, 1),
             "results": results,
@@ -53,13 +53,18 @@ def whole_number(least: int) -> Callable[[str], int]:
     return parse
 
 
-def arguments(analysis: str, description: str) -> OneLineParser:
-    """The options that all analyses have."""
+def arguments(analysis: str, description: str, *, several: tuple[str, ...] = ()) -> OneLineParser:
+    """The options that all analyses have; an analysis of `several` models by default takes these."""
     parser = OneLineParser(prog=f"python -m analysis.{analysis}", description=description)
-    parser.add_argument(
-        "--model", default=DEFAULT_MODEL, help="packaged name, hub id, folder, .safetensors or .gguf file"
-    )
-    parser.add_argument("--out", type=Path, metavar="DIR", help=f"where to write (default: figures/<model>/{analysis})")
+    kinds = "packaged name, hub id, folder, .safetensors or .gguf file"
+    if several:
+        shown = " ".join(several)
+        parser.add_argument("--models", nargs="+", default=several, metavar="M", help=f"{kinds} (default: {shown})")
+        where = "figures/comparison"
+    else:
+        parser.add_argument("--model", default=DEFAULT_MODEL, help=kinds)
+        where = f"figures/<model>/{analysis}"
+    parser.add_argument("--out", type=Path, metavar="DIR", help=f"where to write (default: {where})")
     parser.add_argument("--seed", type=whole_number(0), default=0, help="the only source of randomness (default: 0)")
     return parser
 
@@ -67,10 +72,12 @@ def arguments(analysis: str, description: str) -> OneLineParser:
 def run(analysis: str, options: argparse.Namespace, body: Callable[[Run], None]) -> int:
     """Run `body` with a checked output folder; 0, or 2 with one line on standard error for bad input."""
     settings = {key: value for key, value in vars(options).items() if key not in {"model", "out", "seed"}}
+    model = getattr(options, "model", "")
     try:
-        folder = options.out or Path("figures") / geo.display_name(options.model).replace("/", "--") / analysis
+        place = Path(geo.display_name(model).replace("/", "--")) / analysis if model else Path("comparison")
+        folder = options.out or Path("figures") / place
         with geo.OutputFolder(folder) as output:
-            this = Run(analysis, options.model, options.seed, settings, output)
+            this = Run(analysis, model, options.seed, settings, output)
             body(this)
         print(f"{folder}: written in {time.perf_counter() - this.started:.0f} s")
     except (geo.GeometryError, OSError) as error:

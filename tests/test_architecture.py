@@ -15,6 +15,7 @@ FLOORS = [
     {"concepts", "causal", "estimators"},
     {"directions", "frames"},
     {"structure", "steering"},
+    {"compare", "maps"},
     {"cli"},
 ]
 FLOOR = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}

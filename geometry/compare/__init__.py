@@ -1,7 +1,7 @@
 """Several models side by side: common concepts, likeness of their geometry, claim by claim, each beside its nulls."""
 
 from geometry.compare.alignment import alignment_error, subtree_folds
-from geometry.compare.common import common_vocabularies
+from geometry.compare.common import common_vocabulary
 from geometry.compare.pairs import PAIR_MEASURES, PairMeasure, claim_agreement, compare_pair
 from geometry.compare.profile import ModelProfile, model_profile, same_weights
 from geometry.compare.similarity import cka, representational_similarity, word_disjoint
@@ -14,7 +14,7 @@ __all__ = [
     "alignment_error",
     "cka",
     "claim_agreement",
-    "common_vocabularies",
+    "common_vocabulary",
     "compare_pair",
     "consensus",
     "cophenetic",

@@ -14,7 +14,9 @@ Matrix = NDArray[np.float64]
 Fold = tuple[NDArray[np.int64], NDArray[np.int64]]
 _SMALLEST_SUBTREE = 2
 _SUBTREES = 8
-_FEWEST_TO_ALIGN = 3
+_FEWEST_TO_ALIGN = 10
+# Further principal coordinates are mostly noise of the fits, and to rotate noise onto noise makes every error larger.
+_COORDINATES = 20
 
 
 def subtree_folds(hierarchy: ConceptHierarchy) -> list[Fold]:
@@ -42,7 +44,8 @@ def alignment_error(one: Matrix, other: Matrix, folds: Sequence[Fold]) -> NDArra
     Returns
     -------
     shape (k,): 0 if the rotation fitted to the other subtrees fits here too, 1 if it says nothing; nan for
-    concepts in no fold. Both clouds are centred on the concepts aligned.
+    concepts in no fold. Both clouds are centred on the concepts aligned. The rotation takes one's leading 20 principal
+    coordinates to the other's; what it puts there is held to the other's whole vector.
 
     References
     ----------
@@ -52,18 +55,18 @@ def alignment_error(one: Matrix, other: Matrix, folds: Sequence[Fold]) -> NDArra
     errors = np.full(len(one), np.nan)
     for kept, left_out in folds:
         x_centre, y_centre = x[kept].mean(axis=0), y[kept].mean(axis=0)
-        u, s, vt = np.linalg.svd((x[kept] - x_centre).T @ (y[kept] - y_centre))
+        moving, aim = (x - x_centre)[:, :_COORDINATES], (y - y_centre)[:, :_COORDINATES]
+        u, s, vt = np.linalg.svd(moving[kept].T @ aim[kept])
         # Beyond the rank the rotation is arbitrary: it maps what it has never seen.
         known = s > s[0] * len(s) * np.finfo(np.float64).eps
-        moved = (x[left_out] - x_centre) @ u[:, known] @ vt[known]
-        wanted = y[left_out] - y_centre
-        norms = np.linalg.norm(moved, axis=1) * np.linalg.norm(wanted, axis=1)
+        moved = moving[left_out] @ u[:, known] @ vt[known]
+        norms = np.linalg.norm(moved, axis=1) * np.linalg.norm((y - y_centre)[left_out], axis=1)
         with np.errstate(invalid="ignore", divide="ignore"):
-            errors[left_out] = 1 - (moved * wanted).sum(axis=1) / norms
+            errors[left_out] = 1 - (moved * aim[left_out]).sum(axis=1) / norms
     return errors
 
 
 def _coordinates(gram: Matrix) -> Matrix:
-    """Points with this Gram matrix, shape (k, k): unique up to a rotation, which Procrustes undoes."""
+    """Points with this Gram matrix along their principal axes, the longest first, shape (k, k)."""
     values, vectors = np.linalg.eigh(gram)
-    return np.asarray(vectors * np.sqrt(np.clip(values, 0, None)))
+    return np.asarray((vectors * np.sqrt(np.clip(values, 0, None)))[:, ::-1])

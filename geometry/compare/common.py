@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from geometry.errors import HierarchyError
 from geometry.models import Vocabulary
 
-__all__ = ["common_vocabularies"]
+__all__ = ["common_vocabulary"]
 
 
-def common_vocabularies(vocabularies: Mapping[str, Vocabulary]) -> dict[str, Vocabulary]:
-    """Each model's vocabulary without the words that another lacks as a single token after a space.
+def common_vocabulary(vocabularies: Mapping[str, Vocabulary]) -> Vocabulary:
+    """The first model's vocabulary without the words that another lacks as a single token after a space.
 
-    A hierarchy built on any of them has the same concepts and words as on the others, and that model's own tokens.
+    A hierarchy built on it has words of all models alone; `ConceptHierarchy.over` gives it another's tokens.
 
     Raises
     ------
@@ -23,4 +23,4 @@ def common_vocabularies(vocabularies: Mapping[str, Vocabulary]) -> dict[str, Voc
     if not shared:
         sizes = ", ".join(f"{name} {len(own)}" for name, own in words.items())
         raise HierarchyError(f"these models have no word in common that is a single token in each (words: {sizes})")
-    return {name: vocabulary.restricted(shared) for name, vocabulary in vocabularies.items()}
+    return next(iter(vocabularies.values())).restricted(shared)

@@ -21,6 +21,7 @@ _OWN = ("existence", "separation", "membership", "tree-correlation-disjoint")
 OWN_CLAIMS = tuple(claim for claim in CLAIMS if claim.name in _OWN)
 # What the verdicts rest on; the others are in the analysis of structure.
 _NULLS = ("shuffled", "random_subset", "random_parent")
+_OWN_NULLS = _NULLS[:2]
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,18 +104,11 @@ def model_profile(
     EstimationError
         What `compare_with_nulls` refuses.
     """
-    options: Any = {
-        "nulls": _NULLS,
-        "draws": draws,
-        "other_draws": 1,
-        "largest": largest,
-        "seed": seed,
-        "progress": progress,
-    }
-    tests = claim_tests(space, common, also=[pairwise_cosines()], **options)
+    options: Any = {"draws": draws, "other_draws": 1, "largest": largest, "seed": seed, "progress": progress}
+    own_tests = claim_tests(space, own, claims=OWN_CLAIMS, nulls=_OWN_NULLS, **options)
+    tests = claim_tests(space, common, also=[pairwise_cosines()], nulls=_NULLS, **options)
     claims = claim_results(CLAIMS, common, tests)
-    own_claims = claim_results(OWN_CLAIMS, own, claim_tests(space, own, claims=OWN_CLAIMS, **options))
-    judged = adjusted([*claims, *own_claims])
+    judged = adjusted([*claims, *claim_results(OWN_CLAIMS, own, own_tests)])
     return ModelProfile(
         space.unembedding.summary(),
         common,
@@ -147,7 +141,7 @@ def check_common(profiles: Sequence[ModelProfile]) -> None:
         if other.hierarchy.names != first.names or list(words) != [sorted(concept.words) for concept in first]:
             raise EstimationError(
                 f"{profiles[0].name} and {other.name} were measured on different concepts;"
-                " build both hierarchies with common_vocabularies"
+                " build both hierarchies with common_vocabulary"
             )
 
 

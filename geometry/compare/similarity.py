@@ -34,16 +34,13 @@ def cka(one: Matrix, other: Matrix, counted: NDArray[np.bool_]) -> float:
     Res. 13 (2012).
     """
     weights = (counted & ~np.eye(len(counted), dtype=bool)).astype(np.float64)
-    x, y = _centred(one, weights), _centred(other, weights)
+    grams = np.stack([one, other])
+    # The normal equations of the two fits, which have the pairs in common.
+    wanted = (weights * grams).sum(axis=2)
+    effects = np.linalg.lstsq(np.diag(weights.sum(axis=1)) + weights, wanted.T, rcond=None)[0].T
+    x, y = weights * (grams - effects[:, :, None] - effects[:, None])
     scale = np.sqrt((x**2).sum() * (y**2).sum())
     return float((x * y).sum() / scale) if scale > len(one) * np.finfo(np.float64).eps else float("nan")
-
-
-def _centred(gram: Matrix, weights: Matrix) -> Matrix:
-    """Residuals of the least squares fit aᵢ + aⱼ to the pairs of weight 1; zero elsewhere."""
-    wanted = (weights * gram).sum(axis=1)
-    effects = np.linalg.lstsq(np.diag(weights.sum(axis=1)) + weights, wanted, rcond=None)[0]
-    return np.asarray(weights * (gram - effects[:, None] - effects[None]))
 
 
 def word_disjoint(hierarchy: ConceptHierarchy) -> NDArray[np.bool_]:

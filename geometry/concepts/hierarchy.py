@@ -3,7 +3,7 @@
 import difflib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
 
@@ -115,6 +115,23 @@ class ConceptHierarchy:
         object.__setattr__(
             self, "parents", {name: tuple(dict.fromkeys(self.parents.get(name, ()))) for name in ordered}
         )
+
+    def over(self, vocabulary: Vocabulary) -> "ConceptHierarchy":
+        """The same concepts and words with the tokens of another vocabulary.
+
+        Raises
+        ------
+        HierarchyError
+            A word is no single token there.
+        """
+        concepts = tuple(Concept.from_words(concept.name, concept.words, vocabulary) for concept in self)
+        for own, other in zip(self, concepts, strict=True):
+            if lacking := set(own.words) - set(other.words):
+                raise HierarchyError(
+                    f"hierarchy {self.name!r}: {min(lacking)!r} of {own.name!r} is no single token of that vocabulary;"
+                    " build it over common_vocabulary(...)"
+                )
+        return replace(self, concepts=concepts)
 
     def __len__(self) -> int:
         return len(self.concepts)

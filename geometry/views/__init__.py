@@ -6,6 +6,7 @@ from geometry.views.composition import plot_composition
 from geometry.views.conditions import Condition, plot_conditions
 from geometry.views.curves import Curves, plot_curves
 from geometry.views.distributions import Distribution, plot_distributions
+from geometry.views.dots import DotRow, Dots, plot_dots
 from geometry.views.existence import plot_existence
 from geometry.views.explorer import explorer_page
 from geometry.views.heatmap import plot_heatmaps
@@ -16,25 +17,33 @@ from geometry.views.mapper_page import mapper_page
 from geometry.views.maps import Colouring, ConceptTree, MapPanel
 from geometry.views.overview import Standing, plot_overview
 from geometry.views.page import texts_page
+from geometry.views.pairwise import Pairwise, plot_pairwise
 from geometry.views.planes import Plane, plot_planes
 from geometry.views.shapes import SeriesPanel, plot_series
 from geometry.views.simplex import SimplexPanel, plot_simplex
+from geometry.views.standings import Cell, plot_standings
 from geometry.views.strips import Strips, plot_strips
 from geometry.views.style import save
 from geometry.views.sweep import Sweep, plot_sweep
+from geometry.views.trees import Recovery, plot_tree
 from geometry.views.vocabulary_map import plot_vocabulary_map
 
 __all__ = [
+    "Cell",
     "Colouring",
     "ConceptTree",
     "Condition",
     "Curves",
     "Distribution",
+    "DotRow",
+    "Dots",
     "Figure",
     "LogitPanel",
     "MapPanel",
     "MapperGraph",
+    "Pairwise",
     "Plane",
+    "Recovery",
     "SeriesPanel",
     "SimplexPanel",
     "Standing",
@@ -46,16 +55,20 @@ __all__ = [
     "plot_conditions",
     "plot_curves",
     "plot_distributions",
+    "plot_dots",
     "plot_existence",
     "plot_heatmaps",
     "plot_logits",
     "plot_mapper",
     "plot_overview",
+    "plot_pairwise",
     "plot_planes",
     "plot_series",
     "plot_simplex",
+    "plot_standings",
     "plot_strips",
     "plot_sweep",
+    "plot_tree",
     "plot_vocabulary_map",
     "save",
     "texts_page",

@@ -23,6 +23,7 @@ class Curves:
     lines : name → (x, y), of one shape (n,).
     level : y of a thin line for reference, with its name.
     log : axes with a logarithmic scale, "", "x", "y" or "xy".
+    marked : whether the points are few and each has its mark and its tick.
     """
 
     title: str
@@ -31,6 +32,7 @@ class Curves:
     lines: Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]]
     level: tuple[float, str] | None = None
     log: str = ""
+    marked: bool = True
 
 
 def plot_curves(
@@ -54,7 +56,16 @@ def plot_curves(
             panel = panels[place]
             for name, (x, y) in panel.lines.items():
                 colour, dashes = looks[name]
-                axes.plot(x, y, dashes, color=colour, lw=1.3, marker="o", ms=2.6, zorder=2 if name in own else 1)
+                axes.plot(
+                    x,
+                    y,
+                    dashes,
+                    color=colour,
+                    lw=1.3,
+                    marker="o" if panel.marked else "",
+                    ms=2.6,
+                    zorder=2 if name in own else 1,
+                )
             if panel.level:
                 axes.axhline(panel.level[0], color=INK, lw=0.6, ls=":", zorder=0)
                 axes.annotate(
@@ -69,7 +80,7 @@ def plot_curves(
                 )
             for scale in panel.log:
                 (axes.set_xscale if scale == "x" else axes.set_yscale)("log")
-            if "x" in panel.log:
+            if "x" in panel.log and panel.marked:
                 axes.set_xticks(np.unique(np.concatenate([x for x, _ in panel.lines.values()])))
             for axis, scale in ((axes.xaxis, "x"), (axes.yaxis, "y")):
                 if scale in panel.log:

@@ -54,6 +54,16 @@ def test_a_noisy_rotation_is_scipys_procrustes() -> None:
     assert 0 < np.nanmean(found) < 0.3
 
 
+def test_only_the_leading_coordinates_are_aligned_and_the_whole_vector_is_wanted() -> None:
+    x = np.random.default_rng(0).standard_normal((60, 40)) * np.linspace(3, 0.3, 40)
+    found = alignment_error(x @ x.T, 2 * x @ x.T, [(np.arange(10, 60), np.arange(10))])[:10]
+    axes = np.linalg.svd(x)[2][:20]
+    centred = x[:10] - x[10:].mean(axis=0)
+    shares = np.linalg.norm(centred @ axes.T, axis=1) / np.linalg.norm(centred, axis=1)
+    assert 0.02 < (1 - shares).mean() < 0.5
+    np.testing.assert_allclose(found, 1 - shares)
+
+
 def test_noise_is_at_one() -> None:
     found = np.array([np.nanmean(errors(cloud(2 * seed, 30), cloud(2 * seed + 1, 30))) for seed in range(100)])
     assert abs(found.mean() - 1) < 3 * found.std() / 10

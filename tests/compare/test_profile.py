@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import geometry as geo
-from geometry.compare import ModelProfile, common_vocabularies, compare_pair, model_profile, same_weights
+from geometry.compare import ModelProfile, common_vocabulary, compare_pair, model_profile, same_weights
 from geometry.compare.profile import OWN_CLAIMS
 from geometry.models import cached_path
 from geometry.models.catalogue import CATALOGUE
@@ -83,11 +83,11 @@ def test_two_real_models_are_alike_beyond_shuffled_rows(
     smollm2: geo.Unembedding, smollm2_space: geo.CausalSpace
 ) -> None:
     stories = geo.Unembedding.load("stories15m")
-    common = common_vocabularies({"smollm2": smollm2.vocabulary, "stories": stories.vocabulary})
-    spaces = {"smollm2": smollm2_space, "stories": geo.CausalSpace.fit(stories)}
+    common = common_vocabulary({"smollm2": smollm2.vocabulary, "stories": stories.vocabulary})
+    verbs = geo.wordnet_hierarchy("verb", common)
     profiles = []
-    for name, space in spaces.items():
-        hierarchy = geo.wordnet_hierarchy("verb", common[name])
+    for space in (smollm2_space, geo.CausalSpace.fit(stories)):
+        hierarchy = verbs.over(space.unembedding.vocabulary)
         profiles.append(
             model_profile(space.to(torch.float32), hierarchy, hierarchy, draws=2, largest=100, progress=False)
         )

@@ -1,0 +1,172 @@
+"""The figures and the page of the comparison of models: what each shows, in a sentence, from the results."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+import geometry as geo
+from geometry import compare, views
+
+Pairs = Mapping[tuple[str, str], Mapping[str, geo.Comparison]]
+Profiles = Sequence[compare.ModelProfile]
+
+REAL = ("supported", "weak", "beyond all draws")
+SCALED = ("existence", "separation")
+MOST_LEAVES = 40
+MOST_SHARED = 0.1
+SPECTRUM_POINTS = 200
+
+
+def claims_figure(profiles: Profiles) -> views.Figure:
+    rows: list[tuple[str, list[views.Cell | None]]] = []
+    alike = 0
+    for place, first in enumerate(profiles[0].claims):
+        of_common = [one.claims[place] for one in profiles]
+        own = [next((r for r in one.own_claims if r.claim.name == first.claim.name), None) for one in profiles]
+        alike += len({result.verdict in REAL for result in of_common}) == 1
+        cells = [_cell(result) for pair in zip(of_common, own, strict=True) for result in pair]
+        rows.append((first.claim.says, cells))
+    columns = [
+        (one.name, f"{what}: {len(hierarchy)}")
+        for one in profiles
+        for what, hierarchy in (("common", one.hierarchy), ("own", one.own))
+    ]
+    return views.plot_standings(
+        rows,
+        columns,
+        finding=f"On {alike} of {len(rows)} claims all {len(profiles)} agree whether there is structure beyond noise",
+        detail="The model's value and, in brackets, shuffled rows'; the colour goes from noise to what the theory"
+        " predicts. Below it the verdict. For each model the concepts that all have in common, and its own full set;"
+        " the number is how many concepts that is.",
+    )
+
+
+def _cell(result: geo.ClaimResult | None) -> views.Cell | None:
+    if result is None or not result.test.measured:
+        return None
+    value, noise = result.test.mean, result.test.null_mean("shuffled")
+    return views.Cell(value, noise, result.relative(value), result.verdict, result.verdict in REAL)
+
+
+def alikeness_figure(profiles: Profiles, pairs: Pairs) -> views.Figure:
+    names = [one.name for one in profiles]
+    panels = []
+    for measure in compare.PAIR_MEASURES:
+        values, noise = (np.full((len(names), len(names)), np.nan) for _ in range(2))
+        for (one, other), tests in pairs.items():
+            place = np.ix_([names.index(one), names.index(other)], [names.index(one), names.index(other)])
+            values[place], noise[place] = tests[measure.name].mean, tests[measure.name].null_mean("shuffled")
+        panels.append(views.Pairwise(measure.says, values, noise, measure.unrelated, measure.alike))
+    found = [tests["similarity"] for tests in pairs.values()]
+    low, high = min(test.mean for test in found), max(test.mean for test in found)
+    tree_real = sum(tests["tree"].mean > tests["tree"].nulls["shuffled"].max() for tests in pairs.values())
+    spread = f"{low:.2f}" if len(found) == 1 else f"{low:.2f} to {high:.2f}"
+    noise_high = max(abs(test.null_mean("shuffled")) for test in found)
+    return views.plot_pairwise(
+        panels,
+        names,
+        finding=f"Concepts that are alike in one model are alike in another: ρ {spread}, shuffled rows within"
+        f" ±{max(noise_high, 0.005):.2f}",
+        detail=f"Below the diagonal the models, above it their shuffled rows. {len(profiles[0].hierarchy)} common"
+        " concepts; pairs of concepts that share a word are left out of a, b and d, and of c's alignment whatever"
+        " shares a word with the subtree left out. The recovered trees agree beyond every draw of shuffled rows in"
+        f" {tree_real} of {len(pairs)} pairs: words shared by nested concepts make trees alike in any model.",
+    )
+
+
+def scale_figure(profiles: Profiles) -> views.Figure:
+    panels = []
+    for name in SCALED:
+        rows = []
+        for one in profiles:
+            both = {"common concepts": one.claims, "own concepts": one.own_claims}
+            results = {key: next(r for r in claims if r.claim.name == name) for key, claims in both.items()}
+            rows.append(
+                views.DotRow(
+                    {key: (result.test.mean, *result.test.interval) for key, result in results.items()},
+                    {
+                        "shuffled rows": results["common concepts"].test.null_mean("shuffled"),
+                        "random subset of the parent": results["common concepts"].test.null_mean("random_subset"),
+                    },
+                )
+            )
+        panels.append(views.Dots(results["common concepts"].claim.measure, rows, 1.0))
+    names = [f"{one.name}\nd {one.model['width']}, V {one.model['vocabulary']:,}" for one in profiles]
+    change = max(abs(row.values["common concepts"][0] - row.values["own concepts"][0]) for row in panels[0].rows)
+    widest = max(profiles, key=lambda one: int(one.model["width"]))
+    return views.plot_dots(
+        panels,
+        names,
+        finding=f"Vocabulary size moves existence by at most {change:.2f}; the widest model, {widest.name}, has"
+        f" {panels[0].rows[list(profiles).index(widest)].values['common concepts'][0]:.2f}",
+        detail="Means over concepts or edges with bootstrap intervals, vectors fitted to equally many words in all"
+        " models. Nulls on the common concepts. In more dimensions as many words say less about where unseen ones"
+        " lie, so compare widths with care.",
+    )
+
+
+def spectra_figure(profiles: Profiles) -> views.Figure:
+    lines, cumulated = {}, {}
+    for one in profiles:
+        descending = one.eigenvalues[::-1]
+        rank = np.arange(1, len(descending) + 1) / len(descending)
+        kept = np.unique(np.geomspace(1, len(descending), SPECTRUM_POINTS).astype(int)) - 1
+        lines[one.name] = (rank[kept], descending[kept] / descending.mean())
+        cumulated[one.name] = (rank[kept], (np.cumsum(descending) / descending.sum())[kept])
+    shares = ", ".join(f"{one.name} {one.dimensions / len(one.eigenvalues):.2f}" for one in profiles)
+    return views.plot_curves(
+        [
+            views.Curves(
+                "Eigenvalues of Σ", "rank / d", "eigenvalue / mean", lines, (1.0, "isotropic"), "xy", marked=False
+            ),
+            views.Curves("Cumulated", "rank / d", "share of the variance", cumulated, marked=False),
+        ],
+        finding="How many directions the rows fill, as a share of d (participation ratio): " + shares,
+        detail="Σ is the covariance of the rows that text can produce. An isotropic cloud has the dotted line.",
+    )
+
+
+def tree_figure(profiles: Profiles, trees: Mapping[str, geo.Comparison]) -> views.Figure:
+    hierarchy = profiles[0].hierarchy
+    chosen = leaves(hierarchy)
+    together = compare.consensus([one.matrix for one in profiles])
+    merges = compare.dendrogram(together[np.ix_(chosen, chosen)])
+    best = max(trees, key=lambda name: trees[name].mean)
+    above = [name for name, test in trees.items() if test.mean > np.nanmax(test.nulls["shuffled"])]
+    verdict = f"beyond every draw of shuffled rows for {', '.join(above)}" if above else "no more than on shuffled rows"
+    return views.plot_tree(
+        merges,
+        [hierarchy.names[index].split(".")[0].replace("_", " ") for index in chosen],
+        [branch(hierarchy, int(index)) for index in chosen],
+        [views.Recovery(name, test.mean, test.nulls) for name, test in trees.items()],
+        measure=f"cophenetic correlation with {hierarchy.name}",
+        finding=f"Clustering follows the hierarchy's tree {verdict} (at best {trees[best].mean:.2f}, {best})",
+        detail=f"a: average linkage of the mean rank of cosines over {len(profiles)} models, {len(chosen)} of the"
+        f" {len(hierarchy)} common concepts that share hardly a word. b: of all common concepts, word-disjoint pairs;"
+        " grey bars hold 95% of the draws.",
+    )
+
+
+def leaves(hierarchy: geo.ConceptHierarchy) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """At most 40 concepts, the smallest first, none of which has more than a tenth of its words from another."""
+    shared, sizes = hierarchy.shared_tokens(), np.array([len(members) for members in hierarchy.members])
+    chosen: list[int] = []
+    for index in np.argsort(sizes, kind="stable").tolist():
+        if all(shared[index, other] <= MOST_SHARED * min(sizes[index], sizes[other]) for other in chosen):
+            chosen.append(index)
+    return np.array(sorted(chosen[:MOST_LEAVES]), dtype=np.int64)
+
+
+def branch(hierarchy: geo.ConceptHierarchy, index: int) -> str:
+    """The ancestor two steps below the root, by first parents."""
+    line = [hierarchy.names[index]]
+    while hierarchy.parents[line[-1]]:
+        line.append(hierarchy.parents[line[-1]][0])
+    return line[max(0, len(line) - 3)].split(".")[0].replace("_", " ")
+
+
+def comparison_page(
+    figures: Mapping[str, views.Figure], profiles: Profiles, pairs: Pairs, settings: Mapping[str, Any]
+) -> str:
+    return ""

@@ -1,0 +1,84 @@
+"""UMAP: a map of points in two or three dimensions that keeps near neighbours near."""
+
+import warnings
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geometry.errors import EstimationError
+from geometry.maps.neighbours import Neighbours, nearest_neighbours
+from geometry.maps.points import Points, checked_points
+
+__all__ = ["umap_embedding"]
+
+
+def umap_embedding(
+    points: Points,
+    *,
+    dimensions: int = 2,
+    neighbours: int = 15,
+    min_distance: float = 0.1,
+    epochs: int = 200,
+    nearest: Neighbours | None = None,
+    seed: int | None = 0,
+    progress: bool | None = None,
+) -> NDArray[np.float32]:
+    """Coordinates of points on a UMAP map, shape (n, dimensions).
+
+    The metric is Euclidean on the rows given: on rows of the unified space that is the causal product, on raw
+    rows the Euclidean one. Rows are not reduced by PCA first: in the unified space all directions carry the same
+    variance, so that 50 of 576 axes would be an arbitrary choice and lose 91% of it. For the same reason the
+    initial layout (the first principal axes) is arbitrary there, and distances between far islands mean nothing.
+
+    Parameters
+    ----------
+    neighbours : of each point; few show fine structure, many coarse.
+    min_distance : how closely points may be packed on the map.
+    epochs : of the optimisation; the time is proportional.
+    nearest : of the same points, if known already (see `nearest_neighbours`); then `neighbours` is theirs.
+    seed : the map is the same on one machine for one seed; None optimises in parallel and differs from run to run.
+    progress : show a progress bar; default, when standard error is a terminal.
+
+    Raises
+    ------
+    EstimationError
+        Points that cannot be mapped, not more of them than neighbours, fewer than 2 neighbours, neighbours of other
+        points, or dimensions, distance or epochs out of range.
+
+    References
+    ----------
+    McInnes, Healy, Melville: UMAP, arXiv 1802.03426.
+    """
+    array = checked_points(points)
+    if not 1 <= dimensions < min(len(array), array.shape[1] + 1):
+        raise EstimationError(f"a map of {len(array)} points in {array.shape[1]}D cannot have {dimensions} dimensions")
+    if not 0 <= min_distance <= 1 or epochs < 1:
+        raise EstimationError(
+            f"min_distance must lie in 0 … 1 and epochs be positive, not {min_distance:g} and {epochs}"
+        )
+    if nearest is None:
+        nearest = nearest_neighbours(array, neighbours, progress=progress)
+    if len(nearest) != len(array):
+        raise EstimationError(f"the neighbours of {len(nearest)} points were given for a map of {len(array)}")
+    if nearest.k < 2:
+        raise EstimationError("UMAP needs at least 2 neighbours of each point, not 1")
+    # umap counts a point as its own first neighbour.
+    indices = np.column_stack([np.arange(len(array)), nearest.indices]).astype(np.int32)
+    distances = np.column_stack([np.zeros(len(array)), nearest.distances]).astype(np.float32)
+    from umap import UMAP  # takes seconds to import
+
+    model = UMAP(
+        n_components=dimensions,
+        n_neighbors=nearest.k + 1,
+        min_dist=min_distance,
+        n_epochs=epochs,
+        init="pca",
+        precomputed_knn=(indices, distances, None),
+        random_state=seed,
+        n_jobs=1 if seed is not None else -1,
+        tqdm_kwds={"desc": "UMAP", "disable": None if progress is None else not progress, "leave": False},
+    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="precomputed_knn")  # nothing is to be transformed later
+        found: NDArray[np.float32] = model.fit_transform(array)
+    return np.asarray(found, dtype=np.float32)

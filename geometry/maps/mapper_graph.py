@@ -1,0 +1,155 @@
+"""MapperGraph: clusters as nodes, shared points as edges, and its topology."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import networkx as nx
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from geometry.maps.layout import component_layout
+from geometry.output import replacing
+
+__all__ = ["MapperGraph"]
+
+
+@dataclass(frozen=True, eq=False)
+class MapperGraph:
+    """A Mapper graph; see `mapper`.
+
+    Attributes
+    ----------
+    nodes : for each node the ascending positions of its points.
+    edges : shape (e, 2), pairs of nodes that share points, the lower number first.
+    shared : shape (e,), how many points they share.
+    centres : shape (m, c), each node's mean lens.
+    points : how many points were covered or left out as noise, n.
+    """
+
+    nodes: tuple[NDArray[np.int64], ...]
+    edges: NDArray[np.int64]
+    shared: NDArray[np.int64]
+    centres: NDArray[np.float64]
+    points: int
+
+    def __len__(self) -> int:
+        return len(self.nodes)
+
+    def __repr__(self) -> str:
+        return (
+            f"MapperGraph({len(self)} nodes, {len(self.edges)} edges, {self.components} components, {self.loops} loops)"
+        )
+
+    @cached_property
+    def component_of(self) -> NDArray[np.int64]:
+        """For each node the number of its connected component, the largest (in nodes) being 0."""
+        ones = np.ones(len(self.edges))
+        graph = coo_array((ones, (self.edges[:, 0], self.edges[:, 1])), shape=(len(self), len(self)))
+        labels = connected_components(graph.tocsr(), directed=False)[1]
+        order = np.argsort(-np.bincount(labels), kind="stable")
+        return np.argsort(order)[labels]
+
+    @property
+    def components(self) -> int:
+        """Number of connected components."""
+        return int(self.component_of.max()) + 1
+
+    @property
+    def loops(self) -> int:
+        """First Betti number of the graph, edges − nodes + components; counts three clusters around one point too."""
+        return len(self.edges) - len(self) + self.components
+
+    @cached_property
+    def holes(self) -> int:
+        """First Betti number of the nerve: loops, with triangles filled whose three nodes share a point.
+
+        With several lenses cubes meet at corners, and most loops of the graph are such triangles.
+        """
+        return self.loops - _rank(self._filled_triangles())
+
+    def _filled_triangles(self) -> list[int]:
+        """The edges of each triangle of nodes that share a point, as the bits of a number."""
+        number = {(int(a), int(b)): place for place, (a, b) in enumerate(self.edges)}
+        together: dict[tuple[int, ...], None] = {}
+        nodes_of: dict[int, list[int]] = {}
+        for node, members in enumerate(self.nodes):
+            for point in members.tolist():
+                nodes_of.setdefault(point, []).append(node)
+        for nodes in {tuple(nodes) for nodes in nodes_of.values()}:
+            for i, a in enumerate(nodes):
+                for j, b in enumerate(nodes[i + 1 :], i + 1):
+                    together |= dict.fromkeys((a, b, c) for c in nodes[j + 1 :])
+        return [1 << number[a, b] | 1 << number[b, c] | 1 << number[a, c] for a, b, c in sorted(together)]
+
+    @cached_property
+    def coverage(self) -> float:
+        """Share of the points that are in some node."""
+        return len(np.unique(np.concatenate(self.nodes))) / self.points
+
+    @cached_property
+    def home(self) -> NDArray[np.int64]:
+        """For each point the first of its nodes, −1 for noise."""
+        home = np.full(self.points, -1, dtype=np.int64)
+        for number in reversed(range(len(self))):
+            home[self.nodes[number]] = number
+        return home
+
+    def summary(self) -> dict[str, float]:
+        """Counts of nodes, edges, components, loops and holes, and the coverage."""
+        return {
+            "nodes": len(self),
+            "edges": len(self.edges),
+            "components": self.components,
+            "loops": self.loops,
+            "holes": self.holes,
+            "coverage": self.coverage,
+        }
+
+    def layout(self, seed: int = 0) -> NDArray[np.float64]:
+        """Positions of the nodes for a picture, shape (m, 2): springs within a component, components side by side."""
+        return component_layout(self.edges, self.component_of, seed)
+
+    def to_networkx(self, attributes: Mapping[str, Any] | None = None) -> "nx.Graph[int]":
+        """As a networkx graph with `size` and `component` of nodes and `shared` of edges.
+
+        Parameters
+        ----------
+        attributes : name → one string or number a node, as `node_attributes` gives, to be kept at the nodes.
+        """
+        graph: nx.Graph[int] = nx.Graph()
+        for node, members in enumerate(self.nodes):
+            lens = {f"lens_{axis}": float(value) for axis, value in enumerate(self.centres[node])}
+            graph.add_node(node, size=len(members), component=int(self.component_of[node]), **lens)
+        for (a, b), shared in zip(self.edges.tolist(), self.shared.tolist(), strict=True):
+            graph.add_edge(a, b, shared=shared)
+        for name, values in (attributes or {}).items():
+            for node, value in zip(graph, values, strict=True):
+                graph.nodes[node][name] = value.item() if isinstance(value, np.generic) else value
+        return graph
+
+    def write_graphml(self, path: str | Path, attributes: Mapping[str, Any] | None = None) -> None:
+        """Write `to_networkx` as GraphML, which Gephi, Cytoscape and networkx read.
+
+        Raises
+        ------
+        OutputError
+            The folder does not exist or the file cannot be written there.
+        """
+        with replacing(path) as unfinished:
+            nx.write_graphml_xml(self.to_networkx(attributes), unfinished)
+
+
+def _rank(rows: list[int]) -> int:
+    """Rank over the field of two elements; a row is a number's bits."""
+    pivots: dict[int, int] = {}
+    for row in rows:
+        while row and (top := row.bit_length()) in pivots:
+            row ^= pivots[top]
+        if row:
+            pivots[row.bit_length()] = row
+    return len(pivots)

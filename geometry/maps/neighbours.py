@@ -1,0 +1,117 @@
+"""Nearest neighbours of every point: what UMAP is built from and what a map should keep."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+from tqdm import tqdm
+
+from geometry.errors import EstimationError
+from geometry.maps.points import Points, checked_points
+
+__all__ = ["Neighbours", "nearest_neighbours", "neighbours_on_map", "squared_distances"]
+
+_BLOCK = 1 << 25
+# Up to so many dimensions a tree finds neighbours faster than all distances do.
+_FLAT = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Neighbours:
+    """The k nearest others of every point, the nearest first.
+
+    Attributes
+    ----------
+    indices : int64, shape (n, k).
+    distances : Euclidean, float32, shape (n, k).
+    """
+
+    indices: NDArray[np.int64]
+    distances: NDArray[np.float32]
+
+    @property
+    def k(self) -> int:
+        """How many each point has."""
+        return int(self.indices.shape[1])
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+
+def squared_distances(some: torch.Tensor, points: torch.Tensor, norms: torch.Tensor) -> torch.Tensor:
+    """‖x − y‖² of some points to all, shape (b, n), up to rounding; `norms` holds ‖y‖²."""
+    return torch.addmm(norms, some, points.T, alpha=-2).add_(some.square().sum(dim=1, keepdim=True))
+
+
+def nearest_neighbours(
+    points: Points, k: int = 15, *, approximate: bool = False, seed: int = 0, progress: bool | None = None
+) -> Neighbours:
+    """The k nearest others of every point by Euclidean distance.
+
+    Parameters
+    ----------
+    points : shape (n, d).
+    approximate : by nearest-neighbour descent, which of SmolLM2's whitened rows finds 70% of the
+        neighbours in a tenth of the time, after half a minute of compiling. Worth it from some 100,000 points on,
+        as the exact search grows as n²d.
+    seed : of the approximate search.
+    progress : show a progress bar; default, when standard error is a terminal.
+
+    Raises
+    ------
+    EstimationError
+        Points that cannot be mapped, or not more than k of them.
+    """
+    array = checked_points(points)
+    if not 1 <= k < len(array):
+        raise EstimationError(f"{len(array)} points have 1 … {len(array) - 1} neighbours each, not {k}; lower k")
+    if array.shape[1] <= _FLAT:
+        return _sorted(array, neighbours_on_map(array, np.arange(len(array)), k))
+    return _sorted(array, _descent(array, k, seed) if approximate else _exact(array, k, progress))
+
+
+def neighbours_on_map(coordinates: NDArray[np.float32], rows: NDArray[np.int64], k: int) -> NDArray[np.int64]:
+    """The k nearest others of some points, shape (len(rows), k), by a tree that is fast in few dimensions."""
+    found = cKDTree(coordinates).query(coordinates[rows], k + 1)[1]
+    return _others(np.asarray(found, dtype=np.int64), rows)
+
+
+def _exact(array: NDArray[np.float32], k: int, progress: bool | None) -> NDArray[np.int64]:
+    # ‖x − y‖² is computed from norms, whose rounding a common offset would magnify.
+    points = torch.from_numpy(array - array.mean(axis=0))
+    norms = points.square().sum(dim=1)
+    found = np.empty((len(array), k), dtype=np.int64)
+    block = max(1, min(len(array), _BLOCK // len(array)))
+    quiet = None if progress is None else not progress
+    for start in tqdm(range(0, len(array), block), desc="nearest neighbours", disable=quiet, leave=False):
+        distances = squared_distances(points[start : start + block], points, norms)
+        distances[torch.arange(len(distances)), torch.arange(start, start + len(distances))] = torch.inf
+        found[start : start + block] = distances.topk(k, largest=False).indices.numpy()
+    return found
+
+
+def _descent(array: NDArray[np.float32], k: int, seed: int) -> NDArray[np.int64]:
+    from pynndescent import NNDescent  # takes seconds to import, and half a minute to compile
+
+    index = NNDescent(array, n_neighbors=k + 1, random_state=seed, verbose=False)
+    return _others(np.asarray(index.neighbor_graph[0], dtype=np.int64), np.arange(len(array)))
+
+
+def _others(found: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """All but the point itself, which is its own nearest neighbour unless others lie on it; else all but the last."""
+    own = found == rows[:, None]
+    own[~own.any(axis=1), -1] = True
+    return np.asarray(found[~own].reshape(len(found), -1))
+
+
+def _sorted(array: NDArray[np.float32], indices: NDArray[np.int64]) -> Neighbours:
+    """In the order of distances computed anew, without the rounding of the search."""
+    distances = np.empty(indices.shape, dtype=np.float32)
+    block = max(1, _BLOCK // (indices.shape[1] * array.shape[1]))
+    for start in range(0, len(array), block):
+        part = slice(start, start + block)
+        distances[part] = np.linalg.norm(array[indices[part]] - array[part, None], axis=2)
+    order = np.lexsort((indices, distances), axis=1)
+    return Neighbours(np.take_along_axis(indices, order, 1), np.take_along_axis(distances, order, 1))

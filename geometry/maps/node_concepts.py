@@ -1,0 +1,135 @@
+"""Which concepts the nodes of a Mapper graph hold, and which words bridge two of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.stats import hypergeom
+
+from geometry.errors import EstimationError
+from geometry.maps.mapper_graph import MapperGraph
+from geometry.maps.points import LabelledPoints
+
+__all__ = ["Bridge", "NodeConcepts", "bridges", "node_concepts"]
+
+
+@dataclass(frozen=True, eq=False)
+class NodeConcepts:
+    """The share of each node that belongs to each concept.
+
+    Attributes
+    ----------
+    concepts : their names.
+    shares : shape (m, c), 0 … 1; rows need not sum to 1, as concepts may overlap and leave points out.
+    sizes : points of each node, shape (m,).
+    words : for each node its points' names.
+    """
+
+    concepts: tuple[str, ...]
+    shares: NDArray[np.float64]
+    sizes: NDArray[np.int64]
+    words: tuple[tuple[str, ...], ...]
+
+    @cached_property
+    def purity(self) -> NDArray[np.float64]:
+        """For each node the share of its dominant concept, shape (m,)."""
+        return np.asarray(self.shares.max(axis=1))
+
+    @cached_property
+    def dominant(self) -> tuple[str, ...]:
+        """For each node the concept that most of its points belong to, "" if none does."""
+        best = self.shares.argmax(axis=1)
+        return tuple(self.concepts[i] if pure > 0 else "" for i, pure in zip(best, self.purity, strict=True))
+
+    @property
+    def mean_purity(self) -> float:
+        """Mean purity of nodes, each counted by its size."""
+        return float(np.average(self.purity, weights=self.sizes))
+
+    def attributes(self, words: int = 5) -> dict[str, Any]:
+        """Dominant concept, purity and first words of every node, for `MapperGraph.to_networkx` and GraphML."""
+        first = [", ".join(some[:words]) for some in self.words]
+        return {"concept": list(self.dominant), "purity": self.purity.tolist(), "words": first}
+
+
+def node_concepts(graph: MapperGraph, labelled: LabelledPoints) -> NodeConcepts:
+    """The concepts of a graph's nodes; EstimationError if the graph is of another number of points."""
+    _same(graph, labelled)
+    sizes = np.array([len(members) for members in graph.nodes])
+    node = np.repeat(np.arange(len(graph)), sizes)
+    where = (node, np.concatenate(graph.nodes))
+    incidence = coo_array((np.ones(len(node)), where), shape=(len(graph), graph.points)).tocsr()
+    shares = (incidence @ labelled.incidence).toarray() / sizes[:, None]
+    words = tuple(tuple(labelled.names[point] for point in members) for members in graph.nodes)
+    return NodeConcepts(tuple(labelled.members), shares, sizes, words)
+
+
+@dataclass(frozen=True)
+class Bridge:
+    """An edge of a Mapper graph, and what the two nodes share.
+
+    Attributes
+    ----------
+    nodes : the two, the lower number first.
+    concepts : the dominant concept of each; "" for none.
+    words : names of the shared points.
+    enriched : concepts that are commoner among the shared points than in either node alone: (name, share of the
+        shared points, share of the two nodes together, hypergeometric p), the least p first. The p is not adjusted
+        for how many bridges and concepts are looked at.
+    """
+
+    nodes: tuple[int, int]
+    concepts: tuple[str, str]
+    words: tuple[str, ...]
+    enriched: tuple[tuple[str, float, float, float], ...]
+
+    @property
+    def between(self) -> bool:
+        """Whether it joins nodes of different concepts."""
+        return self.concepts[0] != self.concepts[1]
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it, for results.json."""
+        keys = ("concept", "share_of_shared", "share_of_both", "p_value")
+        return {
+            "nodes": list(self.nodes),
+            "concepts": list(self.concepts),
+            "words": list(self.words),
+            "enriched": [dict(zip(keys, found, strict=True)) for found in self.enriched],
+        }
+
+
+def bridges(graph: MapperGraph, labelled: LabelledPoints) -> list[Bridge]:
+    """What bridges the nodes of every edge, in the order of `graph.edges`; errors as `node_concepts`."""
+    concepts = node_concepts(graph, labelled)
+    return [_bridge(graph, labelled, concepts, edge) for edge in graph.edges.tolist()]
+
+
+def _bridge(graph: MapperGraph, labelled: LabelledPoints, concepts: NodeConcepts, edge: Sequence[int]) -> Bridge:
+    one, other = edge
+    shared = np.intersect1d(graph.nodes[one], graph.nodes[other])
+    union = np.union1d(graph.nodes[one], graph.nodes[other])
+    in_shared, in_union = (
+        np.asarray(labelled.incidence[rows].sum(axis=0)).ravel().astype(np.int64) for rows in (shared, union)
+    )
+    enriched = []
+    for place, name in enumerate(concepts.concepts):
+        share = in_shared[place] / len(shared)
+        if share > concepts.shares[[one, other], place].max():
+            p = float(hypergeom.sf(in_shared[place] - 1, len(union), in_union[place], len(shared)))
+            enriched.append((name, float(share), float(in_union[place] / len(union)), p))
+    return Bridge(
+        (one, other),
+        (concepts.dominant[one], concepts.dominant[other]),
+        tuple(labelled.names[point] for point in shared),
+        tuple(sorted(enriched, key=lambda found: found[3])),
+    )
+
+
+def _same(graph: MapperGraph, labelled: LabelledPoints) -> None:
+    if graph.points != len(labelled):
+        raise EstimationError(f"a graph of {graph.points} points does not belong to {len(labelled)} labelled points")

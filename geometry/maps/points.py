@@ -1,0 +1,161 @@
+"""LabelledPoints: what is mapped, be it the tokens of a concept or the activations of prompts by class."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import coo_array, csr_array
+
+from geometry.directions import TokenCloud
+from geometry.errors import EstimationError
+
+__all__ = ["LabelledPoints", "Points", "checked_points"]
+
+Points = torch.Tensor | ArrayLike
+
+
+def checked_points(points: Points, what: str = "points") -> NDArray[np.float32]:
+    """The points as a float32 matrix.
+
+    Raises
+    ------
+    EstimationError
+        Not a matrix, fewer than two points, NaN or infinite values, or all points equal.
+    """
+    array = np.asarray(points.detach().cpu() if isinstance(points, torch.Tensor) else points)
+    if array.ndim != 2 or array.shape[1] == 0 or array.dtype.kind not in "fiu":
+        raise EstimationError(f"{what} must be a matrix of numbers, a row a point, not {array.dtype} {array.shape}")
+    if len(array) < 2:
+        raise EstimationError(f"{what}: {len(array)} of them are too few; give at least 2")
+    with np.errstate(over="ignore"):
+        array = np.ascontiguousarray(array, dtype=np.float32)
+    if broken := int((~np.isfinite(array)).any(axis=1).sum()):
+        raise EstimationError(f"{what}: {broken} of {len(array)} rows hold NaN or infinite values; leave them out")
+    if not (array != array[0]).any():
+        raise EstimationError(f"{what}: all {len(array)} rows are equal, so there is nothing to map")
+    return array
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledPoints:
+    """Points, and the concepts or classes they belong to.
+
+    Make one with `of_concept` or `of_classes`, or directly.
+
+    Attributes
+    ----------
+    points : shape (n, d); kept as float32.
+    members : concept → ascending positions of its points. Concepts may overlap and leave points out.
+    names : one per point, its word for example; default its number.
+    groups : shape (n,), equal for points that are variants of one thing (" bird", " Birds"); default all different.
+
+    Raises
+    ------
+    EstimationError
+        Points that cannot be mapped, no concept, an empty one, positions out of range or repeated, or names or
+        groups of another number.
+    """
+
+    points: NDArray[np.float32]
+    members: Mapping[str, NDArray[np.int64]]
+    names: tuple[str, ...] = ()
+    groups: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+
+    def __post_init__(self) -> None:
+        points = checked_points(self.points)
+        names = tuple(self.names) or tuple(map(str, range(len(points))))
+        groups = np.asarray(self.groups) if len(self.groups) else np.arange(len(points))
+        if len(names) != len(points) or groups.shape != (len(points),):
+            raise EstimationError(
+                f"{len(points)} points need as many names and groups, not {len(names)}, {len(groups)}"
+            )
+        if not self.members:
+            raise EstimationError("points need at least one concept or class to belong to")
+        members = {name: np.unique(np.asarray(positions)) for name, positions in self.members.items()}
+        for name, positions in members.items():
+            if not len(positions) or positions.dtype.kind not in "iu":
+                raise EstimationError(f"concept {name!r} has no points; leave it out or give their positions")
+            if positions[0] < 0 or positions[-1] >= len(points) or len(positions) < len(self.members[name]):
+                raise EstimationError(
+                    f"concept {name!r}: positions must lie in 0 … {len(points) - 1} and not repeat"
+                    f" (found {positions[0]} … {positions[-1]})"
+                )
+        for key, value in (("points", points), ("names", names), ("groups", groups), ("members", members)):
+            object.__setattr__(self, key, value)
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    @classmethod
+    def of_concept(cls, cloud: TokenCloud, concept: str, within: Sequence[str] | None = None) -> "LabelledPoints":
+        """The tokens of one concept, labelled by concepts inside it.
+
+        Parameters
+        ----------
+        within : names of the labels; default the concept's children. Tokens of none of them stay unlabelled.
+
+        Raises
+        ------
+        HierarchyError
+            An unknown concept.
+        EstimationError
+            No children and nothing named, or a label without a token in the concept.
+        """
+        hierarchy = cloud.hierarchy
+        own = hierarchy.members[hierarchy.index(concept)]
+        labels = hierarchy.children[concept] if within is None else tuple(within)
+        if not labels:
+            raise EstimationError(f"concept {concept!r} has no children; name other concepts to label its tokens by")
+        inside = {name: np.flatnonzero(np.isin(own, hierarchy.members[hierarchy.index(name)])) for name in labels}
+        names = tuple(hierarchy.words[index] for index in own)
+        return cls(cloud.points[torch.from_numpy(own)].cpu().numpy(), inside, names, hierarchy.lemmas[own])
+
+    @classmethod
+    def of_classes(cls, points: Points, labels: Sequence[str], names: Sequence[str] = ()) -> "LabelledPoints":
+        """Points each in one class, as the activations of prompts are; an empty label leaves a point without one."""
+        array = checked_points(points)
+        if isinstance(labels, str) or len(labels) != len(array):
+            raise EstimationError(f"{len(array)} points need as many labels, not {len(labels)}")
+        values = np.array([str(label) for label in labels])
+        members = {str(label): np.flatnonzero(values == label) for label in dict.fromkeys(values.tolist()) if label}
+        return cls(array, members, tuple(names))
+
+    def moved(self, points: Points) -> "LabelledPoints":
+        """The same names and concepts at other points, of any dimension."""
+        array = checked_points(points)
+        if len(array) != len(self):
+            raise EstimationError(f"{len(self)} labelled points cannot be moved to {len(array)}")
+        return replace(self, points=array)
+
+    def select(self, rows: NDArray[np.int64]) -> "LabelledPoints":
+        """The points at some ascending positions; concepts without a point among them are left out.
+
+        EstimationError if the positions are out of range, repeat or descend, or too few are left.
+        """
+        chosen = np.asarray(rows)
+        ascending = chosen.ndim == 1 and chosen.dtype.kind in "iu" and bool((np.diff(chosen) > 0).all())
+        if not ascending or not len(chosen) or chosen[0] < 0 or chosen[-1] >= len(self):
+            raise EstimationError(f"points are selected by ascending positions in 0 … {len(self) - 1}")
+        inside = {name: np.flatnonzero(np.isin(chosen, positions)) for name, positions in self.members.items()}
+        members = {name: positions for name, positions in inside.items() if len(positions)}
+        return LabelledPoints(
+            self.points[chosen], members, tuple(self.names[row] for row in chosen), self.groups[chosen]
+        )
+
+    def one_per_group(self) -> "LabelledPoints":
+        """The first point of each group: of a word's spellings the one of the lowest token id, the most frequent.
+
+        Spellings lie close together, and a graph of all of them finds little else.
+        """
+        return self.select(np.sort(np.unique(self.groups, return_index=True)[1]))
+
+    @cached_property
+    def incidence(self) -> csr_array:
+        """Which point (row) belongs to which concept (column), as 0 and 1."""
+        point = np.concatenate(list(self.members.values()))
+        concept = np.repeat(np.arange(len(self.members)), [len(positions) for positions in self.members.values()])
+        ones = np.ones(len(point), dtype=np.float64)
+        return coo_array((ones, (point, concept)), shape=(len(self), len(self.members))).tocsr()

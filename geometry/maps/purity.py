@@ -1,0 +1,63 @@
+"""Whether a point's nearest neighbours, in space or on a map, belong to its concept."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+
+from geometry.errors import EstimationError
+from geometry.maps.exchange import GroupExchange
+from geometry.maps.neighbours import Neighbours
+from geometry.maps.points import LabelledPoints
+from geometry.structure import Comparison, stream
+
+__all__ = ["neighbourhood_purity"]
+
+
+def neighbourhood_purity(
+    labelled: LabelledPoints,
+    nearest: Neighbours,
+    *,
+    strata: NDArray[np.int64] | None = None,
+    draws: int = 99,
+    seed: int = 0,
+) -> Comparison:
+    """Share of the neighbours of a concept's points that belong to the concept too, one value a concept.
+
+    Neighbours of the point's own group (other spellings of its word) are not counted: " Bird" beside " bird" shows
+    nothing about birds. The null, "shuffled", gives each group the concepts of another of the same size, and so
+    keeps where all points lie, which groups hold together, how concepts overlap and how large they are.
+
+    Parameters
+    ----------
+    nearest : of the points in space, `nearest_neighbours(labelled.points)`, or of their coordinates on a map.
+    strata : shape (n,), groups are exchanged only within those of the same number, of similar frequency for
+        example; a group's first point decides.
+
+    Raises
+    ------
+    EstimationError
+        Neighbours or strata of another number of points.
+    """
+    n = len(labelled)
+    if len(nearest) != n:
+        raise EstimationError(f"{n} labelled points need the neighbours of as many, not of {len(nearest)}")
+    groups = np.unique(labelled.groups, return_inverse=True)[1]
+    point = np.repeat(np.arange(n), nearest.k)
+    other = groups[point] != groups[nearest.indices.ravel()]
+    counted = np.bincount(point[other], minlength=n)
+    weights = 1 / np.maximum(counted, 1)[point[other]]
+    averaged = coo_array((weights, (point[other], nearest.indices.ravel()[other])), shape=(n, n)).tocsr()
+
+    def purity(order: NDArray[np.int64]) -> NDArray[np.float64]:
+        belonging = labelled.incidence[order]
+        # Points all of whose neighbours are of their group have no share.
+        within = belonging.multiply((counted > 0)[:, None]).tocsr()
+        total = np.asarray(within.sum(axis=0)).ravel()
+        shares = np.asarray(within.multiply(averaged @ belonging).sum(axis=0)).ravel()
+        share: NDArray[np.float64] = np.divide(shares, total, out=np.full(len(total), np.nan), where=total > 0)
+        return share
+
+    exchange = GroupExchange(groups, strata)
+    drawn = [purity(exchange.order(stream(seed, "purity", draw))) for draw in range(draws)]
+    null = {"shuffled": np.array(drawn).reshape(draws, -1)} if draws else {}
+    return Comparison("neighbourhood purity", tuple(labelled.members), purity(np.arange(n)), null)

@@ -1,0 +1,201 @@
+"""Choosing Mapper's cover and clusterer: settings under which a sample of the points gives the same graph."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import comb
+from tqdm import tqdm
+
+from geometry.errors import EstimationError
+from geometry.maps.clustering import MutualNeighbours
+from geometry.maps.lenses import Lens, lens_values
+from geometry.maps.mapper import Clusterer, Cover, NoClusterError, Part, mapper_of_values
+from geometry.maps.points import LabelledPoints
+from geometry.structure import stream
+
+__all__ = ["COVERS", "StabilitySetting", "StabilitySweep", "pooled_agreement", "stability_sweep"]
+
+COVERS = tuple(Cover(cubes, overlap) for cubes in (6, 12) for overlap in (0.3, 0.5))
+# A graph that leaves out most points, or puts most into one node, says little however stable it is.
+_COVERAGE = 0.5
+_LARGEST = 0.5
+
+
+@dataclass(frozen=True)
+class StabilitySetting:
+    """One setting of Mapper, its graph of all points, and how those of samples differ.
+
+    Attributes
+    ----------
+    cover, clusterer : the setting.
+    nodes, components, loops, coverage : of the graph of all points; see `MapperGraph`.
+    largest : share of the points in its largest node.
+    agreement : adjusted Rand index of the clusters, all points' against a sample's, pooled within the cover's intervals
+        and averaged over samples: 1 is the same clusters, 0 chance or one cluster in every interval. What the cover
+        alone puts together does not count. Noise counts as a cluster.
+    error : standard error of the agreement over samples.
+    components_mean, components_sd, loops_mean, loops_sd : over the samples' graphs.
+    """
+
+    cover: Cover
+    clusterer: Clusterer
+    nodes: int
+    components: int
+    loops: int
+    coverage: float
+    largest: float
+    agreement: float
+    error: float
+    components_mean: float
+    components_sd: float
+    loops_mean: float
+    loops_sd: float
+
+    @property
+    def telling(self) -> bool:
+        """Whether at least half of the points are in nodes and no node holds more than half of them."""
+        return self.coverage >= _COVERAGE and self.largest <= _LARGEST
+
+    def to_dict(self) -> dict[str, Any]:
+        """A row of the table, for results.json."""
+        rest = {name: getattr(self, name) for name in self.__dataclass_fields__ if name not in ("cover", "clusterer")}
+        return {**asdict(self.cover), "clusterer": str(self.clusterer), **rest, "telling": self.telling}
+
+
+@dataclass(frozen=True)
+class StabilitySweep:
+    """All settings that were tried and found any cluster, in the order tried."""
+
+    settings: tuple[StabilitySetting, ...]
+
+    @property
+    def choice(self) -> StabilitySetting:
+        """The setting of most nodes among those whose agreement is within one standard error of the best.
+
+        Settings whose graph tells little (see `telling`) are passed over while there are others.
+        """
+        telling = [setting for setting in self.settings if setting.telling] or list(self.settings)
+        best = max(telling, key=lambda setting: setting.agreement)
+        as_good = [setting for setting in telling if setting.agreement >= best.agreement - best.error]
+        return max(as_good, key=lambda setting: setting.nodes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The table and the number of the chosen row."""
+        rows = [setting.to_dict() for setting in self.settings]
+        return {"settings": rows, "choice": self.settings.index(self.choice)}
+
+
+def stability_sweep(
+    labelled: LabelledPoints,
+    lens: Lens,
+    *,
+    covers: Sequence[Cover] = COVERS,
+    clusterers: Sequence[Clusterer] | None = None,
+    resamples: int = 5,
+    share: float = 0.8,
+    seed: int = 0,
+    progress: bool | None = None,
+) -> StabilitySweep:
+    """Mapper on all points and on samples of them, for every cover with every clusterer.
+
+    The lens is evaluated and covered once, on all points, so that the samples' intervals are the same. Labels do
+    not enter but through the lens.
+
+    Parameters
+    ----------
+    clusterers : default `MutualNeighbours` of 5, 10 and 20 neighbours.
+    resamples : samples of each setting, at least 2; the same ones for all settings.
+    share : of the points in a sample, between 0 and 1.
+    progress : show a progress bar; default, when standard error is a terminal.
+
+    Raises
+    ------
+    EstimationError
+        No setting, fewer than 2 samples, a share out of range, a lens as in `mapper`, or no cluster in any setting.
+    """
+    tried = list(product(covers, clusterers or [MutualNeighbours(k) for k in (5, 10, 20)]))
+    if not tried or resamples < 2 or not 0 < share < 1:
+        raise EstimationError(
+            f"a sweep needs a cover, at least 2 samples and a share between 0 and 1,"
+            f" not {len(covers)}, {resamples} and {share:g}"
+        )
+    values = lens_values(lens, labelled)
+    n = len(labelled)
+    size = max(2, round(share * n))
+    samples = [np.sort(stream(seed, "mapper sample", draw).permutation(n)[:size]) for draw in range(resamples)]
+    quiet = None if progress is None else not progress
+    found = [
+        _setting(labelled.points, values, samples, *setting)
+        for setting in tqdm(tried, desc="Mapper: settings", disable=quiet, leave=False)
+    ]
+    settings = tuple(setting for setting in found if setting is not None)
+    if not settings:
+        raise NoClusterError(f"none of {len(tried)} settings finds a cluster among {n} points; take fewer cubes")
+    return StabilitySweep(settings)
+
+
+def _setting(
+    points: NDArray[np.float32],
+    values: NDArray[np.float64],
+    samples: Sequence[NDArray[np.int64]],
+    cover: Cover,
+    clusterer: Clusterer,
+) -> StabilitySetting | None:
+    try:
+        parts: list[Part] = []
+        whole = mapper_of_values(points, values, cover, clusterer, parts=parts)
+    except NoClusterError:
+        return None
+    agreement, components, loops = [], [], []
+    for rows in samples:
+        of_sample: list[Part] = []
+        try:
+            graph = mapper_of_values(points, values, cover, clusterer, rows, of_sample)
+            components.append(graph.components)
+            loops.append(graph.loops)
+        except NoClusterError:
+            components.append(0)
+            loops.append(0)
+        agreement.append(pooled_agreement(parts, [(rows[numbers], labels) for numbers, labels in of_sample]))
+    return StabilitySetting(
+        cover=cover,
+        clusterer=clusterer,
+        nodes=len(whole),
+        components=whole.components,
+        loops=whole.loops,
+        coverage=whole.coverage,
+        largest=max(map(len, whole.nodes)) / len(points),
+        agreement=float(np.mean(agreement)),
+        error=float(np.std(agreement, ddof=1) / np.sqrt(len(samples))),
+        components_mean=float(np.mean(components)),
+        components_sd=float(np.std(components, ddof=1)),
+        loops_mean=float(np.mean(loops)),
+        loops_sd=float(np.std(loops, ddof=1)),
+    )
+
+
+def pooled_agreement(whole: Sequence[Part], sample: Sequence[Part]) -> float:
+    """Rand index adjusted for chance, its numerator and denominator summed over intervals; 0 where it is 0/0.
+
+    Pairs of points of the same interval are counted, in the intervals' common order. Source of the adjustment:
+    Hubert & Arabie, J. Classification 2 (1985).
+    """
+    ahead = possible = 0.0
+    intervals = iter(whole)
+    for rows, labels in sample:
+        # Intervals with less than two points of the sample were not clustered, and so never hold its rows.
+        found = next(part for part in intervals if np.isin(rows, part[0]).all())
+        before = found[1][np.searchsorted(found[0], rows)]
+        _, one = np.unique(before, return_inverse=True)
+        _, other = np.unique(labels, return_inverse=True)
+        table = np.zeros((one.max() + 1, other.max() + 1))
+        np.add.at(table, (one, other), 1)
+        pairs, first, second = (comb(counts, 2).sum() for counts in (table, table.sum(axis=1), table.sum(axis=0)))
+        expected = first * second / comb(len(rows), 2)
+        ahead += pairs - expected
+        possible += (first + second) / 2 - expected
+    return float(ahead / possible) if possible > 1e-9 else 0.0
