@@ -89,10 +89,9 @@ def analyse(this: Run) -> None:
         "spectra": spectra_figure(profiles),
         "tree": tree_figure(profiles, trees),
     }
-    for name, figure in figures.items():
-        this.output.figure(name, figure)
+    pictures = {name: this.output.figure(name, figure).read_bytes() for name, figure in figures.items()}
     results = summary(profiles, pairs, agreement, trees)
-    this.output.text("index.html", comparison_page(figures, profiles, pairs, settings))
+    this.output.text("index.html", comparison_page(pictures, results, settings, this.seed))
     this.write_results(None, {**results, "largest": largest})
     this.output.arrays("results", **arrays(profiles, pairs, trees))
 

@@ -167,6 +167,74 @@ def branch(hierarchy: geo.ConceptHierarchy, index: int) -> str:
 
 
 def comparison_page(
-    figures: Mapping[str, views.Figure], profiles: Profiles, pairs: Pairs, settings: Mapping[str, Any]
+    pictures: Mapping[str, bytes], results: Mapping[str, Any], settings: Mapping[str, Any], seed: int
 ) -> str:
-    return ""
+    """Everything on one page: what each figure shows, the models, and every pair's numbers with nulls and p."""
+    sections: list[tuple[str, list[views.Block]]] = [("Models", [_models_table(results["models"])])]
+    for name, (heading, says) in _SECTIONS.items():
+        links = (("PNG", f"{name}.png"), ("SVG", f"{name}.svg"))
+        picture = views.Picture(views.downsampled(pictures[name]), says, links)
+        tables = [_pairs_table(results)] if name == "alikeness" else []
+        sections.append((heading, [picture, *tables]))
+    chosen = " ".join(f"'{model}'" if " " in model else model for model in settings["models"])
+    command = (
+        f"python -m analysis.compare --models {chosen} --hierarchy {settings['hierarchy']} --draws {settings['draws']}"
+        f" --permutations {settings['permutations']} --seed {seed}"
+    )
+    data = views.Links(
+        [("results.json", "results.json", "all numbers"), ("results.npz", "results.npz", "cosines, spectra and draws")]
+    )
+    sections.append(("Data, and how to rerun", [data, views.Commands(command)]))
+    names = ", ".join(model["name"] for model in results["models"])
+    return views.document_page(
+        "One geometry, many models",
+        f"How {names} lay out the concepts of {settings['hierarchy']} in their token matrices, beside null models.",
+        sections,
+    )
+
+
+_SECTIONS = {
+    "claims": ("Claim by claim", "Which claims of the theory hold, in the common concepts and in each model's own."),
+    "alikeness": ("Likeness of pairs", "Four ways to compare two models' concept vectors; shuffled rows above."),
+    "scale": ("Width and vocabulary", "Existence and separation in common and in own concepts."),
+    "spectra": ("Spectra", "How the variance of the rows is spread over directions."),
+    "tree": ("Trees", "The tree that clustering recovers, and how far it is the hierarchy's."),
+}
+
+
+def _models_table(models: Sequence[Mapping[str, Any]]) -> views.Table:
+    head = ("model", "family", "vocabulary", "width", "matrix", "dimensions filled", "concepts own", "words own")
+    rows = [
+        (
+            str(one["name"]),
+            str(one["family"]),
+            f"{one['vocabulary']:,}",
+            str(one["width"]),
+            "tied" if one["tied"] else str(one["side"]),
+            f"{one['participation_ratio']:.0f}",
+            str(one["concepts"]["own"]),
+            f"{one['words']['own']:,}",
+        )
+        for one in models
+    ]
+    common = models[0]
+    says = f"{common['concepts']['common']} concepts of {common['words']['common']:,} words are common to all."
+    return views.Table(head, rows, says)
+
+
+def _pairs_table(results: Mapping[str, Any]) -> views.Table:
+    rows = []
+    for pair, measures in results["similarity"].items():
+        for name, about in results["measures"].items():
+            found = measures[name]
+            shown = [found["value"], found["nulls"]["shuffled"], found["nulls"]["permuted"]]
+            p = [found["p_value"], found["q_value"]]
+            numbers = [f"{value:.2f}" if np.isfinite(value) else "–" for value in shown]
+            rows.append(
+                (pair, about["says"], *numbers, *(f"{value:.3f}" if np.isfinite(value) else "–" for value in p))
+            )
+    return views.Table(
+        ("pair", "measure", "value", "shuffled rows", "permuted concepts", "p", "q"),
+        rows,
+        "p is of the permutation of concepts, q after Benjamini and Hochberg over the table.",
+    )

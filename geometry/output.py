@@ -74,11 +74,11 @@ class OutputFolder:
         except OSError as failure:
             raise OutputError(f"{self.folder}: cannot store results: {failure}") from failure
 
-    def figure(self, name: str, figure: "Figure") -> None:
-        """Write `name`.png and `name`.svg."""
+    def figure(self, name: str, figure: "Figure") -> Path:
+        """Write `name`.png and `name`.svg; returns where the PNG lies until all files are moved."""
         from geometry.views import save  # numbers must not need matplotlib
 
-        save(figure, self._place(name))
+        return save(figure, self._place(name))[0]
 
     def json(self, name: str, content: dict[str, Any]) -> None:
         """Write `name`.json, UTF-8, indented. NaN becomes null."""

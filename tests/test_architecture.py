@@ -15,6 +15,7 @@ FLOORS = [
     {"concepts", "causal", "estimators"},
     {"directions", "frames"},
     {"structure", "steering"},
+    {"structure", "steering"},
     {"maps", "compare", "report"},
     {"cli"},
 ]

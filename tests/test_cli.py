@@ -10,10 +10,13 @@ from geometry.cli import main
 def test_models_lists_names_sizes_and_licences(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == ["smollm2-135m", "gemma3-270m"]
+    *models, others = lines
+    assert [line.split()[0] for line in models] == ["smollm2-135m", "gemma3-270m", "tinyllama-1.1b", "stories15m"]
     assert "Apache-2.0" in lines[0]
     assert "present" in lines[0]
     assert "Gemma Terms" in lines[1]
+    assert [line.endswith("(through npm)") for line in models] == [False, False, True, True]
+    assert "openai-community/gpt2" in others
 
 
 def test_fetch_finds_what_is_there(capsys: pytest.CaptureFixture[str], tmp_path: object) -> None:

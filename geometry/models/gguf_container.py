@@ -150,8 +150,8 @@ def _take_apart(cursor: _Cursor) -> GGUFFile:
         key = cursor.string()
         found[key] = cursor.value(int(cursor.number(4)))
     described = [_description(cursor) for _ in range(tensors)]
-    alignment = int(found.get("general.alignment", _ALIGNMENT))
-    if alignment < 1:
+    alignment = found.get("general.alignment", _ALIGNMENT)
+    if not isinstance(alignment, int) or alignment < 1:
         raise ValueError(f"alignment {alignment}")
     start = cursor.file.tell()
     start += -start % alignment

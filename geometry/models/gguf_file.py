@@ -43,7 +43,9 @@ def read_gguf(path: Path, side: Side = "output") -> tuple[torch.Tensor, Vocabula
             )
         tokens = _field(file, "tokenizer.ggml.tokens", path)
         kinds = _field(file, "tokenizer.ggml.token_type", path)
-        if not isinstance(tokens, list) or len(tokens) != len(kinds):
+        if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
+            raise ModelError(f"{path}: its tokens are not a list of strings")
+        if not isinstance(kinds, np.ndarray) or kinds.dtype.kind not in "iu" or len(kinds) != len(tokens):
             raise ModelError(f"{path}: the token list and the token types do not belong together")
         special = np.flatnonzero(np.isin(kinds, _SPECIAL))
         return _dequantised(tensor, path), Vocabulary(tokens, special.tolist()), tied, architecture

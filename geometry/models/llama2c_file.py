@@ -6,6 +6,7 @@ fixed order, two rotary tables; then the longest piece's length and for each tok
 length and its bytes. Queries and keys are interleaved as llama.cpp has them, so nothing needs permuting.
 """
 
+import os
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,18 +48,18 @@ def as_gguf(path: Path) -> Iterator[Path]:
         try:
             with path.open("rb") as file:
                 _rewrite(file, target)
-        except (ValueError, struct.error, OSError) as error:
+        except (ValueError, OSError) as error:
             raise ModelError(f"{path}: not a readable llama2.c model (corrupt or truncated?): {error}") from error
         yield target
 
 
 def _rewrite(file: BinaryIO, target: Path) -> None:
-    width, hidden, layers, heads, groups, tokens, context = struct.unpack("<7i", file.read(28))
+    width, hidden, layers, heads, groups, tokens, context = struct.unpack("<7i", _taken(file, 28))
     tied, tokens = tokens > 0, abs(tokens)
-    size = file.seek(0, 2)
-    if min(width, hidden, layers, heads, groups, tokens, context) < 1 or 4 * width * tokens > size or width % heads:
+    if min(width, hidden, layers, heads, groups, context) < 1 or width % heads or heads % groups:
         raise ValueError("its sizes make no sense")
-    file.seek(28)
+    if tokens <= len(_CONTROL):
+        raise ValueError(f"it has {tokens} tokens")
     keys = width // heads * groups
     writer = gguf.GGUFWriter(target, "llama")
     writer.add_context_length(context)
@@ -97,19 +98,29 @@ def _rewrite(file: BinaryIO, target: Path) -> None:
 
 
 def _floats(file: BinaryIO, *shape: int) -> "np.ndarray[tuple[int, ...], np.dtype[np.float32]]":
-    return np.frombuffer(file.read(4 * prod(shape)), dtype="<f4").reshape(shape)
+    return np.frombuffer(_taken(file, 4 * prod(shape)), dtype="<f4").reshape(shape)
+
+
+def _taken(file: BinaryIO, size: int) -> bytes:
+    # Looked at before room is made: a header can announce any number.
+    left = os.fstat(file.fileno()).st_size - file.tell()
+    if not 0 <= size <= left:
+        raise ValueError(f"{size} bytes are announced and {left} left")
+    return file.read(size)
 
 
 def _add_tokenizer(writer: gguf.GGUFWriter, file: BinaryIO, tokens: int) -> None:
-    file.read(4)
+    _taken(file, 4)
     pieces, scores = [], []
     for _ in range(tokens):
-        score, length = struct.unpack("<fi", file.read(8))
-        pieces.append(file.read(length).decode("utf-8").replace(" ", _SPACE))
+        score, length = struct.unpack("<fi", _taken(file, 8))
+        pieces.append(_taken(file, length).decode("utf-8").replace(" ", _SPACE))
         scores.append(score)
     if file.read(1):
         raise ValueError("it goes on after its tokenizer")
-    for index, name in _CONTROL.items():
+    # Some files write a byte as <0x2C> and some as the character, which then stands there twice.
+    names = _CONTROL | {index: f"<0x{index - _BYTES.start:02X}>" for index in _BYTES if index < tokens}
+    for index, name in names.items():
         pieces[index] = name
     kinds = [gguf.TokenType.BYTE if index in _BYTES else gguf.TokenType.NORMAL for index in range(tokens)]
     kinds[:3] = [gguf.TokenType.UNKNOWN, gguf.TokenType.CONTROL, gguf.TokenType.CONTROL]

@@ -5,7 +5,7 @@ The one place that knows tokenizer conventions. Imports only errors.
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -84,15 +84,23 @@ class Vocabulary:
             )
         return marker
 
+    def _spelt(self) -> Iterator[tuple[str, int]]:
+        """Every textual token that is a word after a space, as the word and the token's id."""
+        for index, token in enumerate(self.tokens):
+            if token and self.textual[index] and token[0] == self.word_start and (word := self.text(index)[1:]):
+                yield word, index
+
     @cached_property
     def words(self) -> dict[str, int]:
         """Every word that is a single token after a space, and that token's id; of equal texts the first."""
         words: dict[str, int] = {}
-        for index, token in enumerate(self.tokens):
-            if token and self.textual[index] and token[0] == self.word_start:
-                words.setdefault(self.text(index)[1:], index)
-        words.pop("", None)
+        for word, index in self._spelt():
+            words.setdefault(word, index)
         return words
+
+    def restricted(self, words: Collection[str]) -> "Vocabulary":
+        """The same vocabulary with no other words than these, however many tokens spell one."""
+        return self.without(index for word, index in self._spelt() if word not in words)
 
     def word_id(self, word: str) -> int | None:
         """The id of the single token that is `word` after a space, or None if there is none."""

@@ -1,0 +1,92 @@
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from scipy.cluster.hierarchy import cophenet, linkage
+from scipy.spatial.distance import squareform
+
+from geometry.compare import ModelProfile, consensus, cophenetic, dendrogram, recovered_tree, tree_agreement
+
+Array = np.ndarray
+
+
+def cosines(seed: int, k: int = 9) -> Array:
+    x = np.random.default_rng(seed).standard_normal((k, 5))
+    x /= np.linalg.norm(x, axis=1, keepdims=True)
+    return x @ x.T
+
+
+def test_three_concepts_by_hand() -> None:
+    found = np.array([[1, 0.9, 0.3], [0.9, 1, 0.1], [0.3, 0.1, 1]])
+    np.testing.assert_allclose(cophenetic(found), [[0, 0.1, 0.8], [0.1, 0, 0.8], [0.8, 0.8, 0]])
+    np.testing.assert_allclose(dendrogram(found), [[0, 1, 0.1, 2], [2, 3, 0.8, 3]])
+
+
+def test_the_dendrogram_is_scipys_average_linkage() -> None:
+    found = cosines(0)
+    merges = linkage(squareform(1 - found, checks=False), "average")
+    np.testing.assert_allclose(dendrogram(found), merges)
+    np.testing.assert_allclose(cophenetic(found), squareform(cophenet(merges)))
+
+
+def planted_heights() -> Array:
+    """((0 1) (2 3)) ((4 5) 6): an ultrametric tree."""
+    heights = np.full((7, 7), 1.2)
+    for members, height in (([0, 1, 2, 3], 0.7), ([4, 5, 6], 0.9), ([0, 1], 0.2), ([2, 3], 0.3), ([4, 5], 0.1)):
+        heights[np.ix_(members, members)] = height
+    np.fill_diagonal(heights, 0)
+    return heights
+
+
+def test_a_planted_ultrametric_tree_is_recovered() -> None:
+    heights = planted_heights()
+    order = np.random.default_rng(0).permutation(7)
+    shuffled = heights[np.ix_(order, order)]
+    np.testing.assert_allclose(cophenetic(1 - shuffled), shuffled)
+    every = np.ones((7, 7), dtype=bool)
+    assert tree_agreement(cophenetic(1 - heights), 3 * heights + 1, every) == pytest.approx(1)
+    # Rounding leaves 1 − cos just below 0 and the two copies of a pair apart.
+    rough = 1 - heights + 1e-12 * np.random.default_rng(1).standard_normal((7, 7))
+    np.testing.assert_allclose(cophenetic(rough), heights, atol=1e-10)
+
+
+def test_agreement_counts_the_pairs_it_is_given_and_no_infinite_distance() -> None:
+    x, y = cosines(0), cosines(1)
+    counted = np.random.default_rng(2).random((9, 9)) < 0.6
+    y[0, 5] = y[5, 0] = np.inf
+    pairs = [(i, j) for i in range(9) for j in range(i + 1, 9) if counted[i, j] and (i, j) != (0, 5)]
+    expected = np.corrcoef([x[pair] for pair in pairs], [y[pair] for pair in pairs])[0, 1]
+    assert tree_agreement(x, y, counted) == pytest.approx(expected)
+    assert np.isnan(tree_agreement(x, np.ones((9, 9)), counted))
+    assert np.isnan(tree_agreement(x, y, np.zeros((9, 9), dtype=bool)))
+
+
+def test_the_consensus_of_one_model_is_that_model_in_ranks() -> None:
+    one = cosines(0)
+    found = consensus([one, one, one])
+    upper = np.triu_indices(9, 1)
+    assert np.array_equal(np.argsort(found[upper]), np.argsort(one[upper]))
+    np.testing.assert_allclose(np.sort(found[upper]), np.linspace(-1, 1, 36))
+    assert np.array_equal(found, found.T)
+    assert (np.diag(found) == 1).all()
+    np.testing.assert_array_equal(consensus([one, np.eye(9) + 0.01 * (one - np.eye(9))]), found)
+
+
+def test_the_consensus_gives_every_model_the_same_say() -> None:
+    one = np.array([[1, 0.9, 0.1], [0.9, 1, 0.5], [0.1, 0.5, 1]])
+    other = np.array([[1, -0.3, 0.0], [-0.3, 1, -0.1], [0.0, -0.1, 1]])
+    # Ranks 3 1 2 and 1 3 2 of the pairs 01, 02, 12.
+    np.testing.assert_allclose(consensus([one, other])[np.triu_indices(3, 1)], [0, 0, 0])
+    np.testing.assert_allclose(consensus([one, one, other])[np.triu_indices(3, 1)], [1 / 3, -1 / 3, 0])
+
+
+def test_the_tree_of_a_planted_model_is_recovered_beyond_both_nulls(profile: Callable[..., ModelProfile]) -> None:
+    one = profile(0, "a")
+    found = recovered_tree(one.matrix, one.shuffled, one.hierarchy, permutations=49)
+    assert found.mean > 0.5
+    assert found.p_value("permuted", "greater") == 1 / 50
+    assert {name: draws.shape for name, draws in found.nulls.items()} == {"permuted": (49, 1), "shuffled": (4, 1)}
+    assert found.mean > found.nulls["shuffled"].max() + 0.1
+    assert abs(found.nulls["permuted"].mean()) < 0.1
+    again = recovered_tree(one.matrix, one.shuffled, one.hierarchy, permutations=49)
+    assert np.array_equal(found.nulls["permuted"], again.nulls["permuted"])
