@@ -76,8 +76,7 @@ def analyse(this: Run) -> None:
         (one.name, other.name): compare.compare_pair(one, other, **options) for one, other in combinations(profiles, 2)
     }
     agreement = {
-        (one.name, other.name): compare.claim_agreement(one, other, **options)
-        for one, other in combinations(profiles, 2)
+        (one.name, other.name): compare.claim_agreement(one, other) for one, other in combinations(profiles, 2)
     }
     trees = recovered(profiles, options)
 
@@ -160,7 +159,7 @@ def summary(
 ) -> dict[str, Any]:
     """results.json: models, similarity of pairs with nulls, p and q, trees."""
     tests = [(pair, name, test) for pair, measures in pairs.items() for name, test in measures.items()]
-    p = [p_value(name, test) for _, name, test in tests]
+    p = [compare.pair_p_value(test) for _, _, test in tests]
     q = geo.q_values(p)
     similarity: dict[str, dict[str, Any]] = {}
     for (pair, name, test), p_value_, q_value in zip(tests, p, q, strict=True):
@@ -182,16 +181,11 @@ def summary(
             name: {
                 "value": test.mean,
                 "nulls": {null: test.null_mean(null) for null in test.nulls},
-                "p_value": test.p_value("permuted", "greater"),
+                "p_value": test.p_value("shuffled", "greater"),
             }
             for name, test in trees.items()
         },
     }
-
-
-def p_value(name: str, test: geo.Comparison) -> float:
-    measure = next(one for one in compare.PAIR_MEASURES if one.name == name)
-    return test.p_value("permuted", "greater" if measure.alike > measure.unrelated else "less")
 
 
 def arrays(

@@ -69,9 +69,9 @@ def alikeness_figure(profiles: Profiles, pairs: Pairs) -> views.Figure:
         finding=f"Concepts that are alike in one model are alike in another: ρ {spread}, shuffled rows within"
         f" ±{max(noise_high, 0.005):.2f}",
         detail=f"Below the diagonal the models, above it their shuffled rows. {len(profiles[0].hierarchy)} common"
-        " concepts; pairs of concepts that share a word are left out of a, b and d, and of c's alignment whatever"
-        " shares a word with the subtree left out. The recovered trees agree beyond every draw of shuffled rows in"
-        f" {tree_real} of {len(pairs)} pairs: words shared by nested concepts make trees alike in any model.",
+        " concepts; pairs of concepts that share a word are left out of a, b and d, and c aligns on concepts with less"
+        " than a tenth of their words from the subtree left out. The recovered trees agree beyond every draw of"
+        f" shuffled rows in {tree_real} of {len(pairs)} pairs: nested concepts make trees alike in any model.",
     )
 
 
@@ -236,5 +236,6 @@ def _pairs_table(results: Mapping[str, Any]) -> views.Table:
     return views.Table(
         ("pair", "measure", "value", "shuffled rows", "permuted concepts", "p", "q"),
         rows,
-        "p is of the permutation of concepts, q after Benjamini and Hochberg over the table.",
+        "p is the share of draws of shuffled rows as alike as the models, q after Benjamini and Hochberg over all."
+        " Concepts that share words cannot be exchanged, so the permuted ones only show where no pairing leads.",
     )

@@ -99,7 +99,7 @@ def depth_colouring(
 
 
 def vocabulary_figure(scene: Mapped, finding: str) -> views.Figure:
-    colouring = family_colouring(scene.hierarchy, scene.members, len(scene.texts))
+    colouring = _of_points(family_colouring(scene.hierarchy, scene.members, len(scene.texts)))
     labels: dict[str, Sequence[int]] = {}
     names = families(scene.hierarchy)
     for name in names:

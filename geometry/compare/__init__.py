@@ -2,7 +2,7 @@
 
 from geometry.compare.alignment import alignment_error, subtree_folds
 from geometry.compare.common import common_vocabulary
-from geometry.compare.pairs import PAIR_MEASURES, PairMeasure, claim_agreement, compare_pair
+from geometry.compare.pairs import PAIR_MEASURES, PairMeasure, claim_agreement, compare_pair, pair_p_value
 from geometry.compare.profile import ModelProfile, model_profile, same_weights
 from geometry.compare.similarity import cka, representational_similarity, word_disjoint
 from geometry.compare.trees import consensus, cophenetic, dendrogram, recovered_tree, tree_agreement
@@ -20,6 +20,7 @@ __all__ = [
     "cophenetic",
     "dendrogram",
     "model_profile",
+    "pair_p_value",
     "recovered_tree",
     "representational_similarity",
     "same_weights",

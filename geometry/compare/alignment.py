@@ -15,13 +15,19 @@ Fold = tuple[NDArray[np.int64], NDArray[np.int64]]
 _SMALLEST_SUBTREE = 2
 _SUBTREES = 8
 _FEWEST_TO_ALIGN = 10
+_MOST_SHARED = 0.1
 # Further principal coordinates are mostly noise of the fits, and to rotate noise onto noise makes every error larger.
 _COORDINATES = 20
 
 
 def subtree_folds(hierarchy: ConceptHierarchy) -> list[Fold]:
-    """Subtrees to leave out, of at most an eighth of the concepts, and the concepts that share no word with them."""
-    shared = hierarchy.shared_tokens() > 0
+    """Subtrees to leave out, of at most an eighth of the concepts, and the concepts to align on.
+
+    These have at most a tenth of their words from a concept left out, and the other way round: to share none leaves
+    WordNet hardly anything to align on. What common words give, shuffled rows show.
+    """
+    sizes = np.array([len(members) for members in hierarchy.members])
+    shared = hierarchy.shared_tokens() > _MOST_SHARED * np.minimum(sizes[:, None], sizes)
     order = np.array(hierarchy.depth_first)
     largest = max(_SMALLEST_SUBTREE, len(hierarchy) // _SUBTREES)
     folds = []

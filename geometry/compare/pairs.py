@@ -17,7 +17,7 @@ from geometry.concepts import ConceptHierarchy
 from geometry.errors import EstimationError
 from geometry.structure import Comparison, permutation_p, stream
 
-__all__ = ["PAIR_MEASURES", "PairMeasure", "claim_agreement", "compare_pair"]
+__all__ = ["PAIR_MEASURES", "PairMeasure", "claim_agreement", "compare_pair", "pair_p_value"]
 
 Matrix = NDArray[np.float64]
 Order = NDArray[np.int64]
@@ -54,7 +54,8 @@ class PairMeasure:
     says : what the number is, for an axis.
     unrelated, alike : its value for models that have nothing, and everything, in common.
     measure : from the concepts, both matrices and an order of the second model's concepts, to values. Any
-        order but their own is a permuted null; pairs that share words in either order do not count.
+        order but their own is a permuted null. Pairs that share words in either order do not count, but in
+        "alignment", for which see `subtree_folds`.
     """
 
     name: str
@@ -97,8 +98,9 @@ def compare_pair(
 ) -> dict[str, Comparison]:
     """Every measure of `PAIR_MEASURES` between two models, beside two nulls.
 
-    "permuted" puts the second model's concepts in random order and gives the p-value; "shuffled" takes both models'
-    vectors from shuffled rows, which keeps sizes, nesting and common words.
+    "shuffled" takes both models' vectors from shuffled rows, which keeps sizes, nesting and common words, and gives
+    the p-value (`pair_p_value`). "permuted" puts the second model's concepts in random order: concepts that share
+    words are not exchangeable, so it shows where no pairing leads and tests nothing.
 
     Raises
     ------
@@ -112,8 +114,7 @@ def compare_pair(
     own = np.arange(len(one.hierarchy))
     rng = stream(seed, "pair-permutations")
     orders = [rng.permutation(own) for _ in range(permutations)]
-    # Draws are numbered alike, and models of one tokenizer would get the same shuffle: its words are no noise.
-    noise = list(zip(one.shuffled, [*other.shuffled[1:], other.shuffled[0]], strict=False))
+    noise = _paired(one.shuffled, other.shuffled)
     a, b = one.matrix, other.matrix
     found = {}
     for measure in PAIR_MEASURES:
@@ -134,30 +135,46 @@ def compare_pair(
     return found
 
 
-def claim_agreement(
-    one: ModelProfile, other: ModelProfile, *, permutations: int = 199, seed: int = 0
-) -> dict[str, dict[str, Any]]:
+def pair_p_value(test: Comparison) -> float:
+    """Share of draws of shuffled rows that are as alike as the models, which count as one of them."""
+    measure = next(one for one in PAIR_MEASURES if one.name == test.name)
+    return test.p_value("shuffled", "greater" if measure.alike > measure.unrelated else "less")
+
+
+def claim_agreement(one: ModelProfile, other: ModelProfile) -> dict[str, dict[str, Any]]:
     """For each claim about the common concepts: both verdicts, and whether it holds of the same concepts in both.
 
-    The latter is Spearman's ρ of the claim's values over concepts or edges, with a permutation p; None where a
-    claim has fewer than 3 values that both models have.
+    The latter is Spearman's ρ of the claim's values over concepts or edges, beside the same of shuffled rows, which
+    have the same concepts, sizes and families; p is from these. None where a claim has fewer than 3 values in both.
     """
     check_common([one, other])
-    rng = stream(seed, "claim-permutations")
     agreement: dict[str, dict[str, Any]] = {}
     for mine, theirs in zip(one.claims, other.claims, strict=True):
-        x, y = mine.test.values, theirs.test.values
-        both = np.isfinite(x) & np.isfinite(y)
-        entry: dict[str, Any] = {
+        rho = _rank_correlation(mine.test.values, theirs.test.values)
+        draws = _paired(list(mine.test.nulls["shuffled"]), list(theirs.test.nulls["shuffled"]))
+        noise = np.array([_rank_correlation(x, y) for x, y in draws])
+        measured = bool(np.isfinite(rho))
+        agreement[mine.claim.name] = {
             "verdicts": [mine.verdict, theirs.verdict],
-            "n": int(both.sum()),
-            "rho": None,
-            "p": None,
+            "n": int((np.isfinite(mine.test.values) & np.isfinite(theirs.test.values)).sum()),
+            "rho": rho if measured else None,
+            "shuffled": float(np.nanmean(noise)) if np.isfinite(noise).any() else None,
+            "p": permutation_p(rho, noise, "greater") if measured else None,
         }
-        ranks = rankdata(x[both]), rankdata(y[both])
-        if both.sum() >= _FEWEST_UNITS and all(rank.std() > 0 for rank in ranks):
-            drawn = [np.corrcoef(ranks[0], rng.permutation(ranks[1]))[0, 1] for _ in range(permutations)]
-            entry["rho"] = float(np.corrcoef(*ranks)[0, 1])
-            entry["p"] = permutation_p(entry["rho"], np.array(drawn), "greater")
-        agreement[mine.claim.name] = entry
     return agreement
+
+
+def _rank_correlation(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    both = np.isfinite(one) & np.isfinite(other)
+    x, y = rankdata(one[both]), rankdata(other[both])
+    if both.sum() < _FEWEST_UNITS or x.std() == 0 or y.std() == 0:
+        return float("nan")
+    return float(np.corrcoef(x, y)[0, 1])
+
+
+def _paired(one: list[Matrix], other: list[Matrix]) -> list[tuple[Matrix, Matrix]]:
+    """Each draw of one with the next of the other.
+
+    Draws are numbered alike, so that models of one tokenizer got the same shuffle, whose words are no noise.
+    """
+    return list(zip(one, [*other[1:], other[0]], strict=False))

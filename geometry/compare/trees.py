@@ -67,7 +67,8 @@ def recovered_tree(
 ) -> Comparison:
     """Cophenetic correlation of the clustered concepts with the hierarchy, word-disjoint pairs alone.
 
-    Beside it the concepts in random order ("permuted") and the vectors of shuffled rows ("shuffled").
+    Beside it the vectors of shuffled rows ("shuffled"), which test it: nested concepts share words and are joined
+    in any model, and their neighbours with them. In random order ("permuted") concepts lose their nesting too.
     """
     counted, distance = word_disjoint(hierarchy), hierarchy.tree_distance()
     heights, rng = cophenetic(cosines), stream(seed, "tree-permutations")

@@ -6,6 +6,7 @@ from geometry.views.composition import plot_composition
 from geometry.views.conditions import Condition, plot_conditions
 from geometry.views.curves import Curves, plot_curves
 from geometry.views.distributions import Distribution, plot_distributions
+from geometry.views.document import Block, Commands, Links, Paragraph, Picture, Table, document_page, downsampled
 from geometry.views.dots import DotRow, Dots, plot_dots
 from geometry.views.existence import plot_existence
 from geometry.views.explorer import explorer_page
@@ -29,8 +30,10 @@ from geometry.views.trees import Recovery, plot_tree
 from geometry.views.vocabulary_map import plot_vocabulary_map
 
 __all__ = [
+    "Block",
     "Cell",
     "Colouring",
+    "Commands",
     "ConceptTree",
     "Condition",
     "Curves",
@@ -38,10 +41,13 @@ __all__ = [
     "DotRow",
     "Dots",
     "Figure",
+    "Links",
     "LogitPanel",
     "MapPanel",
     "MapperGraph",
     "Pairwise",
+    "Paragraph",
+    "Picture",
     "Plane",
     "Recovery",
     "SeriesPanel",
@@ -49,6 +55,9 @@ __all__ = [
     "Standing",
     "Strips",
     "Sweep",
+    "Table",
+    "document_page",
+    "downsampled",
     "explorer_page",
     "mapper_page",
     "plot_composition",
