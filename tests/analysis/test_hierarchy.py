@@ -136,7 +136,7 @@ def test_gemma_end_to_end(tmp_path: Path) -> None:
         640,
     )
     assert report["model"]["rows_left_out"] > 6000
-    assert report["results"]["concepts"] == 8
+    assert report["results"]["concepts"] == 15
     assert report["results"]["separation"]["lemma_split"]["auc"]["mean"] > 0.8
 
 
