@@ -40,7 +40,9 @@ class Sweep:
 def plot_sweep(panels: Sequence[Sweep], *, row_axis: str, column_axis: str, finding: str, detail: str = "") -> Figure:
     """Heatmaps side by side, first row at the bottom; numbers are written where there are few enough."""
     with style():
-        height = 1.9 + 0.092 * max(len(panel.rows) for panel in panels)
+        # Few rows need room too, for the colour bars below them to stand clear.
+        height = 1.9 + max(1.4, 0.092 * max(len(panel.rows) for panel in panels))
+        pad = 0.58 / (height - 1.25)
         figure = Figure(figsize=(7.2, height))
         axes = figure.subplots(1, len(panels), squeeze=False)[0]
         figure.subplots_adjust(left=0.065, right=0.985, bottom=0.3 / height, wspace=0.2)
@@ -56,7 +58,7 @@ def plot_sweep(panels: Sequence[Sweep], *, row_axis: str, column_axis: str, find
                 row, column = panel.chosen
                 box = Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, lw=1.3, edgecolor="#D55E00")
                 axis.add_patch(box)
-            bar = figure.colorbar(image, ax=axis, orientation="horizontal", fraction=0.04, pad=0.17, aspect=25)
+            bar = figure.colorbar(image, ax=axis, orientation="horizontal", fraction=0.04, pad=pad, aspect=25)
             bar.outline.set_linewidth(0.4)
             if panel.log:
                 first, last = (round(np.log10(limit)) for limit in panel.limits)
