@@ -1,12 +1,14 @@
 PYTHON ?= python3
 MODEL ?= smollm2-135m
+MODELS ?= smollm2-135m gemma3-270m tinyllama-1.1b
 BIN := .venv/bin
 
-.PHONY: help figures gallery test test-llama check benchmark clean
+.PHONY: help figures gallery comparison test test-llama check benchmark clean
 
 help:
 	@echo "make figures [MODEL=...]  install, fetch the model, draw its figures and a page of all into figures/<model>/"
 	@echo "make gallery [MODEL=...]  the same with more draws of every null model and every block steered; takes about ten minutes"
+	@echo "make comparison           SmolLM2, Gemma 3 and TinyLlama side by side in figures/comparison/; needs npm"
 	@echo "make test                 install, fetch what the tests need, run them"
 	@echo "make test-llama           compile llama.cpp's bindings and run SmolLM2 there with an exported vector"
 	@echo "make check                lint and type checks"
@@ -18,6 +20,7 @@ figures: .venv/installed
 	$(BIN)/python -m analysis.hierarchy --model "$(MODEL)"
 	$(BIN)/python -m analysis.structure --model "$(MODEL)" --quick
 	$(BIN)/python -m analysis.steering --model "$(MODEL)" --quick
+	$(BIN)/python -m analysis.maps --model "$(MODEL)"
 	$(BIN)/concept-geometry report "$(MODEL)"
 
 gallery: .venv/installed
@@ -25,7 +28,12 @@ gallery: .venv/installed
 	$(BIN)/python -m analysis.hierarchy --model "$(MODEL)"
 	$(BIN)/python -m analysis.structure --model "$(MODEL)"
 	$(BIN)/python -m analysis.steering --model "$(MODEL)"
+	$(BIN)/python -m analysis.maps --model "$(MODEL)"
 	$(BIN)/concept-geometry report "$(MODEL)"
+
+comparison: .venv/installed
+	for model in $(MODELS); do $(BIN)/concept-geometry fetch "$$model" || exit 1; done
+	$(BIN)/python -m analysis.compare --models $(MODELS)
 
 test: .venv/installed-dev
 	$(BIN)/concept-geometry fetch smollm2-135m

@@ -28,7 +28,7 @@ from analysis.script import Run, arguments, run, whole_number
 from geometry import compare
 
 MODELS = ("smollm2-135m", "gemma3-270m", "tinyllama-1.1b")
-FEWEST_CONCEPTS = 8
+FEWEST_CONCEPTS = 5
 
 Side = tuple[str, str]  # a model as given, and "output" or "input"
 
