@@ -11,7 +11,7 @@ import ctypes
 import sys
 from contextlib import suppress
 from itertools import combinations
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -30,7 +30,7 @@ from geometry import compare
 MODELS = ("smollm2-135m", "gemma3-270m", "tinyllama-1.1b")
 FEWEST_CONCEPTS = 5
 
-Side = tuple[str, str]  # a model as given, and "output" or "input"
+Side = tuple[str, Literal["output", "input"]]  # a model as given, and which of its matrices
 
 
 def main() -> int:
@@ -60,7 +60,7 @@ def analyse(this: Run) -> None:
     profiles = []
     for (model, side), name in zip(sides, vocabularies, strict=True):
         this.step(f"measuring {name}")
-        unembedding = geo.Unembedding.load(model, side=side)  # type: ignore[arg-type]
+        unembedding = geo.Unembedding.load(model, side=side)
         shared = common.over(unembedding.vocabulary)
         own = geo.named_hierarchy(settings["hierarchy"], unembedding.vocabulary)
         space = geo.CausalSpace.fit(unembedding).to(torch.float32)
@@ -106,19 +106,25 @@ def read(this: Run) -> tuple[list[Side], list[dict[str, Any]], dict[str, geo.Voc
     sides: list[Side] = []
     summaries: list[dict[str, Any]] = []
     vocabularies: dict[str, geo.Vocabulary] = {}
+
+    def add(unembedding: geo.Unembedding, model: str) -> None:
+        if unembedding.name in vocabularies:
+            raise geo.ModelError(f"two models are called {unembedding.name!r}; name each once, or rename a folder")
+        sides.append((model, unembedding.side))
+        summaries.append(unembedding.summary())
+        vocabularies[unembedding.name] = unembedding.vocabulary
+
     for model in this.settings["models"]:
         this.step(f"reading {model}")
-        for side in ("output", "input"):
-            unembedding = geo.Unembedding.load(model, side=side)
-            if unembedding.tied and side == "input":
-                continue
-            if unembedding.name in vocabularies:
-                raise geo.ModelError(f"two models are called {unembedding.name!r}; name each once, or rename a folder")
-            sides.append((model, side))
-            summaries.append(unembedding.summary())
-            vocabularies[unembedding.name] = unembedding.vocabulary
-            if unembedding.tied:
-                break
+        unembedding = geo.Unembedding.load(model)
+        tied = unembedding.tied
+        add(unembedding, model)
+        del unembedding
+        if not tied:
+            try:
+                add(geo.Unembedding.load(model, side="input"), model)
+            except geo.ModelError as error:
+                print(f"{model}: compared without its input embedding: {error}", file=sys.stderr)
     if len(sides) < 2:
         raise geo.ModelError(f"{this.settings['models'][0]}: nothing to compare it with; name two models or more")
     return sides, summaries, vocabularies

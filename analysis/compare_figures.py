@@ -132,16 +132,23 @@ def tree_figure(profiles: Profiles, trees: Mapping[str, geo.Comparison]) -> view
     chosen = leaves(hierarchy)
     together = compare.consensus([one.matrix for one in profiles])
     merges = compare.dendrogram(together[np.ix_(chosen, chosen)])
-    best = max(trees, key=lambda name: trees[name].mean)
-    above = [name for name, test in trees.items() if test.mean > np.nanmax(test.nulls["shuffled"])]
-    verdict = f"beyond every draw of shuffled rows for {', '.join(above)}" if above else "no more than on shuffled rows"
+    measured = {name: test for name, test in trees.items() if test.measured}
+    above = [name for name, test in measured.items() if (test.nulls["shuffled"] < test.mean).all()]
+    if measured:
+        best = max(measured, key=lambda name: measured[name].mean)
+        beyond = (
+            f"beyond every draw of shuffled rows for {', '.join(above)}" if above else "no more than shuffled rows do"
+        )
+        finding = f"Clusters follow the hierarchy's tree {beyond} (at best {measured[best].mean:.2f}, {best})"
+    else:
+        finding = "The common concepts are too flat a hierarchy to compare trees with"
     return views.plot_tree(
         merges,
         [hierarchy.names[index].split(".")[0].replace("_", " ") for index in chosen],
         [branch(hierarchy, int(index)) for index in chosen],
         [views.Recovery(name, test.mean, test.nulls) for name, test in trees.items()],
         measure=f"cophenetic correlation with {hierarchy.name}",
-        finding=f"Clustering follows the hierarchy's tree {verdict} (at best {trees[best].mean:.2f}, {best})",
+        finding=finding,
         detail=f"a: average linkage of the mean rank of cosines over {len(profiles)} models, {len(chosen)} of the"
         f" {len(hierarchy)} common concepts that share hardly a word. b: of all common concepts, word-disjoint pairs;"
         " grey bars hold 95% of the draws.",

@@ -202,7 +202,7 @@ def _concept_scene(
     empty = np.empty(0, dtype=np.int64)
     nothing = dict.fromkeys(hierarchy.names, empty)
     colouring = family_colouring(hierarchy, nothing, 0)
-    tree = views.ConceptTree(hierarchy.names, hierarchy.edges, [empty] * len(hierarchy))
+    tree = views.ConceptTree([short(name) for name in hierarchy.names], hierarchy.edges, [empty] * len(hierarchy))
     panels = [
         views.MapPanel(name, np.empty((0, 2)), f"parent to child: {ratio:.2f} of any pair", places)
         for name, (places, ratio) in vectors.items()

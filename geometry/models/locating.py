@@ -8,17 +8,18 @@ from geometry.errors import ModelError
 from geometry.models.catalogue import CATALOGUE
 from geometry.models.fetching import cached_path, verify
 from geometry.models.safetensors_file import INDEX, SINGLE, TOKENIZER, read_config, shard_holding
+from geometry.models.sides import Side
 
 __all__ = ["display_name", "local_path", "locate"]
 
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?", re.ASCII)
 
 
-def locate(model: str | Path) -> Path:
+def locate(model: str | Path, side: Side = "output") -> Path:
     """Return the folder or file that holds `model`.
 
     A catalogued name must have been fetched; a hub id is downloaded into the hub's own cache (only
-    the configuration, the tokenizer and the shard with the unembedding).
+    the configuration, the tokenizer and the shard with the unembedding, or the input embedding).
 
     Raises
     ------
@@ -26,7 +27,7 @@ def locate(model: str | Path) -> Path:
         Nothing goes by that name, it has not been fetched, or its checksum is wrong.
     """
     path = local_path(model)
-    return _from_hub(str(model)) if path is None else path
+    return _from_hub(str(model), side) if path is None else path
 
 
 def local_path(model: str | Path) -> Path | None:
@@ -72,7 +73,7 @@ def display_name(model: str | Path) -> str:
     return path.stem if path.suffix.lower() == ".gguf" else path.parent.name
 
 
-def _from_hub(model: str) -> Path:
+def _from_hub(model: str, side: Side) -> Path:
     # Imported here: most runs read local files, and the hub client takes a second to import.
     from huggingface_hub import HfApi, hf_hub_download, snapshot_download
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
@@ -104,7 +105,7 @@ def _from_hub(model: str) -> Path:
     paths = [download(name) for name in sorted(wanted)]
     folder = paths[0].parent
     if weights == INDEX:
-        download(shard_holding(folder / INDEX, read_config(folder)))
+        download(shard_holding(folder / INDEX, read_config(folder), side))
     return folder
 
 

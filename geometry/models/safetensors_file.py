@@ -40,17 +40,15 @@ def read_safetensors(path: Path, side: Side = "output") -> tuple[torch.Tensor, V
     folder = path if path.is_dir() else path.parent
     config = read_config(folder)
     names = _tensor_names(path)
-    name, tied = _unembedding_name(list(names), config, path)
-    if side == "input" and not tied:
-        name = _embedding_name(list(names), path)
+    name, tied = _wanted(list(names), config, path, side)
     matrix = _read_tensor(names[name], name)
     return matrix, _read_vocabulary(folder, len(matrix)), tied, str(config.get("model_type", "unknown"))
 
 
-def shard_holding(index: Path, config: dict[str, Any]) -> str:
-    """The file name of the shard that holds the unembedding, according to an index file."""
+def shard_holding(index: Path, config: dict[str, Any], side: Side = "output") -> str:
+    """The file name of the shard that holds the unembedding or input embedding, according to an index file."""
     weight_map = _weight_map(index)
-    name, _ = _unembedding_name(list(weight_map), config, index)
+    name, _ = _wanted(list(weight_map), config, index, side)
     return weight_map[name]
 
 
@@ -103,6 +101,12 @@ def _unembedding_name(names: list[str], config: dict[str, Any], path: Path) -> t
             " a causal language model is needed"
         )
     return embedding, True
+
+
+def _wanted(names: list[str], config: dict[str, Any], path: Path, side: Side) -> tuple[str, bool]:
+    """The tensor of that side, and whether both sides are one."""
+    name, tied = _unembedding_name(names, config, path)
+    return (_embedding_name(names, path) if side == "input" and not tied else name), tied
 
 
 def _embedding_name(names: list[str], path: Path) -> str:

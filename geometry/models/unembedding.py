@@ -96,7 +96,7 @@ class Unembedding:
         >>> Unembedding.load("smollm2-135m")
         Unembedding('smollm2-135m', llama, 49152 x 576 torch.float32)
         """
-        path = locate(model)
+        path = locate(model, side)
         if is_llama2c(path):
             with as_gguf(path) as rewritten:
                 matrix, vocabulary, tied, family = read_gguf(rewritten, side)

@@ -53,9 +53,10 @@ ANALYSES = {
         "every",
     ),
     "maps": Known(
-        "Maps of the vocabulary", "Words and concepts in two dimensions, and how far such maps can be trusted."
+        "Maps of the vocabulary",
+        "Words and concepts in two dimensions, and how far such maps can be trusted.",
+        ("vocabulary", "purity", "concepts", "mapper"),
     ),
-    "behaviours": Known("Behaviours", "Behaviours steered by vectors from contrasting prompts, beside random vectors."),
 }
 
 MODEL_ROWS = {
@@ -166,8 +167,15 @@ REFERENCES: tuple[tuple[tuple[str, ...], str], ...] = (
         " (2002).",
     ),
     (
-        ("steering", "behaviours"),
+        ("steering",),
         "Turner et al.: Activation Addition: Steering Language Models Without Optimization, arXiv 2308.10248.",
     ),
-    (("behaviours",), "Rimsky et al.: Steering Llama 2 via Contrastive Activation Addition, arXiv 2312.06681."),
+    (
+        ("maps",),
+        "McInnes, Healy, Melville: UMAP: Uniform Manifold Approximation and Projection, arXiv 1802.03426.",
+    ),
+    (
+        ("maps",),
+        "Singh, Mémoli, Carlsson: Topological Methods for the Analysis of High Dimensional Data Sets (2007).",
+    ),
 )

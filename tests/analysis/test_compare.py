@@ -79,7 +79,9 @@ def two_of_noise(folder: Path, change: Callable[[Path], None] = lambda _: None) 
 def test_noise_is_not_alike(tmp_path: Path) -> None:
     one, other, hierarchy = two_of_noise(tmp_path)
     done = analyse("--models", one, other, "--hierarchy", hierarchy, "--draws", 9, "--out", tmp_path / "out")
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0
+    # These checkpoints hold nothing but a head.
+    assert done.stderr.count("compared without its input embedding") == done.stderr.count("\n") == 2
     found = json.loads((tmp_path / "out" / "results.json").read_text(encoding="utf-8"))["results"]
     assert found["similarity"]["one | other"]["similarity"]["p_value"] > 0.1
     assert {model["concepts"]["common"] for model in found["models"]} == {5}
@@ -123,9 +125,9 @@ def test_models_that_cannot_be_compared_are_told_plainly(
         "sys.argv", ["x", "--models", str(one), str(other), "--hierarchy", str(hierarchy), "--out", out]
     )
     assert compare.main() == 2
-    error = capsys.readouterr().err
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("error: ")
     assert complaint in error
-    assert error.count("\n") == 1
     assert not (tmp_path / "out").exists()
 
 
