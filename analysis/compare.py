@@ -43,7 +43,7 @@ def main() -> int:
     )
     parser.add_argument("--draws", type=whole_number(2), default=19, help="of shuffled rows (default: 19)")
     parser.add_argument(
-        "--permutations", type=whole_number(19), default=99, help="of the concepts of a pair (default: 99)"
+        "--permutations", type=whole_number(19), default=19, help="of the concepts of a pair (default: 19)"
     )
     return run("compare", parser.parse_args(), analyse)
 

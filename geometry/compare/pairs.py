@@ -94,7 +94,7 @@ PAIR_MEASURES: tuple[PairMeasure, ...] = (
 
 
 def compare_pair(
-    one: ModelProfile, other: ModelProfile, *, permutations: int = 99, seed: int = 0
+    one: ModelProfile, other: ModelProfile, *, permutations: int = 19, seed: int = 0
 ) -> dict[str, Comparison]:
     """Every measure of `PAIR_MEASURES` between two models, beside two nulls.
 

@@ -1,7 +1,7 @@
 """What is kept of a model once its unembedding is let go: its cosines, its claims, its spectrum."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
@@ -12,12 +12,21 @@ from scipy.spatial.distance import squareform
 from geometry.causal import CausalSpace
 from geometry.concepts import ConceptHierarchy
 from geometry.errors import EstimationError, ModelError
-from geometry.structure import CLAIMS, ClaimResult, Comparison, adjusted, claim_results, claim_tests, pairwise_cosines
+from geometry.structure import (
+    CLAIMS,
+    ClaimResult,
+    Comparison,
+    adjusted,
+    claim_results,
+    claim_tests,
+    compare_with_nulls,
+    pairwise_cosines,
+)
 
 __all__ = ["OWN_CLAIMS", "ModelProfile", "check_common", "model_profile", "same_weights"]
 
 # Of each model's own concepts, which may be many, only what the common ones leave open: does size make geometry?
-_OWN = ("existence", "separation", "membership", "tree-correlation-disjoint")
+_OWN = ("existence", "separation", "membership")
 OWN_CLAIMS = tuple(claim for claim in CLAIMS if claim.name in _OWN)
 # What the verdicts rest on; the others are in the analysis of structure.
 _NULLS = ("shuffled", "random_subset", "random_parent")
@@ -106,7 +115,13 @@ def model_profile(
     """
     options: Any = {"draws": draws, "other_draws": 1, "largest": largest, "seed": seed, "progress": progress}
     own_tests = claim_tests(space, own, claims=OWN_CLAIMS, nulls=_OWN_NULLS, **options)
-    tests = claim_tests(space, common, also=[pairwise_cosines()], nulls=_NULLS, **options)
+    thinned = [replace(claim, published=None) for claim in CLAIMS]
+    tests = claim_tests(space, common, claims=thinned, also=[pairwise_cosines()], nulls=_NULLS, **options)
+    published = [claim.published for claim in CLAIMS if claim.published is not None]
+    # As in the battery, but beside no more nulls than the verdicts on orthogonality need.
+    tests |= compare_with_nulls(
+        space, common, published, nulls=_OWN_NULLS, draws=1, missing="nan", seed=seed, progress=progress
+    )
     claims = claim_results(CLAIMS, common, tests)
     judged = adjusted([*claims, *claim_results(OWN_CLAIMS, own, own_tests)])
     return ModelProfile(

@@ -29,6 +29,7 @@ from geometry.structure.statistics.statistic import Statistic
 __all__ = ["compare_with_nulls", "stream"]
 
 _WORTH_SHARING = 1 << 20
+_TOO_MANY = 1 << 24
 
 # One fit, or those of two halves.
 Fits = tuple[ConceptDirections, ...]
@@ -86,7 +87,7 @@ def compare_with_nulls(
         unit="cloud",
         disable=None if progress is None else not progress,
     )
-    with bar, _one_thread_each(model_cloud.points.numel()) as pool:
+    with bar, _one_thread_each(_numbers(model_cloud, largest)) as pool:
         model = {split: fitting.fit(model_cloud, split) for split in splits}
         bar.update()
         values = {statistic.name: statistic.evaluate(*model[statistic.split]) for statistic in statistics}
@@ -153,14 +154,21 @@ class _Fitting:
         )
 
 
+def _numbers(cloud: TokenCloud, largest: int | None) -> int:
+    """About how many numbers a draw holds: its points and, of concepts fitted to all their words, d × d scatters."""
+    width = cloud.points.shape[1]
+    large = sum(len(members) >= width for members in cloud.hierarchy.members)
+    return cloud.points.numel() + (large * width**2 if largest is None else 0)
+
+
 @contextmanager
 def _one_thread_each(numbers: int) -> Iterator[ThreadPoolExecutor]:
     """As many workers as torch has threads: one concept is too little work to share, a draw of many numbers is not."""
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    # Small draws are all interpreter, of which there is one.
-    workers = threads if numbers > _WORTH_SHARING else 1
-    pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,))
+    # Small draws are all interpreter, of which there is one; the largest would fill the memory side by side.
+    workers = threads if _WORTH_SHARING < numbers < _TOO_MANY else 1
+    torch.set_num_threads(1 if numbers < _TOO_MANY else threads)
+    pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(torch.get_num_threads(),))
     try:
         yield pool
     finally:
