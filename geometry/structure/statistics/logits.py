@@ -7,12 +7,11 @@ of a log-odds is a difference of projections (Park et al., arXiv 2406.01506, tab
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import combinations, pairwise
+from itertools import combinations
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from geometry.concepts import ConceptHierarchy
 from geometry.directions import ConceptDirections
@@ -50,26 +49,11 @@ def logit_changes(directions: ConceptDirections) -> LogitChanges:
 
     Words that both concepts of a pair hold are left out. nan where a concept has fewer than 3 others.
     """
-    plan = _plan(directions.hierarchy, directions.train.tobytes())
-    parent, child = _mean_changes(directions, plan)
-    spread = np.full((2, len(plan.quadruples)), np.nan)
-    unseen = np.flatnonzero(~directions.train)
-    place = np.cumsum(~directions.train) - 1
-    points = directions.cloud.points[torch.from_numpy(unseen)]
-    runs = np.flatnonzero(np.any(np.diff(plan.quadruples[:, :2], axis=0, prepend=-1), axis=1))
-    for start, stop in pairwise((*runs.tolist(), len(plan.quadruples))):
-        w1, w0 = plan.quadruples[start, :2]
-        contrast = directions.vectors[w1] - directions.vectors[w0]
-        scores = (points @ (contrast / torch.linalg.vector_norm(contrast))).cpu().numpy()
-        variance = {
-            index: scores[place[plan.words[index]]].var()
-            for index in np.unique(plan.sets[start:stop]).tolist()
-            if len(plan.words[index]) >= FEWEST
-        }
-        for row in range(start, stop):
-            one, other, third, fourth = (variance.get(index, np.nan) for index in plan.sets[row].tolist())
-            spread[:, row] = np.sqrt(one + other), np.sqrt(third + fourth)
-    parents, children = (np.stack(pair, axis=1) for pair in zip((parent, child), spread, strict=True))
+    means, variances = _moments(directions)
+    parents, children = (
+        np.stack([means[:, one] - means[:, other], np.sqrt(variances[:, one] + variances[:, other])], axis=1)
+        for one, other in ((0, 1), (2, 3))
+    )
     return LogitChanges(_labels(directions), parents, children)
 
 
@@ -77,8 +61,8 @@ def logit_selectivity() -> Statistic:
     """`LogitChanges.selectivity` after a lemma split; about −½ on noise, where p is negative as often as not."""
 
     def evaluate(directions: ConceptDirections) -> NDArray[np.float64]:
-        plan = _plan(directions.hierarchy, directions.train.tobytes())
-        return _selectivity(*_mean_changes(directions, plan))
+        means, _ = _moments(directions)
+        return _selectivity(means[:, 0] - means[:, 1], means[:, 2] - means[:, 3])
 
     return Statistic("logit-selectivity/lemma", "lemma", -0.5, evaluate, _labels)
 
@@ -98,50 +82,64 @@ def _selectivity(parent: NDArray[np.float64], child: NDArray[np.float64]) -> NDA
 
 @dataclass(frozen=True, eq=False)
 class _Plan:
-    """What to compare, for one hierarchy and split.
+    """What to project on what, for one hierarchy and split.
 
     Attributes
     ----------
-    quadruples : (w1, w0, z1, z0), shape (m, 4).
-    sets : of unseen words of w1 but not w0, of w0 but not w1, and likewise of z1 and z0: rows of `mean`.
-    words : the sets, as positions of tokens.
-    mean : sparse, shape (sets, T); takes points to the mean of each set.
+    contrasts : the (w1, w0), shape (c, 2).
+    sets : of each quadruple: unseen words of w1 but not w0, of w0 but not w1, and likewise of z1 and z0, as places in
+        the list of all (contrast, set); shape (m, 4).
+    starts, counts : of each (contrast, set) in the two lists below; sets of too few words count none.
+    contrast, word : of every projection a set's mean is taken over, as places in `contrasts` and among unseen words.
     """
 
-    quadruples: NDArray[np.int64]
+    contrasts: NDArray[np.int64]
     sets: NDArray[np.int64]
-    words: list[NDArray[np.int64]]
-    mean: csr_array
+    starts: NDArray[np.int64]
+    counts: NDArray[np.int64]
+    contrast: NDArray[np.int64]
+    word: NDArray[np.int64]
 
 
 # The row nulls share hierarchy and split with the model.
 @lru_cache(maxsize=4)
 def _plan(hierarchy: ConceptHierarchy, train: bytes) -> _Plan:
     mask = np.frombuffer(train, dtype=bool)
+    place = np.cumsum(~mask) - 1
     unseen = [members[~mask[members]] for members in hierarchy.members]
     quadruples = np.array(list(_quadruples(hierarchy)), dtype=np.int64).reshape(-1, 4)
+    contrasts, of = np.unique(quadruples[:, :2], axis=0, return_inverse=True)
     w1, w0, z1, z0 = quadruples.T
-    pairs = np.stack([w1, w0, w0, w1, z1, z0, z0, z1], axis=1).reshape(-1, 2)
-    unique, sets = np.unique(pairs, axis=0, return_inverse=True)
-    words = [np.setdiff1d(unseen[one], hierarchy.members[other], assume_unique=True) for one, other in unique]
+    wanted = np.stack([of.ravel(), w1, w0, of.ravel(), w0, w1, of.ravel(), z1, z0, of.ravel(), z0, z1], axis=1)
+    unique, sets = np.unique(wanted.reshape(-1, 3), axis=0, return_inverse=True)
+    words = [place[np.setdiff1d(unseen[one], hierarchy.members[other], assume_unique=True)] for _, one, other in unique]
+    words = [some if len(some) >= FEWEST else some[:0] for some in words]
     counts = np.array([len(some) for some in words], dtype=np.int64)
-    weights = 1 / np.maximum(counts, 1)
-    ends = np.concatenate([[0], np.cumsum(counts)])
-    columns = np.concatenate([*words, np.empty(0, dtype=np.int64)])
-    mean = csr_array((np.repeat(weights, counts), columns, ends), shape=(len(words), len(mask)))
-    return _Plan(quadruples, sets.reshape(-1, 4), words, mean)
+    return _Plan(
+        contrasts,
+        sets.reshape(-1, 4),
+        np.cumsum(counts) - counts,
+        counts,
+        np.repeat(unique[:, 0], counts),
+        np.concatenate([*words, np.empty(0, dtype=np.int64)]),
+    )
 
 
-def _mean_changes(directions: ConceptDirections, plan: _Plan) -> NDArray[np.float64]:
-    """Mean changes of parent and child log-odds, shape (2, m)."""
-    device = directions.vectors.device
-    means = torch.from_numpy(plan.mean @ directions.cloud.points.cpu().numpy()).to(device)
-    means[torch.from_numpy(np.diff(plan.mean.indptr) < FEWEST)] = torch.nan
-    w1, w0 = torch.from_numpy(plan.quadruples[:, :2].T.copy())
+def _moments(directions: ConceptDirections) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and variance of the projections of each quadruple's four sets of words, shape (m, 4) each."""
+    plan = _plan(directions.hierarchy, directions.train.tobytes())
+    w1, w0 = torch.from_numpy(plan.contrasts.T.copy())
     units = torch.nn.functional.normalize(directions.vectors[w1] - directions.vectors[w0], dim=1)
-    p1, p0, c1, c0 = torch.from_numpy(plan.sets.T.copy())
-    changes = [((means[one] - means[other]) * units).sum(dim=1) for one, other in ((p1, p0), (c1, c0))]
-    return torch.stack(changes).cpu().numpy().astype(np.float64)
+    points = directions.cloud.points[torch.from_numpy(~directions.train)]
+    projections = (points @ units.T).double().cpu().numpy()[plan.word, plan.contrast]
+    means, variances = np.full((2, len(plan.counts)), np.nan)
+    if len(plan.word):
+        used = plan.counts > 0
+        starts, counts = plan.starts[used], plan.counts[used]
+        means[used] = np.add.reduceat(projections, starts) / counts
+        squares = (projections - np.repeat(means, plan.counts)) ** 2
+        variances[used] = np.add.reduceat(squares, starts) / counts
+    return means[plan.sets], variances[plan.sets]
 
 
 def _quadruples(hierarchy: ConceptHierarchy) -> Iterator[Quadruple]:
