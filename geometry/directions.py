@@ -199,21 +199,14 @@ def _fit_sets(points: torch.Tensor, sets: Sequence[NDArray[np.int64]], estimator
         for index, tokens in enumerate(sets)
         if index not in large
     }
-    if large:
-        sums = _nested_sums(points, {index: sets[index] for index in large})
-        means = {index: sums[index][0] / len(sets[index]) for index in large}
-        squared_norms = points.square().sum(dim=1, keepdim=True) - 2 * points @ torch.stack(list(means.values())).T
-        for column, (index, mean) in enumerate(means.items()):
-            centred_norms = squared_norms[torch.from_numpy(sets[index]), column] + mean @ mean
-            scatter = torch.addr(sums.pop(index)[1], mean, mean, alpha=-len(sets[index]))
-            fits[index] = lda_from_scatter(mean, scatter, centred_norms)
+    fits |= _fit_nested(points, {index: sets[index] for index in large})
     return [fits[index] for index in range(len(sets))]
 
 
-def _nested_sums(
-    points: torch.Tensor, sets: Mapping[int, NDArray[np.int64]]
-) -> dict[int, tuple[torch.Tensor, torch.Tensor]]:
-    """Σy and Σyyᵀ over each set, summed from the largest other set inside it and the points left over."""
+def _fit_nested(points: torch.Tensor, sets: Mapping[int, NDArray[np.int64]]) -> dict[int, ConceptVector]:
+    """Fit each set with Σy and Σyyᵀ summed from the largest other set inside it and the points left over."""
+    fits: dict[int, ConceptVector] = {}
+    squared_norms = torch.linalg.vector_norm(points, dim=1).square()
     sums: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
     for index in sorted(sets, key=lambda index: len(sets[index])):
         left = np.zeros(len(points), dtype=bool)
@@ -224,6 +217,13 @@ def _nested_sums(
         rows = points[torch.from_numpy(np.flatnonzero(left))]
         total, moment = rows.sum(dim=0), rows.T @ rows
         if inside is not None:
-            total, moment = sums[inside][0] + total, sums[inside][1] + moment
+            # Let go: the next set around this one is likely to be around the new one too, and d × d is much to keep.
+            inner_total, inner_moment = sums.pop(inside)
+            total += inner_total
+            moment += inner_moment
         sums[index] = total, moment
-    return sums
+        mean = total / len(sets[index])
+        scatter = torch.addr(moment, mean, mean, alpha=-len(sets[index]))
+        centred_norms = (squared_norms - 2 * (points @ mean))[torch.from_numpy(sets[index])] + mean @ mean
+        fits[index] = lda_from_scatter(mean, scatter, centred_norms)
+    return fits

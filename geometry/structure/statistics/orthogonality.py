@@ -29,7 +29,7 @@ Quadruple = tuple[int, int, int, int]
 Quadruples = Callable[[ConceptHierarchy], Iterator[Quadruple]]
 Words = Literal["whole", "halves"]
 _ZERO = -1
-_BLOCK = 4096
+_NUMBERS = 1 << 20
 
 
 def _child_and_parent(hierarchy: ConceptHierarchy) -> Iterator[Quadruple]:
@@ -108,7 +108,7 @@ def _cosines_between(quadruples: Quadruples, upper: ConceptDirections, lower: Co
     first, second = (torch.cat([some.vectors, torch.zeros_like(some.vectors[:1])]) for some in (upper, lower))
     parts = [
         torch.nn.functional.cosine_similarity(first[a] - first[b], second[c] - second[d], dim=1)
-        for a, b, c, d in (block.T for block in torch.split(indices, _BLOCK))
+        for a, b, c, d in (block.T for block in torch.split(indices, max(1, _NUMBERS // first.shape[1])))
     ]
     return torch.cat(parts).cpu().numpy().astype(np.float64)
 

@@ -77,7 +77,7 @@ def nearest_vertices(directions: ConceptDirections, concepts: Sequence[int]) -> 
     points = directions.cloud.points[torch.from_numpy(np.concatenate(unseen))]
     vertices = directions.vectors[torch.tensor(concepts)]
     # ‖y − ℓ‖² without the ‖y‖² that all vertices have in common.
-    distances = vertices.square().sum(dim=1) - 2 * points @ vertices.T
+    distances = vertices.square().sum(dim=1) - points @ (2 * vertices).T
     truth = np.repeat(np.arange(len(concepts)), [len(tokens) for tokens in unseen])
     flat = np.bincount(truth * len(concepts) + distances.argmin(dim=1).cpu().numpy(), minlength=len(concepts) ** 2)
     return flat.reshape(len(concepts), len(concepts))
