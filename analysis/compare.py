@@ -7,9 +7,7 @@ that are single tokens in all of them, and each on its own words besides. Of an 
 stands beside the unembedding. Only these matrices are read, one after the other.
 """
 
-import ctypes
 import sys
-from contextlib import suppress
 from itertools import combinations
 from typing import Any, Literal
 
@@ -26,6 +24,7 @@ from analysis.compare_figures import (
 )
 from analysis.script import Run, arguments, run, whole_number
 from geometry import compare
+from geometry.memory import give_back
 
 MODELS = ("smollm2-135m", "gemma3-270m", "tinyllama-1.1b")
 FEWEST_CONCEPTS = 5
@@ -68,7 +67,7 @@ def analyse(this: Run) -> None:
             compare.model_profile(space, shared, own, draws=settings["draws"], largest=largest, seed=this.seed)
         )
         del unembedding, space
-        give_back()
+        give_back()  # the next model may be the largest
 
     this.step("comparing pairs")
     options = {"permutations": settings["permutations"], "seed": this.seed}
@@ -93,12 +92,6 @@ def analyse(this: Run) -> None:
     this.output.text("index.html", comparison_page(pictures, results, settings, this.seed))
     this.write_results(None, {**results, "largest": largest})
     this.output.arrays("results", **arrays(profiles, pairs, trees))
-
-
-def give_back() -> None:
-    """Return freed memory to the system: glibc keeps it, and the next model may be the largest."""
-    with suppress(OSError, AttributeError):  # another C library
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def read(this: Run) -> tuple[list[Side], list[dict[str, Any]], dict[str, geo.Vocabulary]]:

@@ -71,7 +71,7 @@ def concept_vector(rows: torch.Tensor, estimator: Estimator = "lda") -> ConceptV
         return ConceptVector(mean, float("nan"), False)
 
     centred = rows - mean
-    squared_norms = centred.square().sum(dim=1)
+    squared_norms = torch.linalg.vector_norm(centred, dim=1).square()
     if rows.shape[0] < rows.shape[1]:
         return _lda_from_gram(mean, centred, squared_norms)
     return lda_from_scatter(mean, centred.T @ centred, squared_norms)

@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FLOORS = [
-    {"errors", "views"},
+    {"errors", "memory", "views"},
     {"output"},
     {"models"},
     {"concepts", "causal", "estimators"},

@@ -5,11 +5,11 @@ Clouds are visited one at a time and dropped, so memory does not grow with the n
 
 import zlib
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from geometry.concepts import ConceptHierarchy
 from geometry.directions import ConceptDirections, TokenCloud
 from geometry.errors import EstimationError
 from geometry.estimators import Estimator
+from geometry.memory import give_back
 from geometry.structure.comparison import Comparison
 from geometry.structure.nulls import BASIC_NULLS, NULLS, Null
 from geometry.structure.splits import Split, train_mask, training_parts
@@ -87,7 +88,7 @@ def compare_with_nulls(
         unit="cloud",
         disable=None if progress is None else not progress,
     )
-    with bar, _one_thread_each(_numbers(model_cloud, largest)) as pool:
+    with bar, _side_by_side(_numbers(model_cloud, largest)) as each:
         model = {split: fitting.fit(model_cloud, split) for split in splits}
         bar.update()
         values = {statistic.name: statistic.evaluate(*model[statistic.split]) for statistic in statistics}
@@ -109,7 +110,7 @@ def compare_with_nulls(
             return found
 
         jobs = [(name, number) for name, (_, times) in chosen.items() for number in range(times)]
-        for (name, _), found in zip(jobs, pool.map(lambda job: draw(*job), jobs), strict=True):
+        for (name, _), found in zip(jobs, each(lambda job: draw(*job), jobs), strict=True):
             for statistic_name, drawn in found.items():
                 null_values[statistic_name, name].append(drawn)
     return {
@@ -162,18 +163,25 @@ def _numbers(cloud: TokenCloud, largest: int | None) -> int:
 
 
 @contextmanager
-def _one_thread_each(numbers: int) -> Iterator[ThreadPoolExecutor]:
-    """As many workers as torch has threads: one concept is too little work to share, a draw of many numbers is not."""
+def _side_by_side(numbers: int) -> Iterator[Callable[..., Iterator[Any]]]:
+    """A `map` with as many workers as torch has threads: one concept is too little work to share, a draw is not."""
     threads = torch.get_num_threads()
     # Small draws are all interpreter, of which there is one; the largest would fill the memory side by side.
-    workers = threads if _WORTH_SHARING < numbers < _TOO_MANY else 1
-    torch.set_num_threads(1 if numbers < _TOO_MANY else threads)
-    pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(torch.get_num_threads(),))
+    if threads == 1 or not _WORTH_SHARING < numbers < _TOO_MANY:
+        torch.set_num_threads(threads if numbers >= _TOO_MANY else 1)
+        try:
+            yield map
+        finally:
+            torch.set_num_threads(threads)
+        return
+    torch.set_num_threads(1)
+    pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
     try:
-        yield pool
+        yield pool.map
     finally:
         pool.shutdown(cancel_futures=True)
         torch.set_num_threads(threads)
+        give_back()  # what the workers had
 
 
 def _stacked(draws: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
