@@ -99,6 +99,6 @@ def plot_tree(
         )
         own = [Line2D([], [], marker="o", color=COLOURS[0], lw=0, ms=4.5, label="model")]
         own += [Line2D([], [], color=NULL_GREYS[i], lw=2.2, label=name) for i, name in enumerate(nulls)]
-        bars.legend(handles=own, fontsize=6, loc="lower left", bbox_to_anchor=(-0.12, 1.0), ncols=3, columnspacing=0.9)
+        bars.legend(handles=own, fontsize=6, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, columnspacing=0.9)
         headline(figure, finding, detail, room=0.3)
     return figure

@@ -62,7 +62,7 @@ def plot_vocabulary_map(
             spare.set_axis_off()
         for axes, panel, letter in zip(grid, panels, "abcdefghijklmnop", strict=False):
             shown = _draw(axes, panel, colouring, chosen, tree)
-            axes.set_title(literal(panel.title), fontsize=8, x=0.04 if len(panels) > 1 else 0)
+            axes.set_title(literal(panel.title), fontsize=8, x=0.14 / side if len(panels) > 1 else 0)
             axes.set_xlabel(literal(panel.caption), fontsize=6.8, color="#555555", loc="left", labelpad=3)
             if len(panels) > 1:
                 tag_panel(axes, letter)
