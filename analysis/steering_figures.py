@@ -25,6 +25,7 @@ def labels(study: Study, chosen: Mapping[str, Any]) -> dict[str, str]:
     parent, child, other = short(study.parent), short(study.child), short(study.other)
     contrast = f"({child} − {parent})"
     grandparent = [short(name) for name in study.concepts.chain(study.parent)[-2:-1]]
+    strongest = f"… at block {chosen['block_strongest'][0]}, {chosen['block_strongest'][1]:g}×"
     return {
         "none": "nothing",
         "parent": parent,
@@ -33,7 +34,7 @@ def labels(study: Study, chosen: Mapping[str, Any]) -> dict[str, str]:
         "parent_child": f"{parent} + {contrast}",
         "before_norm": "… before the norm",
         "block": f"… at block {chosen['block'][0]}, {chosen['block'][1]:g}×",
-        "block_strongest": f"… at block {chosen['block_strongest'][0]}, {chosen['block_strongest'][1]:g}×",
+        **({} if chosen["block_strongest"] == chosen["block"] else {"block_strongest": strongest}),
         "own": f"{child}'s own vector",
         "grandparent_parent_child": " + ".join([*grandparent, "…", contrast]),
         "other_parent_child": f"{other} + {contrast}",
@@ -198,6 +199,12 @@ def blocks_figure(
     early = float(maps["child"][: len(first)].max(initial=0))
     where = "the last blocks alone" if len(first) and early < 0.25 else "early blocks too" if len(first) else "a block"
     which = f"0 to {first[-1]}" if len(first) == depth // 2 > 1 else ", ".join(map(str, first))
+    strong = chosen["block_strongest"]
+    most = (
+        ""
+        if strong == chosen["block"]
+        else f"; block {strong[0]} reaches {reached['block_strongest'][study.child]:.2f}"
+    )
     before = f"; block{'s' * (len(first) > 1)} {which} {early:.2f} at most" if len(first) else ""
     return views.plot_sweep(
         panels,
@@ -205,8 +212,7 @@ def blocks_figure(
         column_axis="× stream's norm",
         finding=f"Composition steers in {where}: block {block}"
         f" puts a {child} word on top of {top['block']:.0%} of other prompts, P({child}) ="
-        f" {reached['block'][study.child]:.2f}; block {chosen['block_strongest'][0]} reaches"
-        f" {reached['block_strongest'][study.child]:.2f}{before}",
+        f" {reached['block'][study.child]:.2f}{most}{before}",
         detail=f"The sum of parent and child divided by the final norm's weight, at the last token of"
         f" {found['prompts']['choosing']} prompts; perplexity with every token but the first steered. Box: the least"
         f" distortion that puts a {child} word on top of three quarters of these prompts.",
