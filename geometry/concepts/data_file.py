@@ -5,7 +5,7 @@ Owns files and syntax; what the entries mean is the business of the modules that
 
 import json
 from collections import Counter
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import yaml
 
 from geometry.errors import HierarchyError
 
-__all__ = ["packaged_names", "read_mapping", "refuse_unknown", "strings"]
+__all__ = ["line_of", "packaged_names", "read_mapping", "refuse_unknown", "strings"]
 
 
 def packaged_names(folder: str) -> tuple[str, ...]:
@@ -93,6 +93,29 @@ def _parse(label: str, text: str) -> Any:
     except (yaml.YAMLError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         # Besides its own errors YAML lets those of its number and date parsing through.
         raise HierarchyError(f"{label}: not readable: {error}") from error
+
+
+def line_of(source: str | Path, folder: str, place: Sequence[str | int]) -> int | None:
+    """The line of a file on which an entry stands, 1-based: of its key, or of an item of a list.
+
+    Of a place that is not there, the line of the last part that is. None where the file cannot be told lines of.
+    """
+    try:
+        node = yaml.compose(_read(source, folder)[1], Loader=yaml.SafeLoader)
+    except (yaml.YAMLError, ValueError):
+        return None
+    line = None
+    for part in place:
+        if isinstance(node, yaml.MappingNode):
+            key, node = next(((k, v) for k, v in node.value if k.value == part), (None, None))
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            key = node = node.value[part]
+        else:
+            break
+        if key is None:
+            break
+        line = int(key.start_mark.line) + 1
+    return line
 
 
 def refuse_unknown(label: str, mapping: Mapping[str, Any], known: set[str]) -> None:

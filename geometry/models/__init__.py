@@ -1,7 +1,7 @@
 """Where real weights come from: names, files, the unembedding and its vocabulary."""
 
 from geometry.models.catalogue import CATALOGUE, Resource
-from geometry.models.fetching import cached_path, fetch
+from geometry.models.fetching import cache_folder, cached_path, fetch
 from geometry.models.language_model import load_model
 from geometry.models.locating import display_name, locate
 from geometry.models.unembedding import Unembedding
@@ -12,6 +12,7 @@ __all__ = [
     "Resource",
     "Unembedding",
     "Vocabulary",
+    "cache_folder",
     "cached_path",
     "display_name",
     "fetch",

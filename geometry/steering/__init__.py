@@ -1,5 +1,6 @@
 """Steering: vectors with algebra, where they come from, injection into plain models, and what it does."""
 
+from geometry.steering.activation_cache import cached_activations
 from geometry.steering.activation_vectors import (
     activation_addition,
     class_means,
@@ -44,6 +45,7 @@ __all__ = [
     "SteeringVector",
     "absolute",
     "activation_addition",
+    "cached_activations",
     "carry",
     "class_means",
     "complete",
