@@ -38,7 +38,7 @@ comparison: .venv/installed
 test: .venv/installed-dev
 	$(BIN)/concept-geometry fetch smollm2-135m
 	$(BIN)/concept-geometry fetch wordnet-3.0
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-llama: .venv/installed-dev
 	$(BIN)/concept-geometry fetch smollm2-135m

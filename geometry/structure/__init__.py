@@ -5,6 +5,7 @@ from geometry.structure.battery import claim_results, claim_tests, run_battery, 
 from geometry.structure.claim_result import ClaimResult, adjusted
 from geometry.structure.claims import CLAIMS, Claim, HierarchyClaim
 from geometry.structure.comparison import Comparison
+from geometry.structure.held_out import HeldOutClassification, classify_held_out
 from geometry.structure.nulls import BASIC_NULLS, NULLS, Null
 from geometry.structure.series.composition import Composition, additive_composition
 from geometry.structure.series.contrasts import PairContrast, pair_contrast
@@ -42,6 +43,7 @@ __all__ = [
     "ClaimResult",
     "Comparison",
     "Composition",
+    "HeldOutClassification",
     "HierarchyClaim",
     "LogitChanges",
     "Null",
@@ -55,6 +57,7 @@ __all__ = [
     "chain_orthogonality",
     "claim_results",
     "claim_tests",
+    "classify_held_out",
     "compare_shapes",
     "compare_with_nulls",
     "composition_claim",
