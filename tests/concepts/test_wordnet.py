@@ -1,7 +1,7 @@
 """The packaged table against NLTK, and the published recipe on a real vocabulary."""
 
-import importlib.util
 import hashlib
+import importlib.util
 import os
 import subprocess
 import sys
