@@ -6,6 +6,7 @@ from geometry.structure.claim_result import ClaimResult, adjusted
 from geometry.structure.claims import CLAIMS, Claim, HierarchyClaim
 from geometry.structure.comparison import Comparison
 from geometry.structure.held_out import HeldOutClassification, classify_held_out
+from geometry.structure.matching import Matching, matched_cosines
 from geometry.structure.nulls import BASIC_NULLS, NULLS, Null
 from geometry.structure.series.composition import Composition, additive_composition
 from geometry.structure.series.contrasts import PairContrast, pair_contrast
@@ -46,6 +47,7 @@ __all__ = [
     "HeldOutClassification",
     "HierarchyClaim",
     "LogitChanges",
+    "Matching",
     "Null",
     "PairContrast",
     "ShapeClassifier",
@@ -67,6 +69,7 @@ __all__ = [
     "left_out_score",
     "logit_changes",
     "logit_selectivity",
+    "matched_cosines",
     "membership",
     "orthogonality_verdict",
     "pair_contrast",
