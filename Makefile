@@ -7,7 +7,7 @@ BIN := .venv/bin
 
 help:
 	@echo "make figures [MODEL=...]  install, fetch the model, draw its figures and a page of all into figures/<model>/"
-	@echo "make gallery [MODEL=...]  the same with more draws of every null model and every block steered; takes about ten minutes"
+	@echo "make gallery [MODEL=...]  the same with more draws of every null model, every block steered, and behaviours; takes about fifteen minutes"
 	@echo "make comparison           SmolLM2, Gemma 3 and TinyLlama side by side in figures/comparison/; needs npm"
 	@echo "make test                 install, fetch what the tests need, run them"
 	@echo "make test-llama           compile llama.cpp's bindings and run SmolLM2 there with an exported vector"
@@ -29,6 +29,7 @@ gallery: .venv/installed
 	$(BIN)/python -m analysis.structure --model "$(MODEL)"
 	$(BIN)/python -m analysis.steering --model "$(MODEL)"
 	$(BIN)/python -m analysis.maps --model "$(MODEL)"
+	$(BIN)/python -m analysis.behaviours --model "$(MODEL)"
 	$(BIN)/concept-geometry report "$(MODEL)"
 
 comparison: .venv/installed

@@ -57,6 +57,12 @@ ANALYSES = {
         "Words and concepts in two dimensions, and how far such maps can be trusted.",
         ("vocabulary", "purity", "concepts", "mapper"),
     ),
+    "behaviours": Known(
+        "Classes of behaviour",
+        "Are classes of prompts told on templates and domains that were never seen, and do the words that name a class"
+        " point where its prompts do?",
+        ("layers", "routes"),
+    ),
 }
 
 MODEL_ROWS = {

@@ -5,7 +5,7 @@ from geometry.structure.battery import claim_results, claim_tests, run_battery, 
 from geometry.structure.claim_result import ClaimResult, adjusted
 from geometry.structure.claims import CLAIMS, Claim, HierarchyClaim
 from geometry.structure.comparison import Comparison
-from geometry.structure.held_out import HeldOutClassification, classify_held_out
+from geometry.structure.held_out import HeldOutClassification, HeldOutSweep, classify_held_out
 from geometry.structure.matching import Matching, matched_cosines
 from geometry.structure.nulls import BASIC_NULLS, NULLS, Null
 from geometry.structure.series.composition import Composition, additive_composition
@@ -45,6 +45,7 @@ __all__ = [
     "Comparison",
     "Composition",
     "HeldOutClassification",
+    "HeldOutSweep",
     "HierarchyClaim",
     "LogitChanges",
     "Matching",

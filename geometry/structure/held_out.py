@@ -17,7 +17,7 @@ from sklearn.preprocessing import StandardScaler
 from geometry.errors import EstimationError
 from geometry.structure.significance import permutation_p
 
-__all__ = ["HeldOutClassification", "classify_held_out"]
+__all__ = ["HeldOutClassification", "HeldOutSweep", "classify_held_out"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +63,35 @@ class HeldOutClassification:
             "p_value": self.p_value,
             "confusion": self.confusion.tolist(),
         }
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOutSweep:
+    """One classification after another: the same points, labels and shuffles, after each block of a model.
+
+    Attributes
+    ----------
+    found : one result a place, in order; all with the same seed, so that a shuffle is the same at each place.
+    """
+
+    found: Sequence[HeldOutClassification]
+
+    @property
+    def accuracy(self) -> NDArray[np.float64]:
+        """Of each place, shape (places,)."""
+        return np.array([one.accuracy for one in self.found])
+
+    @property
+    def threshold(self) -> float:
+        """95% of shuffles reach no more than this at their best place, which makes up for looking at many places."""
+        return float(np.quantile(np.max([one.nulls for one in self.found], axis=0), 0.95))
+
+    @property
+    def first(self) -> int | None:
+        """The place from which on all are beyond the threshold; None where the last is not."""
+        below = np.flatnonzero(self.accuracy <= self.threshold)
+        start = int(below[-1]) + 1 if len(below) else 0
+        return start if start < len(self.found) else None
 
 
 def classify_held_out(

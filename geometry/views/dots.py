@@ -13,6 +13,7 @@ __all__ = ["DotRow", "Dots", "plot_dots"]
 _MARKERS = ("o", "D", "^", "s")
 _NULL_MARKERS = ("|", "x", "d", "v")
 _ROW = 0.36
+_MOST = 5.0  # inches of rows; more rows lie closer
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ def plot_dots(panels: Sequence[Dots], names: Sequence[str], *, finding: str, det
     sets = list(dict.fromkeys(key for panel in panels for row in panel.rows for key in row.values))
     nulls = list(dict.fromkeys(key for panel in panels for row in panel.rows for key in row.nulls))
     with style():
-        height = 1.5 + _ROW * len(names)
+        height = 1.5 + min(_ROW * len(names), max(_MOST, 0.19 * len(names)))
         figure = Figure(figsize=(7.2, height))
         grid = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
         figure.subplots_adjust(left=0.27, right=0.985, bottom=0.72 / height, wspace=0.1)
@@ -61,7 +62,8 @@ def plot_dots(panels: Sequence[Dots], names: Sequence[str], *, finding: str, det
             axes.grid(axis="y", color="#eeeeee", lw=0.6)
             axes.set_axisbelow(True)
             axes.tick_params(axis="y", length=0)
-            tag_panel(axes, "abcdef"[place])
+            if len(panels) > 1:
+                tag_panel(axes, "abcdef"[place])
         grid[0].set_yticks(
             range(len(names)), ["\n".join(map(literal, name.split("\n"))) for name in names], fontsize=6.5
         )

@@ -95,3 +95,19 @@ def test_nan_is_refused() -> None:
     points[3, 3] = np.nan
     with pytest.raises(geo.EstimationError, match="finite points"):
         geo.classify_held_out(points, LABELS, GROUPS)
+
+
+def result(accuracy: float, nulls: list[float]) -> geo.HeldOutClassification:
+    return geo.HeldOutClassification(("a", "b"), {}, np.eye(2, dtype=np.int64), accuracy, np.array(nulls))
+
+
+def test_a_sweep_makes_up_for_looking_at_many_places() -> None:
+    """The best places of three shuffles reach 0.7, 0.6 and 0.9; no place alone has such a null."""
+    places = [result(0.95, [0.7, 0.5, 0.5]), result(0.8, [0.5, 0.6, 0.5]), result(0.99, [0.5, 0.5, 0.9])]
+    sweep = geo.HeldOutSweep(places)
+    assert sweep.accuracy.tolist() == [0.95, 0.8, 0.99]
+    assert sweep.threshold == pytest.approx(np.quantile([0.7, 0.6, 0.9], 0.95))
+    assert sweep.first == 2
+    assert geo.HeldOutSweep(places[:2][::-1]).first == 0
+    assert geo.HeldOutSweep(places[:2]).first == 0
+    assert geo.HeldOutSweep([*places, result(0.3, [0.5, 0.5, 0.5])]).first is None
