@@ -6,12 +6,13 @@ from geometry.steering.activation_vectors import (
     class_means,
     contrast,
     contrastive_addition,
+    mean_vectors,
     principal_difference,
 )
 from geometry.steering.activations import read_activations, recording
 from geometry.steering.concept_vectors import ConceptSteering
 from geometry.steering.generation import Completion, complete
-from geometry.steering.injection import Steering, steer
+from geometry.steering.injection import Steering, steer, steer_each
 from geometry.steering.layout import ModelLayout
 from geometry.steering.measure import (
     Effect,
@@ -25,7 +26,7 @@ from geometry.steering.measure import (
 from geometry.steering.positions import Named, Positions
 from geometry.steering.prompt_sets import PromptSet, load_prompts
 from geometry.steering.prompts import encode
-from geometry.steering.readout import Readout, carry
+from geometry.steering.readout import Readout, carry, logit_lens
 from geometry.steering.strength import absolute
 from geometry.steering.vector import Site, SteeringVector
 from geometry.steering.vector_file import load_vector, save_vector
@@ -57,6 +58,8 @@ __all__ = [
     "excess_divergence",
     "load_prompts",
     "load_vector",
+    "logit_lens",
+    "mean_vectors",
     "perplexity",
     "principal_difference",
     "probability",
@@ -64,4 +67,5 @@ __all__ = [
     "recording",
     "save_vector",
     "steer",
+    "steer_each",
 ]

@@ -6,6 +6,7 @@ Read at a site, they are injected at that same site. All are plain differences o
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -18,7 +19,14 @@ from geometry.steering.vector import Site, SteeringVector
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-__all__ = ["activation_addition", "class_means", "contrast", "contrastive_addition", "principal_difference"]
+__all__ = [
+    "activation_addition",
+    "class_means",
+    "contrast",
+    "contrastive_addition",
+    "mean_vectors",
+    "principal_difference",
+]
 
 _ROUNDING = 16 * torch.finfo(torch.float32).eps
 
@@ -107,13 +115,39 @@ def class_means(
         raise SteeringError(f"class {empty[0]!r} needs a list of prompts")
     # All in one pass: prompts of like length, from whatever class, share a batch.
     prompts = [prompt for some in classes.values() for prompt in some]
+    labels = [name for name, some in classes.items() for _ in some]
     found = read_activations(model, tokenizer, prompts, sites, token=token)
-    family, means, start = ModelLayout.of(model).family, {}, 0
-    for name, some in classes.items():
-        own = {site: rows[start : start + len(some)].double().mean(dim=0) for site, rows in found.items()}
-        means[name] = SteeringVector(own, f"mean of {name}", family)
-        start += len(some)
-    return means
+    return mean_vectors(found, labels, model=ModelLayout.of(model).family)
+
+
+def mean_vectors(
+    activations: Mapping[Site, torch.Tensor], labels: Sequence[str], *, model: str = ""
+) -> dict[str, SteeringVector]:
+    """`class_means` of activations that were read before (see `cached_activations`).
+
+    Parameters
+    ----------
+    activations : site → shape (n, d).
+    labels : the class of each of the n prompts.
+    model : architecture the vectors are meant for; "" fits any of their width.
+
+    Raises
+    ------
+    SteeringError
+        No labels, or another number of them than of activations.
+    """
+    if not labels or any(len(rows) != len(labels) for rows in activations.values()):
+        counts = sorted({len(rows) for rows in activations.values()})
+        raise SteeringError(f"{len(labels)} labels for activations of {counts} prompts; each prompt has one")
+    owner = np.asarray(labels)
+    return {
+        name: SteeringVector(
+            {site: rows[torch.from_numpy(owner == name)].double().mean(dim=0) for site, rows in activations.items()},
+            f"mean of {name}",
+            model,
+        )
+        for name in dict.fromkeys(labels)
+    }
 
 
 def contrast(means: Mapping[str, SteeringVector], name: str) -> SteeringVector:

@@ -15,7 +15,7 @@ from torch.utils.hooks import RemovableHandle
 
 from geometry.errors import SteeringError
 from geometry.steering.layout import ModelLayout
-from geometry.steering.positions import Positions, Selection, select
+from geometry.steering.positions import Positions, Selection, every_token, select
 from geometry.steering.vector import Site
 
 __all__ = ["Conductor", "Mode", "Part"]
@@ -30,13 +30,17 @@ _IN_PIECES = (
 
 @dataclass(eq=False)
 class Part:
-    """One part of a vector at its site. `plan` says where in the running call it acts; None: nowhere."""
+    """One part of a vector at its site, for some prompts of a batch (None: all).
+
+    `plan` says where in the running call it acts; None: nowhere.
+    """
 
     site: Site
     tensor: torch.Tensor
     positions: Positions
     mode: Mode
     centred: bool
+    prompts: torch.Tensor | None = None
     plan: Selection | Literal["everywhere", "unknown"] | None = None
     ready: dict[tuple[torch.device, torch.dtype], torch.Tensor] = field(default_factory=dict)
 
@@ -65,7 +69,7 @@ class Part:
     @property
     def outside(self) -> Literal["everywhere", "unknown"]:
         """The plan while the whole model is not being called."""
-        return "everywhere" if self.everywhere else "unknown"
+        return "everywhere" if self.everywhere and self.prompts is None else "unknown"
 
     def changed(self, stream: torch.Tensor) -> torch.Tensor:
         """The stream with this part's change, shape (batch, positions, d)."""
@@ -195,11 +199,11 @@ class Conductor:
         followed = known is not None and tokens.shape[1] == 1 and known.run == _length(past)
         for part in self._parts:
             if part.everywhere:
-                part.plan = "everywhere"
+                part.plan = every_token(part.prompts, tokens)
             elif known is None or part not in known.parts or not followed:
                 raise SteeringError(_IN_PIECES)
             else:
-                part.plan = None if part.of_prompt else "everywhere"
+                part.plan = None if part.of_prompt else every_token(part.prompts, tokens)
         self._running = known
         if known is not None:
             known.run = _length(past) + int(tokens.shape[1])
@@ -219,9 +223,9 @@ class Conductor:
         unpadded = bool(real.all())
         for part in self._parts:
             if part.everywhere and unpadded:
-                part.plan = "everywhere"
+                part.plan = every_token(part.prompts, tokens)
             else:
-                part.plan = select(part.positions, part.rows, real, prompt.length)
+                part.plan = select(part.positions, part.rows, real, prompt.length, part.prompts)
         # Only now, as a call that was refused has begun nothing.
         prompt.run = int(tokens.shape[1])
         self._running, self._uncached = prompt, prompt if uncached else None

@@ -3,19 +3,22 @@
 Works on plain Hugging Face models through hooks; what happens in a call is the conductor's business.
 """
 
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import get_args
 
+import torch
 from torch import nn
 
 from geometry.errors import SteeringError
 from geometry.steering.conductor import Conductor, Mode, Part
 from geometry.steering.layout import ModelLayout
-from geometry.steering.positions import Positions, checked_positions
+from geometry.steering.positions import Positions, checked_positions, checked_prompts
 from geometry.steering.readout import removes_mean
 from geometry.steering.vector import SteeringVector
 
-__all__ = ["Steering", "steer"]
+__all__ = ["Steering", "steer", "steer_each"]
 
 
 def steer(
@@ -23,6 +26,7 @@ def steer(
     vector: SteeringVector,
     *,
     positions: Positions | None = None,
+    prompts: Sequence[bool] | torch.Tensor | None = None,
     mode: Mode = "add",
 ) -> "Steering":
     """Steer every call of `model` until the returned handle is removed or its `with` block ends.
@@ -36,6 +40,8 @@ def steer(
         Padding (`attention_mask` 0) is neither counted nor steered. A part of shape (d,) takes one position at
         "front", "middle" and "back", one of shape (p, d) takes p, and that many indices. Default: "all",
         for parts with rows "front".
+    prompts : which prompts of the batch, a bool for each, with all of their completions; default: all. The others
+        are left bit for bit as they are. See `steer_each`.
     mode : "add", or "ablate" to project the vector's direction out of the stream.
 
     Returns
@@ -86,6 +92,7 @@ def steer(
         raise SteeringError(
             f"{type(model).__name__} is compiled and would not heed a vector; steer it before compiling"
         )
+    chosen = checked_prompts(prompts)
     parts = []
     for site, tensor in vector.parts.items():
         layout.check(site)
@@ -93,10 +100,49 @@ def steer(
             raise SteeringError(f"{vector.made} at {site} is too large for {layout.dtype}; load the model in bfloat16")
         rows = len(tensor) if tensor.ndim == 2 else None
         centred = site.relative and removes_mean(layout)
-        parts.append(Part(site, tensor, checked_positions(positions, rows), mode, centred))
+        parts.append(Part(site, tensor, checked_positions(positions, rows), mode, centred, chosen))
     if not layout.caches and not all(part.everywhere for part in parts):
         raise SteeringError(f"{type(model).__name__} keeps no KV-cache; only positions 'all' can be steered in it")
     return Steering(layout, parts)
+
+
+@contextmanager
+def steer_each(
+    model: nn.Module, vectors: Sequence[SteeringVector | None], *, positions: Positions | None = None
+) -> Iterator[None]:
+    """Steer every prompt of a batch by a vector of its own, or by none: many vectors in the time of one batch.
+
+    Parameters
+    ----------
+    vectors : one for each prompt, in their order; None leaves a prompt as it is. Prompts with the same vector
+        (the same object) share a hook.
+    positions : of all of them; see `steer`.
+
+    Raises
+    ------
+    SteeringError
+        No vectors, or what `steer` refuses; when the model is called, another number of prompts.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from transformers import GPT2Config, GPT2LMHeadModel
+    >>> tiny = GPT2Config(n_layer=2, n_embd=8, n_head=2, vocab_size=16, bos_token_id=0, eos_token_id=0)
+    >>> model = GPT2LMHeadModel(tiny).eval()
+    >>> ids, vector = torch.tensor([[1, 2], [1, 2]]), SteeringVector({"output.0": torch.ones(8)})
+    >>> with steer_each(model, [vector, None]):
+    ...     one, other = model(ids).logits
+    >>> torch.equal(one, other), torch.equal(other, model(ids).logits[1])
+    (False, True)
+    """
+    if not vectors:
+        raise SteeringError("there are no vectors, one is needed for each prompt")
+    distinct = {id(vector): vector for vector in vectors if vector is not None}
+    with ExitStack() as at_work:
+        for vector in distinct.values():
+            own = [one is vector for one in vectors]
+            at_work.enter_context(steer(model, vector, positions=positions, prompts=own))
+        yield
 
 
 class Steering:

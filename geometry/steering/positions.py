@@ -11,7 +11,7 @@ import torch
 
 from geometry.errors import SteeringError
 
-__all__ = ["Named", "Positions", "Selection", "checked_positions", "select"]
+__all__ = ["Named", "Positions", "Selection", "checked_positions", "checked_prompts", "every_token", "select"]
 
 Named = Literal["all", "prompt", "generated", "front", "middle", "back"]
 Positions = Named | Sequence[int] | torch.Tensor
@@ -68,7 +68,36 @@ def checked_positions(positions: Positions | None, rows: int | None) -> Position
     return indices
 
 
-def select(positions: Positions, rows: int | None, real: torch.Tensor, prompt: int) -> Selection | None:
+def checked_prompts(prompts: Sequence[bool] | torch.Tensor | None) -> torch.Tensor | None:
+    """Which prompts of a batch are steered, as a bool tensor of shape (prompts,); None: all.
+
+    Raises
+    ------
+    SteeringError
+        Not a bool for each prompt, or none of them true.
+    """
+    if prompts is None:
+        return None
+    chosen = torch.as_tensor(prompts)
+    if chosen.dtype != torch.bool or chosen.ndim != 1 or not bool(chosen.any()):
+        raise SteeringError(
+            f"prompts are a bool for each prompt of the batch, somewhere true, not {chosen.dtype} {tuple(chosen.shape)}"
+        )
+    return chosen
+
+
+def every_token(prompts: torch.Tensor | None, tokens: torch.Tensor) -> Selection | Literal["everywhere"]:
+    """All positions of a batch `tokens` (batch, columns), or those of the chosen prompts."""
+    if prompts is None:
+        return "everywhere"
+    real = torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device)
+    batch, place = (real & _of_prompts(prompts, real)).nonzero(as_tuple=True)
+    return Selection(batch, place, torch.zeros_like(batch))
+
+
+def select(
+    positions: Positions, rows: int | None, real: torch.Tensor, prompt: int, prompts: torch.Tensor | None = None
+) -> Selection | None:
     """The steered positions of a batch that begins with its prompts; None if there are none.
 
     Parameters
@@ -76,6 +105,7 @@ def select(positions: Positions, rows: int | None, real: torch.Tensor, prompt: i
     positions, rows : as `checked_positions` returns and takes them.
     real : bool, shape (batch, tokens); False for padding, which is never steered nor counted.
     prompt : how many of the columns are the prompts', the rest having been generated.
+    prompts : which are steered, as `checked_prompts` returns it.
 
     Raises
     ------
@@ -114,8 +144,18 @@ def select(positions: Positions, rows: int | None, real: torch.Tensor, prompt: i
             if bool((chosen & here).any()):
                 raise SteeringError(f"positions {list(positions)} name a token twice in a prompt of {shortest} tokens")
             chosen, row = chosen | here, torch.where(here, number if rows else 0, row)
+    if prompts is not None:
+        chosen = chosen & _of_prompts(prompts, real)
     batch, place = chosen.nonzero(as_tuple=True)
     return Selection(batch, place, row[batch, place]) if len(batch) else None
+
+
+def _of_prompts(prompts: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
+    """True for every completion of a chosen prompt, shape (batch, 1)."""
+    copies, left = divmod(len(real), len(prompts))
+    if left or not copies:
+        raise SteeringError(f"the vector is for some of {len(prompts)} prompts, the batch has {len(real)}")
+    return prompts.to(real.device).repeat_interleave(copies)[:, None]
 
 
 def _spread_mask(mask: torch.Tensor, real: torch.Tensor, prompt: int) -> torch.Tensor:

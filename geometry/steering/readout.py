@@ -15,7 +15,7 @@ from geometry.errors import SteeringError
 from geometry.steering.layout import ModelLayout
 from geometry.steering.vector import Site, SteeringVector
 
-__all__ = ["Readout", "carry", "removes_mean"]
+__all__ = ["Readout", "carry", "logit_lens", "removes_mean"]
 
 # A norm whose weight is this small beside its largest passes nothing on that could be steered.
 _DEAD = 1e-6
@@ -78,6 +78,20 @@ def removes_mean(layout: ModelLayout) -> bool:
     return bool((plain - moved).abs().max() <= 1e-2 * plain.abs().max())
 
 
+def logit_lens(model: nn.Module, stream: torch.Tensor) -> torch.Tensor:
+    """The final norm applied to a stream from any block, shape (..., d): λ, had the blocks after it done nothing.
+
+    References
+    ----------
+    nostalgebraist, interpreting GPT: the logit lens, 2020.
+    """
+    layout = ModelLayout.of(model)
+    with torch.no_grad():
+        # Past the hooks of vectors at work.
+        normed: torch.Tensor = layout.norm.forward(stream.to(layout.device, layout.dtype))
+    return normed.float().cpu()
+
+
 def carry(vector: SteeringVector, model: nn.Module, site: Site | str) -> SteeringVector:
     """Carry a vector for "after_norm" to a place before the final norm: δ/w, relative to the stream there.
 
@@ -113,10 +127,8 @@ def carry(vector: SteeringVector, model: nn.Module, site: Site | str) -> Steerin
 
 
 def _normed(layout: ModelLayout, probe: torch.Tensor) -> torch.Tensor:
-    with torch.no_grad():
-        # By computing, as architectures store w, w − 1 or a bias beside it; past the hooks of vectors at work.
-        normed: torch.Tensor = layout.norm.forward(probe.to(layout.device, layout.dtype)[None, None])
-    return normed.reshape(-1).double().cpu()
+    # By computing, as architectures store w, w − 1 or a bias beside it.
+    return logit_lens(layout.model, probe[None, None]).reshape(-1).double()
 
 
 def _notes(layout: ModelLayout) -> tuple[str, ...]:
