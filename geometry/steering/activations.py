@@ -1,7 +1,8 @@
 """Read the residual stream of a model on prompts, through hooks at the same sites where vectors are injected."""
 
+import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Literal
 
 import torch
@@ -73,7 +74,7 @@ def read_activations(
     ----------
     token : index among a prompt's own tokens (−1: the last), or "mean" over all of them.
     bos : see `encode`.
-    batch : prompts run at a time, padded on the left.
+    batch : prompts run at a time, padded on the left; no further than to the last of the sites.
 
     Returns
     -------
@@ -98,10 +99,11 @@ def read_activations(
     # Neighbours of like length leave little padding.
     order = torch.argsort(lengths).tolist()
     found: dict[Site, list[torch.Tensor]] = {site: [] for site in _several(sites)}
-    with torch.no_grad(), recording(model, sites) as seen:
+    with torch.no_grad(), recording(model, sites) as seen, _ended_at(layout, max(found, key=_depth)):
         for start in tqdm(range(0, len(order), batch), desc="reading activations", disable=None, leave=False):
             part = encode(tokenizer, [prompts[i] for i in order[start : start + batch]], bos=bos, device=layout.device)
-            model(input_ids=part.ids, attention_mask=part.mask, position_ids=part.positions)
+            with suppress(_Enough):
+                model(input_ids=part.ids, attention_mask=part.mask, position_ids=part.positions)
             for site, rows in found.items():
                 rows.append(_at(seen[site].float(), part.mask, token).cpu())
     back = torch.argsort(torch.tensor(order))
@@ -110,6 +112,29 @@ def read_activations(
         if not bool(read.isfinite().all()):
             raise SteeringError(f"the stream at {site} is not finite on these prompts; load the model in float32")
     return activations
+
+
+class _Enough(Exception):  # noqa: N818 (nothing went wrong)
+    """All that was wanted of a call has been seen."""
+
+
+@contextmanager
+def _ended_at(layout: ModelLayout, site: Site) -> Iterator[None]:
+    """Calls end with `_Enough` at a site: what comes after it, the large unembedding above all, is not computed."""
+
+    def end(_: torch.Tensor) -> None:
+        raise _Enough
+
+    hook = layout.attach(site, end)
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
+def _depth(site: Site) -> tuple[float, bool]:
+    after_blocks = {"before_norm": (math.inf, False), "after_norm": (math.inf, True)}
+    return after_blocks.get(site.place, (site.block or 0, site.place == "output"))
 
 
 def _at(stream: torch.Tensor, mask: torch.Tensor, token: Token) -> torch.Tensor:

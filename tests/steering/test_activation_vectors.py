@@ -88,6 +88,24 @@ def test_the_beginning_of_text_counts_as_a_token(llama: Any) -> None:
     torch.testing.assert_close(found, stream(llama, [0], "output.0").expand(len(PROMPTS), -1), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("sites", "blocks"), [(["input.0"], 1), (["input.2", "output.1"], 3), (["output.1"], 2), (["before_norm"], 4)]
+)
+def test_nothing_is_computed_after_the_last_site(
+    llama: Any, sites: list[str], blocks: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompts = ["w5 w6 w7", "w8"]
+    ids = torch.tensor([[5, 6, 7]])
+    plain = tiny.run(llama, ids)
+    monkeypatch.setattr(llama.lm_head, "forward", None)
+    with tiny.counting(llama) as ran:
+        found = geo.read_activations(llama, tiny.tokenizer(), prompts, sites, batch=1)
+    assert len(ran) == 2 * blocks
+    for site in sites:
+        assert torch.equal(found[geo.Site.parse(site)][0], plain[site][0, -1])
+    assert tiny.hook_count(llama) == 0
+
+
 def test_reading_leaves_no_hooks_and_shows_steering(llama: Any) -> None:
     tokenizer = tiny.tokenizer()
     plain = geo.read_activations(llama, tokenizer, PROMPTS, ["output.1"])[Site("output", 1)]
