@@ -57,15 +57,16 @@ def alikeness_figure(profiles: Profiles, pairs: Pairs) -> views.Figure:
         for (one, other), tests in pairs.items():
             place = np.ix_([names.index(one), names.index(other)], [names.index(one), names.index(other)])
             values[place], noise[place] = tests[measure.name].mean, tests[measure.name].null_mean("shuffled")
-        panels.append(views.Pairwise(measure.says, values, noise, measure.unrelated, measure.alike))
+        above = np.triu(np.ones_like(values, dtype=np.bool_))
+        limits = (measure.unrelated, measure.alike)
+        panels.append(views.Square(measure.says, names, np.where(above, noise, values), above, limits))
     found = [tests["similarity"] for tests in pairs.values()]
     low, high = min(test.mean for test in found), max(test.mean for test in found)
     tree_real = sum(tests["tree"].mean > tests["tree"].nulls["shuffled"].max() for tests in pairs.values())
     spread = f"{low:.2f}" if len(found) == 1 else f"{low:.2f} to {high:.2f}"
     noise_high = max(abs(test.null_mean("shuffled")) for test in found)
-    return views.plot_pairwise(
+    return views.plot_squares(
         panels,
-        names,
         finding=f"Concepts that are alike in one model are alike in another: ρ {spread}, shuffled rows within"
         f" ±{max(noise_high, 0.005):.2f}",
         detail=f"Below the diagonal the models, above it their shuffled rows. {len(profiles[0].hierarchy)} common"

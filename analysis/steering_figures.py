@@ -240,8 +240,7 @@ def completions_page(study: Study, written: Mapping[str, Mapping[str, str]], cho
         f"{study.concepts.space.unembedding.name}: completions under steering",
         f"Sampled with temperature 0.7, top-p 0.9, frequency penalty 1, seed {study.seed}, unpicked."
         f" Words of {study.parent} are marked, whatever they mean where they stand.",
-        columns,
-        [(prompt, list(by.values())) for prompt, by in written.items()],
+        [views.TextTable("", columns, [(prompt, list(by.values())) for prompt, by in written.items()])],
         marked=[vocabulary.text(int(token)).strip() for token in study.words[study.parent]],
     )
 

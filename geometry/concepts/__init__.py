@@ -1,5 +1,6 @@
 """What is measured: concepts, their words, and how they hang together."""
 
+from geometry.concepts.behaviour_hierarchy import behaviour_prompts, behaviour_words, class_concept
 from geometry.concepts.behaviours import (
     Behaviour,
     BehaviourClass,
@@ -23,6 +24,9 @@ __all__ = [
     "Opposites",
     "Prompt",
     "Series",
+    "behaviour_prompts",
+    "behaviour_words",
+    "class_concept",
     "hierarchy_from_graph",
     "hierarchy_from_words",
     "load_behaviour",

@@ -4,20 +4,17 @@ Owns what the files in data/behaviours/ mean and refuses those from which no tem
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from geometry.concepts.data_file import line_of, packaged_names, read_mapping
-from geometry.concepts.handmade import hierarchy_from_words
-from geometry.concepts.hierarchy import ConceptHierarchy
 from geometry.errors import HierarchyError
-from geometry.models import Vocabulary
 
 __all__ = ["Behaviour", "BehaviourClass", "Prompt", "load_behaviour", "packaged_behaviours"]
 
 _FOLDER = "behaviours"
-_KEYS = {"name", "content", "source", "licence", "ordered", "kind", "templates", "domains", "classes"}
+_KEYS = {"name", "content", "source", "licence", "ordered", "kind", "templates", "domains", "groups", "classes"}
 _CLASS_KEYS = {"words", "prompts"}
 _FEWEST = 2  # of classes, templates and domains: one of the latter two is held out
 
@@ -51,6 +48,7 @@ class Behaviour:
     kind : of behaviour, the level above the family ("temperament"); "" where the file names none.
     ordered : whether the classes are levels, from the first to the last.
     templates, domains : name → what is meant; every class has prompts under each pair of both.
+    groups : branch → its classes, where some of the classes are thought to be nearer to each other; may be empty.
     content : what a reader should know before opening the file.
     """
 
@@ -60,6 +58,7 @@ class Behaviour:
     templates: Mapping[str, str]
     domains: Mapping[str, str]
     classes: tuple[BehaviourClass, ...]
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     content: str = ""
 
     def texts(
@@ -93,18 +92,6 @@ class Behaviour:
             for one in self.classes
         }
 
-    def hierarchy(self, vocabulary: Vocabulary) -> ConceptHierarchy:
-        """The word route: the family above its classes, each with those of its words that are single tokens.
-
-        Raises
-        ------
-        HierarchyError
-            A class none of whose words is in the vocabulary.
-        """
-        words = {self.name: [], **{one.name: [*one.words, *map(str.capitalize, one.words)] for one in self.classes}}
-        parents = {one.name: [self.name] for one in self.classes}
-        return hierarchy_from_words(self.name, words, parents, vocabulary, forms="none")
-
 
 def packaged_behaviours() -> tuple[str, ...]:
     """Names of the families that come with the package."""
@@ -115,7 +102,8 @@ def load_behaviour(source: str | Path) -> Behaviour:
     """Read a packaged family ("aggression") or a YAML or JSON file like data/behaviours/aggression.yaml.
 
     `classes` holds class → `words` and `prompts`; prompts are domain → template → list of sentences. The classes
-    of a family whose `ordered` is true are levels in the order in which they stand.
+    of a family whose `ordered` is true are levels in the order in which they stand. `groups`, if there, holds
+    group → list of classes, each class once.
 
     Raises
     ------
@@ -162,10 +150,26 @@ class _Reader:
             templates,
             domains,
             tuple(classes),
+            self.groups(document, [one.name for one in classes]) if "groups" in document else {},
             self.text(("content",), document["content"]) if "content" in document else "",
         )
         self.twice(family)
         return family
+
+    def groups(self, document: Mapping[str, Any], names: Collection[str]) -> dict[str, tuple[str, ...]]:
+        entry = document["groups"]
+        if not isinstance(entry, dict):
+            raise self.refuse(("groups",), "expected a mapping of groups to lists of classes")
+        found = {self.text(("groups",), group): tuple(self.texts(("groups", group), entry[group])) for group in entry}
+        listed = [name for some in found.values() for name in some]
+        for group, some in found.items():
+            if unknown := [name for name in some if name not in names]:
+                raise self.refuse(("groups", group), f"no class {unknown[0]!r}; there are {', '.join(names)}")
+            if repeated := [name for name in some if listed.count(name) > 1]:
+                raise self.refuse(("groups", group), f"{repeated[0]!r} stands in a group more than once")
+        if missing := [name for name in names if name not in listed]:
+            raise self.refuse(("groups",), f"{missing[0]!r} is in no group")
+        return found
 
     def one_class(
         self, name: Any, entry: Any, templates: Mapping[str, str], domains: Mapping[str, str]

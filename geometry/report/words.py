@@ -59,9 +59,20 @@ ANALYSES = {
     ),
     "behaviours": Known(
         "Classes of behaviour",
-        "Are classes of prompts told on templates and domains that were never seen, and do the words that name a class"
-        " point where its prompts do?",
-        ("layers", "routes"),
+        "Are classes of prompts told on templates and domains that were never seen, do the words that name a class point"
+        " where its prompts do, how do classes relate, and can one steer from any of them to any other?",
+        (
+            "layers",
+            "steering",
+            "pairs",
+            "composed",
+            "transfer",
+            "contrasts",
+            "shapes",
+            "routes",
+            "opposites",
+            "levels",
+        ),
     ),
 }
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Literal
 
 import torch
@@ -10,9 +10,10 @@ from torch import nn
 from tqdm import tqdm
 
 from geometry.errors import SteeringError
+from geometry.steering.injection import steer_each
 from geometry.steering.layout import Change, ModelLayout
 from geometry.steering.prompts import encode
-from geometry.steering.vector import Site
+from geometry.steering.vector import Site, SteeringVector
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -66,6 +67,7 @@ def read_activations(
     *,
     token: Token = -1,
     bos: bool | None = None,
+    vectors: Sequence[SteeringVector | None] | None = None,
     batch: int = 16,
 ) -> dict[Site, torch.Tensor]:
     """The residual stream at one token of every prompt.
@@ -74,6 +76,8 @@ def read_activations(
     ----------
     token : index among a prompt's own tokens (−1: the last), or "mean" over all of them.
     bos : see `encode`.
+    vectors : one for each prompt to be steered by, at all tokens (see `steer_each`); default: none, beyond what is at
+        work in the model.
     batch : prompts run at a time, padded on the left; no further than to the last of the sites.
 
     Returns
@@ -88,6 +92,8 @@ def read_activations(
     """
     if token != "mean" and (isinstance(token, bool) or not isinstance(token, int)):  # noqa: S105 (no password)
         raise SteeringError(f"a token is an index or 'mean', not {token!r}")
+    if vectors is not None and len(vectors) != len(prompts):
+        raise SteeringError(f"{len(vectors)} vectors for {len(prompts)} prompts; one is needed for each")
     if batch < 1:
         raise SteeringError(f"a batch holds at least one prompt, not {batch}")
     layout = ModelLayout.of(model)
@@ -101,8 +107,10 @@ def read_activations(
     found: dict[Site, list[torch.Tensor]] = {site: [] for site in _several(sites)}
     with torch.no_grad(), recording(model, sites) as seen, _ended_at(layout, max(found, key=_depth)):
         for start in tqdm(range(0, len(order), batch), desc="reading activations", disable=None, leave=False):
-            part = encode(tokenizer, [prompts[i] for i in order[start : start + batch]], bos=bos, device=layout.device)
-            with suppress(_Enough):
+            some = order[start : start + batch]
+            part = encode(tokenizer, [prompts[i] for i in some], bos=bos, device=layout.device)
+            steered = nullcontext() if vectors is None else steer_each(model, [vectors[i] for i in some])
+            with steered, suppress(_Enough):
                 model(input_ids=part.ids, attention_mask=part.mask, position_ids=part.positions)
             for site, rows in found.items():
                 rows.append(_at(seen[site].float(), part.mask, token).cpu())

@@ -4,10 +4,11 @@ from geometry.structure.against_nulls import compare_with_nulls, stream
 from geometry.structure.battery import claim_results, claim_tests, run_battery, skipped_concepts
 from geometry.structure.claim_result import ClaimResult, adjusted
 from geometry.structure.claims import CLAIMS, Claim, HierarchyClaim
-from geometry.structure.comparison import Comparison
+from geometry.structure.comparison import Comparison, summarise
 from geometry.structure.held_out import HeldOutClassification, HeldOutSweep, classify_held_out
 from geometry.structure.matching import Matching, matched_cosines
-from geometry.structure.nulls import BASIC_NULLS, NULLS, Null
+from geometry.structure.nulls import BASIC_NULLS, NULLS, PROMPT_NULLS, Null
+from geometry.structure.probe import Probe
 from geometry.structure.series.composition import Composition, additive_composition
 from geometry.structure.series.contrasts import PairContrast, pair_contrast
 from geometry.structure.series.series_claims import composition_claim, contrast_claims, shape_claims
@@ -40,6 +41,7 @@ __all__ = [
     "BASIC_NULLS",
     "CLAIMS",
     "NULLS",
+    "PROMPT_NULLS",
     "Claim",
     "ClaimResult",
     "Comparison",
@@ -51,6 +53,7 @@ __all__ = [
     "Matching",
     "Null",
     "PairContrast",
+    "Probe",
     "ShapeClassifier",
     "ShapeComparison",
     "Simplex",
@@ -93,6 +96,7 @@ __all__ = [
     "simplex_span",
     "skipped_concepts",
     "stream",
+    "summarise",
     "train_mask",
     "training_parts",
     "tree_correlation",

@@ -38,7 +38,7 @@ Fits = tuple[ConceptDirections, ...]
 
 def compare_with_nulls(
     space: CausalSpace,
-    hierarchy: ConceptHierarchy,
+    concepts: ConceptHierarchy | TokenCloud,
     statistics: Sequence[Statistic],
     *,
     nulls: Sequence[str] | Mapping[str, Null] = BASIC_NULLS,
@@ -54,6 +54,8 @@ def compare_with_nulls(
 
     Parameters
     ----------
+    concepts : a hierarchy of tokens, or a cloud of whatever else belongs to concepts, such as the final hidden
+        states of prompts; the latter takes nulls of its own.
     nulls : names from `NULLS`, or name → null model of one's own. A statistic passes over those it
         means nothing on.
     draws : of each null, or by name; a null that is not random is drawn once.
@@ -78,9 +80,10 @@ def compare_with_nulls(
     chosen = {name: (null, _draws(name, null, draws)) for name, null in _named(nulls).items()}
     statistics = list({statistic.name: statistic for statistic in statistics}.values())
     splits = tuple(dict.fromkeys(statistic.split for statistic in statistics))
+    model_cloud = concepts if isinstance(concepts, TokenCloud) else TokenCloud.of(space, concepts)
+    hierarchy = model_cloud.hierarchy
     masks = {split: train_mask(hierarchy, split, stream(seed, split), share) for split in splits}
     fitting = _Fitting(masks, estimator, largest, missing)
-    model_cloud = TokenCloud.of(space, hierarchy)
     null_values: dict[tuple[str, str], list[NDArray[np.float64]]] = defaultdict(list)
     bar = tqdm(
         total=1 + sum(times for _, times in chosen.values()),

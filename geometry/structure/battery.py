@@ -5,12 +5,13 @@ from typing import Any
 
 from geometry.causal import CausalSpace
 from geometry.concepts import ConceptHierarchy
+from geometry.directions import TokenCloud
 from geometry.errors import EstimationError
 from geometry.structure.against_nulls import compare_with_nulls, stream
 from geometry.structure.claim_result import ClaimResult, adjusted
 from geometry.structure.claims import CLAIMS, HierarchyClaim
 from geometry.structure.comparison import Comparison
-from geometry.structure.nulls import NULLS
+from geometry.structure.nulls import NULLS, Null
 from geometry.structure.splits import train_mask, training_parts
 from geometry.structure.statistics.statistic import FEWEST, Statistic
 from geometry.structure.verdict import orthogonality_verdict
@@ -71,11 +72,11 @@ def run_battery(
 
 def claim_tests(
     space: CausalSpace,
-    hierarchy: ConceptHierarchy,
+    concepts: ConceptHierarchy | TokenCloud,
     *,
     claims: Sequence[HierarchyClaim] = CLAIMS,
     also: Sequence[Statistic] = (),
-    nulls: Sequence[str] = tuple(NULLS),
+    nulls: Sequence[str] | Mapping[str, Null] = tuple(NULLS),
     draws: int = 99,
     other_draws: int | None = None,
     largest: int | None = None,
@@ -84,7 +85,8 @@ def claim_tests(
 ) -> dict[str, Comparison]:
     """The statistics of the claims about one hierarchy, and those wanted `also`, beside their nulls, by name.
 
-    For the other parameters and errors see `run_battery`, which judges what this measures.
+    For `concepts` see `compare_with_nulls`, for the other parameters and errors `run_battery`, which judges what
+    this measures.
     """
     if lacking := {"shuffled", "random_subset"} - set(nulls):
         raise EstimationError(f"the battery needs the null model {min(lacking)!r} for its p-values and verdicts")
@@ -94,9 +96,9 @@ def claim_tests(
     common: Any = {"nulls": nulls, "missing": "nan", "seed": seed, "progress": progress}
     largest = max(FEWEST, space.width // 2) if largest is None else largest
     statistics = [*(claim.statistic for claim in claims), *also]
-    tests = compare_with_nulls(space, hierarchy, statistics, draws=times, largest=largest, **common)
+    tests = compare_with_nulls(space, concepts, statistics, draws=times, largest=largest, **common)
     # Thinning would undo the nesting of training words that makes these small, so they are fitted to all.
-    return tests | (compare_with_nulls(space, hierarchy, published, draws=others, **common) if published else {})
+    return tests | (compare_with_nulls(space, concepts, published, draws=others, **common) if published else {})
 
 
 def claim_results(

@@ -9,12 +9,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import Ridge
 from sklearn.model_selection import LeaveOneGroupOut
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from geometry.errors import EstimationError
+from geometry.structure.probe import ridge
 from geometry.structure.significance import permutation_p
 
 __all__ = ["HeldOutClassification", "HeldOutSweep", "classify_held_out"]
@@ -120,8 +118,7 @@ def classify_held_out(
 
     Notes
     -----
-    The penalty d on standardised dimensions equals the mean eigenvalue of the Gram matrix, so it is neither tuned nor
-    does it depend on scale. All draws of labels are targets of one fit a group, since the points are the same.
+    All draws of labels are targets of one fit a group, since the points are the same.
     """
     rows = np.asarray(points, dtype=np.float64)
     classes, codes = np.unique(np.asarray(labels, dtype=str), return_inverse=True)
@@ -136,8 +133,7 @@ def classify_held_out(
     predicted = np.empty_like(shuffled)
     for train, test in LeaveOneGroupOut().split(rows, codes, own):
         targets = np.eye(len(classes))[shuffled[train]].reshape(len(train), -1)
-        model = make_pipeline(StandardScaler(), Ridge(alpha=rows.shape[1], solver="cholesky"))
-        scores = model.fit(rows[train], targets).predict(rows[test])
+        scores = ridge(rows.shape[1]).fit(rows[train], targets).predict(rows[test])
         predicted[test] = scores.reshape(len(test), -1, len(classes)).argmax(axis=2)
     confusion = np.zeros((len(classes), len(classes)), dtype=np.int64)
     np.add.at(confusion, (codes, predicted[:, 0]), 1)

@@ -73,5 +73,5 @@ def matched_cosines(
         orders = np.array(list(permutations(range(k)))[1:])
     else:
         rng = np.random.default_rng(seed)
-        orders = np.stack([rng.permutation(k) for _ in range(draws)])
+        orders = np.array([rng.permutation(k) for _ in range(draws)], dtype=np.int64).reshape(-1, k)
     return Matching(cosines, cosines[np.arange(k), orders].mean(axis=1))

@@ -20,6 +20,7 @@ from geometry.estimators import Estimator
 __all__ = [
     "BASIC_NULLS",
     "NULLS",
+    "PROMPT_NULLS",
     "Null",
     "euclidean",
     "frequency_matched",
@@ -27,6 +28,8 @@ __all__ = [
     "random_metric",
     "random_parent",
     "random_subset",
+    "random_subset_of_points",
+    "shuffled_points",
     "shuffled_rows",
     "unchanged",
 ]
@@ -57,6 +60,11 @@ def shuffled_rows(space: CausalSpace, cloud: TokenCloud, rng: np.random.Generato
     """Every token gets the row of another: permute the usable vocabulary, keep the hierarchy's part."""
     rows = rng.permutation(len(space.unembedding.rows))[: len(cloud.points)]
     return cloud.moved(space.usable(rows).to(cloud.points))
+
+
+def shuffled_points(space: CausalSpace, cloud: TokenCloud, rng: np.random.Generator) -> TokenCloud:  # noqa: ARG001
+    """Every point of the cloud gets the place of another: concepts of the same things, chosen without meaning."""
+    return cloud.moved(cloud.points[torch.from_numpy(rng.permutation(len(cloud.points)))])
 
 
 def frequency_matched(space: CausalSpace, cloud: TokenCloud, rng: np.random.Generator) -> TokenCloud:
@@ -113,13 +121,23 @@ def random_subset(space: CausalSpace, cloud: TokenCloud, rng: np.random.Generato
     parents has two. What nesting alone explains, this shows too: E⟨m_C − m_P, m_P⟩ = 0 for a random
     C ⊂ P in any dimension and under any inner product.
     """
+    return _random_subsets(cloud, cloud.hierarchy.lemmas, rng)
+
+
+def random_subset_of_points(space: CausalSpace, cloud: TokenCloud, rng: np.random.Generator) -> TokenCloud:  # noqa: ARG001
+    """The same, points drawn one by one: where a lemma is a whole template of prompts, and no random thing."""
+    return _random_subsets(cloud, np.arange(len(cloud.points)), rng)
+
+
+def _random_subsets(cloud: TokenCloud, units: NDArray[np.int64], rng: np.random.Generator) -> TokenCloud:
+    """For every edge a random child of the parent's points, units (a number for each point) kept together."""
     real = cloud.hierarchy
     drawn: dict[str, tuple[Concept, str]] = {}
     for parent, child in real.edges:
         source, size = real.concepts[parent], len(real.concepts[child])
-        lemmas = real.lemmas[real.members[parent]]
-        place = rng.permutation(int(lemmas.max()) + 1)
-        chosen = np.sort(np.argsort(place[lemmas], kind="stable")[:size])
+        own = units[real.members[parent]]
+        place = rng.permutation(int(own.max()) + 1)
+        chosen = np.sort(np.argsort(place[own], kind="stable")[:size])
         name = f"{size} of {source.name}, for {real.names[child]}"
         words, tokens = (tuple(of[index] for index in chosen) for of in (source.words, source.tokens))
         drawn[name] = Concept(name, words, tokens), source.name
@@ -165,3 +183,5 @@ NULLS: dict[str, Null] = {
     "mean_estimator": Null(unchanged, estimator="mean", random=False),
 }
 BASIC_NULLS = ("shuffled", "gaussian", "random_subset")
+# Of clouds that hold something else than rows of the vocabulary.
+PROMPT_NULLS: dict[str, Null] = {"shuffled": Null(shuffled_points), "random_subset": Null(random_subset_of_points)}

@@ -17,11 +17,11 @@ from geometry.views.mapper_graph import plot_mapper
 from geometry.views.mapper_page import mapper_page
 from geometry.views.maps import Colouring, ConceptTree, MapPanel
 from geometry.views.overview import Standing, plot_overview
-from geometry.views.page import texts_page
-from geometry.views.pairwise import Pairwise, plot_pairwise
+from geometry.views.page import TextTable, texts_page
 from geometry.views.planes import Plane, plot_planes
 from geometry.views.shapes import SeriesPanel, plot_series
 from geometry.views.simplex import SimplexPanel, plot_simplex
+from geometry.views.squares import Square, plot_squares
 from geometry.views.standings import Cell, plot_standings
 from geometry.views.strips import Strips, plot_strips
 from geometry.views.style import save
@@ -45,17 +45,18 @@ __all__ = [
     "LogitPanel",
     "MapPanel",
     "MapperGraph",
-    "Pairwise",
     "Paragraph",
     "Picture",
     "Plane",
     "Recovery",
     "SeriesPanel",
     "SimplexPanel",
+    "Square",
     "Standing",
     "Strips",
     "Sweep",
     "Table",
+    "TextTable",
     "document_page",
     "downsampled",
     "explorer_page",
@@ -70,10 +71,10 @@ __all__ = [
     "plot_logits",
     "plot_mapper",
     "plot_overview",
-    "plot_pairwise",
     "plot_planes",
     "plot_series",
     "plot_simplex",
+    "plot_squares",
     "plot_standings",
     "plot_strips",
     "plot_sweep",

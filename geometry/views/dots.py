@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from geometry.views.style import COLOURS, NULL_GREYS, headline, literal, style, tag_panel
+from geometry.views.style import COLOURS, NULL_GREYS, headline, headline_height, literal, style, tag_panel
 
 __all__ = ["DotRow", "Dots", "plot_dots"]
 
@@ -38,7 +38,9 @@ def plot_dots(panels: Sequence[Dots], names: Sequence[str], *, finding: str, det
     sets = list(dict.fromkeys(key for panel in panels for row in panel.rows for key in row.values))
     nulls = list(dict.fromkeys(key for panel in panels for row in panel.rows for key in row.nulls))
     with style():
-        height = 1.5 + min(_ROW * len(names), max(_MOST, 0.19 * len(names)))
+        pitch = _ROW * max(1.0, 0.4 * len(sets)) if any("\n" in name for name in names) else _ROW
+        rows = max(0.8, min(pitch * len(names), max(_MOST, 0.19 * len(names))))
+        height = headline_height(finding, detail) + 0.12 + rows + 0.72
         figure = Figure(figsize=(7.2, height))
         grid = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
         figure.subplots_adjust(left=0.27, right=0.985, bottom=0.72 / height, wspace=0.1)
@@ -75,6 +77,9 @@ def plot_dots(panels: Sequence[Dots], names: Sequence[str], *, finding: str, det
             Line2D([], [], marker=_NULL_MARKERS[i], color=NULL_GREYS[i % 3], lw=0, ms=5, label=name)
             for i, name in enumerate(nulls)
         ]
-        figure.legend(handles=handles, loc="lower left", ncols=5, bbox_to_anchor=(0.01, 0.0), columnspacing=1.4)
+        wide = max(len(name) for name in (*sets, *nulls)) > 22
+        figure.legend(
+            handles=handles, loc="lower left", ncols=3 if wide else 5, bbox_to_anchor=(0.01, 0.0), columnspacing=1.4
+        )
         headline(figure, finding, detail, room=0.12)
     return figure

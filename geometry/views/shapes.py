@@ -67,14 +67,14 @@ def _place_labels(axes: Axes, panel: SeriesPanel) -> None:
     taken: list[NDArray[np.float64]] = [np.array([*place, 0.012, 0.012]) for place in places]
     for label, place in zip(panel.labels, places, strict=True):
         text = literal(label)[:12]
-        half = np.array([0.013 * len(text) + 0.008, 0.024])
-        tries = [place + side * (half + 0.012) * far for far in (1.0, 1.6, 2.4, 3.4, 5.0) for side in sides]
+        half = np.array([0.0165 * len(text) + 0.008, 0.028])
+        tries = [place + side * (half + 0.014) * far for far in (1.0, 1.6, 2.4, 3.4, 5.0) for side in sides]
         inside = [spot for spot in tries if np.all(spot - half > -0.05) and np.all(spot + half < 1.05)] or tries[:1]
         crowding = [sum(bool(np.all(abs(spot - box[:2]) < half + box[2:])) for box in taken) for spot in inside]
         spot = inside[int(np.argmin(crowding))]
         taken.append(np.concatenate([spot, half]))
         (x, y), (own_x, own_y) = spot * scale + [left, low], place * scale + [left, low]
-        if np.any(abs(spot - place) > 1.5 * (half + 0.012)):
+        if np.any(abs(spot - place) > 1.5 * (half + 0.014)):
             axes.plot([own_x, x], [own_y, y], color=NULL_GREYS[1], lw=0.4, zorder=1)
         axes.text(x, y, text, fontsize=5.2, ha="center", va="center", path_effects=HALO)
 

@@ -19,6 +19,7 @@ __all__ = [
     "INK",
     "NULL_GREYS",
     "headline",
+    "headline_height",
     "literal",
     "save",
     "signed",
@@ -32,6 +33,9 @@ HALO = [withStroke(linewidth=1.6, foreground="white")]
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#56B4E9", "#CC79A7", "#000000", "#F0E442")
 NULL_GREYS = ("#6b6b6b", "#9a9a9a", "#c4c4c4")
 INK = "#222222"
+# Size, weight and colour of a finding and of the detail below it, and inches around them.
+_HEADS = ((9.5, "bold", INK), (7.5, "normal", "#555555"))
+_MARGIN = 0.09
 
 _SETTINGS: dict[Any, Any] = {
     "text.parse_math": False,  # a token may hold "$"
@@ -79,14 +83,11 @@ def headline(figure: Figure, finding: str, detail: str = "", *, room: float = 0.
     # The label is a name that nothing draws; `save` writes it into the files.
     figure.set_label(f"{finding}\n{detail}")
     width, height = figure.get_size_inches()
-    used = 0.09
-    for text, size, weight, colour in ((finding, 9.5, "bold", INK), (detail, 7.5, "normal", "#555555")):
-        # An average character of the font is 0.56 em wide, 0.6 in bold.
-        em = size / 72
-        per_line = int((width - 0.2) / (em * (0.6 if weight == "bold" else 0.545)))
-        lines = textwrap.wrap(text, per_line)
+    used = _MARGIN
+    for text, (size, weight, colour) in zip((finding, detail), _HEADS, strict=True):
+        lines = _lines(text, size, weight, width)
         figure.text(
-            0.09 / width,
+            _MARGIN / width,
             1 - used / height,
             "\n".join(lines),
             fontsize=size,
@@ -95,8 +96,24 @@ def headline(figure: Figure, finding: str, detail: str = "", *, room: float = 0.
             va="top",
             linespacing=1.25,
         )
-        used += len(lines) * em * 1.3 + 0.05
+        used += _inches(lines, size)
     figure.subplots_adjust(top=1 - (used + room) / height)
+
+
+def headline_height(finding: str, detail: str = "", *, width: float = 7.2) -> float:
+    """Inches that `headline` takes of a figure so wide, for figures that are to be as high as their rows need."""
+    texts = (" ".join(signed(text).split()) for text in (finding, detail))
+    heads = zip(texts, _HEADS, strict=True)
+    return _MARGIN + sum(_inches(_lines(text, size, weight, width), size) for text, (size, weight, _) in heads)
+
+
+def _lines(text: str, size: float, weight: str, width: float) -> list[str]:
+    # An average character of the font is 0.56 em wide, 0.6 in bold.
+    return textwrap.wrap(text, int((width - 2 * _MARGIN - 0.02) / (size / 72 * (0.6 if weight == "bold" else 0.545))))
+
+
+def _inches(lines: Sequence[str], size: float) -> float:
+    return len(lines) * size / 72 * 1.3 + 0.05
 
 
 def signed(text: str) -> str:

@@ -76,14 +76,6 @@ def test_a_template_and_a_domain_can_be_held_out(tmp_path: Path) -> None:
         family.texts(domains=["school"])
 
 
-def test_the_word_route_is_a_hierarchy(tmp_path: Path) -> None:
-    vocabulary = geo.Vocabulary(["Ġslow", "Ġlazy", "Ġquick", "ĠQuick", "Ġother"])
-    hierarchy = geo.load_behaviour(written(tmp_path, FAMILY)).hierarchy(vocabulary)
-    assert hierarchy["quick"].tokens == (2, 3)
-    assert hierarchy["haste"].tokens == (0, 1, 2, 3)
-    assert hierarchy.parents["slow"] == ("haste",)
-
-
 @pytest.mark.parametrize(
     ("old", "new", "complaint"),
     [
@@ -109,6 +101,15 @@ def test_the_word_route_is_a_hierarchy(tmp_path: Path) -> None:
         ),
         ("  quick:\n", "  haste:\n", "line 21: classes.haste: a class cannot be called like its family"),
         ("  quick:\n", "  slow:\n", "line 21: duplicate entry 'slow'"),
+        ("classes:\n", "groups: [slow]\nclasses:\n", "line 11: groups: expected a mapping of groups"),
+        ("classes:\n", "groups: {a: slow}\nclasses:\n", "line 11: groups.a: must be a list"),
+        ("classes:\n", "groups: {a: [slow, fast]}\nclasses:\n", "line 11: groups.a: no class 'fast'; there are slow"),
+        (
+            "classes:\n",
+            "groups: {a: [slow], b: [slow]}\nclasses:\n",
+            "line 11: groups.a: 'slow' stands in a group",
+        ),
+        ("classes:\n", "groups: {a: [slow]}\nclasses:\n", "line 11: groups: 'quick' is in no group"),
     ],
 )
 def test_what_is_wrong_is_named_with_line_and_field(tmp_path: Path, old: str, new: str, complaint: str) -> None:

@@ -1,3 +1,4 @@
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -86,6 +87,23 @@ def test_tokens_are_counted_from_either_end(llama: Any) -> None:
 def test_the_beginning_of_text_counts_as_a_token(llama: Any) -> None:
     found = geo.read_activations(llama, tiny.tokenizer(), PROMPTS, ["output.0"], token=0, bos=True)[Site("output", 0)]
     torch.testing.assert_close(found, stream(llama, [0], "output.0").expand(len(PROMPTS), -1), rtol=1e-4, atol=1e-4)
+
+
+def test_each_prompt_is_read_under_its_own_vector(llama: Any) -> None:
+    """Whatever the order in which prompts share batches, as if each were steered alone."""
+    prompts = ["w5 w6 w7 w9", "w8", "w2 w3", "w4 w5 w6 w7 w8"]
+    up, down = (tiny.vector("output.1", seed=seed) for seed in (1, 2))
+    vectors = [up, None, down, up]
+    found = geo.read_activations(llama, tiny.tokenizer(), prompts, ["output.1", "after_norm"], vectors=vectors, batch=2)
+    plain = geo.read_activations(llama, tiny.tokenizer(), prompts, ["output.1"])
+    for place, (prompt, vector) in enumerate(zip(prompts, vectors, strict=True)):
+        with geo.steer(llama, vector) if vector else nullcontext():
+            alone = geo.read_activations(llama, tiny.tokenizer(), [prompt], ["output.1", "after_norm"])
+        for site, rows in found.items():
+            torch.testing.assert_close(rows[place], alone[site][0], atol=1e-5, rtol=0)
+    assert torch.equal(found[geo.Site("output", 1)][1], plain[geo.Site("output", 1)][1])
+    with pytest.raises(geo.SteeringError, match="1 vectors for 4 prompts"):
+        geo.read_activations(llama, tiny.tokenizer(), prompts, ["output.1"], vectors=[up])
 
 
 @pytest.mark.parametrize(
@@ -232,6 +250,20 @@ def test_pairs_that_differ_by_rounding_alone_have_no_direction(llama: Any, monke
         monkeypatch.setattr("geometry.steering.activation_vectors.read_activations", reading)
         with pytest.raises(geo.SteeringError, match=r"do not differ at output\.1"):
             geo.principal_difference(llama, tiny.tokenizer(), same, ["output.1"])
+
+
+def test_mean_vectors_are_class_means_of_what_was_read(llama: Any) -> None:
+    classes = {"up": ["w5 w6", "w7"], "down": ["w8 w9 w2"]}
+    wanted = geo.class_means(llama, tiny.tokenizer(), classes, SITES)
+    read = geo.read_activations(llama, tiny.tokenizer(), ["w8 w9 w2", "w5 w6", "w7"], SITES)
+    found = geo.mean_vectors(read, ["down", "up", "up"], model="llama")
+    assert list(found) == ["down", "up"]
+    for name, mean in found.items():
+        assert mean.made == f"mean of {name}"
+        for site in SITES:
+            torch.testing.assert_close(mean[site], wanted[name][site])
+    with pytest.raises(geo.SteeringError, match="2 labels for activations of"):
+        geo.mean_vectors(read, ["up", "down"])
 
 
 def test_nonsense_is_refused(llama: Any) -> None:

@@ -93,6 +93,16 @@ def streams(model: Any, ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return before.double(), after.double()
 
 
+@pytest.mark.parametrize("name", tiny.ALL)
+def test_the_logit_lens_is_the_final_norm_of_a_stream(name: str) -> None:
+    model, ids = tiny.build(name), tiny.tokens(2, 5)
+    seen = tiny.run(model, ids)
+    assert torch.equal(geo.logit_lens(model, seen["before_norm"]), seen["after_norm"])
+    wanted = tiny.final_norm(model)(seen["output.1"]).detach()
+    with geo.steer(model, tiny.vector("after_norm")):
+        assert torch.equal(geo.logit_lens(model, seen["output.1"]), wanted)
+
+
 @pytest.mark.parametrize("name", WEIGHTS)
 @pytest.mark.parametrize("size", [0.1, 3.0, -20.0])
 def test_a_carried_vector_shifts_the_final_state_up_to_the_shrinking(name: str, size: float) -> None:

@@ -187,3 +187,22 @@ def test_a_drawn_concept_without_training_words_is_missing_and_stops_nothing(pla
     assert np.isnan(geo.projection("token").evaluate(directions)).tolist() == [True]
     with pytest.raises(geo.EstimationError, match="'bird' has no token in the training part"):
         geo.ConceptDirections.fit_cloud(own, train=train)
+
+
+def test_a_cloud_stands_for_its_hierarchy(planted: Planted) -> None:
+    """Points that are no rows of the model are taken as they are; of the model's own, nothing changes."""
+    space = geo.CausalSpace.fit(planted.unembedding)
+    cloud = geo.TokenCloud.of(space, planted.hierarchy)
+    statistic = geo.parent_orthogonality()
+    options = {"nulls": geo.PROMPT_NULLS, "draws": 2}
+    by_name, by_cloud, doubled = (
+        geo.compare_with_nulls(space, some, [statistic], **options)[statistic.name]
+        for some in (planted.hierarchy, cloud, cloud.moved(2 * cloud.points))
+    )
+    assert np.array_equal(by_name.values, by_cloud.values)
+    assert np.array_equal(by_name.nulls["shuffled"], by_cloud.nulls["shuffled"])
+    assert np.allclose(doubled.values, by_cloud.values, atol=1e-6)
+    moved = cloud.moved(cloud.points.flip(0))
+    assert not np.allclose(
+        geo.compare_with_nulls(space, moved, [statistic], **options)[statistic.name].values, by_cloud.values
+    )

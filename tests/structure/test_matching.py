@@ -26,6 +26,9 @@ def test_few_things_are_permuted_in_every_way() -> None:
     everyone = [np.mean([found.cosines[i, j] for i, j in enumerate(order)]) for order in permutations(range(4))]
     assert sorted(everyone) == pytest.approx(sorted([found.value, *found.nulls]))
     assert geo.matched_cosines(one, one).p_value == pytest.approx(1 / 24)
+    without = geo.matched_cosines(one, other, draws=0)
+    assert np.array_equal(without.cosines, found.cosines)
+    assert not len(without.nulls)
 
 
 def test_many_things_are_permuted_at_random_and_noise_does_not_match() -> None:

@@ -179,3 +179,32 @@ def test_seeds_decide(null: str, planted: Planted, cloud: geo.TokenCloud) -> Non
 
     assert drawn(0) == drawn(0)
     assert (drawn(0) != drawn(1)) == geo.NULLS[null].random
+
+
+def test_shuffled_points_are_the_same_points_of_other_things(planted: Planted, cloud: geo.TokenCloud) -> None:
+    drawn = geo.PROMPT_NULLS["shuffled"].draw(geo.CausalSpace.fit(planted.unembedding), cloud, np.random.default_rng(0))
+    assert drawn.hierarchy is cloud.hierarchy
+    assert not torch.equal(drawn.points, cloud.points)
+    assert torch.equal(drawn.points.sort(dim=0).values, cloud.points.sort(dim=0).values)
+
+
+def test_subsets_of_points_break_templates_up() -> None:
+    """Prompts of one template are one lemma; a random class of whole templates would be no random class."""
+    cells = [("speech", "work"), ("tale", "work"), ("speech", "home"), ("tale", "home")]
+    classes = tuple(
+        geo.BehaviourClass(
+            name, (name,), tuple(geo.Prompt(f"{name} {i} {t} {d}.", t, d) for t, d in cells for i in "ab")
+        )
+        for name in ("low", "middle", "high")
+    )
+    family = geo.Behaviour("haste", "", True, {"speech": "", "tale": ""}, {"work": "", "home": ""}, classes)
+    hierarchy = geo.behaviour_prompts([family])
+    cloud = geo.TokenCloud(hierarchy, torch.arange(24.0)[:, None])
+    rng = np.random.default_rng(0)
+    drawn = geo.PROMPT_NULLS["random_subset"].draw(None, cloud, rng).hierarchy  # type: ignore[arg-type]
+    subsets = [np.array(drawn[name].tokens) for name in drawn.names if drawn.drawn and name in drawn.drawn]
+    assert [len(some) for some in subsets] == [8, 8, 8]
+    templates = [set(hierarchy.lemmas[some]) for some in subsets]
+    owners = [{token // 8 for token in some} for some in subsets]
+    assert all(len(some) == 2 for some in templates)
+    assert all(len(some) > 1 for some in owners)

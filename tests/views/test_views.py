@@ -117,7 +117,17 @@ def sweep() -> Figure:
     return views.plot_sweep(panels, row_axis="row", column_axis="column", finding="f", detail="d")
 
 
-VIEWS = [planes, existence, heatmap, distributions, simplex, strips, overview, series, composition, logits]
+def squares(shared: bool = False) -> Figure:
+    names = [["one", "</b>", "$x$"], ["one", "</b>", "$x$"] if shared else ["a", "b"]]
+    panels = [
+        views.Square(f"$t{place}$", some, RNG.random((len(some), len(some))), np.eye(len(some), dtype=np.bool_), (0, 1))
+        for place, some in enumerate(names)
+    ]
+    panels[0].values[0, 1] = np.nan
+    return views.plot_squares(panels, finding="found $", detail="detail", row_axis="from", column_axis="to")
+
+
+VIEWS = [squares, planes, existence, heatmap, distributions, simplex, strips, overview, series, composition, logits]
 VIEWS += [conditions, curves, sweep]
 
 
@@ -173,6 +183,15 @@ def test_strips_write_means_and_say_where_nothing_was_measured() -> None:
     assert labels == ["none", "one", "</b>", "model $"]
 
 
+def test_squares_write_numbers_and_name_rows_where_names_differ() -> None:
+    apart, alike = squares(), squares(shared=True)
+    for figure, second in ((apart, ["a  1", "b  2"]), (alike, ["1", "2", "3"])):
+        assert [label.get_text() for label in figure.axes[1].get_yticklabels()] == second
+        texts = [text.get_text() for text in figure.axes[0].texts]
+        assert "–" in texts
+        assert sum(text.startswith(("0.", "1.0")) for text in texts) == 8
+
+
 def test_conditions_write_means_numbers_and_leave_blanks() -> None:
     figure = conditions()
     first, second = ([text.get_text() for text in axes.texts] for axes in figure.axes)
@@ -215,11 +234,14 @@ def test_files_carry_their_finding_and_are_the_same_bytes_each_time(tmp_path: Pa
 def test_a_page_of_texts_is_escaped_whole_and_marks_whole_words() -> None:
     columns = [("a & b", "<made>", False), ("control", "", True)]
     rows = [("<script>x", ["The Bird sat\nthere", "birds \x00 </td>"]), ("two", ["bird", ""])]
-    page = views.texts_page("t <t>", "d", columns, rows, marked=["bird", "There"])
+    tables = [views.TextTable("", columns, rows), views.TextTable("second <b>", columns[:1], [("p", ["bird"])])]
+    page = views.texts_page("t <t>", "d", tables, marked=["bird", "There"])
     assert "<script" not in page
     assert "&lt;script&gt;x" in page
     assert "The <mark>Bird</mark> sat<br><mark>there</mark>" in page
     assert '<td class="control">birds · &lt;/td&gt;</td>' in page
     assert "a &amp; b<small>&lt;made&gt;</small>" in page
-    assert page.count("<td") == 4
+    assert page.count("<td") == 5
+    assert page.count("<h2>") == 1
+    assert "<h2>second &lt;b&gt;</h2>" in page
     assert "://" not in page

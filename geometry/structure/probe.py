@@ -1,0 +1,69 @@
+"""A linear probe: which class do activations belong to, by ridge regression on the classes?
+
+Arrays in, names out; knows neither models nor prompts.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import Ridge
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from geometry.errors import EstimationError
+
+__all__ = ["Probe", "ridge"]
+
+
+def ridge(width: int) -> Pipeline:
+    """Ridge regression on standardised dimensions, `width` of them.
+
+    The penalty d on standardised dimensions equals the mean eigenvalue of the Gram matrix, so it is neither tuned nor
+    does it depend on scale.
+    """
+    return make_pipeline(StandardScaler(), Ridge(alpha=width, solver="cholesky"))
+
+
+@dataclass(frozen=True, eq=False)
+class Probe:
+    """A fitted probe.
+
+    Attributes
+    ----------
+    classes : their names, in the order in which they first stood among the labels.
+    """
+
+    classes: tuple[str, ...]
+    _regression: Pipeline
+
+    @classmethod
+    def fit(cls, points: NDArray[np.floating], labels: Sequence[str]) -> "Probe":
+        """Fit to points, shape (n, d), and the class of each.
+
+        Raises
+        ------
+        EstimationError
+            Lengths that differ, fewer than two classes, or points that are not finite.
+        """
+        rows = np.asarray(points, dtype=np.float64)
+        classes = tuple(dict.fromkeys(labels))
+        if rows.ndim != 2 or len(rows) != len(labels):
+            raise EstimationError(f"points of shape {rows.shape} have {len(labels)} labels")
+        if len(classes) < 2:
+            raise EstimationError(f"a probe needs two classes, not {len(classes)}")
+        if not np.isfinite(rows).all():
+            raise EstimationError("a probe needs finite points; these hold NaN or infinite values")
+        targets = np.array([[name == one for one in classes] for name in labels], dtype=np.float64)
+        return cls(classes, ridge(rows.shape[1]).fit(rows, targets))
+
+    def scores(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
+        """How much of each class the points have, shape (n, k); about 1 for a class they are in."""
+        scores: NDArray[np.float64] = self._regression.predict(np.asarray(points, dtype=np.float64))
+        return scores
+
+    def told(self, points: NDArray[np.floating]) -> NDArray[np.int64]:
+        """The number of the class with the highest score, shape (n,)."""
+        found: NDArray[np.int64] = self.scores(points).argmax(axis=1)
+        return found
