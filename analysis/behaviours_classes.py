@@ -160,7 +160,7 @@ class Opposed:
     Attributes
     ----------
     cosines : shape (k,), of the mean difference of its pairs with what sets each class apart from the family.
-    swapped : shape (draws, k), the same with the sentences of random pairs swapped.
+    swapped : shape (draws, k), the same with the sentences of random pairs swapped, by the length of the former.
     """
 
     cosines: NDArray[np.float64]
@@ -179,7 +179,8 @@ def opposed(study: Study, name: str, block: int) -> dict[str, Opposed]:
         differences = rows[0::2] - rows[1::2]
         signs = geo.stream(study.seed, contrast).choice([-1.0, 1.0], size=(99, len(differences)))
         vectors = np.concatenate([np.ones((1, len(differences))), signs]) @ differences
-        cosines = vectors @ apart.T / np.linalg.norm(vectors, axis=1, keepdims=True)
+        # Swapped pairs leave the axis and take the length: by the length of the true mean, that they do counts.
+        cosines = vectors @ apart.T / np.linalg.norm(vectors[0])
         found[contrast] = Opposed(cosines[0], cosines[1:])
     return found
 

@@ -163,7 +163,7 @@ def opposites_figure(
             rows.append(
                 views.DotRow(
                     {contrast: (value, value, value) for contrast, value in values.items()},
-                    {"swapped pairs, 95%": noise, "on the other side": -noise},
+                    {"swapped pairs, 95%": noise, "the same, negative": -noise},
                 )
             )
             beyond += [(value, contrast, named[-1]) for contrast, value in values.items() if abs(value) > noise]
@@ -176,7 +176,8 @@ def opposites_figure(
         finding=f"Classic opposites point along classes beyond swapped pairs in {len(beyond)} of"
         f" {len(rows) * len(study.opposites)} cases{said}",
         detail=f"Mean difference of pairs of opposite sentences, the first named less the second, after block {where};"
-        " against the class's mean less the family's. Swapped: the two sentences of random pairs.",
+        " against the class's mean less the family's. Swapped: the two sentences of random pairs, their"
+        " mean difference by the length of the true one.",
     )
 
 

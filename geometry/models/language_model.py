@@ -4,6 +4,7 @@ Imports locating; steering takes the model it returns, or any other of the same 
 """
 
 import contextlib
+import functools
 import io
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import gguf
 import torch
 
 from geometry.errors import ModelError
@@ -50,7 +52,7 @@ def load_model(
     with _source(model) as (source, options):
         common: dict[str, Any] = {**options, "trust_remote_code": False}
         try:
-            with _quiet():
+            with _quiet(), _parsed_once():
                 loaded, report = factory.from_pretrained(
                     source, dtype=dtype, use_safetensors=True, output_loading_info=True, **common
                 )
@@ -105,3 +107,16 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         logging.set_verbosity(verbosity)
+
+
+@contextmanager
+def _parsed_once() -> Iterator[None]:
+    """Keep what is read of a GGUF file: transformers parses it three times, and lists its names for every module."""
+    kept = {name: getattr(gguf, name) for name in ("GGUFReader", "get_tensor_name_map")}
+    for name, made in kept.items():
+        setattr(gguf, name, functools.cache(made))
+    try:
+        yield
+    finally:
+        for name, made in kept.items():
+            setattr(gguf, name, made)

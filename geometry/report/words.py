@@ -59,8 +59,8 @@ ANALYSES = {
     ),
     "behaviours": Known(
         "Classes of behaviour",
-        "Are classes of prompts told on templates and domains that were never seen, do the words that name a class point"
-        " where its prompts do, how do classes relate, and can one steer from any of them to any other?",
+        "Are classes of prompts told on templates and domains that were never seen, do the words that name a class"
+        " point where its prompts do, how do classes relate, and can one steer from any of them to any other?",
         (
             "layers",
             "steering",

@@ -120,6 +120,26 @@ def test_a_folder_is_loaded_as_it_was_saved(tmp_path: Path) -> None:
     assert torch.equal(half.lm_head.weight, original.lm_head.weight.bfloat16())
 
 
+def test_a_gguf_file_is_parsed_once_and_what_parses_it_is_left_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed = []
+
+    class Counting(gguf.GGUFReader):
+        def __init__(self, path: str) -> None:
+            parsed.append(path)
+            super().__init__(path)
+
+    monkeypatch.setattr(gguf, "GGUFReader", Counting)
+    names = gguf.get_tensor_name_map
+    geo.load_model(write_gguf(tmp_path / "m.gguf"))
+    assert parsed == [str(tmp_path / "m.gguf")]
+    with pytest.raises(geo.ModelError):
+        geo.load_model(write_gguf(tmp_path / "bad.gguf", without="token_embd.weight"))
+    assert gguf.GGUFReader is Counting
+    assert gguf.get_tensor_name_map is names
+
+
 @pytest.mark.parametrize("kind", [None, gguf.GGMLQuantizationType.Q8_0, gguf.GGMLQuantizationType.F16])
 def test_a_gguf_file_is_dequantised_and_can_be_saved(tmp_path: Path, kind: gguf.GGMLQuantizationType | None) -> None:
     path = write_gguf(tmp_path / "m.gguf", kind=kind)
