@@ -19,7 +19,7 @@ OPENED = 4  # words of each
 STRENGTHS = (3.0, 2.0, 1.5, 1.0, 0.5)  # times the difference of two classes
 DEARER = 2.0  # times, as perplexity of neutral text may become
 PRICED = 3  # pairs whose price is asked
-PLAIN = "plain"
+PLAIN = ""  # for plain sentences, beside classes, none of which can be called so
 
 Pair = tuple[str, str]
 

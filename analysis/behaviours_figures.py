@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 import geometry as geo
 from analysis.behaviours_classes import LEVEL_CLAIMS, Opposed, Routes
-from analysis.behaviours_steering import CONTROLS, DOMAINS, METHODS, PARTS, TOKENS, WRITTEN, Steered
+from analysis.behaviours_steering import CONTROLS, DOMAINS, METHODS, PARTS, TOKENS, UNSTEERED, WRITTEN, Steered
 from analysis.behaviours_study import Study, names
 from geometry import views
 
@@ -353,7 +353,7 @@ def completions_page(study: Study, steered: Mapping[str, Steered]) -> str:
     tables = []
     for name, some in steered.items():
         shown = next(iter(some.completions.values()))
-        heads = [(one, "" if one == "nothing" else "family + level", one == "nothing") for one in shown]
+        heads = [(one, "" if one == UNSTEERED else "family + level", one == UNSTEERED) for one in shown]
         rows = [(opening, list(by.values())) for opening, by in some.completions.items()]
         title = f"{name}: after block {some.block}, {some.strength:g}×"
         tables.append(views.TextTable(title, heads, rows, study.families[name].content))

@@ -23,6 +23,7 @@ TOKENS = 16
 BATCH = 64
 WRITTEN = ("classes", "opposites", "prompting", "nothing", "random direction")
 SHOWN = 24  # tokens of a completion on the page
+UNSTEERED = "(nothing)"
 
 METHODS = ("classes", "opposites", "one pair", "prompting")
 CONTROLS = ("nothing", "random direction", "shuffled labels", "plain sentences")
@@ -66,7 +67,7 @@ class Steered:
     perplexity : method → times the unsteered one, geometric mean.
     family, level : part, "random direction" or "nothing" → plain sentences told as any class, and as the one wanted.
     transfer : where the vector is from → sentences of one domain.
-    completions : opening → "nothing" or class → text.
+    completions : opening → `UNSTEERED` or class → text.
     """
 
     block: int
@@ -285,9 +286,9 @@ def perplexities(bench: Bench, vectors: Vectors) -> dict[str, float]:
 
 
 def complete_levels(bench: Bench, strength: float) -> dict[str, dict[str, str]]:
-    """Opening → nothing or class → a longer completion, sampled, under family + level."""
+    """Opening → `UNSTEERED` or class → a longer completion, sampled, under family + level."""
     study, fold = bench.study, bench.folds[0]
-    vectors: dict[str, Any] = {"nothing": None}
+    vectors: dict[str, Any] = {UNSTEERED: None}
     vectors |= {one: strength * (fold.means[one] - fold.means[PLAIN]) for one in bench.classes}
     openings = [opening for each in bench.folds for opening in each.openings][::2]
     asked = [(opening, name) for opening in openings for name in vectors]

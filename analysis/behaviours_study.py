@@ -1,5 +1,6 @@
 """What the analysis of behaviours is made on: families, the unified space, the model, activations of all prompts."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -63,6 +64,8 @@ def prepare(this: Run) -> Study:
     loaded = [geo.load_behaviour(source) for source in this.settings["families"]]
     geo.behaviour_prompts(loaded)  # names that clash are refused here
     families = {family.name: family for family in loaded}
+    for family in loaded:
+        check(family)
     plain, neutral = geo.load_prompts("plain"), geo.load_prompts("neutral").texts[::2]
     opposites = geo.load_opposites()
     this.step(f"reading the unembedding of {this.model}")
@@ -92,6 +95,18 @@ def prepare(this: Run) -> Study:
         this.settings["draws"],
         this.seed,
     )
+
+
+def check(family: geo.Behaviour) -> None:
+    """Refuse a family with a lonely sentence: one of each template and domain is steered, the others teach a probe."""
+    for one in family.classes:
+        cells = Counter((prompt.template, prompt.domain) for prompt in one.prompts)
+        for (template, domain), count in cells.items():
+            if count < 2:
+                raise geo.HierarchyError(
+                    f"{family.name}: class {one.name!r} has a single sentence under {template} in {domain};"
+                    " steering needs two at least"
+                )
 
 
 def prompts(family: geo.Behaviour) -> list[geo.Prompt]:

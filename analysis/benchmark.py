@@ -10,7 +10,8 @@ float64 so that its singular value decomposition converges.
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -168,6 +169,28 @@ def steering(name: str, rounds: int) -> None:
             f"  {case:<32} {1e3 * ours / length:>6.1f} ms a token, unsteered {1e3 * theirs / length:>6.1f},"
             f" ratio {ours / theirs:.3f} (of medians {np.median(steered) / np.median(unsteered):.3f})"
         )
+
+    several(model, tokenizer, geo.load_prompts("neutral").beginnings[:48], depth // 2)
+
+
+def several(model: Any, tokenizer: Any, prompts: Sequence[str], block: int) -> None:
+    """Every prompt under a vector of its own: six vectors in one batch, and one after the other."""
+    drawn = torch.randn((6, model.config.get_text_config().hidden_size), generator=torch.Generator().manual_seed(0))
+    vectors = [geo.SteeringVector({geo.Site("output", block): row}).relative(0.1) for row in drawn]
+    each = [vectors[place % 6] for place in range(len(prompts))]
+
+    def together() -> None:
+        with geo.steer_each(model, each):
+            geo.complete(model, tokenizer, prompts, tokens=TOKENS // 3)
+
+    def in_turn() -> None:
+        for place, vector in enumerate(vectors):
+            with geo.steer(model, vector):
+                geo.complete(model, tokenizer, prompts[place::6], tokens=TOKENS // 3)
+
+    ours, theirs = seconds(together), seconds(in_turn)
+    print(f"{len(prompts)} prompts under 6 vectors, {TOKENS // 3} tokens each, in one batch: {ours:.1f} s")
+    print(f"  a batch for each vector: {theirs:.1f} s, ratio {theirs / ours:.1f}x\n")
 
 
 def reading(model: str) -> None:

@@ -38,7 +38,7 @@ def family(folder: Path) -> Path:
     return path
 
 
-FIGURES = ("layers", "routes", "contrasts", "levels", "steering", "pairs", "composed", "transfer")
+FIGURES = ("layers", "routes", "contrasts", "opposites", "levels", "steering", "pairs", "composed", "transfer")
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +116,7 @@ def test_steering_stands_beside_opposites_prompting_and_controls(analysed: Path,
 def test_each_class_is_completed_side_by_side(analysed: Path, found: Any) -> None:
     page = (analysed / "completions.html").read_text(encoding="utf-8")
     for opening, by in found["families"]["moods"]["steering"]["completions"].items():
-        assert list(by) == ["nothing", *SAID]
+        assert list(by) == ["(nothing)", *SAID]
         assert html.escape(opening) in page
     assert page.count("<table") == 1
     assert "://" not in page
@@ -127,6 +127,11 @@ def test_each_class_is_completed_side_by_side(analysed: Path, found: Any) -> Non
     [
         ("        message:\n", "        letter:\n", "moods.yaml, line 12: classes.glad.prompts.work.letter: unknown"),
         ("words: [hurried, hur]", "words: [hurried, glad]", "'glad' stands in glad already"),
+        (
+            "          - 'At home (speech): Quick, we must leave this very second.'\n",
+            "",
+            "class 'hurried' has a single sentence under speech in home; steering needs two",
+        ),
         ("words: [hurried, hur]", "words: [floccinaucinihil]", "none of the words of 'moods: hurried'"),
     ],
 )
