@@ -63,7 +63,7 @@ def test_one_file_adds_a_behaviour(analysed: Path, found: Any) -> None:
     assert list(found["families"]) == ["moods"]
     moods = found["families"]["moods"]
     assert {name: one["prompts"] for name, one in moods["classes"].items()} == dict.fromkeys(SAID, 8)
-    assert moods["classes"]["glad"]["words"] == ["happy", "glad", "Happy"]
+    assert moods["classes"]["glad"]["words"] == ["happy", "Happy", "glad", "Glad"]
     assert moods["shape"] is None
 
 
