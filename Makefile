@@ -33,12 +33,11 @@ gallery: .venv/installed
 	$(BIN)/concept-geometry report "$(MODEL)"
 
 comparison: .venv/installed
-	for model in $(MODELS); do $(BIN)/concept-geometry fetch "$$model" || exit 1; done
+	$(BIN)/concept-geometry fetch $(MODELS)
 	$(BIN)/python -m analysis.compare --models $(MODELS)
 
 test: .venv/installed-dev
-	$(BIN)/concept-geometry fetch smollm2-135m
-	$(BIN)/concept-geometry fetch wordnet-3.0
+	$(BIN)/concept-geometry fetch smollm2-135m wordnet-3.0
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-llama: .venv/installed-dev

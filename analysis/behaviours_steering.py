@@ -109,27 +109,33 @@ def steer_family(study: Study, name: str, block: int) -> Steered:
     for way in (*METHODS, *CONTROLS):
         if way not in reached:
             reached[way] = [share("method", way, one, to, wanted=to) for one, to in pairs]
-    composed = {
-        part: {
-            one: told[("composed", part, one) if ("composed", part, one) in told else ("composed", part)]
-            for one in classes
-        }
-        for part in (*PARTS, "random direction", "nothing")
-    }
+    written = {way: [texts[way, one, to] == to for one, to in pairs] for way in WRITTEN}
+    transfer = {way: [share("transfer", way, one, to, wanted=to) for one, to in pairs] for way in DOMAINS}
+    composed = {}
+    for part in (*PARTS, "random direction", "nothing"):
+        # The family's part and nothing are the same for every class.
+        keys = [("composed", part, one) for one in classes]
+        composed[part] = [told[key] if key in told else told[key[:2]] for key in keys]
+    levels = {part: [of == one for one, of in zip(classes, by, strict=True)] for part, by in composed.items()}
     return Steered(
-        block,
-        strength,
-        pairs,
-        np.array([[share("matrix", one, to, wanted=to).mean() for to in classes] for one in classes]),
-        {way: np.concatenate(some) for way, some in reached.items()},
-        {way: np.concatenate([(texts[way, *pair] == pair[1]).astype(float) for pair in pairs]) for way in WRITTEN},
-        word_odds(bench, vectors),
-        perplexities(bench, vectors),
-        {part: np.concatenate([by[one] != PLAIN for one in classes]).astype(float) for part, by in composed.items()},
-        {part: np.concatenate([by[one] == one for one in classes]).astype(float) for part, by in composed.items()},
-        {way: np.concatenate([share("transfer", way, one, to, wanted=to) for one, to in pairs]) for way in DOMAINS},
-        complete_levels(bench, strength),
+        block=block,
+        strength=strength,
+        pairs=pairs,
+        matrix=np.array([[share("matrix", one, to, wanted=to).mean() for to in classes] for one in classes]),
+        reached=joined(reached),
+        written=joined(written),
+        odds=word_odds(bench, vectors),
+        perplexity=perplexities(bench, vectors),
+        family=joined({part: [of != PLAIN for of in by] for part, by in composed.items()}),
+        level=joined(levels),
+        transfer=joined(transfer),
+        completions=complete_levels(bench, strength),
     )
+
+
+def joined(lists: Mapping[str, Sequence[NDArray[Any]]]) -> dict[str, Values]:
+    """Lists of yes and no by name, each as one of 1.0 and 0.0."""
+    return {name: np.concatenate(some).astype(np.float64) for name, some in lists.items()}
 
 
 def between_all(bench: Bench, strength: float) -> list[Case]:

@@ -24,6 +24,8 @@ def test_fetch_finds_what_is_there(capsys: pytest.CaptureFixture[str], tmp_path:
     assert "already in" in capsys.readouterr().out
     assert main(["fetch", str(tmp_path)]) == 0
     assert f"found at {tmp_path}" in capsys.readouterr().out
+    assert main(["fetch", "smollm2-135m", str(tmp_path)]) == 0
+    assert [line.split(":")[0] for line in capsys.readouterr().out.splitlines()] == ["smollm2-135m", str(tmp_path)]
 
 
 def test_bad_input_is_one_line_and_status_2(capsys: pytest.CaptureFixture[str]) -> None:

@@ -23,8 +23,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="concept-geometry", description="Concept hierarchies in the geometry of language models."
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    fetching = commands.add_parser("fetch", help="download a model, saying what and under which licence, and check it")
-    fetching.add_argument("model", help="a name from `concept-geometry models`, a hub id, or a local path")
+    fetching = commands.add_parser("fetch", help="download models, saying what and under which licence, and check them")
+    fetching.add_argument(
+        "models", nargs="+", metavar="model", help="a name from `concept-geometry models`, a hub id, or a local path"
+    )
     commands.add_parser("models", help="list what can be fetched by name and what is present")
     add_steer(commands.add_parser("steer", help="complete prompts with the directions of concepts added, and without"))
     add_report(commands.add_parser("report", help="write one page from the figures and results of a model"))
@@ -37,10 +39,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             run_steer(options)
         elif options.command == "report":
             run_report(options)
-        elif options.model in CATALOGUE:
-            fetch(options.model)
         else:
-            print(f"{options.model}: found at {locate(options.model)}")
+            for model in options.models:
+                if model in CATALOGUE:
+                    fetch(model)
+                else:
+                    print(f"{model}: found at {locate(model)}")
     except (GeometryError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
