@@ -9,6 +9,7 @@ import geometry as geo
 from analysis.behaviours_classes import LEVEL_CLAIMS, Opposed, Routes
 from analysis.behaviours_steering import CONTROLS, DOMAINS, METHODS, PARTS, TOKENS, UNSTEERED, WRITTEN, Steered
 from analysis.behaviours_study import Study, names
+from analysis.panels import series_panel, standing
 from geometry import views
 
 Sweeps = Mapping[str, Mapping[str, geo.HeldOutSweep]]
@@ -88,13 +89,9 @@ def routes_figure(study: Study, routes: Mapping[str, Routes]) -> views.Figure:
 def shapes_figure(study: Study, shapes: Mapping[str, geo.ShapeComparison], blocks: Mapping[str, int]) -> views.Figure:
     """Class means in their plane, and how well each shape predicts a class from the others."""
     panels = [
-        views.SeriesPanel(
+        series_panel(
             f"{name}, after block {blocks[name]}:\n{shape_word(found)}",
-            found.values,
-            found.coordinates,
-            {shape: score for shape, score in found.scores.items() if shape != "simplex"},
-            found.errors,
-            {shape: tuple(np.quantile(draws, [0.025, 0.975])) for shape, draws in found.nulls.items()},
+            found,
             ordered=study.families[name].ordered,
             closed=False,
         )
@@ -199,20 +196,6 @@ def levels_figure(results: Sequence[geo.ClaimResult]) -> views.Figure:
         " of prompts less those of plain sentences; held out are lemmas, of prompts whole templates. Noise: words of"
         " random tokens, prompts in random classes; random subsets: of the parent. By construction: random"
         " subsets do as well. Beyond all draws: above noise in each draw, too few for the level.",
-    )
-
-
-def standing(result: geo.ClaimResult) -> views.Standing:
-    """A result on the scale from noise to theory."""
-    low, high = sorted(result.relative(value) for value in result.test.interval)
-    return views.Standing(
-        result.relative(result.test.mean),
-        low,
-        high,
-        {"random subset": result.relative(result.test.null_mean("random_subset"))},
-        result.test.mean,
-        result.test.null_mean("shuffled"),
-        result.verdict,
     )
 
 

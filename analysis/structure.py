@@ -14,21 +14,10 @@ from typing import Any
 import numpy as np
 
 import geometry as geo
+from analysis.panels import NULL_NAMES, series_panel, standing
 from analysis.script import Run, arguments, run, whole_number
 from geometry import views
 
-NULL_NAMES = {
-    "shuffled": "shuffled rows",
-    "gaussian": "Gaussian",
-    "frequency_matched": "frequency-matched",
-    "random_subset": "random subset",
-    "random_parent": "random parent",
-    "random_metric": "random metric",
-    "euclidean": "Euclidean",
-    "mean_estimator": "mean estimator",
-    "shuffled_partners": "shuffled partners",
-    "random_rows": "random rows",
-}
 QUICK_DRAWS = 19
 IN_POSITIONS = ("weekdays", "months", "number words", "ordinals")
 CLASSES = (("mammal", "bird", "reptile", "amphibian", "fish"), ("insect",))
@@ -178,21 +167,6 @@ def count(verdicts: list[str]) -> str:
     return ", ".join(f"{number} {verdict}" for verdict, number in Counter(verdicts).most_common())
 
 
-def standing(result: geo.ClaimResult) -> views.Standing:
-    tested = np.isfinite(result.p_value)  # of a simplex there is only a rival's score, on no scale
-    low, high = sorted(result.relative(value) for value in result.test.interval)
-    nulls = {NULL_NAMES[name]: result.relative(result.test.null_mean(name)) for name in result.test.nulls}
-    return views.Standing(
-        result.relative(result.test.mean) if tested else float("nan"),
-        low,
-        high,
-        nulls,
-        result.test.mean,
-        result.test.null_mean("shuffled"),
-        result.verdict,
-    )
-
-
 def claim_page(results: list[geo.ClaimResult]) -> views.Figure:
     """One claim on all hierarchies: every null, and of orthogonality the published form as well."""
     claim = results[0].claim
@@ -286,18 +260,8 @@ def shapes_figure(compared: dict[str, geo.ShapeComparison], results: list[geo.Cl
     panels = []
     for name, found in compared.items():
         expected = verdicts[name].claim.name.removeprefix("shape-")
-        panels.append(
-            views.SeriesPanel(
-                f"{name}, a {expected}?\n{verdicts[name].verdict}",
-                found.values,
-                found.coordinates,
-                {shape: score for shape, score in found.scores.items() if shape != "simplex"},
-                found.errors,
-                {shape: tuple(np.quantile(draws, [0.025, 0.975])) for shape, draws in found.nulls.items()},
-                ordered=expected != "simplex",
-                closed=expected == "circle",
-            )
-        )
+        title = f"{name}, a {expected}?\n{verdicts[name].verdict}"
+        panels.append(series_panel(title, found, ordered=expected != "simplex", closed=expected == "circle"))
     ordered = [result for result in results if result.verdict not in ("not found", "not refuted")]
     clear = sum(" or " not in result.verdict for result in ordered)
     return views.plot_series(
