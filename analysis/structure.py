@@ -263,7 +263,7 @@ def shapes_figure(compared: dict[str, geo.ShapeComparison], results: list[geo.Cl
         title = f"{name}, a {expected}?\n{verdicts[name].verdict}"
         panels.append(series_panel(title, found, ordered=expected != "simplex", closed=expected == "circle"))
     ordered = [result for result in results if result.verdict not in ("not found", "not refuted")]
-    clear = sum(" or " not in result.verdict for result in ordered)
+    clear = sum(" or " not in result.verdict and result.verdict != "beyond all draws" for result in ordered)
     return views.plot_series(
         panels,
         finding=f"{len(ordered)} of {len(results)} series are in order: their values are predicted by their neighbours."
