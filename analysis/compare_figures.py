@@ -58,8 +58,9 @@ def alikeness_figure(profiles: Profiles, pairs: Pairs) -> views.Figure:
             place = np.ix_([names.index(one), names.index(other)], [names.index(one), names.index(other)])
             values[place], noise[place] = tests[measure.name].mean, tests[measure.name].null_mean("shuffled")
         above = np.triu(np.ones_like(values, dtype=np.bool_))
-        limits = (measure.unrelated, measure.alike)
-        panels.append(views.Square(measure.says, names, np.where(above, noise, values), above, limits))
+        shown = np.where(above, noise, values)
+        np.fill_diagonal(shown, np.nan)
+        panels.append(views.Square(measure.says, names, shown, above, (measure.unrelated, measure.alike)))
     found = [tests["similarity"] for tests in pairs.values()]
     low, high = min(test.mean for test in found), max(test.mean for test in found)
     tree_real = sum(tests["tree"].mean > tests["tree"].nulls["shuffled"].max() for tests in pairs.values())

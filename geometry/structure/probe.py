@@ -5,24 +5,30 @@ Arrays in, names out; knows neither models nor prompts.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import Ridge
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from geometry.errors import EstimationError
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
 
 __all__ = ["Probe", "ridge"]
 
 
-def ridge(width: int) -> Pipeline:
+def ridge(width: int) -> "Pipeline":
     """Ridge regression on standardised dimensions, `width` of them.
 
     The penalty d on standardised dimensions equals the mean eigenvalue of the Gram matrix, so it is neither tuned nor
     does it depend on scale.
     """
+    # Imported here: these take memory that analyses of unembeddings alone do without.
+    from sklearn.linear_model import Ridge
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
     return make_pipeline(StandardScaler(), Ridge(alpha=width, solver="cholesky"))
 
 
@@ -36,7 +42,7 @@ class Probe:
     """
 
     classes: tuple[str, ...]
-    _regression: Pipeline
+    _regression: "Pipeline"
 
     @classmethod
     def fit(cls, points: NDArray[np.floating], labels: Sequence[str]) -> "Probe":
