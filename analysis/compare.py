@@ -24,7 +24,7 @@ from analysis.compare_figures import (
 )
 from analysis.script import Run, arguments, run, whole_number
 from geometry import compare
-from geometry.memory import give_back
+from geometry.memory import few_arenas, give_back
 
 MODELS = ("smollm2-135m", "gemma3-270m", "tinyllama-1.1b")
 FEWEST_CONCEPTS = 5
@@ -49,6 +49,7 @@ def main() -> int:
 
 def analyse(this: Run) -> None:
     """The whole analysis, in the order of a method section."""
+    few_arenas()  # matrices of several models go through the same few hundred megabytes
     settings = this.settings
     sides, summaries, vocabularies = read(this)
     compare.same_weights(summaries)
