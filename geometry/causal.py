@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from geometry.errors import EstimationError
 from geometry.models import Unembedding
 
-__all__ = ["CausalSpace"]
 
 # Numbers that are converted at a time: 8 MB in float64.
 _SLICE = 1 << 20

@@ -17,8 +17,6 @@ from geometry.concepts import ConceptHierarchy
 from geometry.errors import EstimationError
 from geometry.estimators import ConceptVector, Estimator, concept_vector, lda_from_scatter
 
-__all__ = ["ConceptDirections", "TokenCloud"]
-
 
 @dataclass(frozen=True, eq=False)
 class TokenCloud:

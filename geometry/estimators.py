@@ -10,7 +10,6 @@ import torch
 
 from geometry.errors import EstimationError
 
-__all__ = ["ConceptVector", "Estimator", "concept_vector", "lda_from_scatter"]
 
 Estimator = Literal["lda", "mean"]
 

@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 from geometry.causal import CausalSpace
 from geometry.errors import EstimationError
 
-__all__ = ["Frame"]
-
 
 @dataclass(frozen=True, eq=False)
 class Frame:

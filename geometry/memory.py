@@ -3,7 +3,6 @@
 import ctypes
 from contextlib import suppress
 
-__all__ = ["few_arenas", "give_back"]
 
 _M_ARENA_MAX = -8
 

@@ -76,7 +76,7 @@ class OutputFolder:
 
     def figure(self, name: str, figure: "Figure") -> Path:
         """Write `name`.png and `name`.svg; returns where the PNG lies until all files are moved."""
-        from geometry.views import save  # numbers must not need matplotlib
+        from geometry.plots import save  # numbers must not need matplotlib
 
         return save(figure, self._place(name))[0]
 

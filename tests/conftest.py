@@ -23,7 +23,7 @@ def smollm2_space(smollm2: geo.Unembedding) -> geo.CausalSpace:
 
 @pytest.fixture(scope="session")
 def smollm2_nouns(smollm2: geo.Unembedding) -> geo.ConceptHierarchy:
-    return geo.wordnet_hierarchy("noun", smollm2.vocabulary)
+    return geo.concepts.wordnet_hierarchy("noun", smollm2.vocabulary)
 
 
 @pytest.fixture(scope="session")
@@ -63,7 +63,7 @@ def planted() -> Planted:
     matrix = torch.from_numpy(np.array(rows, dtype=np.float32))
     vocabulary = geo.Vocabulary(tokens)
     concepts = tuple(
-        geo.Concept.from_words(name, words, vocabulary)
+        geo.concepts.Concept.from_words(name, words, vocabulary)
         for name, words in {
             "thing": names["mammal"] + names["bird"] + names["tree"],
             "animal": names["mammal"] + names["bird"],

@@ -71,21 +71,21 @@ def test_single_precision_on_request() -> None:
 
 
 def test_too_few_or_equal_rows_are_refused() -> None:
-    with pytest.raises(geo.EstimationError, match="at least 2"):
+    with pytest.raises(geo.errors.EstimationError, match="at least 2"):
         geo.CausalSpace.fit(unembedding(MATRIX[:1]))
     for value in (1.0, 0.1):
-        with pytest.raises(geo.EstimationError, match="equal"):
+        with pytest.raises(geo.errors.EstimationError, match="equal"):
             geo.CausalSpace.fit(unembedding(np.full((200, 3), value)))
 
 
 def test_numbers_that_overflow_are_refused() -> None:
-    with pytest.raises(geo.EstimationError, match="overflows"):
+    with pytest.raises(geo.errors.EstimationError, match="overflows"):
         geo.CausalSpace.fit(unembedding(MATRIX * 1e200))
-    with pytest.raises(geo.EstimationError, match="float32 or float64"):
+    with pytest.raises(geo.errors.EstimationError, match="float32 or float64"):
         geo.CausalSpace.fit(unembedding(MATRIX), dtype=torch.float16)
 
 
 @pytest.mark.parametrize("shape", [(5,), (2, 3, 4)])
 def test_only_matrices_are_unembeddings(shape: tuple[int, ...]) -> None:
-    with pytest.raises(geo.ModelError, match="V x d"):
+    with pytest.raises(geo.errors.ModelError, match="V x d"):
         geo.Unembedding(torch.zeros(shape), geo.Vocabulary(["Ġa"]))

@@ -16,7 +16,7 @@ def test_every_vector_is_the_one_fitted_alone(directions: geo.ConceptDirections)
     cloud, hierarchy = directions.cloud, directions.hierarchy
     largest_first = sorted(range(len(hierarchy)), key=lambda index: -len(hierarchy.concepts[index]))
     for index in [*largest_first[:40:3], *largest_first[40::25]]:
-        alone = geo.concept_vector(cloud.points[torch.from_numpy(hierarchy.members[index])])
+        alone = geo.estimators.concept_vector(cloud.points[torch.from_numpy(hierarchy.members[index])])
         torch.testing.assert_close(directions.vectors[index], alone.vector, rtol=1e-8, atol=1e-9)
         assert directions.shrinkage[index] == pytest.approx(alone.shrinkage, rel=1e-8)
 
@@ -24,7 +24,7 @@ def test_every_vector_is_the_one_fitted_alone(directions: geo.ConceptDirections)
 def test_names_reach_vectors(directions: geo.ConceptDirections) -> None:
     hierarchy = directions.hierarchy
     assert torch.equal(directions["animal.n.01"], directions.vectors[hierarchy.index("animal.n.01")])
-    with pytest.raises(geo.HierarchyError, match=r"did you mean animal\.n\.01"):
+    with pytest.raises(geo.errors.HierarchyError, match=r"did you mean animal\.n\.01"):
         directions["animal"]
 
 
@@ -36,20 +36,20 @@ def test_cosines_agree_with_sklearn(directions: geo.ConceptDirections) -> None:
 
 def test_known_directions_are_reused_and_checked(planted: Planted) -> None:
     space = geo.CausalSpace.fit(planted.unembedding)
-    cloud = geo.TokenCloud.of(space, planted.hierarchy)
+    cloud = geo.directions.TokenCloud.of(space, planted.hierarchy)
     first = geo.ConceptDirections.fit_cloud(cloud)
     again = geo.ConceptDirections.fit_cloud(cloud, known=first)
     assert torch.equal(first.vectors, again.vectors)
-    with pytest.raises(geo.EstimationError, match="same points"):
+    with pytest.raises(geo.errors.EstimationError, match="same points"):
         geo.ConceptDirections.fit_cloud(cloud, estimator="mean", known=first)
-    with pytest.raises(geo.EstimationError, match="training tokens"):
+    with pytest.raises(geo.errors.EstimationError, match="training tokens"):
         some = np.arange(len(cloud.points)) % 2 == 0
         geo.ConceptDirections.fit_cloud(cloud, train=some, known=first)
 
 
 @pytest.mark.parametrize("largest", [1, 7, 29, 31])
 def test_the_largest_concepts_are_thinned_evenly(planted: Planted, largest: int) -> None:
-    cloud = geo.TokenCloud.of(geo.CausalSpace.fit(planted.unembedding), planted.hierarchy)
+    cloud = geo.directions.TokenCloud.of(geo.CausalSpace.fit(planted.unembedding), planted.hierarchy)
     train = np.arange(len(cloud.points)) % 10 != 3
     thinned = geo.ConceptDirections.fit_cloud(cloud, train=train, largest=largest)
     for index, members in enumerate(planted.hierarchy.members):
@@ -60,28 +60,28 @@ def test_the_largest_concepts_are_thinned_evenly(planted: Planted, largest: int)
         gaps = np.diff(np.searchsorted(members[train[members]], usable))
         assert len(set(usable)) == n
         assert n < 2 or gaps.max() - gaps.min() <= 1
-        alone = geo.concept_vector(cloud.points[torch.tensor(usable)])
+        alone = geo.estimators.concept_vector(cloud.points[torch.tensor(usable)])
         torch.testing.assert_close(thinned.vectors[index], alone.vector, rtol=1e-8, atol=1e-9)
     assert thinned.largest == largest
 
 
 def test_thinned_directions_are_known_by_their_size(planted: Planted) -> None:
-    cloud = geo.TokenCloud.of(geo.CausalSpace.fit(planted.unembedding), planted.hierarchy)
+    cloud = geo.directions.TokenCloud.of(geo.CausalSpace.fit(planted.unembedding), planted.hierarchy)
     ten = geo.ConceptDirections.fit_cloud(cloud, largest=10)
     assert torch.equal(geo.ConceptDirections.fit_cloud(cloud, largest=10, known=ten).vectors, ten.vectors)
     for other in (11, None):
-        with pytest.raises(geo.EstimationError, match="the same training tokens"):
+        with pytest.raises(geo.errors.EstimationError, match="the same training tokens"):
             geo.ConceptDirections.fit_cloud(cloud, largest=other, known=ten)
-    with pytest.raises(geo.EstimationError, match="at least one token, not 0"):
+    with pytest.raises(geo.errors.EstimationError, match="at least one token, not 0"):
         geo.ConceptDirections.fit_cloud(cloud, largest=0)
 
 
 def test_concepts_without_training_words_may_be_missing(planted: Planted) -> None:
-    cloud = geo.TokenCloud.of(geo.CausalSpace.fit(planted.unembedding), planted.hierarchy)
+    cloud = geo.directions.TokenCloud.of(geo.CausalSpace.fit(planted.unembedding), planted.hierarchy)
     bird = planted.hierarchy.index("bird")
     train = np.ones(len(cloud.points), dtype=bool)
     train[planted.hierarchy.members[bird]] = False
-    with pytest.raises(geo.EstimationError, match="'bird' has no token in the training part"):
+    with pytest.raises(geo.errors.EstimationError, match="'bird' has no token in the training part"):
         geo.ConceptDirections.fit_cloud(cloud, train=train)
     directions = geo.ConceptDirections.fit_cloud(cloud, train=train, missing="nan")
     assert directions.vectors.isnan().all(dim=1).tolist() == [index == bird for index in range(5)]
@@ -102,23 +102,23 @@ def test_planted_directions_are_found(planted: Planted) -> None:
 
 def test_misfits_are_refused(planted: Planted, smollm2_nouns: geo.ConceptHierarchy) -> None:
     space = geo.CausalSpace.fit(planted.unembedding)
-    with pytest.raises(geo.EstimationError, match="build the hierarchy with this model's vocabulary"):
+    with pytest.raises(geo.errors.EstimationError, match="build the hierarchy with this model's vocabulary"):
         geo.ConceptDirections.fit(space, smollm2_nouns)
-    cloud = geo.TokenCloud.of(space, planted.hierarchy)
-    with pytest.raises(geo.EstimationError, match="one bool per token"):
+    cloud = geo.directions.TokenCloud.of(space, planted.hierarchy)
+    with pytest.raises(geo.errors.EstimationError, match="one bool per token"):
         geo.ConceptDirections.fit_cloud(cloud, train=np.ones(3, dtype=bool))
-    with pytest.raises(geo.EstimationError, match="one bool per token"):
+    with pytest.raises(geo.errors.EstimationError, match="one bool per token"):
         geo.ConceptDirections.fit_cloud(cloud, train=np.ones(len(cloud.points), dtype=int))
-    with pytest.raises(geo.EstimationError, match="finite points"):
+    with pytest.raises(geo.errors.EstimationError, match="finite points"):
         geo.ConceptDirections.fit_cloud(cloud.moved(cloud.points * torch.nan))
-    with pytest.raises(geo.EstimationError, match=r"'\w+' has no token in the training part"):
+    with pytest.raises(geo.errors.EstimationError, match=r"'\w+' has no token in the training part"):
         geo.ConceptDirections.fit_cloud(cloud, train=np.zeros(len(cloud.points), dtype=bool))
-    with pytest.raises(geo.EstimationError, match="points have shape"):
+    with pytest.raises(geo.errors.EstimationError, match="points have shape"):
         cloud.moved(cloud.points[:-1])
 
 
 def test_large_concepts_of_identical_rows_are_flagged(planted: Planted) -> None:
-    cloud = geo.TokenCloud.of(geo.CausalSpace.fit(planted.unembedding), planted.hierarchy)
+    cloud = geo.directions.TokenCloud.of(geo.CausalSpace.fit(planted.unembedding), planted.hierarchy)
     flat = cloud.moved(cloud.points[:1].expand_as(cloud.points).clone())
     directions = geo.ConceptDirections.fit_cloud(flat)
     assert directions.degenerate.all()

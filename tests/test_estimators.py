@@ -26,7 +26,7 @@ def draw(n: int, d: int, *, seed: int = 0, rank: int | None = None) -> np.ndarra
 
 
 def assert_agrees(rows: np.ndarray) -> None:
-    found = geo.concept_vector(torch.from_numpy(rows))
+    found = geo.estimators.concept_vector(torch.from_numpy(rows))
     expected, shrinkage = reference(rows)
     assert not found.degenerate
     assert found.shrinkage == pytest.approx(shrinkage, rel=1e-6)
@@ -48,7 +48,7 @@ def test_agrees_when_the_rows_span_few_dimensions(n: int, rank: int) -> None:
 @given(n=st.integers(3, 60), d=st.integers(2, 40), seed=st.integers(0, 10**6))
 def test_agrees_on_random_shapes(n: int, d: int, seed: int) -> None:
     rows = draw(n, d, seed=seed)
-    found = geo.concept_vector(torch.from_numpy(rows))
+    found = geo.estimators.concept_vector(torch.from_numpy(rows))
     expected, shrinkage = reference(rows)
     assert found.shrinkage == pytest.approx(shrinkage, rel=1e-6, abs=1e-12)
     np.testing.assert_allclose(found.vector.numpy(), expected, rtol=1e-5, atol=1e-6 * np.linalg.norm(expected))
@@ -58,7 +58,7 @@ def test_agrees_on_random_shapes(n: int, d: int, seed: int) -> None:
 def test_full_shrinkage_gives_the_mean(n: int, d: int) -> None:
     samples = (np.random.default_rng(seed).standard_normal((n, d)) + 5.0 for seed in range(10_000))
     rows = next(rows for rows in samples if ledoit_wolf(rows)[1] == 1.0)
-    found = geo.concept_vector(torch.from_numpy(rows))
+    found = geo.estimators.concept_vector(torch.from_numpy(rows))
     assert (found.shrinkage, found.degenerate) == (1.0, False)
     np.testing.assert_allclose(found.vector.numpy(), rows.mean(axis=0), rtol=1e-12)
     np.testing.assert_allclose(found.vector.numpy(), reference(rows)[0], rtol=1e-6)
@@ -67,41 +67,41 @@ def test_full_shrinkage_gives_the_mean(n: int, d: int) -> None:
 @pytest.mark.parametrize("n", [1, 2])
 def test_fewer_than_three_rows_give_the_mean_flagged(n: int) -> None:
     rows = torch.from_numpy(draw(n, 16))
-    found = geo.concept_vector(rows)
+    found = geo.estimators.concept_vector(rows)
     assert found.degenerate
     assert torch.equal(found.vector, rows.mean(dim=0))
 
 
 def test_identical_rows_give_the_mean_flagged() -> None:
     rows = torch.ones(10, 4, dtype=torch.float64)
-    found = geo.concept_vector(rows)
+    found = geo.estimators.concept_vector(rows)
     assert found.degenerate
     assert torch.equal(found.vector, rows[0])
 
 
 def test_a_zero_mean_is_flagged() -> None:
     rows = torch.eye(4, 9, dtype=torch.float64)
-    found = geo.concept_vector(torch.cat([rows, -rows]))
+    found = geo.estimators.concept_vector(torch.cat([rows, -rows]))
     assert found.degenerate
     assert torch.equal(found.vector, torch.zeros(9, dtype=torch.float64))
 
 
 def test_the_mean_estimator() -> None:
     rows = torch.from_numpy(draw(20, 8))
-    assert torch.equal(geo.concept_vector(rows, "mean").vector, rows.mean(dim=0))
+    assert torch.equal(geo.estimators.concept_vector(rows, "mean").vector, rows.mean(dim=0))
 
 
 def test_training_rows_project_to_one_on_average() -> None:
     rows = torch.from_numpy(draw(40, 64))
-    vector = geo.concept_vector(rows).vector
+    vector = geo.estimators.concept_vector(rows).vector
     assert float((rows @ vector).mean() / (vector @ vector)) == pytest.approx(1.0)
 
 
 def test_the_dtype_is_the_callers() -> None:
     rows = torch.from_numpy(draw(40, 64))
-    single = geo.concept_vector(rows.float()).vector
+    single = geo.estimators.concept_vector(rows.float()).vector
     assert single.dtype == torch.float32
-    assert torch.linalg.vector_norm(single - geo.concept_vector(rows).vector) < 1e-3
+    assert torch.linalg.vector_norm(single - geo.estimators.concept_vector(rows).vector) < 1e-3
 
 
 @pytest.mark.parametrize(
@@ -114,5 +114,5 @@ def test_the_dtype_is_the_callers() -> None:
     ],
 )
 def test_bad_input_is_refused(rows: torch.Tensor, estimator: str, complaint: str) -> None:
-    with pytest.raises(geo.EstimationError, match=complaint):
-        geo.concept_vector(rows, estimator)
+    with pytest.raises(geo.errors.EstimationError, match=complaint):
+        geo.estimators.concept_vector(rows, estimator)

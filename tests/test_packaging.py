@@ -34,8 +34,8 @@ def test_the_wheel_holds_the_library_its_data_and_licences(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {
         "geometry/py.typed",
-        "geometry/views/explorer.js",
-        "geometry/views/interactive.css",
+        "geometry/plots/pages/explorer.js",
+        "geometry/plots/pages/interactive.css",
         "geometry/data/wordnet/wordnet-3.0.tsv.xz",
         "geometry/data/wordnet/LICENSE",
         "geometry/data/hierarchies/organisms.yaml",
@@ -52,7 +52,7 @@ def test_the_wheel_works_outside_the_checkout(wheel: Path, tmp_path: Path) -> No
         "import geometry as geo\n"
         f"assert geo.__file__.startswith({str(site)!r}), geo.__file__\n"
         "model = geo.Unembedding.load('smollm2-135m')\n"
-        "print(len(geo.wordnet_hierarchy('noun', model.vocabulary)), geo.packaged_hierarchies())\n"
+        "print(len(geo.concepts.wordnet_hierarchy('noun', model.vocabulary)), geo.concepts.packaged_hierarchies())\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],

@@ -6,19 +6,19 @@ import sys
 from functools import reduce
 
 from geometry.causal import CausalSpace
-from geometry.concepts import named_hierarchy
+from geometry.concepts import load_hierarchy
 from geometry.directions import ConceptDirections
 from geometry.errors import SteeringError
 from geometry.models import Unembedding, load_model
 from geometry.steering import (
-    Completion,
+    Generation,
     ConceptSteering,
-    ModelLayout,
+    Architecture,
     Site,
     SteeringVector,
     absolute,
-    carry,
-    complete,
+    pull_back,
+    generate,
     load_prompts,
     load_vector,
     save_vector,
@@ -78,7 +78,7 @@ def run_steer(options: argparse.Namespace) -> None:
     vector = load_vector(options.vector) if options.vector else _composed(options)
     model, tokenizer = load_model(options.model)
     if options.add and site != Site("after_norm"):
-        vector = carry(vector, model, site)
+        vector = pull_back(vector, model, site)
     if options.strength is not None:
         vector = vector.relative(options.strength)
     for note in vector.notes:
@@ -92,8 +92,8 @@ def run_steer(options: argparse.Namespace) -> None:
     if not options.prompts:
         return
 
-    def completed() -> list[list[Completion]]:
-        return complete(
+    def completed() -> list[list[Generation]]:
+        return generate(
             model,
             tokenizer,
             options.prompts,
@@ -109,7 +109,7 @@ def run_steer(options: argparse.Namespace) -> None:
     with steer(model, vector, positions=None if rows else options.positions):
         steered = completed()
     unsteered = completed()
-    print(f"{vector.made}, at {', '.join(map(str, vector.sites))} of {len(ModelLayout.of(model).blocks)} blocks")
+    print(f"{vector.provenance}, at {', '.join(map(str, vector.sites))} of {len(Architecture.of(model).blocks)} blocks")
     for prompt, before, after in zip(options.prompts, unsteered, steered, strict=True):
         print(f"\n{prompt}")
         for label, some in (("unsteered", before), ("steered", after)):
@@ -124,7 +124,7 @@ def _composed(options: argparse.Namespace) -> SteeringVector:
     if len(coefficients) != len(options.add):
         raise SteeringError(f"{len(options.add)} --add need one --coefficient or as many, not {len(coefficients)}")
     unembedding = Unembedding.load(options.model)
-    hierarchy = named_hierarchy(options.hierarchy, unembedding.vocabulary)
+    hierarchy = load_hierarchy(options.hierarchy, unembedding.vocabulary)
     named = [entry.partition(":") for entry in options.add]
     for name, _, ancestor in named:
         hierarchy.index(name)

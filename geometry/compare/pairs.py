@@ -15,7 +15,7 @@ from geometry.compare.similarity import cka, representational_similarity, word_d
 from geometry.compare.trees import cophenetic, tree_agreement
 from geometry.concepts import ConceptHierarchy
 from geometry.errors import EstimationError
-from geometry.structure import Comparison, permutation_p, stream
+from geometry.evidence import TestResult, permutation_p, stream
 
 __all__ = ["PAIR_MEASURES", "PairMeasure", "claim_agreement", "compare_pair", "pair_p_value"]
 
@@ -95,7 +95,7 @@ PAIR_MEASURES: tuple[PairMeasure, ...] = (
 
 def compare_pair(
     one: ModelProfile, other: ModelProfile, *, permutations: int = 19, seed: int = 0
-) -> dict[str, Comparison]:
+) -> dict[str, TestResult]:
     """Every measure of `PAIR_MEASURES` between two models, beside two nulls.
 
     "shuffled" takes both models' vectors from shuffled rows, which keeps sizes, nesting and common words, and gives
@@ -112,7 +112,7 @@ def compare_pair(
         raise EstimationError("two models are compared with at least 2 draws of shuffled rows")
     common = CommonConcepts(one.hierarchy)
     own = np.arange(len(one.hierarchy))
-    rng = stream(seed, "pair-permutations")
+    rng = generator(seed, "pair-permutations")
     orders = [rng.permutation(own) for _ in range(permutations)]
     noise = _paired(one.shuffled, other.shuffled)
     a, b = one.matrix, other.matrix
@@ -124,7 +124,7 @@ def compare_pair(
             "shuffled": np.array([measure.measure(common, x, y, own) for x, y in noise]),
         }
         single = len(values) == 1
-        found[measure.name] = Comparison(
+        found[measure.name] = TestResult(
             measure.name,
             (f"{one.name} | {other.name}",) if single else one.hierarchy.names,
             values,
@@ -135,7 +135,7 @@ def compare_pair(
     return found
 
 
-def pair_p_value(test: Comparison) -> float:
+def pair_p_value(test: TestResult) -> float:
     """Share of draws of shuffled rows that are as alike as the models, which count as one of them."""
     measure = next(one for one in PAIR_MEASURES if one.name == test.name)
     return test.p_value("shuffled", "greater" if measure.alike > measure.unrelated else "less")

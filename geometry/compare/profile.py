@@ -12,14 +12,14 @@ from scipy.spatial.distance import squareform
 from geometry.causal import CausalSpace
 from geometry.concepts import ConceptHierarchy
 from geometry.errors import EstimationError, ModelError
-from geometry.structure import (
+from geometry.evidence import (
     CLAIMS,
     ClaimResult,
-    Comparison,
+    TestResult,
     adjusted,
     claim_results,
     claim_tests,
-    compare_with_nulls,
+    test_against_nulls,
     pairwise_cosines,
 )
 
@@ -49,7 +49,7 @@ class ModelProfile:
 
     model: Mapping[str, Any]
     hierarchy: ConceptHierarchy
-    cosines: Comparison
+    cosines: TestResult
     claims: tuple[ClaimResult, ...]
     own: ConceptHierarchy
     own_claims: tuple[ClaimResult, ...]
@@ -106,12 +106,12 @@ def model_profile(
     common : hierarchy over the words that all models have, with this model's tokens.
     draws : of shuffled rows; of the other nulls one.
     largest : concepts are fitted to at most so many words; give the same for all models, at most half the
-        smallest width. See `run_battery`.
+        smallest width. See `evaluate_claims`.
 
     Raises
     ------
     EstimationError
-        What `compare_with_nulls` refuses.
+        What `test_against_nulls` refuses.
     """
     options: Any = {"draws": draws, "other_draws": 1, "largest": largest, "seed": seed, "progress": progress}
     own_tests = claim_tests(space, own, claims=OWN_CLAIMS, nulls=_OWN_NULLS, **options)
@@ -119,7 +119,7 @@ def model_profile(
     tests = claim_tests(space, common, claims=thinned, also=[pairwise_cosines()], nulls=_NULLS, **options)
     published = [claim.published for claim in CLAIMS if claim.published is not None]
     # As in the battery, but beside no more nulls than the verdicts on orthogonality need.
-    tests |= compare_with_nulls(
+    tests |= test_against_nulls(
         space, common, published, nulls=_OWN_NULLS, draws=1, missing="nan", seed=seed, progress=progress
     )
     claims = claim_results(CLAIMS, common, tests)

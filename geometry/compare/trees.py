@@ -10,7 +10,7 @@ from scipy.stats import rankdata
 
 from geometry.compare.similarity import word_disjoint
 from geometry.concepts import ConceptHierarchy
-from geometry.structure import Comparison, stream
+from geometry.evidence import TestResult, stream
 
 __all__ = ["consensus", "cophenetic", "dendrogram", "recovered_tree", "tree_agreement"]
 
@@ -64,14 +64,14 @@ def recovered_tree(
     *,
     permutations: int = 199,
     seed: int = 0,
-) -> Comparison:
+) -> TestResult:
     """Cophenetic correlation of the clustered concepts with the hierarchy, word-disjoint pairs alone.
 
     Beside it the vectors of shuffled rows ("shuffled"), which test it: nested concepts share words and are joined
     in any model, and their neighbours with them. In random order ("permuted") concepts lose their nesting too.
     """
     counted, distance = word_disjoint(hierarchy), hierarchy.tree_distance()
-    heights, rng = cophenetic(cosines), stream(seed, "tree-permutations")
+    heights, rng = cophenetic(cosines), generator(seed, "tree-permutations")
     permuted = []
     for _ in range(permutations):
         order = np.ix_(*[rng.permutation(len(counted))] * 2)
@@ -79,4 +79,4 @@ def recovered_tree(
     noise = [[tree_agreement(cophenetic(draw), distance, counted)] for draw in shuffled]
     value = np.array([tree_agreement(heights, distance, counted)])
     nulls = {"permuted": np.array(permuted), "shuffled": np.array(noise)}
-    return Comparison("cophenetic", (hierarchy.name,), value, nulls, 0.0, np.array([np.nan]))
+    return TestResult("cophenetic", (hierarchy.name,), value, nulls, 0.0, np.array([np.nan]))

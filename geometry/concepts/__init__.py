@@ -11,7 +11,7 @@ from geometry.concepts.behaviours import (
 from geometry.concepts.handmade import hierarchy_from_graph, hierarchy_from_words
 from geometry.concepts.hierarchy import Concept, ConceptHierarchy
 from geometry.concepts.hierarchy_file import load_hierarchy, packaged_hierarchies
-from geometry.concepts.named import named_hierarchy
+from geometry.concepts.load import load_hierarchy
 from geometry.concepts.opposites import Opposites, load_opposites
 from geometry.concepts.series import Series, load_pairs, load_series
 from geometry.concepts.wordnet import wordnet_hierarchy
@@ -34,7 +34,7 @@ __all__ = [
     "load_opposites",
     "load_pairs",
     "load_series",
-    "named_hierarchy",
+    "load_hierarchy",
     "packaged_behaviours",
     "packaged_hierarchies",
     "wordnet_hierarchy",

@@ -12,7 +12,6 @@ from geometry.concepts.hierarchy import Concept, ConceptHierarchy
 from geometry.errors import HierarchyError
 from geometry.models import Vocabulary
 
-__all__ = ["behaviour_prompts", "behaviour_words", "class_concept"]
 
 _ROOT = "behaviour"
 

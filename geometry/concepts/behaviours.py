@@ -11,7 +11,6 @@ from typing import Any
 from geometry.concepts.data_file import line_of, packaged_names, read_mapping
 from geometry.errors import HierarchyError
 
-__all__ = ["Behaviour", "BehaviourClass", "Prompt", "load_behaviour", "packaged_behaviours"]
 
 _FOLDER = "behaviours"
 _KEYS = {"name", "content", "source", "licence", "ordered", "kind", "templates", "domains", "groups", "classes"}

@@ -14,8 +14,6 @@ import yaml
 
 from geometry.errors import HierarchyError
 
-__all__ = ["line_of", "packaged_names", "read_mapping", "refuse_unknown", "strings"]
-
 
 def packaged_names(folder: str) -> tuple[str, ...]:
     """Names of the data files of a kind that come with the package."""

@@ -10,8 +10,6 @@ from geometry.concepts.words import Forms, spelled
 from geometry.errors import HierarchyError
 from geometry.models import Vocabulary
 
-__all__ = ["hierarchy_from_graph", "hierarchy_from_words"]
-
 
 def hierarchy_from_words(
     name: str,

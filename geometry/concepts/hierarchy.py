@@ -17,8 +17,6 @@ from geometry.concepts.words import lemma_groups
 from geometry.errors import HierarchyError
 from geometry.models import Vocabulary
 
-__all__ = ["Concept", "ConceptHierarchy"]
-
 
 @dataclass(frozen=True)
 class Concept:

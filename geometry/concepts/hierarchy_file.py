@@ -16,7 +16,6 @@ from geometry.concepts.words import Forms
 from geometry.errors import HierarchyError
 from geometry.models import Vocabulary
 
-__all__ = ["load_hierarchy", "packaged_hierarchies"]
 
 _KEYS = {"name", "source", "licence", "forms", "concepts"}
 _CONCEPT_KEYS = {"words", "parents"}

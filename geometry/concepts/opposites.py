@@ -7,7 +7,6 @@ from typing import Any
 from geometry.concepts.data_file import line_of, read_mapping, refuse_unknown
 from geometry.errors import HierarchyError
 
-__all__ = ["Opposites", "load_opposites"]
 
 _FOLDER = "opposites"
 _KEYS = {"name", "content", "source", "licence", "contrasts"}

@@ -14,7 +14,6 @@ from geometry.concepts.words import Forms, spelled
 from geometry.errors import HierarchyError
 from geometry.models import Vocabulary
 
-__all__ = ["Series", "load_pairs", "load_series"]
 
 _FEWEST_VALUES = 3
 _SHAPES = ("simplex", "line", "circle", "tree")

@@ -14,7 +14,6 @@ from geometry.concepts.words import spelled
 from geometry.errors import HierarchyError
 from geometry.models import Vocabulary
 
-__all__ = ["PartOfSpeech", "Recipe", "wordnet_hierarchy"]
 
 PartOfSpeech = Literal["noun", "verb"]
 Recipe = Literal["published", "complete"]

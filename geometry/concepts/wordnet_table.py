@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
 
-__all__ = ["Synset", "wordnet_table"]
-
 
 @dataclass(frozen=True)
 class Synset:

@@ -8,7 +8,6 @@ import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Forms", "lemma", "lemma_groups", "noun_forms", "spelled", "verb_forms"]
 
 Forms = Literal["noun", "verb", "none"]
 

@@ -9,8 +9,6 @@ from sklearn.base import BaseEstimator, ClusterMixin
 from geometry.errors import EstimationError
 from geometry.maps.neighbours import nearest_neighbours
 
-__all__ = ["MutualNeighbours"]
-
 
 class MutualNeighbours(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """Clusters are the connected components of points that are among each other's k nearest.

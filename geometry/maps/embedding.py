@@ -9,8 +9,6 @@ from geometry.errors import EstimationError
 from geometry.maps.neighbours import Neighbours, nearest_neighbours
 from geometry.maps.points import Points, checked_points
 
-__all__ = ["umap_embedding"]
-
 
 def umap_embedding(
     points: Points,

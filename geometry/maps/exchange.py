@@ -5,8 +5,6 @@ from numpy.typing import NDArray
 
 from geometry.errors import EstimationError
 
-__all__ = ["GroupExchange"]
-
 
 class GroupExchange:
     """Permutations of points that carry whole groups to groups of the same size and stratum.

@@ -4,7 +4,6 @@ import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["component_layout"]
 
 # The widest row of components, in units of the square root of the area that all take.
 _ROW = 1.3

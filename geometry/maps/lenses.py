@@ -16,18 +16,8 @@ from geometry.errors import EstimationError
 from geometry.estimators import Estimator, concept_vector
 from geometry.maps.embedding import umap_embedding
 from geometry.maps.points import LabelledPoints
-from geometry.structure import stream
+from geometry.evidence import stream
 
-__all__ = [
-    "Lens",
-    "depth_lens",
-    "eccentricity_lens",
-    "given_lens",
-    "lens_values",
-    "pca_lens",
-    "projection_lens",
-    "umap_lens",
-]
 
 Lens = Callable[[LabelledPoints], NDArray[np.float64]]
 
@@ -86,7 +76,7 @@ def eccentricity_lens(*, sample: int = 1000, seed: int = 0) -> Lens:
         if sample < 1:
             raise EstimationError(f"eccentricity needs a sample of at least one point, not {sample}")
         points = torch.from_numpy(labelled.points)
-        chosen = np.sort(stream(seed, "eccentricity").permutation(len(points))[:sample])
+        chosen = np.sort(generator(seed, "eccentricity").permutation(len(points))[:sample])
         landmarks = points[torch.from_numpy(chosen)]
         return torch.cdist(points, landmarks).double().mean(dim=1, keepdim=True).numpy()
 

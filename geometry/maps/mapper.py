@@ -19,8 +19,6 @@ from geometry.maps.lenses import Lens, lens_values
 from geometry.maps.mapper_graph import MapperGraph
 from geometry.maps.points import LabelledPoints
 
-__all__ = ["Clusterer", "Cover", "NoClusterError", "Part", "mapper", "mapper_of_values"]
-
 
 # The positions of an interval's points and their clusters.
 Part = tuple[NDArray[np.int64], NDArray[np.int64]]

@@ -15,8 +15,6 @@ from scipy.sparse.csgraph import connected_components
 from geometry.maps.layout import component_layout
 from geometry.output import replacing
 
-__all__ = ["MapperGraph"]
-
 
 @dataclass(frozen=True, eq=False)
 class MapperGraph:

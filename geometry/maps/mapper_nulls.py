@@ -15,9 +15,7 @@ from geometry.maps.mapper_graph import MapperGraph
 from geometry.maps.node_concepts import node_concepts
 from geometry.maps.null_points import PointNull, gaussian_points, shuffled_labels
 from geometry.maps.points import LabelledPoints
-from geometry.structure import permutation_p, stream
-
-__all__ = ["MapperComparison", "compare_mapper"]
+from geometry.evidence import permutation_p, stream
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +108,7 @@ def compare_mapper(
     jobs = [(null, number) for null in chosen for number in range(draws)]
     quiet = None if progress is None else not progress
     for null, number in tqdm(jobs, desc="Mapper: nulls", disable=quiet, leave=False):
-        points = chosen[null](labelled, stream(seed, f"mapper {null}", number))
+        points = chosen[null](labelled, generator(seed, f"mapper {null}", number))
         try:
             found = _numbers(mapper(points, lens, cover=cover, clusterer=clusterer), points)
         except NoClusterError:

@@ -11,7 +11,6 @@ from tqdm import tqdm
 from geometry.errors import EstimationError
 from geometry.maps.points import Points, checked_points
 
-__all__ = ["Neighbours", "nearest_neighbours", "neighbours_on_map", "squared_distances"]
 
 _BLOCK = 1 << 25
 # Up to so many dimensions a tree finds neighbours faster than all distances do.

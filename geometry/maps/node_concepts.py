@@ -14,8 +14,6 @@ from geometry.errors import EstimationError
 from geometry.maps.mapper_graph import MapperGraph
 from geometry.maps.points import LabelledPoints
 
-__all__ = ["Bridge", "NodeConcepts", "bridges", "node_concepts"]
-
 
 @dataclass(frozen=True, eq=False)
 class NodeConcepts:

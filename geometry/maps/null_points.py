@@ -11,9 +11,8 @@ from geometry.directions import TokenCloud
 from geometry.errors import EstimationError
 from geometry.maps.exchange import GroupExchange
 from geometry.maps.points import LabelledPoints
-from geometry.structure import NULLS
+from geometry.evidence import NULLS
 
-__all__ = ["PointNull", "gaussian_points", "shuffled_labels", "token_null"]
 
 PointNull = Callable[[LabelledPoints, np.random.Generator], LabelledPoints]
 

@@ -12,7 +12,6 @@ from scipy.sparse import coo_array, csr_array
 from geometry.directions import TokenCloud
 from geometry.errors import EstimationError
 
-__all__ = ["LabelledPoints", "Points", "checked_points"]
 
 Points = torch.Tensor | ArrayLike
 

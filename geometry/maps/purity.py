@@ -8,9 +8,7 @@ from geometry.errors import EstimationError
 from geometry.maps.exchange import GroupExchange
 from geometry.maps.neighbours import Neighbours
 from geometry.maps.points import LabelledPoints
-from geometry.structure import Comparison, stream
-
-__all__ = ["neighbourhood_purity"]
+from geometry.evidence import TestResult, stream
 
 
 def neighbourhood_purity(
@@ -20,7 +18,7 @@ def neighbourhood_purity(
     strata: NDArray[np.int64] | None = None,
     draws: int = 99,
     seed: int = 0,
-) -> Comparison:
+) -> TestResult:
     """Share of the neighbours of a concept's points that belong to the concept too, one value a concept.
 
     Neighbours of the point's own group (other spellings of its word) are not counted: " Bird" beside " bird" shows
@@ -58,6 +56,6 @@ def neighbourhood_purity(
         return share
 
     exchange = GroupExchange(groups, strata)
-    drawn = [purity(exchange.order(stream(seed, "purity", draw))) for draw in range(draws)]
+    drawn = [purity(exchange.order(generator(seed, "purity", draw))) for draw in range(draws)]
     null = {"shuffled": np.array(drawn).reshape(draws, -1)} if draws else {}
-    return Comparison("neighbourhood purity", tuple(labelled.members), purity(np.arange(n)), null)
+    return TestResult("neighbourhood purity", tuple(labelled.members), purity(np.arange(n)), null)

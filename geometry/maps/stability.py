@@ -15,9 +15,8 @@ from geometry.maps.clustering import MutualNeighbours
 from geometry.maps.lenses import Lens, lens_values
 from geometry.maps.mapper import Clusterer, Cover, NoClusterError, Part, mapper_of_values
 from geometry.maps.points import LabelledPoints
-from geometry.structure import stream
+from geometry.evidence import stream
 
-__all__ = ["COVERS", "StabilitySetting", "StabilitySweep", "pooled_agreement", "stability_sweep"]
 
 COVERS = tuple(Cover(cubes, overlap) for cubes in (6, 12) for overlap in (0.3, 0.5))
 # A graph that leaves out most points, or puts most into one node, says little however stable it is.
@@ -126,7 +125,7 @@ def stability_sweep(
     values = lens_values(lens, labelled)
     n = len(labelled)
     size = max(2, round(share * n))
-    samples = [np.sort(stream(seed, "mapper sample", draw).permutation(n)[:size]) for draw in range(resamples)]
+    samples = [np.sort(generator(seed, "mapper sample", draw).permutation(n)[:size]) for draw in range(resamples)]
     quiet = None if progress is None else not progress
     found = [
         _setting(labelled.points, values, samples, *setting)

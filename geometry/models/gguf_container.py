@@ -19,8 +19,6 @@ from numpy.typing import NDArray
 
 from geometry.errors import ModelError
 
-__all__ = ["GGUFFile", "GGUFTensor", "opened_gguf"]
-
 _VERSIONS = (2, 3)
 _ALIGNMENT = 32
 _STRING, _ARRAY = 8, 9
@@ -144,29 +142,29 @@ def _take_apart(cursor: _Cursor) -> GGUFFile:
         raise ValueError("it does not begin with GGUF")
     if (version := cursor.number(4)) not in _VERSIONS:
         raise ValueError(f"version {version}, where {' or '.join(map(str, _VERSIONS))} was expected")
-    tensors, fields = cursor.count(), cursor.count()
-    found: dict[str, Any] = {}
-    for _ in range(fields):
+    n_tensors, n_fields = cursor.count(), cursor.count()
+    fields: dict[str, Any] = {}
+    for _ in range(n_fields):
         key = cursor.string()
-        found[key] = cursor.value(int(cursor.number(4)))
-    described = [_description(cursor) for _ in range(tensors)]
-    alignment = found.get("general.alignment", _ALIGNMENT)
+        fields[key] = cursor.value(int(cursor.number(4)))
+    descriptions = [_description(cursor) for _ in range(n_tensors)]
+    alignment = fields.get("general.alignment", _ALIGNMENT)
     if not isinstance(alignment, int) or alignment < 1:
         raise ValueError(f"alignment {alignment}")
     start = cursor.file.tell()
     start += -start % alignment
     end = cursor.file.tell() + cursor.left
-    located = {}
-    for name, shape, kind, offset in described:
+    tensors = {}
+    for name, shape, kind, offset in descriptions:
         block, size = GGML_QUANT_SIZES[kind]
         if 0 in shape or shape[-1] % block:
             raise ValueError(f"tensor {name!r} of {kind.name} has shape {shape}")
         if start + offset + prod(shape) // block * size > end:
             raise ValueError(f"tensor {name!r} runs past the end of the file")
-        located[name] = GGUFTensor(name, shape, kind, start + offset, cursor.file)
-    if len(located) < len(described):
+        tensors[name] = GGUFTensor(name, shape, kind, start + offset, cursor.file)
+    if len(tensors) < len(descriptions):
         raise ValueError("two tensors of one name")
-    return GGUFFile(found, located)
+    return GGUFFile(fields, tensors)
 
 
 def _description(cursor: _Cursor) -> tuple[str, tuple[int, ...], GGMLQuantizationType, int]:

@@ -8,11 +8,9 @@ import torch
 from gguf.constants import TokenType
 
 from geometry.errors import ModelError
+from geometry.models.checkpoint import Side
 from geometry.models.gguf_container import GGUFFile, GGUFTensor, opened_gguf
-from geometry.models.sides import Side
 from geometry.models.vocabulary import Vocabulary
-
-__all__ = ["read_gguf"]
 
 _UNEMBEDDING = "output.weight"
 _EMBEDDING = "token_embd.weight"

@@ -16,14 +16,12 @@ import gguf
 import torch
 
 from geometry.errors import ModelError
+from geometry.models.checkpoint import INDEX, SINGLE
 from geometry.models.llama2c_file import as_gguf, is_llama2c
 from geometry.models.locating import local_path
-from geometry.models.safetensors_file import INDEX, SINGLE
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-__all__ = ["load_model"]
 
 
 def load_model(
@@ -31,19 +29,28 @@ def load_model(
 ) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
     """The causal language model and the tokenizer of a fetched name, a hub id, a folder or a `.gguf` file.
 
-    Weights are read from safetensors or GGUF (dequantised to `dtype`); nothing is unpickled and no code from
-    the model's repository is run. The model is in evaluation mode.
+    Examples
+    --------
+    >>> import geometry as geo
+    >>> model, tokenizer = geo.load_model("smollm2-135m")
+    >>> model.config.num_hidden_layers, tokenizer.decode(tokenizer.encode(" bird"))
+    (30, ' bird')
+
+    Parameters
+    ----------
+    model : as of `Unembedding.load`; of safetensors name the folder.
+    dtype : of the weights; GGUF is dequantised to it.
+    device : where the weights go.
 
     Raises
     ------
     ModelError
         Unknown or unfetched model, missing, corrupt or pickled weights, an architecture that is not known.
 
-    Examples
-    --------
-    >>> model, tokenizer = load_model("smollm2-135m")
-    >>> model.config.num_hidden_layers, tokenizer.decode(tokenizer.encode(" bird"))
-    (30, ' bird')
+    Notes
+    -----
+    Weights are read from safetensors or GGUF; nothing is unpickled and no code from the model's repository is run.
+    The model is in evaluation mode.
     """
     # Imported here: it takes seconds, and work on unembeddings does without.
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -101,9 +108,9 @@ def _quiet() -> Iterator[None]:
     verbosity = logging.get_verbosity()
     logging.set_verbosity_error()
     # Not all of the bars know of a switch.
-    watched = contextlib.nullcontext() if sys.stderr.isatty() else contextlib.redirect_stderr(io.StringIO())
+    stderr = contextlib.nullcontext() if sys.stderr.isatty() else contextlib.redirect_stderr(io.StringIO())
     try:
-        with watched:
+        with stderr:
             yield
     finally:
         logging.set_verbosity(verbosity)
@@ -112,11 +119,11 @@ def _quiet() -> Iterator[None]:
 @contextmanager
 def _parsed_once() -> Iterator[None]:
     """Keep what is read of a GGUF file: transformers parses it three times, and lists its names for every module."""
-    kept = {name: getattr(gguf, name) for name in ("GGUFReader", "get_tensor_name_map")}
-    for name, made in kept.items():
-        setattr(gguf, name, functools.cache(made))
+    originals = {name: getattr(gguf, name) for name in ("GGUFReader", "get_tensor_name_map")}
+    for name, original in originals.items():
+        setattr(gguf, name, functools.cache(original))
     try:
         yield
     finally:
-        for name, made in kept.items():
-            setattr(gguf, name, made)
+        for name, original in originals.items():
+            setattr(gguf, name, original)

@@ -20,8 +20,6 @@ import numpy as np
 
 from geometry.errors import ModelError
 
-__all__ = ["as_gguf", "is_llama2c"]
-
 _SPACE = "▁"
 _BYTES = range(3, 259)
 _CONTROL = {0: "<unk>", 1: "<s>", 2: "</s>"}
@@ -54,7 +52,7 @@ def as_gguf(path: Path) -> Iterator[Path]:
 
 
 def _rewrite(file: BinaryIO, target: Path) -> None:
-    width, hidden, layers, heads, groups, tokens, context = struct.unpack("<7i", _taken(file, 28))
+    width, hidden, layers, heads, groups, tokens, context = struct.unpack("<7i", _read(file, 28))
     tied, tokens = tokens > 0, abs(tokens)
     if min(width, hidden, layers, heads, groups, context) < 1 or width % heads or heads % groups:
         raise ValueError("its sizes make no sense")
@@ -98,10 +96,10 @@ def _rewrite(file: BinaryIO, target: Path) -> None:
 
 
 def _floats(file: BinaryIO, *shape: int) -> "np.ndarray[tuple[int, ...], np.dtype[np.float32]]":
-    return np.frombuffer(_taken(file, 4 * prod(shape)), dtype="<f4").reshape(shape)
+    return np.frombuffer(_read(file, 4 * prod(shape)), dtype="<f4").reshape(shape)
 
 
-def _taken(file: BinaryIO, size: int) -> bytes:
+def _read(file: BinaryIO, size: int) -> bytes:
     # Looked at before room is made: a header can announce any number.
     left = os.fstat(file.fileno()).st_size - file.tell()
     if not 0 <= size <= left:
@@ -110,11 +108,11 @@ def _taken(file: BinaryIO, size: int) -> bytes:
 
 
 def _add_tokenizer(writer: gguf.GGUFWriter, file: BinaryIO, tokens: int) -> None:
-    _taken(file, 4)
+    _read(file, 4)
     pieces, scores = [], []
     for _ in range(tokens):
-        score, length = struct.unpack("<fi", _taken(file, 8))
-        pieces.append(_taken(file, length).decode("utf-8").replace(" ", _SPACE))
+        score, length = struct.unpack("<fi", _read(file, 8))
+        pieces.append(_read(file, length).decode("utf-8").replace(" ", _SPACE))
         scores.append(score)
     if file.read(1):
         raise ValueError("it goes on after its tokenizer")

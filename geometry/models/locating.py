@@ -6,17 +6,14 @@ from pathlib import Path
 
 from geometry.errors import ModelError
 from geometry.models.catalogue import CATALOGUE
+from geometry.models.checkpoint import INDEX, SINGLE, TOKENIZER, Side, read_config, shard_holding
 from geometry.models.fetching import cached_path, verify
-from geometry.models.safetensors_file import INDEX, SINGLE, TOKENIZER, read_config, shard_holding
-from geometry.models.sides import Side
-
-__all__ = ["display_name", "local_path", "locate"]
 
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?", re.ASCII)
 
 
 def locate(model: str | Path, side: Side = "output") -> Path:
-    """Return the folder or file that holds `model`.
+    """Return the folder or file that holds `model`: `locate("smollm2-135m")`, `locate("openai-community/gpt2")`.
 
     A catalogued name must have been fetched; a hub id is downloaded into the hub's own cache (only
     the configuration, the tokenizer and the shard with the unembedding, or the input embedding).
@@ -99,10 +96,10 @@ def _from_hub(model: str, side: Side) -> Path:
 
     files = {sibling.rfilename for sibling in info.siblings or []}
     weights = INDEX if INDEX in files else SINGLE
-    wanted = {weights, TOKENIZER, "config.json"}
-    if missing := wanted - files:
+    needed = {weights, TOKENIZER, "config.json"}
+    if missing := needed - files:
         raise ModelError(f"{model}: the hub repository lacks {', '.join(sorted(missing))}")
-    paths = [download(name) for name in sorted(wanted)]
+    paths = [download(name) for name in sorted(needed)]
     folder = paths[0].parent
     if weights == INDEX:
         download(shard_holding(folder / INDEX, read_config(folder), side))

@@ -10,14 +10,12 @@ import torch
 from numpy.typing import NDArray
 
 from geometry.errors import ModelError
+from geometry.models.checkpoint import Side
 from geometry.models.gguf_file import read_gguf
 from geometry.models.llama2c_file import as_gguf, is_llama2c
 from geometry.models.locating import display_name, locate
 from geometry.models.safetensors_file import read_safetensors
-from geometry.models.sides import Side
 from geometry.models.vocabulary import Vocabulary
-
-__all__ = ["Unembedding"]
 
 _SLICE = 1 << 20
 _DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
@@ -25,7 +23,19 @@ _DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 
 @dataclass(frozen=True, eq=False)
 class Unembedding:
-    """Unembedding γ of a language model: P(y | x) ∝ exp(λ(x)ᵀ γ(y)).
+    """Unembedding γ of a language model: P(y | x) ∝ exp(λ(x)ᵀ γ(y)), with the final hidden state λ(x).
+
+    Examples
+    --------
+    >>> import geometry as geo
+    >>> geo.Unembedding.load("smollm2-135m")
+    Unembedding('smollm2-135m', llama, 49152 x 576 torch.float32)
+
+    Of a model in memory:
+
+    >>> vocabulary = geo.Vocabulary(["Ġa", "Ġbird", "Ġcat"])
+    >>> geo.Unembedding(torch.eye(3, 4), vocabulary, name="mine")
+    Unembedding('mine', unknown, 3 x 4 torch.float32)
 
     Parameters
     ----------
@@ -64,8 +74,7 @@ class Unembedding:
                 f"{self.name}: {len(self.vocabulary)} tokens but only {rows} unembedding rows;"
                 " the tokenizer does not belong to these weights"
             )
-        blocks = torch.split(self.matrix, max(1, _SLICE // max(1, self.matrix.shape[1])))
-        if broken := sum(int((~block.isfinite()).any(dim=1).sum()) for block in blocks):
+        if broken := sum(int((~block.isfinite()).any(dim=1).sum()) for block in self._blocks()):
             raise ModelError(f"{self.name}: {broken} unembedding rows hold NaN or infinite values")
         # A zero row was never trained, so its token is no word of the model either.
         untrained = np.flatnonzero(~self.matrix.any(dim=1).cpu().numpy())
@@ -90,11 +99,6 @@ class Unembedding:
         ------
         ModelError
             Unknown or unfetched model, corrupt file, no unembedding, non-finite rows.
-
-        Examples
-        --------
-        >>> Unembedding.load("smollm2-135m")
-        Unembedding('smollm2-135m', llama, 49152 x 576 torch.float32)
         """
         path = locate(model, side)
         if is_llama2c(path):
@@ -107,9 +111,12 @@ class Unembedding:
             return cls(matrix, vocabulary, display_name(model), family, tied)
         return cls(matrix, vocabulary, f"{display_name(model)} (input)", family, tied, side)
 
+    def _blocks(self) -> tuple[torch.Tensor, ...]:
+        return torch.split(self.matrix, max(1, _SLICE // max(1, self.matrix.shape[1])))
+
     @cached_property
     def rows(self) -> NDArray[np.int64]:
-        """Ids of the rows that some text can produce: textual tokens whose row is not all zero."""
+        """Ids of the rows that some text can produce, ascending: textual tokens whose row is not all zero."""
         return np.flatnonzero(self.vocabulary.textual[: self.matrix.shape[0]])
 
     @property
@@ -121,7 +128,7 @@ class Unembedding:
     def sha256(self) -> str:
         """SHA-256 of the matrix as little-endian float32, row by row."""
         digest = hashlib.sha256()
-        for block in torch.split(self.matrix, max(1, _SLICE // max(1, self.matrix.shape[1]))):
+        for block in self._blocks():
             digest.update(block.float().contiguous().cpu().numpy().astype("<f4", copy=False).data)
         return digest.hexdigest()
 

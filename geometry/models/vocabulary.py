@@ -14,8 +14,6 @@ from tokenizers.decoders import ByteLevel as ByteLevelDecoder
 
 from geometry.errors import ModelError
 
-__all__ = ["Vocabulary"]
-
 # Byte-level BPE writes a space as Ġ, SentencePiece as ▁; a few vocabularies keep the space itself.
 _BYTE_LEVEL_SPACE = "Ġ"
 _BYTE_LEVEL = ByteLevelDecoder()
@@ -35,6 +33,13 @@ _PLACEHOLDER = re.compile(
 class Vocabulary:
     """The token strings of a model, in row order.
 
+    Examples
+    --------
+    >>> import geometry as geo
+    >>> vocabulary = geo.Vocabulary(["<s>", "Ġbird", "s", "Ġbirds"], special=[0])
+    >>> vocabulary.word_id("birds"), vocabulary.text(3), vocabulary
+    (3, ' birds', Vocabulary(4 tokens, 3 textual))
+
     Parameters
     ----------
     tokens : sequence of V strings, as the tokenizer stores them (" bird" is "Ġbird" or "▁bird");
@@ -45,6 +50,11 @@ class Vocabulary:
     ----------
     textual : bool array, shape (V,). False for special tokens, placeholders such as `<unused7>`
         and rows without a token.
+
+    Raises
+    ------
+    ModelError
+        No tokens; later, when words are asked for, no way to tell where a word starts (see `word_start`).
     """
 
     def __init__(self, tokens: Sequence[str | None], special: Iterable[int] = ()) -> None:
@@ -84,7 +94,7 @@ class Vocabulary:
             )
         return marker
 
-    def _spelt(self) -> Iterator[tuple[str, int]]:
+    def _word_tokens(self) -> Iterator[tuple[str, int]]:
         """Every textual token that is a word after a space, as the word and the token's id."""
         for index, token in enumerate(self.tokens):
             if token and self.textual[index] and token[0] == self.word_start and (word := self.text(index)[1:]):
@@ -94,13 +104,13 @@ class Vocabulary:
     def words(self) -> dict[str, int]:
         """Every word that is a single token after a space, and that token's id; of equal texts the first."""
         words: dict[str, int] = {}
-        for word, index in self._spelt():
+        for word, index in self._word_tokens():
             words.setdefault(word, index)
         return words
 
     def restricted(self, words: Collection[str]) -> "Vocabulary":
         """The same vocabulary with no other words than these, however many tokens spell one."""
-        return self.without(index for word, index in self._spelt() if word not in words)
+        return self.without(index for word, index in self._word_tokens() if word not in words)
 
     def word_id(self, word: str) -> int | None:
         """The id of the single token that is `word` after a space, or None if there is none."""

@@ -16,7 +16,7 @@ from geometry.output import replacing
 from geometry.report.reading import Analysis, FigureFile, read_analyses
 from geometry.report.tables import claims_of, legend, null_table, shown, steering_table, verdict_tables
 from geometry.report.words import ANALYSES, MODEL_ROWS, REFERENCES, verdict_kind
-from geometry.views.document import Block, Commands, Links, Paragraph, Picture, Table, document_page, downsampled
+from geometry.plots.document import Block, Commands, Links, Paragraph, Picture, Table, document_page, downsampled
 
 __all__ = ["report_page", "write_report"]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from geometry.report.reading import number, part
 from geometry.report.words import CONDITIONS, KNOWN_ROWS, NULL_NAMES, VERDICTS, verdict_kind
-from geometry.views.document import Table
+from geometry.plots.document import Table
 
 __all__ = ["claims_of", "legend", "null_table", "shown", "steering_table", "verdict_tables"]
 

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from geometry.errors import SteeringError
-from geometry.steering.activations import Token, read_activations, recording
-from geometry.steering.layout import ModelLayout
+from geometry.steering.activations import Token, read_activations, record_activations
+from geometry.steering.architecture import Architecture
 from geometry.steering.prompts import encode
 from geometry.steering.vector import Site, SteeringVector
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "activation_addition",
+    "class_difference",
     "class_means",
-    "contrast",
-    "contrastive_addition",
+    "contrastive_activation_addition",
     "mean_vectors",
-    "principal_difference",
+    "principal_component_difference",
 ]
 
 _ROUNDING = 16 * torch.finfo(torch.float32).eps
@@ -40,22 +40,28 @@ def activation_addition(
     *,
     bos: bool = True,
 ) -> SteeringVector:
-    """Activation addition: the streams of two prompts subtracted position by position, at the input of a block.
+    """Activation addition: the activations of two prompts subtracted token by token, at the input of a block.
+
+    Example::
+
+        vector = geo.activation_addition(model, tokenizer, "Love", "Hate", block=6)
+        with geo.steer(model, 4 * vector):
+            generations = geo.generate(model, tokenizer, ["I hate you because"], bos=True)
 
     The shorter prompt is padded on the right with the space token. Row 0 belongs to the beginning-of-text token
-    and is zero, so the vector is to be added at the front of prompts that begin with this token (`complete` has
-    the same `bos`).
+    and is zero, so the vector is to be added at the first tokens of prompts that begin with this token (`generate`
+    has the same `bos`).
 
     Parameters
     ----------
-    promoted, suppressed : for example "Love" and "Hate"; the vector leads from the second to the first.
+    promoted, suppressed : the vector leads from the second to the first.
     block : 0-based; the vector is for the input of this block.
     bos : put the beginning-of-text token before both; False for models without one, whose row 0 then counts.
 
     Returns
     -------
     SteeringVector
-        One part of shape (p, d), for the p positions of the longer prompt.
+        One part of shape (p, d), for the p tokens of the longer prompt.
 
     Raises
     ------
@@ -66,9 +72,9 @@ def activation_addition(
     ----------
     Turner et al., Activation Addition: Steering Language Models Without Optimization, arXiv 2308.10248.
     """
-    layout, site = ModelLayout.of(model), Site("input", block)
-    layout.check(site)
-    rows = [encode(tokenizer, [prompt], bos=bos).ids[0].tolist() for prompt in (promoted, suppressed)]
+    architecture, site = Architecture.of(model), Site("input", block)
+    architecture.check(site)
+    rows = [encode(tokenizer, [prompt], bos=bos).input_ids[0].tolist() for prompt in (promoted, suppressed)]
     longest = max(map(len, rows))
     if len(rows[0]) != len(rows[1]):
         space = tokenizer.encode(" ", add_special_tokens=False)
@@ -78,13 +84,13 @@ def activation_addition(
                 " made equally long; use prompts with as many tokens as each other"
             )
         rows = [row + space * (longest - len(row)) for row in rows]
-    with torch.no_grad(), recording(model, [site]) as seen:
-        model(input_ids=torch.tensor(rows, device=layout.device))
-    plus, minus = seen[site].float().cpu()
+    with torch.no_grad(), record_activations(model, [site]) as recorded:
+        model(input_ids=torch.tensor(rows, device=architecture.device))
+    plus, minus = recorded[site].float().cpu()
     difference = plus - minus
     if bos:
         difference[0] = 0
-    return SteeringVector({site: difference}, f"({promoted!r} − {suppressed!r})", layout.family)
+    return SteeringVector({site: difference}, f"({promoted!r} − {suppressed!r})", architecture.family)
 
 
 def class_means(
@@ -95,14 +101,23 @@ def class_means(
     *,
     token: Token = -1,
 ) -> dict[str, SteeringVector]:
-    """The mean stream of each class of prompts, as vectors of which any combination steers.
+    """The mean activation of each class of prompts, as vectors of which any combination steers.
 
-    Classes may be of any size and number: `means["hostile"] - means["calm"]`, `contrast(means, "calm")`.
+    Example::
+
+        classes = {"hostile": ["I loathe you.", "Get out!"], "calm": ["All is well.", "Take your time."]}
+        means = geo.class_means(model, tokenizer, classes, ["output.15"])
+        vector = means["hostile"] - means["calm"]
 
     Parameters
     ----------
-    classes : name → its prompts.
-    token : at which token of a prompt; see `read_activations`.
+    classes : name → its prompts; classes may be of any size and number.
+    sites, token : where in the residual stream, at which token of a prompt; see `read_activations`.
+
+    Returns
+    -------
+    dict
+        Class → vector with a part of shape (d,) at each site. See `class_difference` for one class against all others.
 
     Raises
     ------
@@ -114,20 +129,20 @@ def class_means(
     if empty := [name for name, prompts in classes.items() if isinstance(prompts, str) or not prompts]:
         raise SteeringError(f"class {empty[0]!r} needs a list of prompts")
     # All in one pass: prompts of like length, from whatever class, share a batch.
-    prompts = [prompt for some in classes.values() for prompt in some]
-    labels = [name for name, some in classes.items() for _ in some]
-    found = read_activations(model, tokenizer, prompts, sites, token=token)
-    return mean_vectors(found, labels, model=ModelLayout.of(model).family)
+    prompts = [prompt for members in classes.values() for prompt in members]
+    labels = [name for name, members in classes.items() for _ in members]
+    activations = read_activations(model, tokenizer, prompts, sites, token=token)
+    return mean_vectors(activations, labels, model=Architecture.of(model).family)
 
 
 def mean_vectors(
     activations: Mapping[Site, torch.Tensor], labels: Sequence[str], *, model: str = ""
 ) -> dict[str, SteeringVector]:
-    """`class_means` of activations that were read before (see `cached_activations`).
+    """`class_means` of activations that were read before.
 
     Parameters
     ----------
-    activations : site → shape (n, d).
+    activations : site → shape (n, d), as `read_activations` returns them.
     labels : the class of each of the n prompts.
     model : architecture the vectors are meant for; "" fits any of their width.
 
@@ -150,7 +165,7 @@ def mean_vectors(
     }
 
 
-def contrast(means: Mapping[str, SteeringVector], name: str) -> SteeringVector:
+def class_difference(means: Mapping[str, SteeringVector], name: str) -> SteeringVector:
     """One class against all others: its mean less the mean of the other classes' means.
 
     Raises
@@ -160,14 +175,11 @@ def contrast(means: Mapping[str, SteeringVector], name: str) -> SteeringVector:
     """
     if name not in means or len(means) < 2:
         raise SteeringError(f"no class {name!r} beside others; the classes are {', '.join(means)}")
-    others = [mean for other, mean in means.items() if other != name]
-    rest = others[0]
-    for mean in others[1:]:
-        rest = rest + mean
-    return means[name] - rest / len(others)
+    first, *rest = (mean for label, mean in means.items() if label != name)
+    return means[name] - sum(rest, first) / (len(rest) + 1)
 
 
-def contrastive_addition(
+def contrastive_activation_addition(
     model: nn.Module,
     tokenizer: "PreTrainedTokenizerBase",
     pairs: Sequence[tuple[str, str]],
@@ -176,6 +188,23 @@ def contrastive_addition(
     token: Token = -1,
 ) -> SteeringVector:
     """Contrastive activation addition: mean difference over pairs of prompts, one with a trait and one without.
+
+    Example::
+
+        pairs = [("I am happy to help.", "I refuse to help."), ("Gladly!", "Never!")]
+        vector = geo.contrastive_activation_addition(model, tokenizer, pairs, ["output.15"])
+        with geo.steer(model, 2 * vector, positions="generated"):
+            generations = geo.generate(model, tokenizer, ["Could you carry this?"])
+
+    Parameters
+    ----------
+    pairs : prompts with the trait and without it.
+    sites, token : where in the residual stream, at which token of a prompt; see `read_activations`.
+
+    Returns
+    -------
+    SteeringVector
+        A part of shape (d,) at each site.
 
     Raises
     ------
@@ -186,12 +215,12 @@ def contrastive_addition(
     ----------
     Rimsky et al., Steering Llama 2 via Contrastive Activation Addition, arXiv 2312.06681.
     """
-    differences = _differences(model, tokenizer, pairs, sites, token)
+    differences = _differences(read_activations(model, tokenizer, _flat(pairs), sites, token=token))
     parts = {site: rows.mean(dim=0) for site, rows in differences.items()}
-    return SteeringVector(parts, f"mean difference of {len(pairs)} pairs", ModelLayout.of(model).family)
+    return SteeringVector(parts, f"mean difference of {len(pairs)} pairs", Architecture.of(model).family)
 
 
-def principal_difference(
+def principal_component_difference(
     model: nn.Module,
     tokenizer: "PreTrainedTokenizerBase",
     pairs: Sequence[tuple[str, str]],
@@ -199,41 +228,39 @@ def principal_difference(
     *,
     token: Token = -1,
 ) -> SteeringVector:
-    """The first principal axis of the differences of pairs and their negatives: of unit norm at every site.
+    """The first principal component of the differences of pairs and their negatives: of unit norm at every site.
 
-    Taken about 0, so that what all pairs share counts; it points the way of the mean difference.
+    Taken about 0, so that what all pairs share counts; it points the way of the mean difference. Parameters are those
+    of `contrastive_activation_addition`.
 
     Raises
     ------
     SteeringError
-        As `contrastive_addition`, or pairs that do not differ at a site.
+        As `contrastive_activation_addition`, or pairs that do not differ at a site.
     """
     parts = {}
-    for site, rows in _differences(model, tokenizer, pairs, sites, token).items():
+    for site, rows in _differences(read_activations(model, tokenizer, _flat(pairs), sites, token=token)).items():
         _, strengths, axes = torch.linalg.svd(rows, full_matrices=False)
         if not float(strengths[0]):
             raise SteeringError(f"the pairs do not differ at {site}")
         parts[site] = axes[0] if float(axes[0] @ rows.mean(dim=0)) >= 0 else -axes[0]
-    return SteeringVector(parts, f"first principal axis of {len(pairs)} pairs", ModelLayout.of(model).family)
+    return SteeringVector(parts, f"first principal component of {len(pairs)} pairs", Architecture.of(model).family)
 
 
-def _differences(
-    model: nn.Module,
-    tokenizer: "PreTrainedTokenizerBase",
-    pairs: Sequence[tuple[str, str]],
-    sites: Sequence[Site | str],
-    token: Token,
-) -> dict[Site, torch.Tensor]:
-    """Differences within pairs at every site, float64, shape (pairs, d)."""
+def _flat(pairs: Sequence[tuple[str, str]]) -> list[str]:
+    """The prompts of all pairs, first and second in turn."""
     if not pairs or any(isinstance(pair, str) or len(pair) != 2 for pair in pairs):
         raise SteeringError("pairs are a list of two texts each, and not empty")
-    prompts = [prompt for pair in pairs for prompt in pair]
-    found = read_activations(model, tokenizer, prompts, sites, token=token)
+    return [prompt for pair in pairs for prompt in pair]
+
+
+def _differences(activations: Mapping[Site, torch.Tensor]) -> dict[Site, torch.Tensor]:
+    """Differences within pairs at every site, float64, shape (pairs, d)."""
     differences = {}
-    for site, rows in found.items():
-        one, other = rows[0::2].double(), rows[1::2].double()
-        apart = torch.linalg.vector_norm(one - other, dim=1, keepdim=True)
-        # Equal streams differ by rounding when their prompts stand at other places of a batch.
-        rounding = _ROUNDING * torch.linalg.vector_norm(one, dim=1, keepdim=True)
-        differences[site] = torch.where(apart > rounding, one - other, 0.0)
+    for site, rows in activations.items():
+        first, second = rows[0::2].double(), rows[1::2].double()
+        distance = torch.linalg.vector_norm(first - second, dim=1, keepdim=True)
+        # Equal residual streams differ by rounding when their prompts stand at other places of a batch.
+        rounding = _ROUNDING * torch.linalg.vector_norm(first, dim=1, keepdim=True)
+        differences[site] = torch.where(distance > rounding, first - second, 0.0)
     return differences

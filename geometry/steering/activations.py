@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import torch
@@ -10,53 +11,71 @@ from torch import nn
 from tqdm import tqdm
 
 from geometry.errors import SteeringError
+from geometry.steering.activation_cache import activations_file, keep_activations, kept_activations
+from geometry.steering.architecture import Architecture, Change
 from geometry.steering.injection import steer_each
-from geometry.steering.layout import Change, ModelLayout
 from geometry.steering.prompts import encode
 from geometry.steering.vector import Site, SteeringVector
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-__all__ = ["Token", "read_activations", "recording"]
+__all__ = ["Token", "read_activations", "record_activations"]
 
 Token = int | Literal["mean"]
 
 
 @contextmanager
-def recording(model: nn.Module, sites: Sequence[Site | str]) -> Iterator[dict[Site, torch.Tensor]]:
-    """What the stream was at the sites in the last call, shape (batch, positions, d), steering included.
+def record_activations(model: nn.Module, sites: Sequence[Site | str]) -> Iterator[dict[Site, torch.Tensor]]:
+    """Record the residual stream at some sites while a `with` block calls the model: of its last call, steering included.
+
+    >>> import torch
+    >>> from transformers import GPT2Config, GPT2LMHeadModel
+    >>> model = GPT2LMHeadModel(GPT2Config(n_layer=2, n_embd=8, n_head=2, vocab_size=16, eos_token_id=0)).eval()
+    >>> with record_activations(model, ["output.1"]) as activations:
+    ...     logits = model(torch.tensor([[1, 2, 3]])).logits
+    >>> activations[Site("output", 1)].shape
+    torch.Size([1, 3, 8])
+
+    Parameters
+    ----------
+    sites : such as "output.6", "before_norm" or "after_norm"; see `Site`.
+
+    Yields
+    ------
+    dict
+        Site → tensor of shape (prompts, tokens, d), in the model's own dtype and on its device.
 
     Raises
     ------
     SteeringError
-        A site that the model lacks, or a relative one.
+        No sites, one that the model lacks, or a relative one.
     """
-    layout = ModelLayout.of(model)
-    wanted = _several(sites)
-    if not wanted or any(site.relative for site in wanted):
+    architecture = Architecture.of(model)
+    recorded = _sites(sites)
+    if not recorded or any(site.relative for site in recorded):
         raise SteeringError("name at least one site to read, and none that is relative")
-    for site in wanted:
-        layout.check(site)
-    seen: dict[Site, torch.Tensor] = {}
-    hooks = [layout.attach(site, _keep(seen, site)) for site in wanted]
+    for site in recorded:
+        architecture.check(site)
+    activations: dict[Site, torch.Tensor] = {}
+    hooks = [architecture.attach(site, _recorder(activations, site)) for site in recorded]
     try:
-        yield seen
+        yield activations
     finally:
         for hook in hooks:
             hook.remove()
 
 
-def _several(sites: Sequence[Site | str]) -> list[Site]:
+def _sites(sites: Sequence[Site | str]) -> list[Site]:
     """Sites from their names; a single name is one site, not a sequence of letters."""
     return [Site.parse(site) for site in ([sites] if isinstance(sites, str | Site) else sites)]
 
 
-def _keep(seen: dict[Site, torch.Tensor], site: Site) -> Change:
-    def keep(stream: torch.Tensor) -> None:
-        seen[site] = stream.detach()
+def _recorder(activations: dict[Site, torch.Tensor], site: Site) -> Change:
+    def record(residual: torch.Tensor) -> None:
+        activations[site] = residual.detach()
 
-    return keep
+    return record
 
 
 def read_activations(
@@ -68,57 +87,76 @@ def read_activations(
     token: Token = -1,
     bos: bool | None = None,
     vectors: Sequence[SteeringVector | None] | None = None,
-    batch: int = 16,
+    batch_size: int = 16,
+    cache: bool | str | Path = False,
 ) -> dict[Site, torch.Tensor]:
     """The residual stream at one token of every prompt.
 
+    Example::
+
+        activations = geo.read_activations(model, tokenizer, ["The robin is a", "The oak is a"], ["output.20"])
+        robin, oak = activations[geo.Site("output", 20)]
+
     Parameters
     ----------
+    prompts : texts of any lengths; n of them.
+    sites : such as "output.6", "before_norm" or "after_norm"; see `Site`.
     token : index among a prompt's own tokens (−1: the last), or "mean" over all of them.
     bos : see `encode`.
     vectors : one for each prompt to be steered by, at all tokens (see `steer_each`); default: none, beyond what is at
         work in the model.
-    batch : prompts run at a time, padded on the left; no further than to the last of the sites.
+    batch_size : prompts run at a time, padded on the left; no further than to the last of the sites.
+    cache : keep what was read, and take what was read before, bit for bit, from a file: in that folder, or for True
+        beside the fetched models. Other weights, tokens of the prompts, sites, token, batch size or device make
+        another file; a damaged one is replaced. A steered model is always read anew.
 
     Returns
     -------
     dict
-        Site → float32 tensor on the CPU, shape (prompts, d), in the order of `prompts`.
+        Site → float32 tensor on the CPU, shape (n, d), in the order of `prompts`.
 
     Raises
     ------
     SteeringError
-        An empty prompt, a site that the model lacks, a prompt without that token, a stream that is not finite.
+        An empty prompt, a site that the model lacks, a prompt without that token, activations that are not finite.
     """
     if token != "mean" and (isinstance(token, bool) or not isinstance(token, int)):  # noqa: S105 (no password)
         raise SteeringError(f"a token is an index or 'mean', not {token!r}")
     if vectors is not None and len(vectors) != len(prompts):
         raise SteeringError(f"{len(vectors)} vectors for {len(prompts)} prompts; one is needed for each")
-    if batch < 1:
-        raise SteeringError(f"a batch holds at least one prompt, not {batch}")
-    layout = ModelLayout.of(model)
-    whole = encode(tokenizer, prompts, bos=bos)
-    lengths = whole.mask.sum(dim=1)
+    if batch_size < 1:
+        raise SteeringError(f"a batch holds at least one prompt, not {batch_size}")
+    architecture, read = Architecture.of(model), _sites(sites)
+    encoded = encode(tokenizer, prompts, bos=bos)
+    lengths = encoded.attention_mask.sum(dim=1)
     if token != "mean" and not -int(lengths.min()) <= token < int(lengths.min()):  # noqa: S105
         shortest = prompts[int(lengths.argmin())]
         raise SteeringError(f"the prompt {shortest!r} has {int(lengths.min())} tokens, and so none at {token}")
+    path = None
+    # The hash cannot see what hooks do.
+    if cache and vectors is None and not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules()):
+        path = activations_file(None if cache is True else cache, model, encoded, read, token, batch_size)
+        if (kept := kept_activations(path, read)) is not None:
+            return kept
     # Neighbours of like length leave little padding.
     order = torch.argsort(lengths).tolist()
-    found: dict[Site, list[torch.Tensor]] = {site: [] for site in _several(sites)}
-    with torch.no_grad(), recording(model, sites) as seen, _ended_at(layout, max(found, key=_depth)):
-        for start in tqdm(range(0, len(order), batch), desc="reading activations", disable=None, leave=False):
-            some = order[start : start + batch]
-            part = encode(tokenizer, [prompts[i] for i in some], bos=bos, device=layout.device)
-            steered = nullcontext() if vectors is None else steer_each(model, [vectors[i] for i in some])
+    batches: dict[Site, list[torch.Tensor]] = {site: [] for site in read}
+    with torch.no_grad(), record_activations(model, read) as recorded, _ended_at(architecture, max(read, key=_depth)):
+        for start in tqdm(range(0, len(order), batch_size), desc="reading activations", disable=None, leave=False):
+            indices = order[start : start + batch_size]
+            batch = encode(tokenizer, [prompts[index] for index in indices], bos=bos, device=architecture.device)
+            steered = nullcontext() if vectors is None else steer_each(model, [vectors[index] for index in indices])
             with steered, suppress(_Enough):
-                model(input_ids=part.ids, attention_mask=part.mask, position_ids=part.positions)
-            for site, rows in found.items():
-                rows.append(_at(seen[site].float(), part.mask, token).cpu())
-    back = torch.argsort(torch.tensor(order))
-    activations = {site: torch.cat(rows)[back] for site, rows in found.items()}
-    for site, read in activations.items():
-        if not bool(read.isfinite().all()):
-            raise SteeringError(f"the stream at {site} is not finite on these prompts; load the model in float32")
+                model(**batch.arguments)
+            for site, rows in batches.items():
+                rows.append(_at(recorded[site].float(), batch.attention_mask, token).cpu())
+    inverse = torch.argsort(torch.tensor(order))
+    activations = {site: torch.cat(rows)[inverse] for site, rows in batches.items()}
+    for site, rows in activations.items():
+        if not bool(rows.isfinite().all()):
+            raise SteeringError(f"the residual stream at {site} is not finite on these prompts; load the model in float32")
+    if path is not None:
+        keep_activations(path, activations)
     return activations
 
 
@@ -127,13 +165,13 @@ class _Enough(Exception):  # noqa: N818 (nothing went wrong)
 
 
 @contextmanager
-def _ended_at(layout: ModelLayout, site: Site) -> Iterator[None]:
+def _ended_at(architecture: Architecture, site: Site) -> Iterator[None]:
     """Calls end with `_Enough` at a site: what comes after it, the large unembedding above all, is not computed."""
 
     def end(_: torch.Tensor) -> None:
         raise _Enough
 
-    hook = layout.attach(site, end)
+    hook = architecture.attach(site, end)
     try:
         yield
     finally:
@@ -145,10 +183,11 @@ def _depth(site: Site) -> tuple[float, bool]:
     return after_blocks.get(site.place, (site.block or 0, site.place == "output"))
 
 
-def _at(stream: torch.Tensor, mask: torch.Tensor, token: Token) -> torch.Tensor:
-    mask = mask.to(stream.device)
+def _at(residual: torch.Tensor, mask: torch.Tensor, token: Token) -> torch.Tensor:
+    """The residual stream at one token of each prompt, shape (prompts, d)."""
+    mask = mask.to(residual.device)
     if token == "mean":  # noqa: S105
         weights = mask[..., None].float()
-        return torch.where(weights > 0, stream, 0.0).sum(dim=1) / weights.sum(dim=1)
+        return torch.where(weights > 0, residual, 0.0).sum(dim=1) / weights.sum(dim=1)
     index = token if token >= 0 else mask.sum(dim=1) + token
-    return stream[torch.arange(len(stream), device=stream.device), mask.shape[1] - mask.sum(dim=1) + index]
+    return residual[torch.arange(len(residual), device=residual.device), mask.shape[1] - mask.sum(dim=1) + index]

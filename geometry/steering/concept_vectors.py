@@ -1,7 +1,7 @@
 """Steering vectors from concepts: a concept, a child less its ancestor, a path down the hierarchy, a random one.
 
 Concept vectors live in the unified space. Adding δ = Σ^(-1/2) ℓ to the final hidden state λ adds ℓᵀg(y), and a
-constant, to the logit of every token y; so these vectors are for the site "after_norm", and `carry` takes
+constant, to the logit of every token y; so these vectors are for the site "after_norm", and `pull_back` takes
 them elsewhere. Imports directions.
 """
 
@@ -41,7 +41,7 @@ class ConceptSteering:
     >>> space = geo.CausalSpace.fit(unembedding)
     >>> organisms = geo.load_hierarchy("organisms", unembedding.vocabulary)
     >>> concepts = ConceptSteering(space, geo.ConceptDirections.fit(space, organisms))
-    >>> (8 * concepts["animal"] + 4 * concepts.child("bird")).made
+    >>> (8 * concepts["animal"] + 4 * concepts.child("bird")).provenance
     '8 × animal + 4 × (bird − animal)'
     """
 
@@ -122,17 +122,17 @@ class ConceptSteering:
         length = self.length(like)
         drawn = torch.randn(self.space.width, generator=torch.Generator().manual_seed(seed)).to(self.space.mean)
         drawn = drawn * (length / torch.linalg.vector_norm(drawn))
-        return self._carried(drawn, f"random direction {seed} as long as ({like.made})")
+        return self._steering_vector(drawn, f"random direction {seed} as long as ({like.provenance})")
 
-    def _steering(self, direction: torch.Tensor, made: str) -> SteeringVector:
+    def _steering(self, direction: torch.Tensor, provenance: str) -> SteeringVector:
         if self.unit:
             length = torch.linalg.vector_norm(direction)
             if not bool(length > 0):
                 raise SteeringError(f"{made} is zero and has no direction")
             direction = direction / length
-        return self._carried(direction, made)
+        return self._steering_vector(direction, made)
 
-    def _carried(self, direction: torch.Tensor, made: str) -> SteeringVector:
+    def _steering_vector(self, direction: torch.Tensor, provenance: str) -> SteeringVector:
         family = self.space.unembedding.family
         return SteeringVector(
             {Site("after_norm"): (self.space.whitener @ direction).cpu()},

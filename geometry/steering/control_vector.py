@@ -40,12 +40,12 @@ def save_control_vector(vector: SteeringVector, path: str | Path) -> Path:
     for site, part in vector.parts.items():
         block = _expressed(vector, site, part)
         directions[block] = directions[block] + part if block in directions else part
-    SteeringVector({Site("output", block): part for block, part in directions.items()}, vector.made)  # finite together
+    SteeringVector({Site("output", block): part for block, part in directions.items()}, vector.provenance)  # finite together
     with replacing(path) as unfinished:
         writer = gguf.GGUFWriter(unfinished, _ARCHITECTURE)
         writer.add_string(f"{_ARCHITECTURE}.model_hint", vector.model)
         writer.add_uint32(f"{_ARCHITECTURE}.layer_count", len(directions))
-        writer.add_description(vector.made)
+        writer.add_description(vector.provenance)
         for block in sorted(directions):
             writer.add_tensor(f"direction.{block}", directions[block].cpu().numpy().astype(np.float32))
         writer.write_header_to_file()
@@ -87,11 +87,11 @@ def _expressed(vector: SteeringVector, site: Site, part: torch.Tensor) -> int:
     if part.ndim == 2:
         reason = "rows for positions; control vectors act on every position"
     elif site.relative:
-        reason = "a part relative to the stream's norm; multiply by that norm and use an absolute site"
+        reason = "a part relative to the residual stream's norm; multiply by that norm and use an absolute site"
     elif site.block is None:
         reason = "a part at the final norm; control vectors act on the outputs of blocks"
     elif (block := site.block - (site.place == "input")) < 1:
         reason = f"a part at the {'embedding' if block < 0 else 'output of block 0'}; llama.cpp begins with block 1"
     if reason:
-        raise SteeringError(f"{vector.made} cannot be written as a control vector: {site} is {reason}")
+        raise SteeringError(f"{vector.provenance} cannot be written as a control vector: {site} is {reason}")
     return block

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 
 from geometry.errors import SteeringError
-from geometry.steering.layout import ModelLayout
+from geometry.steering.architecture import Architecture
 from geometry.steering.prompts import encode
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-__all__ = ["Completion", "complete"]
+__all__ = ["Generation", "generate"]
 
 
 @dataclass(frozen=True)
-class Completion:
+class Generation:
     """What a model wrote after a prompt: `text` without the prompt, and its token ids up to the end of text."""
 
     prompt: str
@@ -29,7 +29,7 @@ class Completion:
     tokens: tuple[int, ...]
 
 
-def complete(
+def generate(
     model: "PreTrainedModel",
     tokenizer: "PreTrainedTokenizerBase",
     prompts: Sequence[str],
@@ -42,7 +42,7 @@ def complete(
     seed: int = 0,
     bos: bool | None = None,
     use_cache: bool = True,
-) -> list[list[Completion]]:
+) -> list[list[Generation]]:
     """Complete prompts of any lengths in one batch, padded on the left.
 
     Parameters
@@ -80,7 +80,7 @@ def complete(
         raise SteeringError(f"the frequency penalty must be a finite number, not {frequency_penalty}")
     if completions > 1 and not temperature:
         raise SteeringError("without a temperature all completions of a prompt are the same; set one, such as 0.8")
-    batch = encode(tokenizer, prompts, bos=bos, device=ModelLayout.of(model).device)
+    batch = encode(tokenizer, prompts, bos=bos, device=Architecture.of(model).device)
     end = model.generation_config.eos_token_id if model.generation_config else None
     ends = {end} if isinstance(end, int) else set(end or [tokenizer.eos_token_id]) - {None}
     sampling: dict[str, Any] = {"temperature": temperature, "top_p": top_p, "top_k": 0} if temperature else {}
@@ -111,7 +111,7 @@ def complete(
         whole_model.generation_config = defaults
     rows = [_until(row, ends) for row in written[:, batch.ids.shape[1] :].tolist()]
     texts = [str(tokenizer.decode(row, skip_special_tokens=True)) for row in rows]
-    whole = [Completion(prompts[i // completions], texts[i], tuple(rows[i])) for i in range(len(rows))]
+    whole = [Generation(prompts[i // completions], texts[i], tuple(rows[i])) for i in range(len(rows))]
     return [whole[start : start + completions] for start in range(0, len(whole), completions)]
 
 

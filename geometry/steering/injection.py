@@ -1,6 +1,6 @@
 """Inject a steering vector while a model runs: `steer`, a context manager and a removable handle.
 
-Works on plain Hugging Face models through hooks; what happens in a call is the conductor's business.
+Works on plain Hugging Face models through hooks; what happens in a call is the hook manager's business.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,10 +12,10 @@ import torch
 from torch import nn
 
 from geometry.errors import SteeringError
-from geometry.steering.conductor import Conductor, Mode, Part
-from geometry.steering.layout import ModelLayout
+from geometry.steering.hook_manager import HookManager, Mode, Part
+from geometry.steering.architecture import Architecture
 from geometry.steering.positions import Positions, checked_positions, checked_prompts
-from geometry.steering.readout import removes_mean
+from geometry.steering.final_norm import removes_mean
 from geometry.steering.vector import SteeringVector
 
 __all__ = ["Steering", "steer", "steer_each"]
@@ -53,13 +53,13 @@ def steer(
     Raises
     ------
     SteeringError
-        A layout that is not known, a compiled model, a vector for another model or width, a block that the model
+        An architecture that is not known, a compiled model, a vector for another model or width, a block that the model
         lacks, numbers too large for its dtype, unsuitable positions; and when the model is called, before its
         first block runs, a prompt too short for the positions.
 
     Notes
     -----
-    A relative site scales with the stream's norm (see `Site`). Hooks of steering come before those of others, which
+    A relative site scales with the residual stream's norm (see `Site`). Hooks of steering come before those of others, which
     therefore see the steered stream. A call that finds nothing in its KV-cache is the prompt, and the cache it
     leaves goes on with it, one token at a time; anything else (a prompt in chunks, assisted generation, a cache of
     other origin) is refused but for "all" positions. Only a last chunk of a single token passes for a generated
@@ -82,28 +82,28 @@ def steer(
     """
     if not isinstance(vector, SteeringVector):
         raise SteeringError(f"a SteeringVector is needed, not {type(vector).__name__}")
-    layout = ModelLayout.of(model)
+    architecture = Architecture.of(model)
     if mode not in get_args(Mode):
         raise SteeringError(f"unknown mode {mode!r}; choose from {', '.join(get_args(Mode))}")
-    if vector.width != layout.width:
-        raise SteeringError(f"{vector.made} is {vector.width} wide, {type(model).__name__} {layout.width}")
-    vector.check_family(layout.family)
-    if layout.compiled:
+    if vector.width != architecture.width:
+        raise SteeringError(f"{vector.provenance} is {vector.width} wide, {type(model).__name__} {architecture.width}")
+    vector.check_family(architecture.family)
+    if architecture.compiled:
         raise SteeringError(
             f"{type(model).__name__} is compiled and would not heed a vector; steer it before compiling"
         )
     chosen = checked_prompts(prompts)
     parts = []
     for site, tensor in vector.parts.items():
-        layout.check(site)
-        if not bool(tensor.to(layout.dtype).isfinite().all()):
-            raise SteeringError(f"{vector.made} at {site} is too large for {layout.dtype}; load the model in bfloat16")
+        architecture.check(site)
+        if not bool(tensor.to(architecture.dtype).isfinite().all()):
+            raise SteeringError(f"{vector.provenance} at {site} is too large for {architecture.dtype}; load the model in bfloat16")
         rows = len(tensor) if tensor.ndim == 2 else None
-        centred = site.relative and removes_mean(layout)
+        centred = site.relative and removes_mean(architecture)
         parts.append(Part(site, tensor, checked_positions(positions, rows), mode, centred, chosen))
-    if not layout.caches and not all(part.everywhere for part in parts):
+    if not architecture.caches and not all(part.everywhere for part in parts):
         raise SteeringError(f"{type(model).__name__} keeps no KV-cache; only positions 'all' can be steered in it")
-    return Steering(layout, parts)
+    return SteeringHandle(architecture, parts)
 
 
 @contextmanager
@@ -145,13 +145,13 @@ def steer_each(
         yield
 
 
-class Steering:
+class SteeringHandle:
     """Handle of a vector at work in a model; made by `steer`."""
 
-    def __init__(self, layout: ModelLayout, parts: list[Part]) -> None:
+    def __init__(self, architecture: Architecture, parts: list[Part]) -> None:
         self._parts = parts
-        self._conductor = Conductor.of(layout)
-        self._conductor.add(parts)
+        self._hook_manager = HookManager.of(architecture)
+        self._hook_manager.add(parts)
 
     def __enter__(self) -> "Steering":
         return self
@@ -163,4 +163,4 @@ class Steering:
 
     def remove(self) -> None:
         """Take the vector out again; without others at work the model is then as it was."""
-        self._conductor.remove(self._parts)
+        self._hook_manager.remove(self._parts)

@@ -1,4 +1,4 @@
-"""What a vector does and what it breaks: next-token probabilities of concepts, divergence, perplexity."""
+"""What a vector does and what it breaks: next-token probabilities of concepts, KL divergence, perplexity."""
 
 import copy
 from collections.abc import Mapping, Sequence
@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 
 from geometry.concepts import ConceptHierarchy
 from geometry.errors import SteeringError
-from geometry.steering.conductor import Conductor
+from geometry.steering.hook_manager import HookManager
 from geometry.steering.injection import steer
-from geometry.steering.layout import ModelLayout
+from geometry.steering.architecture import Architecture
 from geometry.steering.prompts import encode
 from geometry.steering.vector import SteeringVector
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-__all__ = ["Effect", "NextToken", "concept_tokens", "divergence", "excess_divergence", "perplexity", "probability"]
+__all__ = ["Effect", "NextToken", "concept_tokens", "excess_kl", "kl_divergence", "perplexity", "probability"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,23 +31,23 @@ class Effect:
     Attributes
     ----------
     probability : set of tokens by name → its summed probability, shape (n,).
-    divergence : KL(steered ‖ unsteered) in nats, shape (n,).
-    excess : set by name → `excess_divergence`, shape (n,).
-    most_probable : the id of the most probable token, shape (n,).
+    kl : KL(steered ‖ unsteered) in nats, shape (n,).
+    excess_kl : set by name → `excess_kl` in nats, shape (n,).
+    top1 : the id of the most probable token, shape (n,).
     """
 
     probability: Mapping[str, NDArray[np.float64]]
-    divergence: NDArray[np.float64]
-    excess: Mapping[str, NDArray[np.float64]]
-    most_probable: NDArray[np.int64]
+    kl: NDArray[np.float64]
+    excess_kl: Mapping[str, NDArray[np.float64]]
+    top1: NDArray[np.int64]
 
-    def share(self, tokens: NDArray[np.int64]) -> float:
-        """On how many of the prompts one of `tokens` is the most probable, 0 to 1."""
-        return float(np.isin(self.most_probable, tokens).mean())
+    def top1_rate(self, tokens: NDArray[np.int64]) -> float:
+        """The fraction of the prompts after which one of `tokens` is the most probable."""
+        return float(np.isin(self.top1, tokens).mean())
 
 
 class NextToken:
-    """The next token after each of some prompts, asked for again and again under different steering.
+    """The next token after each of n prompts, asked for again and again under different steering.
 
     All but the last token of every prompt run once, unsteered, and are kept; each question runs the last token
     alone. A vector at work for "all" positions is thus added at the last one of the prompt.
@@ -59,49 +59,45 @@ class NextToken:
     """
 
     def __init__(self, model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", prompts: Sequence[str]) -> None:
-        if Conductor.at_work(model):
+        if HookManager.at_work(model):
             raise SteeringError("make NextToken before steering: what it keeps of its prompts is to be unsteered")
         self.model = model
         self.prompts = tuple(prompts)
-        self._batch = encode(tokenizer, prompts, device=ModelLayout.of(model).device)
+        self._batch = encode(tokenizer, prompts, device=Architecture.of(model).device)
         self._past: Any = None
-        if self._batch.ids.shape[1] > 1:
+        if self._batch.input_ids.shape[1] > 1:
             with torch.no_grad():
-                self._past = model(
-                    input_ids=self._batch.ids[:, :-1],
-                    attention_mask=self._batch.mask[:, :-1],
-                    position_ids=self._batch.positions[:, :-1],
-                    use_cache=True,
-                ).past_key_values
+                before_last = {name: ids[:, :-1] for name, ids in self._batch.arguments.items()}
+                self._past = model(**before_last, use_cache=True).past_key_values
         self.unsteered = self.log_probabilities()
 
-    def effect(self, vector: SteeringVector | None, sets: Mapping[str, NDArray[np.int64]]) -> Effect:
-        """The effect of a vector, of None that of nothing, on sets of tokens.
+    def effect(self, vector: SteeringVector | None, token_sets: Mapping[str, NDArray[np.int64]]) -> Effect:
+        """The effect of a vector on sets of tokens; None: unsteered.
 
         Raises
         ------
         SteeringError
             What `steer` refuses.
         """
-        if Conductor.at_work(self.model):
+        if HookManager.at_work(self.model):
             raise SteeringError("the effect of a vector is measured without others at work; remove them first")
         before = self.unsteered
         with steer(self.model, vector) if vector is not None else nullcontext():
             after = self.log_probabilities()
-        reached = {name: probability(after, tokens) for name, tokens in sets.items()}
-        apart = divergence(after, before)
+        probabilities = {name: probability(after, tokens) for name, tokens in token_sets.items()}
+        kl = kl_divergence(after, before)
         excess = {
-            name: excess_divergence(apart, reached[name], probability(before, tokens)) for name, tokens in sets.items()
+            name: excess_kl(kl, probabilities[name], probability(before, tokens)) for name, tokens in token_sets.items()
         }
-        return Effect(reached, apart, excess, after.argmax(dim=1).numpy())
+        return Effect(probabilities, kl, excess, after.argmax(dim=1).numpy())
 
     def log_probabilities(self) -> torch.Tensor:
-        """log P(y | prompt) in nats under what is at work in the model, float32 on the CPU, shape (prompts, V)."""
+        """log P(y | prompt) in nats under what is at work in the model, float32 on the CPU, shape (n, V)."""
         with torch.no_grad():
             logits: torch.Tensor = self.model(
-                input_ids=self._batch.ids[:, -1:],
-                attention_mask=self._batch.mask,
-                position_ids=self._batch.positions[:, -1:],
+                input_ids=self._batch.input_ids[:, -1:],
+                attention_mask=self._batch.attention_mask,
+                position_ids=self._batch.position_ids[:, -1:],
                 # A cache grows in place.
                 past_key_values=copy.deepcopy(self._past),
                 use_cache=True,
@@ -110,13 +106,13 @@ class NextToken:
 
 
 def probability(log_probabilities: torch.Tensor, tokens: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Summed probability of some tokens, shape (n,) from log-probabilities (n, V)."""
-    chosen = log_probabilities[:, torch.from_numpy(np.asarray(tokens, dtype=np.int64))]
-    summed: NDArray[np.float64] = chosen.double().exp().sum(dim=1).numpy()
+    """Summed probability of a set of tokens, shape (n,) from log-probabilities (n, V)."""
+    subset = log_probabilities[:, torch.from_numpy(np.asarray(tokens, dtype=np.int64))]
+    summed: NDArray[np.float64] = subset.double().exp().sum(dim=1).numpy()
     return summed
 
 
-def divergence(steered: torch.Tensor, unsteered: torch.Tensor) -> NDArray[np.float64]:
+def kl_divergence(steered: torch.Tensor, unsteered: torch.Tensor) -> NDArray[np.float64]:
     """KL(steered ‖ unsteered) in nats, shape (n,) from log-probabilities (n, V)."""
     # What is less probable than e^-80 adds nothing, but its denormal exponential costs a hundred times as much.
     counted = steered > -80
@@ -125,23 +121,23 @@ def divergence(steered: torch.Tensor, unsteered: torch.Tensor) -> NDArray[np.flo
     return summed
 
 
-def excess_divergence(
-    divergence: NDArray[np.float64], steered: NDArray[np.float64], unsteered: NDArray[np.float64]
+def excess_kl(
+    kl: NDArray[np.float64], steered: NDArray[np.float64], unsteered: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Nats of divergence beyond the least that so great a change of a set's probability takes; at least 0.
+    """Nats of KL divergence beyond the least that so great a change of a set's probability takes; at least 0.
 
     Any distribution that gives a set of tokens probability p instead of q diverges by p log(p/q) +
     (1 − p) log((1 − p)/(1 − q)) or more; the rest is spent on reordering tokens within the set and outside.
 
     Parameters
     ----------
-    divergence : KL(steered ‖ unsteered), shape (n,).
+    kl : KL(steered ‖ unsteered), shape (n,).
     steered, unsteered : the set's probability p and q, shape (n,).
     """
     tiny = np.finfo(np.float64).tiny
     pairs = ((steered, unsteered), (1 - steered, 1 - unsteered))
     least = sum(np.where(p > 0, p * np.log(np.maximum(p, tiny) / np.maximum(q, tiny)), 0.0) for p, q in pairs)
-    excess: NDArray[np.float64] = np.maximum(divergence - least, 0.0)
+    excess: NDArray[np.float64] = np.maximum(kl - least, 0.0)
     return excess
 
 
@@ -153,18 +149,18 @@ def perplexity(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", t
     SteeringError
         No texts, or one of a single token.
     """
-    batch = encode(tokenizer, texts, device=ModelLayout.of(model).device)
-    if int(batch.mask.sum(dim=1).min()) < 2:
+    batch = encode(tokenizer, texts, device=Architecture.of(model).device)
+    if int(batch.attention_mask.sum(dim=1).min()) < 2:
         raise SteeringError("perplexity needs texts of at least two tokens")
     with torch.no_grad():
-        logits = model(input_ids=batch.ids, attention_mask=batch.mask, position_ids=batch.positions).logits
-    predicted = batch.mask[:, 1:].bool() & batch.mask[:, :-1].bool()
-    loss = torch.nn.functional.cross_entropy(logits[:, :-1][predicted].float(), batch.ids[:, 1:][predicted])
+        logits = model(**batch.arguments).logits
+    predicted = batch.attention_mask[:, 1:].bool() & batch.attention_mask[:, :-1].bool()
+    loss = torch.nn.functional.cross_entropy(logits[:, :-1][predicted].float(), batch.input_ids[:, 1:][predicted])
     return float(loss.double().exp())
 
 
 def concept_tokens(hierarchy: ConceptHierarchy, names: Sequence[str]) -> Mapping[str, NDArray[np.int64]]:
-    """The token ids by which concepts are told apart: a token of two unrelated concepts counts for neither.
+    """The token ids by which concepts are discriminated: a token of two unrelated concepts counts for neither.
 
     Concepts are related if one is the other's ancestor; their common tokens stay. In WordNet " bird" is a
     token of person.n.01 as well as of bird.n.01.
@@ -180,8 +176,8 @@ def concept_tokens(hierarchy: ConceptHierarchy, names: Sequence[str]) -> Mapping
     tokens = {name: set(hierarchy[name].tokens) for name in names}
     kept = {}
     for name in names:
-        strangers = [other for other in names if name not in lines[other] and other not in lines[name]]
-        kept[name] = tokens[name].difference(*(tokens[other] for other in strangers))
+        unrelated = [label for label in names if name not in lines[label] and label not in lines[name]]
+        kept[name] = tokens[name].difference(*(tokens[label] for label in unrelated))
         if not kept[name]:
-            raise SteeringError(f"{name!r} shares all of its words with {', '.join(strangers)}")
+            raise SteeringError(f"{name!r} shares all of its words with {', '.join(unrelated)}")
     return {name: np.array(sorted(ids), dtype=np.int64) for name, ids in kept.items()}

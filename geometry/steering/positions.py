@@ -11,18 +11,19 @@ import torch
 
 from geometry.errors import SteeringError
 
-__all__ = ["Named", "Positions", "Selection", "checked_positions", "checked_prompts", "every_token", "select"]
+__all__ = ["PositionName", "Positions", "Selection", "checked_positions", "checked_prompts", "every_token", "select"]
 
-Named = Literal["all", "prompt", "generated", "front", "middle", "back"]
-Positions = Named | Sequence[int] | torch.Tensor
+PositionName = Literal["all", "prompt", "generated", "first", "middle", "last", "front", "back"]
+_SYNONYMS: dict[PositionName, PositionName] = {"front": "first", "back": "last"}  # as the post on ActAdd has it
+Positions = PositionName | Sequence[int] | torch.Tensor
 
 
 @dataclass(frozen=True, eq=False)
 class Selection:
-    """Steered positions of a batch: at (batch[i], place[i]) row[i] of the part is used."""
+    """Steered positions of a batch: at (batch[i], position[i]) row[i] of the part is used."""
 
     batch: torch.Tensor
-    place: torch.Tensor
+    position: torch.Tensor
     row: torch.Tensor
 
 
@@ -35,17 +36,17 @@ def checked_positions(positions: Positions | None, rows: int | None) -> Position
         An unknown name, another type, a repeated index, or a number of positions other than that of the rows.
     """
     if positions is None:
-        return "all" if rows is None else "front"
+        return "all" if rows is None else "first"
     if isinstance(positions, str):
-        if positions not in get_args(Named):
-            known = ", ".join(get_args(Named))
+        if positions not in get_args(PositionName):
+            known = ", ".join(get_args(PositionName))
             raise SteeringError(f"unknown positions {positions!r}; choose from {known}, indices or a mask")
         if rows is not None and positions in ("all", "prompt", "generated"):
             raise SteeringError(
                 f"a vector with a row for each of {rows} positions cannot be added at {positions!r} positions;"
-                " use front, middle, back or indices"
+                " use first, middle, last or indices"
             )
-        return positions
+        return _SYNONYMS.get(positions, positions)
     if isinstance(positions, torch.Tensor):
         if positions.dtype != torch.bool or positions.ndim != 2 or not bool(positions.any()):
             raise SteeringError(
@@ -91,8 +92,8 @@ def every_token(prompts: torch.Tensor | None, tokens: torch.Tensor) -> Selection
     if prompts is None:
         return "everywhere"
     real = torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device)
-    batch, place = (real & _of_prompts(prompts, real)).nonzero(as_tuple=True)
-    return Selection(batch, place, torch.zeros_like(batch))
+    batch, position = (real & _of_prompts(prompts, real)).nonzero(as_tuple=True)
+    return Selection(batch, position, torch.zeros_like(batch))
 
 
 def select(
@@ -118,10 +119,10 @@ def select(
     length = of_prompt.sum(dim=1, keepdim=True)
     count = rows or 1
     shortest = int(length.min())
-    if isinstance(positions, str) and positions in ("front", "middle", "back"):
+    if isinstance(positions, str) and positions in ("first", "middle", "last"):
         if shortest < count:
             raise SteeringError(f"a prompt of {shortest} tokens is too short for a vector with rows for {count}")
-        start = {"front": torch.zeros_like(length), "middle": (length - count) // 2, "back": length - count}[positions]
+        start = {"first": torch.zeros_like(length), "middle": (length - count) // 2, "last": length - count}[positions]
         row = order - start
         chosen = of_prompt & (row >= 0) & (row < count)
     elif isinstance(positions, str):
@@ -146,8 +147,8 @@ def select(
             chosen, row = chosen | here, torch.where(here, number if rows else 0, row)
     if prompts is not None:
         chosen = chosen & _of_prompts(prompts, real)
-    batch, place = chosen.nonzero(as_tuple=True)
-    return Selection(batch, place, row[batch, place]) if len(batch) else None
+    batch, position = chosen.nonzero(as_tuple=True)
+    return Selection(batch, position, row[batch, position]) if len(batch) else None
 
 
 def _of_prompts(prompts: torch.Tensor, real: torch.Tensor) -> torch.Tensor:

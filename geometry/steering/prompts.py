@@ -18,13 +18,18 @@ __all__ = ["Batch", "encode"]
 class Batch:
     """Token ids of several prompts, each shape (prompts, tokens).
 
-    `mask` is 1 on tokens and 0 on padding; `positions` count each prompt's own tokens from 0, which
+    `attention_mask` is 1 on tokens and 0 on padding; `position_ids` count each prompt's own tokens from 0, which
     models with learned positions (GPT-2) need beside a mask.
     """
 
-    ids: torch.Tensor
-    mask: torch.Tensor
-    positions: torch.Tensor
+    input_ids: torch.Tensor
+    attention_mask: torch.Tensor
+    position_ids: torch.Tensor
+
+    @property
+    def arguments(self) -> dict[str, torch.Tensor]:
+        """What to call a model with: `model(**batch.arguments)`."""
+        return dict(vars(self))
 
 
 def encode(
@@ -64,8 +69,8 @@ def _tokens(tokenizer: "PreTrainedTokenizerBase", prompt: str, bos: bool | None)
     if not plain:
         raise SteeringError(f"the prompt {prompt!r} has no tokens; an empty prompt cannot be steered")
     if bos is None:
-        whole: list[int] = tokenizer.encode(prompt)
-        return whole
+        default: list[int] = tokenizer.encode(prompt)
+        return default
     if bos and tokenizer.bos_token_id is None:
         raise SteeringError("this tokenizer has no beginning-of-text token; use bos=False")
     return [tokenizer.bos_token_id, *plain] if bos else plain

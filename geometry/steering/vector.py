@@ -27,7 +27,7 @@ class Site:
     place : "input" or "output" of a block, "before_norm" or "after_norm" of the final norm.
     block : 0-based, of "input" and "output" only. The input of block l is the output of block l − 1, but for
         block 0, whose input is the embedding.
-    relative : the part is multiplied, position by position, with the norm of the stream there; of models
+    relative : the part is multiplied, position by position, with the norm of the residual stream there; of models
         that use LayerNorm, the norm after removing the mean, which no part of such a model sees.
 
     Examples
@@ -89,12 +89,12 @@ class SteeringVector:
     Examples
     --------
     >>> up = SteeringVector({"output.6": torch.tensor([3.0, 4.0])}, "up")
-    >>> (2 * up - up / 2).made, up.norm(), (up - up).norm()
+    >>> (2 * up - up / 2).provenance, up.norm(), (up - up).norm()
     ('2 × up − 0.5 × up', 5.0, 0.0)
     """
 
     parts: Mapping[Site, torch.Tensor]
-    made: str = "vector"
+    provenance: str = "vector"
     model: str = ""
     notes: tuple[str, ...] = ()
 
@@ -103,28 +103,28 @@ class SteeringVector:
 
     def __post_init__(self) -> None:
         if not self.parts:
-            raise SteeringError(f"{self.made}: a steering vector needs a part at one site at least")
+            raise SteeringError(f"{self.provenance}: a steering vector needs a part at one site at least")
         parts = {Site.parse(site): torch.as_tensor(part).detach() for site, part in self.parts.items()}
         if len(parts) < len(self.parts):
-            raise SteeringError(f"{self.made}: two parts at the same site")
+            raise SteeringError(f"{self.provenance}: two parts at the same site")
         for site, part in parts.items():
             if part.ndim not in (1, 2) or not part.numel() or not part.is_floating_point():
                 raise SteeringError(
-                    f"{self.made} at {site}: a part has shape (d,) or (positions, d) and floating-point numbers,"
+                    f"{self.provenance} at {site}: a part has shape (d,) or (positions, d) and floating-point numbers,"
                     f" not {tuple(part.shape)} of {part.dtype}"
                 )
             # A copy: a vector stays what it is, whatever becomes of the tensor or the file it came from.
             parts[site] = part.to(torch.float32, copy=True)
             if not bool(parts[site].isfinite().all()):
-                raise SteeringError(f"{self.made} at {site}: holds NaN or infinite values")
+                raise SteeringError(f"{self.provenance} at {site}: holds NaN or infinite values")
         if len(widths := {part.shape[-1] for part in parts.values()}) > 1:
-            raise SteeringError(f"{self.made}: its parts have different widths, {sorted(widths)}")
+            raise SteeringError(f"{self.provenance}: its parts have different widths, {sorted(widths)}")
         ordered = {site: parts[site] for site in sorted(parts, key=_order)}
         object.__setattr__(self, "parts", MappingProxyType(ordered))
         object.__setattr__(self, "notes", tuple(self.notes))
 
     def __reduce__(self) -> tuple[type["SteeringVector"], tuple[object, ...]]:
-        return SteeringVector, (dict(self.parts), self.made, self.model, self.notes)
+        return SteeringVector, (dict(self.parts), self.provenance, self.model, self.notes)
 
     @property
     def width(self) -> int:
@@ -137,14 +137,14 @@ class SteeringVector:
         return tuple(self.parts)
 
     def __repr__(self) -> str:
-        return f"SteeringVector({self.made}; {', '.join(map(str, self.sites))}; norm {self.norm():.3g})"
+        return f"SteeringVector({self.provenance}; {', '.join(map(str, self.sites))}; norm {self.norm():.3g})"
 
     def __getitem__(self, site: Site | str) -> torch.Tensor:
         try:
             return self.parts[Site.parse(site)]
         except KeyError:
             raise SteeringError(
-                f"{self.made} has no part at {site}; it has {', '.join(map(str, self.sites))}"
+                f"{self.provenance} has no part at {site}; it has {', '.join(map(str, self.sites))}"
             ) from None
 
     def __contains__(self, site: object) -> bool:
@@ -166,8 +166,8 @@ class SteeringVector:
         if (number := _number(factor)) is None:
             return NotImplemented
         parts = {site: number * part for site, part in self.parts.items()}
-        inner = f"({self.made})" if " + " in self.made or " − " in self.made else self.made
-        return replace(self, parts=parts, made=f"{number:g} × {inner}".replace("-", "−", number < 0))
+        inner = f"({self.provenance})" if " + " in self.provenance or " − " in self.provenance else self.provenance
+        return replace(self, parts=parts, provenance=f"{number:g} × {inner}".replace("-", "−", number < 0))
 
     __rmul__ = __mul__
 
@@ -175,7 +175,7 @@ class SteeringVector:
         if (number := _number(divisor)) is None:
             return NotImplemented
         if number == 0:
-            raise SteeringError(f"{self.made}: cannot be divided by 0")
+            raise SteeringError(f"{self.provenance}: cannot be divided by 0")
         return self * (1 / number)
 
     def __neg__(self) -> "SteeringVector":
@@ -188,10 +188,10 @@ class SteeringVector:
         parts = dict(self.parts)
         for site, part in other.parts.items():
             parts[site] = parts[site] + sign * part if site in parts else sign * part
-        operand = f"({other.made})" if sign < 0 and (" + " in other.made or " − " in other.made) else other.made
+        operand = f"({other.provenance})" if sign < 0 and (" + " in other.provenance or " − " in other.provenance) else other.provenance
         return SteeringVector(
             parts,
-            f"{self.made} {'+' if sign > 0 else '−'} {operand}",
+            f"{self.provenance} {'+' if sign > 0 else '−'} {operand}",
             self.model or other.model,
             tuple(dict.fromkeys(self.notes + other.notes)),
         )
@@ -199,13 +199,13 @@ class SteeringVector:
     def _match(self, other: "SteeringVector") -> None:
         if self.width != other.width or _family(self.model) not in ("", _family(other.model) or _family(self.model)):
             raise SteeringError(
-                f"{self.made} is for {self.model or 'a model'} of width {self.width},"
-                f" {other.made} for {other.model or 'a model'} of width {other.width}"
+                f"{self.provenance} is for {self.model or 'a model'} of width {self.width},"
+                f" {other.provenance} for {other.model or 'a model'} of width {other.width}"
             )
         for site in self.parts.keys() & other.parts.keys():
             if self.parts[site].shape != other.parts[site].shape:
                 raise SteeringError(
-                    f"{self.made} and {other.made} are for other numbers of positions at {site}:"
+                    f"{self.provenance} and {other.provenance} are for other numbers of positions at {site}:"
                     f" {tuple(self.parts[site].shape)} and {tuple(other.parts[site].shape)}"
                 )
 
@@ -213,7 +213,7 @@ class SteeringVector:
         """SteeringError unless the vector is meant for models of that architecture, or for any."""
         if self.model and _family(self.model) != _family(family):
             raise SteeringError(
-                f"{self.made} is for a {self.model}, this is a {family}; if these are names of one architecture,"
+                f"{self.provenance} is for a {self.model}, this is a {family}; if these are names of one architecture,"
                 ' use dataclasses.replace(vector, model="")'
             )
 
@@ -230,24 +230,24 @@ class SteeringVector:
     def cosine(self, other: "SteeringVector") -> float:
         """Cosine of the angle between two vectors; SteeringError for a zero vector."""
         if not (lengths := self.norm() * other.norm()):
-            raise SteeringError(f"a zero vector has no direction ({self.made}, {other.made})")
+            raise SteeringError(f"a zero vector has no direction ({self.provenance}, {other.provenance})")
         return max(-1.0, min(1.0, self.dot(other) / lengths))
 
     def projection(self, onto: "SteeringVector") -> "SteeringVector":
         """The part of this vector along another; `v - v.projection(u)` is what is orthogonal to u."""
         if not (square := onto.dot(onto)):
-            raise SteeringError(f"{onto.made}: a zero vector has no direction to project on")
+            raise SteeringError(f"{onto.provenance}: a zero vector has no direction to project on")
         shadow = onto * (self.dot(onto) / square)
-        return replace(shadow, made=f"projection of ({self.made}) on ({onto.made})")
+        return replace(shadow, provenance=f"projection of ({self.provenance}) on ({onto.provenance})")
 
     def with_norm(self, norm: float) -> "SteeringVector":
         """Every part scaled to a norm (over all of its positions); SteeringError for a part that is zero."""
         return self._normed(norm, relative=None)
 
     def relative(self, norm: float) -> "SteeringVector":
-        """Every part in units of the stream: `norm` times the stream's norm, a part with rows over all of them.
+        """Every part in units of the residual stream: `norm` times the residual stream's norm, a part with rows over all of them.
 
-        Coefficients then carry over between layers and models, whose streams differ in norm a hundredfold.
+        Coefficients then carry over between layers and models, whose residual streams differ in norm a hundredfold.
         """
         return self._normed(norm, relative=True)
 
@@ -255,28 +255,28 @@ class SteeringVector:
         parts = {}
         for site, part in self.parts.items():
             if not (length := float(torch.linalg.vector_norm(part.double()))):
-                raise SteeringError(f"{self.made} is zero at {site} and has no direction")
+                raise SteeringError(f"{self.provenance} is zero at {site} and has no direction")
             target = site if relative is None else replace(site, relative=relative)
             if target in parts:
-                raise SteeringError(f"{self.made} has an absolute and a relative part at {target}")
+                raise SteeringError(f"{self.provenance} has an absolute and a relative part at {target}")
             parts[target] = part * (norm / length)
-        unit = "" if relative is None else " of the stream's"
-        return replace(self, parts=parts, made=f"({self.made}) of norm {norm:g}{unit}")
+        unit = "" if relative is None else " of the residual stream's"
+        return replace(self, parts=parts, provenance=f"({self.provenance}) of norm {norm:g}{unit}")
 
     def at(self, site: Site | str) -> "SteeringVector":
         """The same numbers at another site; SteeringError unless the vector has one part alone."""
         if len(self.parts) != 1:
-            raise SteeringError(f"{self.made} has parts at {len(self.parts)} sites; only a single one can be moved")
+            raise SteeringError(f"{self.provenance} has parts at {len(self.parts)} sites; only a single one can be moved")
         (part,) = self.parts.values()
-        return replace(self, parts={Site.parse(site): part}, made=f"({self.made}) at {site}")
+        return replace(self, parts={Site.parse(site): part}, provenance=f"({self.provenance}) at {site}")
 
     def first_dimensions(self, share: float) -> "SteeringVector":
-        """The vector in the first `share` (0 to 1) of the stream's dimensions, 0 in the others."""
+        """The vector in the first `share` (0 to 1) of the residual stream's dimensions, 0 in the others."""
         if not 0 <= share <= 1:
             raise SteeringError(f"a share of the dimensions lies between 0 and 1, not at {share}")
         kept = round(share * self.width)
         parts = {site: torch.where(torch.arange(self.width) < kept, part, 0.0) for site, part in self.parts.items()}
-        return replace(self, parts=parts, made=f"({self.made}) in the first {kept} dimensions")
+        return replace(self, parts=parts, provenance=f"({self.provenance}) in the first {kept} dimensions")
 
     def random(self, seed: int) -> "SteeringVector":
         """A random vector with the same norm at every site and position: the control for this one.
@@ -289,7 +289,7 @@ class SteeringVector:
             drawn = torch.randn(part.shape, generator=generator)
             lengths = torch.linalg.vector_norm(part, dim=-1, keepdim=True)
             parts[site] = drawn * (lengths / torch.linalg.vector_norm(drawn, dim=-1, keepdim=True))
-        return replace(self, parts=parts, made=f"random vector {seed} of the norm of ({self.made})")
+        return replace(self, parts=parts, provenance=f"random vector {seed} of the norm of ({self.provenance})")
 
 
 def _family(model: str) -> str:

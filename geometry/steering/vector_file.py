@@ -37,7 +37,7 @@ def save_vector(vector: SteeringVector, path: str | Path) -> Path:
     if _ending(path) == ".gguf":
         return save_control_vector(vector, path)
     tensors = {str(site): part.contiguous().cpu() for site, part in vector.parts.items()}
-    record = {"made": vector.made, "model": vector.model, "notes": json.dumps(vector.notes)}
+    record = {"made": vector.provenance, "model": vector.model, "notes": json.dumps(vector.notes)}
     with replacing(path) as unfinished:
         try:
             safetensors.torch.save_file(tensors, unfinished, metadata={"format": _FORMAT, **record})

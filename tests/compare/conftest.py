@@ -54,7 +54,7 @@ def planted_model(
     axes = np.linalg.qr(rng.standard_normal((width, LATENT)))[0]
     rows = [axes @ places.get(word, np.zeros(LATENT)) + 0.5 * rng.standard_normal(width) for word in words]
     vocabulary = geo.Vocabulary([marker + word for word in words])
-    concepts = tuple(geo.Concept.from_words(name, own, vocabulary) for name, own in tree_words().items())
+    concepts = tuple(geo.concepts.Concept.from_words(name, own, vocabulary) for name, own in tree_words().items())
     hierarchy = geo.ConceptHierarchy("tree", concepts, tree_parents())
     return geo.CausalSpace.fit(geo.Unembedding(torch.tensor(np.array(rows)), vocabulary, name)), hierarchy
 

@@ -31,7 +31,7 @@ def test_three_models_share_what_all_have() -> None:
 def test_a_hierarchy_over_another_vocabulary_has_its_tokens() -> None:
     concepts = {"animal": ["bird", "owl", "cat"], "bird": ["bird", "owl"]}
     hierarchy = geo.ConceptHierarchy(
-        "h", tuple(geo.Concept.from_words(name, words, BYTES) for name, words in concepts.items()),
+        "h", tuple(geo.concepts.Concept.from_words(name, words, BYTES) for name, words in concepts.items()),
         {"bird": ("animal",)}, notes=("kept",),
     )  # fmt: skip
     found = hierarchy.over(PIECES)
@@ -40,7 +40,7 @@ def test_a_hierarchy_over_another_vocabulary_has_its_tokens() -> None:
         (("cat", "owl", "bird"), (0, 4, 6)),
         (("owl", "bird"), (4, 6)),
     ]
-    with pytest.raises(geo.HierarchyError, match="'cat' of 'animal' is no single token of that vocabulary"):
+    with pytest.raises(geo.errors.HierarchyError, match="'cat' of 'animal' is no single token of that vocabulary"):
         hierarchy.over(geo.Vocabulary(["▁bird", "▁owl"]))
 
 
@@ -54,9 +54,9 @@ def test_a_word_that_several_tokens_spell_goes_with_all_of_them() -> None:
 
 
 def test_no_common_word_is_refused_with_the_sizes() -> None:
-    with pytest.raises(geo.HierarchyError, match=r"no word in common .*bytes 5, other 1"):
+    with pytest.raises(geo.errors.HierarchyError, match=r"no word in common .*bytes 5, other 1"):
         common_vocabulary({"bytes": BYTES, "other": geo.Vocabulary(["▁fish"])})
-    with pytest.raises(geo.HierarchyError, match="no word in common"):
+    with pytest.raises(geo.errors.HierarchyError, match="no word in common"):
         common_vocabulary({})
 
 
@@ -67,7 +67,7 @@ def test_two_real_models_have_the_same_concepts_in_words_and_their_own_tokens(sm
     stories = geo.Unembedding.load("stories15m")
     found = common_vocabulary({"smollm2": smollm2.vocabulary, "stories": stories.vocabulary})
     assert 5000 < len(found.words) < len(stories.vocabulary.words)
-    one = geo.wordnet_hierarchy("verb", found)
+    one = geo.concepts.wordnet_hierarchy("verb", found)
     other = one.over(stories.vocabulary)
     assert len(one) > 50
     assert one["change.v.01"].tokens != other["change.v.01"].tokens

@@ -166,13 +166,13 @@ def test_models_measured_on_different_concepts_are_refused(profile: Make) -> Non
     last = rest[-1]
     fewer_words = geo.ConceptHierarchy(
         "t",
-        (first, *rest[:-1], geo.Concept(last.name, last.words[1:], last.tokens[1:])),
+        (first, *rest[:-1], geo.concepts.Concept(last.name, last.words[1:], last.tokens[1:])),
         one.hierarchy.parents,
     )
     for hierarchy in (fewer_concepts, fewer_words):
         other = replace(one, hierarchy=hierarchy, model={**one.model, "name": "other"})
         for compare in (compare_pair, claim_agreement):
-            with pytest.raises(geo.EstimationError, match="a and other were measured on different concepts"):
+            with pytest.raises(geo.errors.EstimationError, match="a and other were measured on different concepts"):
                 compare(one, other)
 
 
@@ -180,5 +180,5 @@ def test_one_draw_of_shuffled_rows_is_too_few(profile: Make) -> None:
     one = profile(0, "a")
     few = replace(one.cosines, nulls={"shuffled": one.cosines.nulls["shuffled"][:1]})
     for pair in ((one, replace(one, cosines=few)), (replace(one, cosines=few), one)):
-        with pytest.raises(geo.EstimationError, match="at least 2 draws"):
+        with pytest.raises(geo.errors.EstimationError, match="at least 2 draws"):
             compare_pair(*pair)

@@ -21,11 +21,11 @@ Make = Callable[..., ModelProfile]
 def test_a_profile_is_what_its_parts_measure() -> None:
     space, hierarchy = planted_model(0, "a")
     found = model_profile(space, hierarchy, hierarchy, draws=3, largest=16, seed=4, progress=False)
-    directions = geo.ConceptDirections.fit_cloud(geo.TokenCloud.of(space, hierarchy), largest=16)
+    directions = geo.ConceptDirections.fit_cloud(geo.directions.TokenCloud.of(space, hierarchy), largest=16)
     np.testing.assert_allclose(found.matrix, directions.cosines(), atol=1e-12)
     assert (np.diag(found.matrix) == 1).all()
     assert [draw.shape for draw in found.shuffled] == [found.matrix.shape] * 3
-    battery = geo.run_battery(
+    battery = geo.evaluate_claims(
         space, [hierarchy], nulls=["shuffled", "random_subset", "random_parent"],
         draws=3, other_draws=1, largest=16, seed=4, progress=False,
     )  # fmt: skip
@@ -35,8 +35,8 @@ def test_a_profile_is_what_its_parts_measure() -> None:
         np.testing.assert_array_equal(mine.test.nulls["shuffled"], theirs.test.nulls["shuffled"])
     assert tuple(result.claim for result in found.own_claims) == OWN_CLAIMS
     p_values = [result.p_value for result in (*found.claims, *found.own_claims)]
-    q_values = [result.q_value for result in (*found.claims, *found.own_claims)]
-    np.testing.assert_allclose(q_values, geo.q_values(p_values))
+    adjusted_p_values = [result.q_value for result in (*found.claims, *found.own_claims)]
+    np.testing.assert_allclose(adjusted_p_values, geo.significance.adjusted_p_values(p_values))
 
 
 def test_the_dimensions_are_the_participation_ratio(profile: Make) -> None:
@@ -72,7 +72,7 @@ def test_one_matrix_under_two_names_is_refused() -> None:
     other, _ = planted_model(1, "b")
     again = geo.Unembedding(space.unembedding.matrix.clone(), space.unembedding.vocabulary, "copy")
     same_weights([space.unembedding.summary(), other.unembedding.summary()])
-    with pytest.raises(geo.ModelError, match="a and copy are the same weights"):
+    with pytest.raises(geo.errors.ModelError, match="a and copy are the same weights"):
         same_weights([space.unembedding.summary(), other.unembedding.summary(), again.summary()])
 
 
@@ -84,7 +84,7 @@ def test_two_real_models_are_alike_beyond_shuffled_rows(
 ) -> None:
     stories = geo.Unembedding.load("stories15m")
     common = common_vocabulary({"smollm2": smollm2.vocabulary, "stories": stories.vocabulary})
-    verbs = geo.wordnet_hierarchy("verb", common)
+    verbs = geo.concepts.wordnet_hierarchy("verb", common)
     profiles = []
     for space in (smollm2_space, geo.CausalSpace.fit(stories)):
         hierarchy = verbs.over(space.unembedding.vocabulary)

@@ -7,17 +7,17 @@ import pytest
 import geometry as geo
 
 
-def family(name: str, kind: str = "", classes: tuple[str, ...] = ("low", "high")) -> geo.Behaviour:
+def family(name: str, kind: str = "", classes: tuple[str, ...] = ("low", "high")) -> geo.concepts.Behaviour:
     cells = [(template, domain) for template in ("speech", "tale") for domain in ("work", "home")]
-    return geo.Behaviour(
+    return geo.concepts.Behaviour(
         name,
         kind,
         False,
         {"speech": "said", "tale": "told"},
         {"work": "offices", "home": "families"},
         tuple(
-            geo.BehaviourClass(
-                one, (f"{one}{name}", one), tuple(geo.Prompt(f"{name} {one} {t} {d}.", t, d) for t, d in cells)
+            geo.concepts.BehaviourClass(
+                one, (f"{one}{name}", one), tuple(geo.concepts.Prompt(f"{name} {one} {t} {d}.", t, d) for t, d in cells)
             )
             for one in classes
         ),
@@ -32,28 +32,28 @@ VOCABULARY = geo.Vocabulary(
 
 def test_levels_stand_where_they_hold_several_things() -> None:
     for hierarchy in (
-        geo.behaviour_prompts([HASTE, CARE, ANGER]),
-        geo.behaviour_words([HASTE, CARE, ANGER], VOCABULARY),
+        geo.concepts.behaviour_prompts([HASTE, CARE, ANGER]),
+        geo.concepts.behaviour_words([HASTE, CARE, ANGER], VOCABULARY),
     ):
         assert hierarchy.parents["haste: low"] == ("haste",)
         assert hierarchy.parents["haste"] == hierarchy.parents["care"] == ("manner",)
         # "feeling" would hold anger alone.
         assert hierarchy.parents["anger"] == hierarchy.parents["manner"] == ("behaviour",)
         assert len(hierarchy) == 6 + 3 + 1 + 1
-    for alone in (geo.behaviour_prompts([HASTE]), geo.behaviour_words([HASTE], VOCABULARY)):
+    for alone in (geo.concepts.behaviour_prompts([HASTE]), geo.concepts.behaviour_words([HASTE], VOCABULARY)):
         assert set(alone.names) == {"haste", "haste: low", "haste: high"}
 
 
 def test_words_are_taken_as_written_and_capitalised() -> None:
-    hierarchy = geo.behaviour_words([HASTE], VOCABULARY)
+    hierarchy = geo.concepts.behaviour_words([HASTE], VOCABULARY)
     assert set(hierarchy["haste: high"].words) == {"high", "High", "highhaste"}
     assert set(hierarchy["haste"].words) == {"high", "High", "highhaste", "low", "lowhaste"}
-    with pytest.raises(geo.HierarchyError, match="none of the words of 'haste: low'"):
-        geo.behaviour_words([HASTE], geo.Vocabulary(["Ġhigh"]))
+    with pytest.raises(geo.errors.HierarchyError, match="none of the words of 'haste: low'"):
+        geo.concepts.behaviour_words([HASTE], geo.Vocabulary(["Ġhigh"]))
 
 
 def test_prompts_are_numbered_and_their_templates_held_out_whole() -> None:
-    hierarchy = geo.behaviour_prompts([HASTE, ANGER])
+    hierarchy = geo.concepts.behaviour_prompts([HASTE, ANGER])
     assert hierarchy["haste: high"].tokens == (4, 5, 6, 7)
     assert hierarchy["anger: low"].tokens == (8, 9, 10, 11)
     assert hierarchy["behaviour"].tokens == tuple(range(16))
@@ -64,7 +64,7 @@ def test_prompts_are_numbered_and_their_templates_held_out_whole() -> None:
 
 def test_one_sentence_in_two_families_is_two_prompts() -> None:
     twin = replace(HASTE, name="twin")
-    assert len(geo.behaviour_prompts([HASTE, twin]).tokens) == 16
+    assert len(geo.concepts.behaviour_prompts([HASTE, twin]).tokens) == 16
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_one_sentence_in_two_families_is_two_prompts() -> None:
         ([HASTE, family("behaviour")], "'behaviour' names a family"),
     ],
 )
-def test_what_makes_no_hierarchy_is_refused(families: list[geo.Behaviour], complaint: str) -> None:
-    for route in (geo.behaviour_prompts, lambda some: geo.behaviour_words(some, VOCABULARY)):
-        with pytest.raises(geo.HierarchyError, match=complaint):
+def test_what_makes_no_hierarchy_is_refused(families: list[geo.concepts.Behaviour], complaint: str) -> None:
+    for route in (geo.concepts.behaviour_prompts, lambda some: geo.concepts.behaviour_words(some, VOCABULARY)):
+        with pytest.raises(geo.errors.HierarchyError, match=complaint):
             route(families)

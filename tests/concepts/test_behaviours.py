@@ -51,7 +51,7 @@ def test_a_family_is_read_as_it_stands(tmp_path: Path) -> None:
     assert (family.name, family.kind, family.ordered) == ("haste", "manner", True)
     assert [one.name for one in family.classes] == ["slow", "quick"]
     assert family.classes[0].words == ("slow", "lazy")
-    assert family.classes[0].prompts[2] == geo.Prompt("Dinner can wait.", "speech", "home")
+    assert family.classes[0].prompts[2] == geo.concepts.Prompt("Dinner can wait.", "speech", "home")
     assert len(family.classes[0].prompts) == 5
 
 
@@ -72,7 +72,7 @@ def test_a_template_and_a_domain_can_be_held_out(tmp_path: Path) -> None:
         seen, unseen = (family.texts(templates=[one])[name] for one in ("speech", "thought"))
         assert sorted(seen + unseen) == sorted(texts)
         assert not set(seen) & set(unseen)
-    with pytest.raises(geo.HierarchyError, match="no domain 'school'; it has work, home"):
+    with pytest.raises(geo.errors.HierarchyError, match="no domain 'school'; it has work, home"):
         family.texts(domains=["school"])
 
 
@@ -114,18 +114,18 @@ def test_a_template_and_a_domain_can_be_held_out(tmp_path: Path) -> None:
 )
 def test_what_is_wrong_is_named_with_line_and_field(tmp_path: Path, old: str, new: str, complaint: str) -> None:
     assert FAMILY.count(old) == 1
-    with pytest.raises(geo.HierarchyError, match=f"^haste.yaml, {complaint}"):
+    with pytest.raises(geo.errors.HierarchyError, match=f"^haste.yaml, {complaint}"):
         geo.load_behaviour(written(tmp_path, FAMILY.replace(old, new)))
 
 
 def test_an_unknown_name_lists_the_known(tmp_path: Path) -> None:
-    with pytest.raises(geo.HierarchyError, match="packaged: aggression, "):
+    with pytest.raises(geo.errors.HierarchyError, match="packaged: aggression, "):
         geo.load_behaviour("boredom")
-    with pytest.raises(geo.HierarchyError, match="expected a mapping with an entry 'classes'"):
+    with pytest.raises(geo.errors.HierarchyError, match="expected a mapping with an entry 'classes'"):
         geo.load_behaviour(written(tmp_path, "name: haste\n"))
 
 
-FAMILIES = {name: geo.load_behaviour(name) for name in geo.packaged_behaviours()}
+FAMILIES = {name: geo.load_behaviour(name) for name in geo.concepts.packaged_behaviours()}
 
 
 def test_the_families_that_come_with_the_package() -> None:
@@ -140,7 +140,7 @@ def test_the_families_that_come_with_the_package() -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
-def test_packaged_families_leave_room_for_held_out_parts(family: geo.Behaviour) -> None:
+def test_packaged_families_leave_room_for_held_out_parts(family: geo.concepts.Behaviour) -> None:
     assert family.content
     assert len(family.templates) >= 4
     assert len(family.domains) >= 2
@@ -150,7 +150,7 @@ def test_packaged_families_leave_room_for_held_out_parts(family: geo.Behaviour) 
 
 
 @pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
-def test_no_prompt_holds_a_word_that_names_a_class(family: geo.Behaviour) -> None:
+def test_no_prompt_holds_a_word_that_names_a_class(family: geo.concepts.Behaviour) -> None:
     """Or the two routes to a class would meet in the word itself."""
     words = {word for one in family.classes for word in one.words}
     for one in family.classes:
@@ -159,17 +159,17 @@ def test_no_prompt_holds_a_word_that_names_a_class(family: geo.Behaviour) -> Non
 
 
 @pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
-def test_length_does_not_give_a_class_away(family: geo.Behaviour) -> None:
+def test_length_does_not_give_a_class_away(family: geo.concepts.Behaviour) -> None:
     means = [sum(len(p.text.split()) for p in one.prompts) / len(one.prompts) for one in family.classes]
     assert max(means) - min(means) < 2
 
 
 def test_opposites_are_pairs_of_different_texts(tmp_path: Path) -> None:
-    found = geo.load_opposites()
+    found = geo.concepts.load_opposites()
     assert set(found) == {"love-hate", "anger-calm", "weddings-other", "praise-hurt"}
     assert all(len(one.pairs) >= 8 for one in found.values())
     text = "contrasts:\n  up-down:\n    single: [Up, Down]\n    pairs:\n      - [Go up., Go up.]\n"
-    with pytest.raises(geo.HierarchyError, match=r"^one.yaml, line 5: up-down.pairs.0 must be two different texts"):
-        geo.load_opposites(written(tmp_path, text, "one.yaml"))
-    with pytest.raises(geo.HierarchyError, match=r"line 3: up-down.single must be two different texts"):
-        geo.load_opposites(written(tmp_path, text.replace("Down", "7").replace("Go up.]", "Go down.]"), "one.yaml"))
+    with pytest.raises(geo.errors.HierarchyError, match=r"^one.yaml, line 5: up-down.pairs.0 must be two different texts"):
+        geo.concepts.load_opposites(written(tmp_path, text, "one.yaml"))
+    with pytest.raises(geo.errors.HierarchyError, match=r"line 3: up-down.single must be two different texts"):
+        geo.concepts.load_opposites(written(tmp_path, text.replace("Down", "7").replace("Go up.]", "Go down.]"), "one.yaml"))

@@ -7,8 +7,8 @@ TOKENS = [f"Ġ{word}" for word in "dog dogs Dog cat cats bird birds oak elm rose
 VOCABULARY = geo.Vocabulary(TOKENS)
 
 
-def concept(name: str, words: str) -> geo.Concept:
-    return geo.Concept.from_words(name, words.split(), VOCABULARY)
+def concept(name: str, words: str) -> geo.concepts.Concept:
+    return geo.concepts.Concept.from_words(name, words.split(), VOCABULARY)
 
 
 MAMMAL, BIRD = concept("mammal", "cat dog dogs Dog cats"), concept("bird", "bird birds")
@@ -24,7 +24,7 @@ def hierarchy() -> geo.ConceptHierarchy:
 
 
 def test_words_are_kept_with_their_tokens() -> None:
-    assert concept("mixed", "cat unicorn dog") == geo.Concept("mixed", ("dog", "cat"), (0, 3))
+    assert concept("mixed", "cat unicorn dog") == geo.concepts.Concept("mixed", ("dog", "cat"), (0, 3))
 
 
 def test_parents_come_before_children(hierarchy: geo.ConceptHierarchy) -> None:
@@ -76,7 +76,7 @@ def test_drawn_concepts_alone_are_reported_and_hang_anywhere() -> None:
     assert drawn.reported_edges == ((at("plant"), at(pet.name)),)
     assert drawn.reported_families == {at("plant"): (at(pet.name),)}
     assert drawn.families[at("plant")] == (at("tree"),)
-    with pytest.raises(geo.HierarchyError, match="words that its parent 'plant' lacks"):
+    with pytest.raises(geo.errors.HierarchyError, match="words that its parent 'plant' lacks"):
         geo.ConceptHierarchy("real", drawn.concepts, parents)
 
 
@@ -120,5 +120,5 @@ def test_every_concept_of_a_small_hierarchy_is_a_block(hierarchy: geo.ConceptHie
     ],
 )
 def test_malformed_hierarchies_are_refused(concepts: tuple, parents: dict, complaint: str) -> None:
-    with pytest.raises(geo.HierarchyError, match=complaint):
+    with pytest.raises(geo.errors.HierarchyError, match=complaint):
         geo.ConceptHierarchy("bad", concepts, parents)

@@ -43,10 +43,10 @@ def test_json_is_read_the_same_way(tmp_path: Path) -> None:
     assert from_json.concepts == from_yaml.concepts
     assert from_json.parents == from_yaml.parents
     path.write_text(json.dumps(document)[:-1] + ', "name": "again"}')
-    with pytest.raises(geo.HierarchyError, match=r"toy\.json: duplicate entry 'name'"):
+    with pytest.raises(geo.errors.HierarchyError, match=r"toy\.json: duplicate entry 'name'"):
         geo.load_hierarchy(path, VOCABULARY)
     path.write_text("{")
-    with pytest.raises(geo.HierarchyError, match=r"toy\.json, line 1"):
+    with pytest.raises(geo.errors.HierarchyError, match=r"toy\.json, line 1"):
         geo.load_hierarchy(path, VOCABULARY)
 
 
@@ -78,18 +78,18 @@ def test_json_is_read_the_same_way(tmp_path: Path) -> None:
     ],
 )
 def test_malformed_files_are_refused_with_the_place(tmp_path: Path, text: str, complaint: str) -> None:
-    with pytest.raises(geo.HierarchyError, match=complaint):
+    with pytest.raises(geo.errors.HierarchyError, match=complaint):
         read(tmp_path, text)
 
 
 def test_a_missing_file_lists_what_is_packaged(tmp_path: Path) -> None:
-    with pytest.raises(geo.HierarchyError, match="packaged: organisms"):
+    with pytest.raises(geo.errors.HierarchyError, match="packaged: organisms"):
         geo.load_hierarchy(tmp_path / "nothing.yaml", VOCABULARY)
-    with pytest.raises(geo.HierarchyError, match="cannot be read"):
+    with pytest.raises(geo.errors.HierarchyError, match="cannot be read"):
         geo.load_hierarchy(tmp_path, VOCABULARY)
 
 
-@pytest.mark.parametrize("name", geo.packaged_hierarchies())
+@pytest.mark.parametrize("name", geo.concepts.packaged_hierarchies())
 def test_packaged_hierarchies_fit_the_default_model(name: str, smollm2: geo.Unembedding) -> None:
     hierarchy = geo.load_hierarchy(name, smollm2.vocabulary)
     assert {"mammal", "bird", "fish", "reptile", "insect", "amphibian", "plant"} <= set(hierarchy.names)

@@ -36,7 +36,7 @@ def words(vocabulary: geo.Vocabulary, ids: np.ndarray) -> list[str]:
 
 
 def test_values_without_a_token_leave_a_gap(tmp_path: Path) -> None:
-    numbers = geo.load_series(VOCABULARY, write(tmp_path, GOOD))["numbers"]
+    numbers = geo.concepts.load_series(VOCABULARY, write(tmp_path, GOOD))["numbers"]
     assert numbers.values == ("one", "three", "four")
     assert numbers.positions.tolist() == [0, 2, 3]
     assert numbers.period == 4
@@ -49,7 +49,7 @@ def test_values_without_a_token_leave_a_gap(tmp_path: Path) -> None:
 
 def test_capitals_are_kept_where_they_are_written(tmp_path: Path) -> None:
     text = "sets: {letters: {values: {a: [A], b: [B], c: [C], may: [May]}}}"
-    letters = geo.load_series(VOCABULARY, write(tmp_path, text))["letters"]
+    letters = geo.concepts.load_series(VOCABULARY, write(tmp_path, text))["letters"]
     assert words(VOCABULARY, letters.tokens) == ["A", "B", "C", "May"]
     assert letters.groups.tolist() == [0, 1, 2, 3]
     assert letters.expected == ""
@@ -57,7 +57,7 @@ def test_capitals_are_kept_where_they_are_written(tmp_path: Path) -> None:
 
 def test_a_word_of_several_values_counts_for_the_first(tmp_path: Path) -> None:
     text = "sets: {numbers: {values: {one: [one], single: [one, four], three: [three]}, forms: none}}"
-    numbers = geo.load_series(VOCABULARY, write(tmp_path, text))["numbers"]
+    numbers = geo.concepts.load_series(VOCABULARY, write(tmp_path, text))["numbers"]
     assert words(VOCABULARY, numbers.tokens) == ["one", "four", "three"]
     assert numbers.owners.tolist() == [0, 1, 2]
 
@@ -84,19 +84,19 @@ def test_a_word_of_several_values_counts_for_the_first(tmp_path: Path) -> None:
     ],
 )
 def test_malformed_series_are_refused_with_the_place(tmp_path: Path, text: str, complaint: str) -> None:
-    with pytest.raises(geo.HierarchyError, match=complaint):
-        geo.load_series(VOCABULARY, write(tmp_path, text))
+    with pytest.raises(geo.errors.HierarchyError, match=complaint):
+        geo.concepts.load_series(VOCABULARY, write(tmp_path, text))
 
 
 def test_series_with_too_few_values_may_be_passed_over(tmp_path: Path) -> None:
     skipped: dict[str, str] = {}
     text = GOOD + "  letters: {values: {a: [A], b: [Bee], c: [Sea]}}\n"
-    assert list(geo.load_series(VOCABULARY, write(tmp_path, text), skipped=skipped)) == ["numbers"]
+    assert list(geo.concepts.load_series(VOCABULARY, write(tmp_path, text), skipped=skipped)) == ["numbers"]
     assert skipped == {"letters": "1 of its values have a token in this vocabulary; 3 are needed"}
 
 
 def test_packaged_series_on_the_real_vocabulary(smollm2: geo.Unembedding) -> None:
-    found = geo.load_series(smollm2.vocabulary)
+    found = geo.concepts.load_series(smollm2.vocabulary)
     assert {"weekdays", "months", "number words", "letters"} <= set(found)
     for series in found.values():
         assert series.expected in {"line", "circle", "tree", "simplex"}
@@ -113,7 +113,7 @@ def test_packaged_series_on_the_real_vocabulary(smollm2: geo.Unembedding) -> Non
 
 def test_concepts_of_a_hierarchy_as_values(smollm2: geo.Unembedding) -> None:
     organisms = geo.load_hierarchy("organisms", smollm2.vocabulary)
-    series = geo.Series.from_hierarchy("kinds", organisms, [["bird", "fish"], ["tree", "plant"]], "tree")
+    series = geo.concepts.Series.from_hierarchy("kinds", organisms, [["bird", "fish"], ["tree", "plant"]], "tree")
     assert series.values == ("bird", "fish", "tree", "plant")
     assert series.groups.tolist() == [0, 0, 1, 1]
     assert series.period == 4
@@ -124,7 +124,7 @@ def test_concepts_of_a_hierarchy_as_values(smollm2: geo.Unembedding) -> None:
 
 
 def test_pairs_are_kept_where_both_words_are_tokens(tmp_path: Path) -> None:
-    found = geo.load_pairs(VOCABULARY, write(tmp_path, PAIRS))
+    found = geo.concepts.load_pairs(VOCABULARY, write(tmp_path, PAIRS))
     pairs, ids = found["comparative"]
     assert pairs == (("fast", "faster"), ("slow", "slower"))
     assert [words(VOCABULARY, row) for row in ids] == [["fast", "faster"], ["slow", "slower"]]
@@ -145,12 +145,12 @@ def test_pairs_are_kept_where_both_words_are_tokens(tmp_path: Path) -> None:
     ],
 )
 def test_malformed_pairs_are_refused_with_the_place(tmp_path: Path, text: str, complaint: str) -> None:
-    with pytest.raises(geo.HierarchyError, match=complaint):
-        geo.load_pairs(VOCABULARY, write(tmp_path, text))
+    with pytest.raises(geo.errors.HierarchyError, match=complaint):
+        geo.concepts.load_pairs(VOCABULARY, write(tmp_path, text))
 
 
 def test_packaged_pairs_on_the_real_vocabulary(smollm2: geo.Unembedding) -> None:
-    found = geo.load_pairs(smollm2.vocabulary)
+    found = geo.concepts.load_pairs(smollm2.vocabulary)
     assert ("king", "queen") in found["male – female"][0]
     for pairs, ids in found.values():
         assert len(pairs) > 15
@@ -158,10 +158,10 @@ def test_packaged_pairs_on_the_real_vocabulary(smollm2: geo.Unembedding) -> None
 
 
 def test_missing_files_list_what_is_packaged(tmp_path: Path) -> None:
-    with pytest.raises(geo.HierarchyError, match="packaged: series"):
-        geo.load_series(VOCABULARY, tmp_path / "nothing.yaml")
-    with pytest.raises(geo.HierarchyError, match="packaged: contrasts"):
-        geo.load_pairs(VOCABULARY, tmp_path / "nothing.yaml")
+    with pytest.raises(geo.errors.HierarchyError, match="packaged: series"):
+        geo.concepts.load_series(VOCABULARY, tmp_path / "nothing.yaml")
+    with pytest.raises(geo.errors.HierarchyError, match="packaged: contrasts"):
+        geo.concepts.load_pairs(VOCABULARY, tmp_path / "nothing.yaml")
 
 
 @pytest.mark.parametrize(
@@ -175,11 +175,11 @@ def test_missing_files_list_what_is_packaged(tmp_path: Path) -> None:
 )
 def test_ambiguous_series_are_refused(tmp_path: Path, smollm2: geo.Unembedding, text: str, complaint: str) -> None:
     (tmp_path / "own.yaml").write_text(text)
-    with pytest.raises(geo.HierarchyError, match=complaint):
-        geo.load_series(smollm2.vocabulary, tmp_path / "own.yaml")
+    with pytest.raises(geo.errors.HierarchyError, match=complaint):
+        geo.concepts.load_series(smollm2.vocabulary, tmp_path / "own.yaml")
 
 
 def test_a_pair_counts_once(tmp_path: Path, smollm2: geo.Unembedding) -> None:
     (tmp_path / "own.yaml").write_text("pairs: {sex: [[king, queen], [queen, king]]}")
-    with pytest.raises(geo.HierarchyError, match="is there twice"):
-        geo.load_pairs(smollm2.vocabulary, tmp_path / "own.yaml")
+    with pytest.raises(geo.errors.HierarchyError, match="is there twice"):
+        geo.concepts.load_pairs(smollm2.vocabulary, tmp_path / "own.yaml")

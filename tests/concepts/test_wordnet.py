@@ -64,14 +64,14 @@ def test_the_published_recipe_on_smollm2(smollm2_nouns: geo.ConceptHierarchy) ->
 
 
 def test_the_complete_recipe_has_own_lemmas_and_instances(smollm2: geo.Unembedding) -> None:
-    nouns = geo.wordnet_hierarchy("noun", smollm2.vocabulary, recipe="complete")
+    nouns = geo.concepts.wordnet_hierarchy("noun", smollm2.vocabulary, recipe="complete")
     assert "bird" in nouns["bird.n.01"].words
     assert {"Paris", "France"} <= set(nouns["location.n.01"].words)
     assert "included" in nouns.recipe
 
 
 def test_verbs(smollm2: geo.Unembedding) -> None:
-    verbs = geo.wordnet_hierarchy("verb", smollm2.vocabulary)
+    verbs = geo.concepts.wordnet_hierarchy("verb", smollm2.vocabulary)
     assert 240 <= len(verbs) <= 280
     walking = {"walk", "Walk", "walked", "walking"}
     assert walking <= set(verbs["travel.v.01"].words)
@@ -85,10 +85,10 @@ def test_independent_of_the_hash_seed(smollm2: geo.Unembedding) -> None:
     code = (
         "import geometry as geo, hashlib\n"
         "model = geo.Unembedding.load('smollm2-135m')\n"
-        "nouns = geo.wordnet_hierarchy('noun', model.vocabulary)\n"
+        "nouns = geo.concepts.wordnet_hierarchy('noun', model.vocabulary)\n"
         "print(hashlib.sha256(repr((nouns.concepts, nouns.parents, nouns.notes)).encode()).hexdigest())\n"
     )
-    nouns = geo.wordnet_hierarchy("noun", smollm2.vocabulary)
+    nouns = geo.concepts.wordnet_hierarchy("noun", smollm2.vocabulary)
     here = hashlib.sha256(repr((nouns.concepts, nouns.parents, nouns.notes)).encode()).hexdigest()
     environment = {**os.environ, "PYTHONHASHSEED": "1" if os.environ.get("PYTHONHASHSEED") != "1" else "2"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, check=True, capture_output=True, text=True)
@@ -96,9 +96,9 @@ def test_independent_of_the_hash_seed(smollm2: geo.Unembedding) -> None:
 
 
 def test_what_cannot_be_built_is_refused(smollm2: geo.Unembedding) -> None:
-    with pytest.raises(geo.HierarchyError, match="'adverb': choose from noun, verb"):
-        geo.wordnet_hierarchy("adverb", smollm2.vocabulary)
-    with pytest.raises(geo.HierarchyError, match="choose from published, complete"):
-        geo.wordnet_hierarchy("noun", smollm2.vocabulary, recipe="best")
-    with pytest.raises(geo.HierarchyError, match="no synset has more than 50"):
-        geo.wordnet_hierarchy("noun", geo.Vocabulary(["Ġdog", "Ġcat", "Ġbird"]))
+    with pytest.raises(geo.errors.HierarchyError, match="'adverb': choose from noun, verb"):
+        geo.concepts.wordnet_hierarchy("adverb", smollm2.vocabulary)
+    with pytest.raises(geo.errors.HierarchyError, match="choose from published, complete"):
+        geo.concepts.wordnet_hierarchy("noun", smollm2.vocabulary, recipe="best")
+    with pytest.raises(geo.errors.HierarchyError, match="no synset has more than 50"):
+        geo.concepts.wordnet_hierarchy("noun", geo.Vocabulary(["Ġdog", "Ġcat", "Ġbird"]))

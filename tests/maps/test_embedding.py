@@ -12,7 +12,7 @@ from tests.maps.clouds import two_blobs
 
 def test_neighbours_are_the_nearest_others() -> None:
     points = np.random.default_rng(0).standard_normal((70, 6)) + 1000  # a common offset must not cost digits
-    found = geo.nearest_neighbours(points, 7)
+    found = geo.maps.nearest_neighbours(points, 7)
     distances = cdist(points.astype(np.float32), points.astype(np.float32))
     np.fill_diagonal(distances, np.inf)
     np.testing.assert_array_equal(found.indices, np.argsort(distances, axis=1)[:, :7])
@@ -20,7 +20,7 @@ def test_neighbours_are_the_nearest_others() -> None:
 
 
 def test_points_that_lie_on_each_other_are_each_others_neighbours() -> None:
-    found = geo.nearest_neighbours(np.array([[0.0, 0], [0, 0], [5, 0], [5, 0]]), 1)
+    found = geo.maps.nearest_neighbours(np.array([[0.0, 0], [0, 0], [5, 0], [5, 0]]), 1)
     assert found.indices.ravel().tolist() == [1, 0, 3, 2]
     assert not found.distances.any()
 
@@ -35,7 +35,7 @@ def test_approximate_neighbours_leave_out_the_point_itself(monkeypatch: pytest.M
 
     monkeypatch.setitem(sys.modules, "pynndescent", SimpleNamespace(NNDescent=descent))
     points = np.array([[0.0] * 4] * 3 + [[3, 4, 0, 0]])
-    found = geo.nearest_neighbours(points, 2, approximate=True, seed=8)
+    found = geo.maps.nearest_neighbours(points, 2, approximate=True, seed=8)
     assert asked == {"k": 3, "seed": 8}
     assert found.indices.tolist() == [[1, 2], [0, 2], [0, 1], [0, 1]]
     assert found.distances[3].tolist() == [5, 5]
@@ -47,10 +47,10 @@ def test_umap_is_reproducible_and_keeps_blobs_apart() -> None:
     assert one.shape == (120, 2)
     np.testing.assert_array_equal(one, again)
     assert not np.array_equal(one, other)
-    nearest = geo.nearest_neighbours(blobs.points, 15)
+    nearest = geo.maps.nearest_neighbours(blobs.points, 15)
     np.testing.assert_array_equal(one, geo.umap_embedding(blobs.points, nearest=nearest, epochs=60, seed=3))
-    assert geo.neighbourhood_purity(blobs, geo.nearest_neighbours(one, 5)).values.tolist() == [1.0, 1.0]
-    lens = geo.umap_lens(1, epochs=20)(blobs)
+    assert geo.maps.neighbourhood_purity(blobs, geo.maps.nearest_neighbours(one, 5)).values.tolist() == [1.0, 1.0]
+    lens = geo.maps.umap_lens(1, epochs=20)(blobs)
     assert lens.shape == (120, 1)
     np.testing.assert_array_equal(lens, geo.umap_embedding(blobs.points, dimensions=1, epochs=20))
 
@@ -64,31 +64,31 @@ def test_umap_is_reproducible_and_keeps_blobs_apart() -> None:
         ({"dimensions": 4}, "4 dimensions"),
         ({"min_distance": -1}, "min_distance"),
         ({"epochs": 0}, "epochs"),
-        ({"nearest": geo.nearest_neighbours(np.eye(5), 3)}, "neighbours of 5 points"),
+        ({"nearest": geo.maps.nearest_neighbours(np.eye(5), 3)}, "neighbours of 5 points"),
     ],
 )
 def test_maps_that_cannot_be_are_refused(arguments: dict, says: str) -> None:
-    with pytest.raises(geo.EstimationError, match=says):
+    with pytest.raises(geo.errors.EstimationError, match=says):
         geo.umap_embedding(np.random.default_rng(0).standard_normal((10, 3)), **arguments)
 
 
 def test_trustworthiness_is_sklearns_where_all_points_are_judged() -> None:
     rng = np.random.default_rng(1)
     points = rng.standard_normal((300, 8)) * np.linspace(3, 0.1, 8)
-    found = geo.trustworthiness(points, points[:, :2], k=9, draws=19)
+    found = geo.maps.trustworthiness(points, points[:, :2], k=9, draws=19)
     assert found.value == pytest.approx(reference(points, points[:, :2], n_neighbors=9), abs=1e-6)
     assert found.null.mean() == pytest.approx(0.5, abs=0.02)
     assert found.null_kept.mean() == pytest.approx(9 / 299, abs=0.01)
     assert found.p_value == 0.05
-    assert geo.trustworthiness(points, points, k=9, draws=1).kept == 1
-    permuted = points[geo.stream(0, "trustworthiness", 0).permutation(300)]
+    assert geo.maps.trustworthiness(points, points, k=9, draws=1).kept == 1
+    permuted = points[geo.randomness.generator(0, "trustworthiness", 0).permutation(300)]
     assert found.null[0] == pytest.approx(reference(points, permuted[:, :2], n_neighbors=9), abs=1e-6)
 
 
 def test_a_sample_estimates_what_all_points_give() -> None:
     rng = np.random.default_rng(2)
     points = rng.standard_normal((1500, 5))
-    whole, part = (geo.trustworthiness(points, points[:, :2], sample=sample, draws=0) for sample in (1500, 300))
+    whole, part = (geo.maps.trustworthiness(points, points[:, :2], sample=sample, draws=0) for sample in (1500, 300))
     assert part.sample == 300
     assert part.value == pytest.approx(whole.value, abs=0.02)
     assert part.kept == pytest.approx(whole.kept, abs=0.03)
@@ -97,7 +97,7 @@ def test_a_sample_estimates_what_all_points_give() -> None:
 
 def test_noise_on_a_map_is_not_trustworthy() -> None:
     rng = np.random.default_rng(5)
-    found = geo.trustworthiness(rng.standard_normal((400, 10)), rng.standard_normal((400, 2)))
+    found = geo.maps.trustworthiness(rng.standard_normal((400, 10)), rng.standard_normal((400, 2)))
     assert abs(found.value - 0.5) < 0.03
     assert found.p_value > 0.05
 
@@ -105,7 +105,7 @@ def test_noise_on_a_map_is_not_trustworthy() -> None:
 @pytest.mark.parametrize(("arguments", "says"), [({"k": 10}, "less than 10"), ({"sample": 0}, "sample")])
 def test_trustworthiness_out_of_range_is_refused(arguments: dict, says: str) -> None:
     points = np.random.default_rng(0).standard_normal((20, 3))
-    with pytest.raises(geo.EstimationError, match=says):
-        geo.trustworthiness(points, points, **arguments)
-    with pytest.raises(geo.EstimationError, match="as many coordinates"):
-        geo.trustworthiness(points, points[1:])
+    with pytest.raises(geo.errors.EstimationError, match=says):
+        geo.maps.trustworthiness(points, points, **arguments)
+    with pytest.raises(geo.errors.EstimationError, match="as many coordinates"):
+        geo.maps.trustworthiness(points, points[1:])

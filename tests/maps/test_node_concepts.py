@@ -5,11 +5,11 @@ from scipy.stats import hypergeom
 import geometry as geo
 
 NAMES = ("ant", "bee", "cat", "dog", "eel", "fly", "gnu")
-LABELLED = geo.LabelledPoints(
+LABELLED = geo.maps.LabelledPoints(
     np.eye(7), {"insect": np.array([0, 1, 5]), "mammal": np.array([2, 3, 6]), "flying": np.array([1, 2, 5])}, NAMES
 )
 # Node 0: ant, bee, cat; node 1: bee, cat, dog, gnu; node 2: eel alone.
-GRAPH = geo.MapperGraph(
+GRAPH = geo.maps.MapperGraph(
     (np.array([0, 1, 2]), np.array([1, 2, 3, 6]), np.array([4])),
     np.array([[0, 1]]),
     np.array([2]),
@@ -19,7 +19,7 @@ GRAPH = geo.MapperGraph(
 
 
 def test_node_concepts_by_hand() -> None:
-    found = geo.node_concepts(GRAPH, LABELLED)
+    found = geo.maps.node_concepts(GRAPH, LABELLED)
     np.testing.assert_allclose(found.shares, [[2 / 3, 1 / 3, 2 / 3], [1 / 4, 3 / 4, 1 / 2], [0, 0, 0]])
     assert found.dominant == ("insect", "mammal", "")
     np.testing.assert_allclose(found.purity, [2 / 3, 3 / 4, 0])
@@ -31,7 +31,7 @@ def test_node_concepts_by_hand() -> None:
 
 
 def test_bridges_by_hand() -> None:
-    (bridge,) = geo.bridges(GRAPH, LABELLED)
+    (bridge,) = geo.maps.bridges(GRAPH, LABELLED)
     assert bridge.nodes == (0, 1)
     assert bridge.concepts == ("insect", "mammal")
     assert bridge.between
@@ -44,7 +44,7 @@ def test_bridges_by_hand() -> None:
 
 
 def test_graphs_of_other_points_are_refused() -> None:
-    other = geo.LabelledPoints(np.eye(6), {"a": np.array([0])})
-    for refuse in (geo.node_concepts, geo.bridges):
-        with pytest.raises(geo.EstimationError, match="7 points does not belong to 6"):
+    other = geo.maps.LabelledPoints(np.eye(6), {"a": np.array([0])})
+    for refuse in (geo.maps.node_concepts, geo.maps.bridges):
+        with pytest.raises(geo.errors.EstimationError, match="7 points does not belong to 6"):
             refuse(GRAPH, other)

@@ -12,26 +12,26 @@ from tests.conftest import Planted
 from tests.maps.clouds import circle, two_blobs, unlabelled
 
 
-def noise(n: int = 150) -> geo.LabelledPoints:
+def noise(n: int = 150) -> geo.maps.LabelledPoints:
     rng = np.random.default_rng(11)
-    return geo.LabelledPoints.of_classes(rng.standard_normal((n, 5)), rng.choice(["one", "two"], n).tolist())
+    return geo.maps.LabelledPoints.of_classes(rng.standard_normal((n, 5)), rng.choice(["one", "two"], n).tolist())
 
 
 def test_planted_classes_are_found_and_noise_is_not() -> None:
-    found = geo.compare_mapper(two_blobs(), geo.pca_lens(1), cover=geo.Cover(5, 0.3))
+    found = geo.maps.compare_mapper(two_blobs(), geo.maps.pca_lens(1), cover=geo.maps.Cover(5, 0.3))
     assert found.values["purity"] == 1
     assert found.p_value("purity", "labels") == 0.05
     assert found.nulls["labels"]["purity"].mean() < 0.75
     assert len(found.nulls["gaussian"]["loops"]) == 19
-    other = geo.compare_mapper(noise(), geo.pca_lens(1), cover=geo.Cover(5, 0.3))
+    other = geo.maps.compare_mapper(noise(), geo.maps.pca_lens(1), cover=geo.maps.Cover(5, 0.3))
     assert other.p_value("purity", "labels") > 0.05
 
 
 def test_labels_far_along_their_own_vectors_prove_nothing() -> None:
     """In 100 dimensions a vector fitted to 20 points of noise finds these again: so does the null's."""
     rng = np.random.default_rng(0)
-    points = geo.LabelledPoints.of_classes(rng.standard_normal((60, 100)), ["a"] * 20 + ["b"] * 20 + [""] * 20)
-    found = geo.compare_mapper(points, geo.projection_lens(), cover=geo.Cover(3, 0.3))
+    points = geo.maps.LabelledPoints.of_classes(rng.standard_normal((60, 100)), ["a"] * 20 + ["b"] * 20 + [""] * 20)
+    found = geo.maps.compare_mapper(points, geo.maps.projection_lens(), cover=geo.maps.Cover(3, 0.3))
     assert found.values["purity"] > 0.5
     assert found.p_value("purity", "labels") > 0.05
 
@@ -39,10 +39,10 @@ def test_labels_far_along_their_own_vectors_prove_nothing() -> None:
 def test_a_loop_is_told_from_a_gaussian_blob() -> None:
     rng = np.random.default_rng(0)
     points = circle(1000) + 0.03 * rng.standard_normal((1000, 2))
-    found = geo.compare_mapper(
+    found = geo.maps.compare_mapper(
         unlabelled(points),
-        geo.pca_lens(1),
-        cover=geo.Cover(6, 0.3),
+        geo.maps.pca_lens(1),
+        cover=geo.maps.Cover(6, 0.3),
         clusterer=DBSCAN(eps=0.3, min_samples=20),
         draws=39,
     )
@@ -54,34 +54,34 @@ def test_a_loop_is_told_from_a_gaussian_blob() -> None:
 def test_draws_are_seeded_and_a_null_without_clusters_is_a_result(tmp_path: Path) -> None:
     blobs = two_blobs(30)
 
-    def far(labelled: geo.LabelledPoints, rng: np.random.Generator) -> geo.LabelledPoints:
+    def far(labelled: geo.maps.LabelledPoints, rng: np.random.Generator) -> geo.maps.LabelledPoints:
         return labelled.moved(rng.standard_normal((60, 5)) * 1e6)
 
-    arguments = {"cover": geo.Cover(3, 0.3), "clusterer": DBSCAN(eps=8), "draws": 3}
-    found = geo.compare_mapper(blobs, geo.pca_lens(1), nulls={"far": far}, **arguments)
+    arguments = {"cover": geo.maps.Cover(3, 0.3), "clusterer": DBSCAN(eps=8), "draws": 3}
+    found = geo.maps.compare_mapper(blobs, geo.maps.pca_lens(1), nulls={"far": far}, **arguments)
     assert found.nulls["far"]["components"].tolist() == [0, 0, 0]
     assert np.isnan(found.nulls["far"]["purity"]).all()
     assert found.p_value("components", "far") == 0.5
-    with geo.OutputFolder(tmp_path) as folder:
+    with geo.output.OutputFolder(tmp_path) as folder:
         folder.json("results", found.to_dict())
     stored = json.loads((tmp_path / "results.json").read_text())
     assert stored["components"]["nulls"]["far"] == {"mean": 0, "sd": 0, "draws": 3, "p_value": 0.5}
     assert stored["purity"]["nulls"]["far"]["mean"] is None
     one, again, other = (
-        geo.compare_mapper(noise(), geo.pca_lens(1), draws=3, seed=seed).nulls["gaussian"] for seed in (1, 1, 2)
+        geo.maps.compare_mapper(noise(), geo.maps.pca_lens(1), draws=3, seed=seed).nulls["gaussian"] for seed in (1, 1, 2)
     )
     for name, values in one.items():
         np.testing.assert_array_equal(values, again[name])
     assert any(not np.array_equal(one[name], other[name]) for name in one)
-    with pytest.raises(geo.EstimationError, match="at least one draw"):
-        geo.compare_mapper(blobs, geo.pca_lens(1), draws=0)
+    with pytest.raises(geo.errors.EstimationError, match="at least one draw"):
+        geo.maps.compare_mapper(blobs, geo.maps.pca_lens(1), draws=0)
 
 
 def test_gaussian_points_keep_mean_and_covariance() -> None:
     rng = np.random.default_rng(0)
     for shape in ((4000, 3), (200, 400)):
         real = unlabelled(rng.exponential(size=shape) @ rng.standard_normal((shape[1], shape[1])))
-        drawn = geo.gaussian_points(real, rng)
+        drawn = geo.maps.gaussian_points(real, rng)
         spread = np.trace(np.cov(real.points.T))
         assert np.trace(np.cov(drawn.points.T)) == pytest.approx(spread, rel=0.1)
         apart = np.linalg.norm(drawn.points.mean(axis=0) - real.points.mean(axis=0))
@@ -92,8 +92,8 @@ def test_gaussian_points_keep_mean_and_covariance() -> None:
 
 def test_shuffled_labels_keep_overlaps_and_groups() -> None:
     members = {"a": np.arange(6), "b": np.arange(4, 10)}
-    labelled = geo.LabelledPoints(np.eye(12), members, groups=np.repeat(np.arange(6), 2))
-    drawn = geo.shuffled_labels(labelled, np.random.default_rng(1))
+    labelled = geo.maps.LabelledPoints(np.eye(12), members, groups=np.repeat(np.arange(6), 2))
+    drawn = geo.maps.shuffled_labels(labelled, np.random.default_rng(1))
     np.testing.assert_array_equal(drawn.points, labelled.points)
     before, after = labelled.incidence.toarray(), drawn.incidence.toarray()
     assert not np.array_equal(before, after)
@@ -103,35 +103,35 @@ def test_shuffled_labels_keep_overlaps_and_groups() -> None:
 
 def test_token_nulls_give_the_rows_of_other_tokens(planted: Planted) -> None:
     space = geo.CausalSpace.fit(planted.unembedding)
-    cloud = geo.TokenCloud.of(space, planted.hierarchy)
-    labelled = geo.LabelledPoints.of_concept(cloud, "animal")
-    found = geo.compare_mapper(
+    cloud = geo.directions.TokenCloud.of(space, planted.hierarchy)
+    labelled = geo.maps.LabelledPoints.of_concept(cloud, "animal")
+    found = geo.maps.compare_mapper(
         labelled,
-        geo.projection_lens(),
-        cover=geo.Cover(4, 0.3),
-        nulls={"shuffled": geo.token_null(space, cloud)},
+        geo.maps.projection_lens(),
+        cover=geo.maps.Cover(4, 0.3),
+        nulls={"shuffled": geo.maps.token_null(space, cloud)},
     )
     assert found.p_value("purity", "shuffled") == 0.05
-    drawn = geo.token_null(space, cloud)(labelled, np.random.default_rng(0))
+    drawn = geo.maps.token_null(space, cloud)(labelled, np.random.default_rng(0))
     rows = {tuple(row) for row in space.unified.float().numpy()}
     assert {tuple(row) for row in drawn.points} <= rows
     assert not np.allclose(drawn.points, labelled.points)
     for null in ("random_subset", "nothing"):
-        with pytest.raises(geo.EstimationError, match="does not draw rows"):
-            geo.token_null(space, cloud, null)
+        with pytest.raises(geo.errors.EstimationError, match="does not draw rows"):
+            geo.maps.token_null(space, cloud, null)
     part = labelled.select(np.arange(0, 60, 7))
     np.testing.assert_array_equal(
-        geo.token_null(space, cloud)(part, np.random.default_rng(0)).points, drawn.points[::7]
+        geo.maps.token_null(space, cloud)(part, np.random.default_rng(0)).points, drawn.points[::7]
     )
-    with pytest.raises(geo.EstimationError, match="'0' is no word of hierarchy 'planted'"):
-        geo.token_null(space, cloud)(noise(), np.random.default_rng(0))
+    with pytest.raises(geo.errors.EstimationError, match="'0' is no word of hierarchy 'planted'"):
+        geo.maps.token_null(space, cloud)(noise(), np.random.default_rng(0))
 
 
 def test_the_sweep_chooses_what_samples_agree_on() -> None:
-    covers = (geo.Cover(1, 0.3), geo.Cover(4, 0.3), geo.Cover(6, 0.3))
+    covers = (geo.maps.Cover(1, 0.3), geo.maps.Cover(4, 0.3), geo.maps.Cover(6, 0.3))
     clusterers = (DBSCAN(eps=8), DBSCAN(eps=1.2, min_samples=3), DBSCAN(eps=1e-9))
     blobs = two_blobs()
-    found = geo.stability_sweep(blobs, geo.given_lens(blobs.points[:, 0]), covers=covers, clusterers=clusterers)
+    found = geo.maps.stability_sweep(blobs, geo.maps.given_lens(blobs.points[:, 0]), covers=covers, clusterers=clusterers)
     assert len(found.settings) == 6  # those of the tiny radius found no cluster
     best = found.choice
     assert best.clusterer is clusterers[0]
@@ -144,7 +144,7 @@ def test_the_sweep_chooses_what_samples_agree_on() -> None:
     assert shaky.agreement < best.agreement
     table = found.to_dict()
     assert table["settings"][table["choice"]]["cubes"] == best.cover.cubes
-    again = geo.stability_sweep(blobs, geo.given_lens(blobs.points[:, 0]), covers=covers, clusterers=clusterers)
+    again = geo.maps.stability_sweep(blobs, geo.maps.given_lens(blobs.points[:, 0]), covers=covers, clusterers=clusterers)
     assert [s.agreement for s in again.settings] == [s.agreement for s in found.settings]
 
 
@@ -165,7 +165,7 @@ def test_agreement_by_hand() -> None:
 def test_sweeps_without_settings_or_clusters_are_refused() -> None:
     blobs = two_blobs(20)
     for arguments in ({"covers": ()}, {"resamples": 1}, {"share": 1.0}):
-        with pytest.raises(geo.EstimationError, match="a sweep needs"):
-            geo.stability_sweep(blobs, geo.pca_lens(1), **arguments)
-    with pytest.raises(geo.EstimationError, match="none of 4 settings"):
-        geo.stability_sweep(blobs, geo.pca_lens(1), clusterers=[DBSCAN(eps=1e-9)])
+        with pytest.raises(geo.errors.EstimationError, match="a sweep needs"):
+            geo.maps.stability_sweep(blobs, geo.maps.pca_lens(1), **arguments)
+    with pytest.raises(geo.errors.EstimationError, match="none of 4 settings"):
+        geo.maps.stability_sweep(blobs, geo.maps.pca_lens(1), clusterers=[DBSCAN(eps=1e-9)])

@@ -7,18 +7,18 @@ from tests.conftest import Planted
 
 
 def test_a_concepts_tokens_are_labelled_by_its_children(planted: Planted) -> None:
-    cloud = geo.TokenCloud.of(geo.CausalSpace.fit(planted.unembedding), planted.hierarchy)
-    found = geo.LabelledPoints.of_concept(cloud, "animal")
+    cloud = geo.directions.TokenCloud.of(geo.CausalSpace.fit(planted.unembedding), planted.hierarchy)
+    found = geo.maps.LabelledPoints.of_concept(cloud, "animal")
     assert list(found.members) == ["mammal", "bird"]
     for name, positions in found.members.items():
         assert {found.names[point] for point in positions} == set(planted.hierarchy[name].words)
     rows = cloud.points[torch.from_numpy(planted.hierarchy.members[planted.hierarchy.index("animal")])]
     np.testing.assert_array_equal(found.points, rows.float().numpy())
-    assert set(geo.LabelledPoints.of_concept(cloud, "thing", ["bird"]).members) == {"bird"}
+    assert set(geo.maps.LabelledPoints.of_concept(cloud, "thing", ["bird"]).members) == {"bird"}
 
 
 def test_classes_of_plain_arrays() -> None:
-    found = geo.LabelledPoints.of_classes(np.arange(8).reshape(4, 2), ["b", "a", "", "b"])
+    found = geo.maps.LabelledPoints.of_classes(np.arange(8).reshape(4, 2), ["b", "a", "", "b"])
     assert {name: positions.tolist() for name, positions in found.members.items()} == {"b": [0, 3], "a": [1]}
     assert found.incidence.toarray().tolist() == [[1, 0], [0, 1], [0, 0], [1, 0]]
     assert found.names == ("0", "1", "2", "3")
@@ -26,14 +26,14 @@ def test_classes_of_plain_arrays() -> None:
 
 def test_a_word_can_be_taken_once() -> None:
     members = {"a": np.array([0, 2]), "b": np.array([1]), "c": np.array([1, 3])}
-    labelled = geo.LabelledPoints(np.eye(4), members, ("cat", "Cat", "dog", "Dog"), np.array([5, 5, 2, 2]))
+    labelled = geo.maps.LabelledPoints(np.eye(4), members, ("cat", "Cat", "dog", "Dog"), np.array([5, 5, 2, 2]))
     found = labelled.one_per_group()
     assert found.names == ("cat", "dog")
     assert {name: positions.tolist() for name, positions in found.members.items()} == {"a": [0, 1]}
     np.testing.assert_array_equal(found.points, np.eye(4)[[0, 2]])
     assert found.groups.tolist() == [5, 2]
     for rows in ([], [1, 0], [0, 0, 1], [0, 4], [-1, 2], [0.5, 1]):
-        with pytest.raises(geo.EstimationError, match="ascending positions in 0 … 3"):
+        with pytest.raises(geo.errors.EstimationError, match="ascending positions in 0 … 3"):
             labelled.select(np.array(rows))
 
 
@@ -53,12 +53,12 @@ GOOD = np.arange(6.0).reshape(3, 2)
 )
 def test_points_that_cannot_be_mapped_are_refused(points: np.ndarray, says: str) -> None:
     for refuse in (
-        lambda: geo.LabelledPoints(points, {"a": np.array([0])}),
-        lambda: geo.nearest_neighbours(points, 1),
+        lambda: geo.maps.LabelledPoints(points, {"a": np.array([0])}),
+        lambda: geo.maps.nearest_neighbours(points, 1),
         lambda: geo.umap_embedding(points),
-        lambda: geo.trustworthiness(points, GOOD),
+        lambda: geo.maps.trustworthiness(points, GOOD),
     ):
-        with pytest.raises(geo.EstimationError, match=says):
+        with pytest.raises(geo.errors.EstimationError, match=says):
             refuse()
 
 
@@ -75,19 +75,19 @@ def test_points_that_cannot_be_mapped_are_refused(points: np.ndarray, says: str)
     ],
 )
 def test_labels_that_do_not_fit_are_refused(arguments: dict, says: str) -> None:
-    with pytest.raises(geo.EstimationError, match=says):
-        geo.LabelledPoints(GOOD, **arguments)
-    with pytest.raises(geo.EstimationError, match="as many labels"):
-        geo.LabelledPoints.of_classes(GOOD, ["a"])
-    with pytest.raises(geo.EstimationError, match="cannot be moved"):
-        geo.LabelledPoints(GOOD, {"a": np.array([0])}).moved(np.eye(2))
+    with pytest.raises(geo.errors.EstimationError, match=says):
+        geo.maps.LabelledPoints(GOOD, **arguments)
+    with pytest.raises(geo.errors.EstimationError, match="as many labels"):
+        geo.maps.LabelledPoints.of_classes(GOOD, ["a"])
+    with pytest.raises(geo.errors.EstimationError, match="cannot be moved"):
+        geo.maps.LabelledPoints(GOOD, {"a": np.array([0])}).moved(np.eye(2))
 
 
 def test_a_concept_without_children_needs_labels(planted: Planted) -> None:
-    cloud = geo.TokenCloud.of(geo.CausalSpace.fit(planted.unembedding), planted.hierarchy)
-    with pytest.raises(geo.EstimationError, match="has no children"):
-        geo.LabelledPoints.of_concept(cloud, "bird")
-    with pytest.raises(geo.HierarchyError, match="did you mean"):
-        geo.LabelledPoints.of_concept(cloud, "birds")
-    with pytest.raises(geo.EstimationError, match="'tree' has no points"):
-        geo.LabelledPoints.of_concept(cloud, "animal", ["tree"])
+    cloud = geo.directions.TokenCloud.of(geo.CausalSpace.fit(planted.unembedding), planted.hierarchy)
+    with pytest.raises(geo.errors.EstimationError, match="has no children"):
+        geo.maps.LabelledPoints.of_concept(cloud, "bird")
+    with pytest.raises(geo.errors.HierarchyError, match="did you mean"):
+        geo.maps.LabelledPoints.of_concept(cloud, "birds")
+    with pytest.raises(geo.errors.EstimationError, match="'tree' has no points"):
+        geo.maps.LabelledPoints.of_concept(cloud, "animal", ["tree"])

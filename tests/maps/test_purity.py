@@ -9,8 +9,8 @@ POINTS = np.array([0.0, 1, 2.1, 10, 11, 12.1])[:, None]
 
 
 def test_purity_by_hand() -> None:
-    labelled = geo.LabelledPoints(POINTS, {"low": np.array([0, 1, 2]), "odd": np.array([1, 3, 4]), "lone": [5]})
-    found = geo.neighbourhood_purity(labelled, geo.nearest_neighbours(POINTS, 2))
+    labelled = geo.maps.LabelledPoints(POINTS, {"low": np.array([0, 1, 2]), "odd": np.array([1, 3, 4]), "lone": [5]})
+    found = geo.maps.neighbourhood_purity(labelled, geo.maps.nearest_neighbours(POINTS, 2))
     # odd: 1 → none of 0, 2; 3 → 4 of 4, 5; 4 → 3 of 3, 5.
     np.testing.assert_allclose(found.values, [1, (0 + 1 / 2 + 1 / 2) / 3, 0])
     assert found.labels == ("low", "odd", "lone")
@@ -21,12 +21,12 @@ def test_purity_by_hand() -> None:
 def test_neighbours_of_the_same_word_do_not_count() -> None:
     members = {"a": np.array([0, 1]), "b": np.array([2, 3, 4])}
     groups = np.array([7, 7, 8, 9, 9, 10])
-    nearest = geo.nearest_neighbours(POINTS, 2)
-    found = geo.neighbourhood_purity(geo.LabelledPoints(POINTS, members, groups=groups), nearest)
+    nearest = geo.maps.nearest_neighbours(POINTS, 2)
+    found = geo.maps.neighbourhood_purity(geo.maps.LabelledPoints(POINTS, members, groups=groups), nearest)
     # a: 0 → 2 alone counts, 1 → 2 alone; b: 2 → 0, 1; 3 → 5 alone, 4 → 5 alone.
     assert found.values.tolist() == [0, 0]
-    alone = geo.LabelledPoints(POINTS, members, groups=np.array([0, 0, 0, 1, 1, 1]))
-    assert np.isnan(geo.neighbourhood_purity(alone, nearest).values).all()
+    alone = geo.maps.LabelledPoints(POINTS, members, groups=np.array([0, 0, 0, 1, 1, 1]))
+    assert np.isnan(geo.maps.neighbourhood_purity(alone, nearest).values).all()
 
 
 def test_groups_are_exchanged_whole_among_their_like() -> None:
@@ -48,7 +48,7 @@ def test_planted_concepts_are_pure_and_arbitrary_ones_are_not() -> None:
     points = rng.standard_normal((300, 10))
     points[:40, 0] += 6
     members = {"planted": np.arange(40), "arbitrary": rng.permutation(300)[:40]}
-    found = geo.neighbourhood_purity(geo.LabelledPoints(points, members), geo.nearest_neighbours(points, 10))
+    found = geo.maps.neighbourhood_purity(geo.maps.LabelledPoints(points, members), geo.maps.nearest_neighbours(points, 10))
     planted, arbitrary = found.values
     assert planted > 0.9
     assert arbitrary == pytest.approx(39 / 299, abs=0.06)
@@ -58,8 +58,8 @@ def test_planted_concepts_are_pure_and_arbitrary_ones_are_not() -> None:
 
 
 def test_purity_refuses_what_does_not_fit() -> None:
-    labelled = geo.LabelledPoints(POINTS, {"a": np.array([0])})
-    with pytest.raises(geo.EstimationError, match="neighbours of as many, not of 5"):
-        geo.neighbourhood_purity(labelled, geo.nearest_neighbours(POINTS[1:], 2))
-    with pytest.raises(geo.EstimationError, match="strata"):
-        geo.neighbourhood_purity(labelled, geo.nearest_neighbours(POINTS, 2), strata=np.zeros(3, int))
+    labelled = geo.maps.LabelledPoints(POINTS, {"a": np.array([0])})
+    with pytest.raises(geo.errors.EstimationError, match="neighbours of as many, not of 5"):
+        geo.maps.neighbourhood_purity(labelled, geo.maps.nearest_neighbours(POINTS[1:], 2))
+    with pytest.raises(geo.errors.EstimationError, match="strata"):
+        geo.maps.neighbourhood_purity(labelled, geo.maps.nearest_neighbours(POINTS, 2), strata=np.zeros(3, int))

@@ -1,7 +1,7 @@
 """Model families, small and with random weights, through everything that knows how models are built.
 
 What each one took is a line or two: the names of its two matrices in `geometry/models/safetensors_file.py`, and
-for steering nothing, as `ModelLayout` finds blocks, norm and head by structure. Of those tested here,
+for steering nothing, as `Architecture` finds blocks, norm and head by structure. Of those tested here,
 
 - Mistral, Qwen2 and Gemma 2 call their matrices as Llama does ("embed_tokens", "lm_head") and took no line;
 - GPT-2 took "wte.weight" among the embeddings;
@@ -85,7 +85,7 @@ def test_a_family_is_loaded_and_steered(saved: tuple[str, bool, Any, Path]) -> N
     with torch.no_grad():
         plain = model(ids).logits
         assert torch.equal(plain, original(ids).logits)
-    layout = geo.ModelLayout.of(model)
+    layout = geo.steering.Architecture.of(model)
     blocks, norm = PARTS.get(family, LLAMA_LIKE)
     assert layout.blocks is model.get_submodule(blocks)
     assert layout.norm is model.get_submodule(norm)
@@ -103,7 +103,7 @@ def test_a_family_is_loaded_and_steered(saved: tuple[str, bool, Any, Path]) -> N
     with torch.no_grad():
         model(ids)
         before = streams["now"]
-        with geo.steer(model, vector, positions="back"):
+        with geo.steer(model, vector, positions="last"):
             # Hooks are called in the order in which they were made: this one sees what leaves the block.
             hook.remove()
             hook = layout.blocks[1].register_forward_hook(keep)
@@ -157,7 +157,7 @@ def gpt2_space(gpt2_folder: Path) -> geo.CausalSpace:
 
 @pytest.fixture(scope="module")
 def gpt2_nouns(gpt2_space: geo.CausalSpace) -> geo.ConceptHierarchy:
-    return geo.wordnet_hierarchy("noun", gpt2_space.unembedding.vocabulary)
+    return geo.concepts.wordnet_hierarchy("noun", gpt2_space.unembedding.vocabulary)
 
 
 @pytest.fixture(scope="module")
@@ -191,7 +191,7 @@ def test_gpt2_is_steered_by_a_concept_of_wordnet(
     first = int(scores.argmax())
 
     def completed() -> list[int]:
-        text = geo.complete(model, tokenizer, [prompt], tokens=5)[0][0].text
+        text = geo.generate(model, tokenizer, [prompt], max_new_tokens=5)[0][0].text
         return tokenizer.encode(text, add_special_tokens=False)
 
     plain = completed()
@@ -209,7 +209,7 @@ def test_a_vector_is_carried_before_gpt2s_final_norm_past_its_bias(
     norm = model.transformer.ln_f
     assert float(norm.bias.detach().abs().min()) > 0
     vector = gpt2_concepts["bird.n.01"]
-    carried = geo.carry(vector, model, "before_norm")
+    carried = geo.pull_back(vector, model, "before_norm")
     delta, weight = vector["after_norm"].double(), norm.weight.detach().double()
     # What reaches λ is δ less what LayerNorm takes off, the mean of δ/w; the bias is in neither.
     reached = weight * (delta / weight - (delta / weight).mean())

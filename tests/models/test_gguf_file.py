@@ -43,14 +43,14 @@ def test_a_truncated_file_is_refused(tmp_path: Path, keep: float) -> None:
     write_gguf(path, {"output.weight": MATRIX})
     whole = path.read_bytes()
     path.write_bytes(whole[: keep if isinstance(keep, int) else int(keep * len(whole))])
-    with pytest.raises(geo.ModelError, match=r"m\.gguf"):
+    with pytest.raises(geo.errors.ModelError, match=r"m\.gguf"):
         geo.Unembedding.load(path)
 
 
 def test_noise_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "m.gguf"
     path.write_bytes(np.random.default_rng(0).bytes(5000))
-    with pytest.raises(geo.ModelError, match="GGUF"):
+    with pytest.raises(geo.errors.ModelError, match="GGUF"):
         geo.Unembedding.load(path)
 
 
@@ -68,5 +68,5 @@ def test_a_file_that_lacks_something_says_what(
     tmp_path: Path, tensors: dict, architecture: str, tokens: list[str] | None, complaint: str
 ) -> None:
     write_gguf(tmp_path / "m.gguf", tensors, architecture=architecture, tokens=tokens)
-    with pytest.raises(geo.ModelError, match=complaint):
+    with pytest.raises(geo.errors.ModelError, match=complaint):
         geo.Unembedding.load(tmp_path / "m.gguf")

@@ -134,7 +134,7 @@ def test_a_gguf_file_is_parsed_once_and_what_parses_it_is_left_as_it_was(
     names = gguf.get_tensor_name_map
     geo.load_model(write_gguf(tmp_path / "m.gguf"))
     assert parsed == [str(tmp_path / "m.gguf")]
-    with pytest.raises(geo.ModelError):
+    with pytest.raises(geo.errors.ModelError):
         geo.load_model(write_gguf(tmp_path / "bad.gguf", without="token_embd.weight"))
     assert gguf.GGUFReader is Counting
     assert gguf.get_tensor_name_map is names
@@ -179,7 +179,7 @@ def lacking(folder: Path, name: str) -> Path:
     ids=["block", "head", "embedding", "no head at all", "encoder", "gguf block", "gguf embedding"],
 )
 def test_weights_that_are_not_there_are_not_made_up(tmp_path: Path, make: Callable[[Path], Path]) -> None:
-    with pytest.raises(geo.ModelError):
+    with pytest.raises(geo.errors.ModelError):
         geo.load_model(make(tmp_path / "m"))
 
 
@@ -189,7 +189,7 @@ def test_the_weights_that_are_named_are_read_or_refused(tmp_path: Path) -> None:
     save_file(doubled, folder / "other.safetensors", metadata={"format": "pt"})
     try:
         model, _ = geo.load_model(folder / "other.safetensors")
-    except geo.ModelError:
+    except geo.errors.ModelError:
         return
     assert torch.equal(model.lm_head.weight, doubled["lm_head.weight"])
 
@@ -209,7 +209,7 @@ def test_nothing_is_unpickled(tmp_path: Path) -> None:
     (folder / "model.safetensors").unlink()
     (folder / "pytorch_model.bin").write_bytes(pickle.dumps(Bomb(trace)))
     for path in (folder, folder / "pytorch_model.bin"):
-        with pytest.raises(geo.ModelError, match="safetensors"):
+        with pytest.raises(geo.errors.ModelError, match="safetensors"):
             geo.load_model(path)
     assert not trace.exists()
     pickle.loads((folder / "pytorch_model.bin").read_bytes())  # noqa: S301
@@ -226,7 +226,7 @@ def test_no_code_of_the_repository_is_run(tmp_path: Path, kind: str) -> None:
     if kind == "llama":
         assert torch.equal(logits(geo.load_model(folder)[0]), logits(llama()))
     else:
-        with pytest.raises(geo.ModelError):
+        with pytest.raises(geo.errors.ModelError):
             geo.load_model(folder)
     assert not trace.exists()
 
@@ -272,7 +272,7 @@ def test_what_is_no_model_is_one_line(
 ) -> None:
     path = make(tmp_path / "m")
     capfd.readouterr()
-    with pytest.raises(geo.ModelError, match=complaint) as caught:
+    with pytest.raises(geo.errors.ModelError, match=complaint) as caught:
         geo.load_model(path)
     assert str(path.parent) in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -281,19 +281,19 @@ def test_what_is_no_model_is_one_line(
 
 def test_names_that_are_not_here_say_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CONCEPT_GEOMETRY_CACHE", str(tmp_path))
-    with pytest.raises(geo.ModelError, match="run: concept-geometry fetch smollm2-135m"):
+    with pytest.raises(geo.errors.ModelError, match="run: concept-geometry fetch smollm2-135m"):
         geo.load_model("smollm2-135m")
-    with pytest.raises(geo.ModelError, match="not a model"):
+    with pytest.raises(geo.errors.ModelError, match="not a model"):
         geo.load_model("wordnet-3.0")
     (tmp_path / "SmolLM2-135M-Instruct.Q4_1.gguf").write_bytes(b"GGUF")
-    with pytest.raises(geo.ModelError, match="sha256"):
+    with pytest.raises(geo.errors.ModelError, match="sha256"):
         geo.load_model("smollm2-135m")
 
 
 def test_a_device_that_is_not_there_is_refused(tmp_path: Path) -> None:
     folder = saved(tmp_path / "m")
     for device in ("nonesuch", "cuda:77"):
-        with pytest.raises(geo.ModelError):
+        with pytest.raises(geo.errors.ModelError):
             geo.load_model(folder, device=device)
 
 
@@ -311,7 +311,7 @@ def test_loading_leaves_logging_and_chance_as_they_were(tmp_path: Path, monkeypa
         torch.manual_seed(3)
         expected = torch.randn(2)
         torch.manual_seed(3)
-        with nullcontext() if path.exists() else pytest.raises(geo.ModelError):
+        with nullcontext() if path.exists() else pytest.raises(geo.errors.ModelError):
             geo.load_model(path)
         assert torch.equal(torch.randn(2), expected)
         assert (logger.level, sys.stderr) == (logging.INFO, stream)

@@ -241,12 +241,12 @@ BROKEN: dict[str, Callable[[bytes], bytes]] = {
 def test_what_is_no_such_file_is_refused(tmp_path: Path, case: str) -> None:
     path = written(tmp_path / "m.llama2c", untied=False)
     path.write_bytes(BROKEN[case](path.read_bytes()))
-    with pytest.raises(geo.ModelError, match=r"m\.llama2c: not a readable llama2\.c model"):
+    with pytest.raises(geo.errors.ModelError, match=r"m\.llama2c: not a readable llama2\.c model"):
         geo.Unembedding.load(path)
 
 
 def test_a_whole_model_is_refused_alike(tmp_path: Path) -> None:
     path = written(tmp_path / "m.llama2c", untied=False)
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(geo.ModelError, match=r"m\.llama2c: not a readable llama2\.c model"):
+    with pytest.raises(geo.errors.ModelError, match=r"m\.llama2c: not a readable llama2\.c model"):
         geo.load_model(path)

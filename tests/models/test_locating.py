@@ -101,37 +101,37 @@ def test_a_hub_id_downloads_only_what_is_needed(hub: tuple[Path, list[str]]) -> 
 def test_a_repository_without_weights_says_what_is_missing(hub: tuple[Path, list[str]]) -> None:
     repository, _ = hub
     write_config(repository, model_type="llama")
-    with pytest.raises(geo.ModelError, match=r"lacks model\.safetensors, tokenizer\.json"):
+    with pytest.raises(geo.errors.ModelError, match=r"lacks model\.safetensors, tokenizer\.json"):
         locate("lab/tiny")
 
 
 def test_an_unknown_hub_id_is_refused(hub: tuple[Path, list[str]]) -> None:
-    with pytest.raises(geo.ModelError, match="the hub does not know it"):
+    with pytest.raises(geo.errors.ModelError, match="the hub does not know it"):
         locate("lab/nothing")
 
 
 def test_without_a_hub_an_unknown_name_suggests_the_closest(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.hf_api.ENDPOINT", "http://127.0.0.1:9", raising=False)
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
-    with pytest.raises(geo.ModelError, match=r"unknown model 'smollm2'.*did you mean 'smollm2-135m'"):
+    with pytest.raises(geo.errors.ModelError, match=r"unknown model 'smollm2'.*did you mean 'smollm2-135m'"):
         locate("smollm2")
 
 
 @pytest.mark.parametrize("model", ["./nothing", "nothing.gguf", "a/b/c", "nothing.safetensors", "", " ", "модель"])
 def test_a_path_that_does_not_exist_is_not_looked_up_on_the_hub(model: str) -> None:
-    with pytest.raises(geo.ModelError, match="no such file or folder"):
+    with pytest.raises(geo.errors.ModelError, match="no such file or folder"):
         locate(model)
 
 
 def test_a_name_that_has_not_been_fetched_says_how(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CONCEPT_GEOMETRY_CACHE", str(tmp_path))
-    with pytest.raises(geo.ModelError, match="run: concept-geometry fetch smollm2-135m"):
+    with pytest.raises(geo.errors.ModelError, match="run: concept-geometry fetch smollm2-135m"):
         geo.Unembedding.load("smollm2-135m")
 
 
 @pytest.mark.parametrize("model", ["~nouser/x", "x" * 300, "a\0b", "wordnet-3.0"])
 def test_names_that_cannot_be_models_are_one_clear_error(model: str) -> None:
-    with pytest.raises(geo.ModelError):
+    with pytest.raises(geo.errors.ModelError):
         locate(model)
 
 

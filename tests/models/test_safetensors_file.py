@@ -64,7 +64,7 @@ def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
     path = save_tiny(tmp_path) / "model.safetensors"
     for size in (0, 5, path.stat().st_size // 2, path.stat().st_size - 1):
         path.write_bytes(path.read_bytes()[:size])
-        with pytest.raises(geo.ModelError, match="corrupt or truncated"):
+        with pytest.raises(geo.errors.ModelError, match="corrupt or truncated"):
             geo.Unembedding.load(tmp_path)
 
 
@@ -73,7 +73,7 @@ def test_a_missing_shard_is_named(tmp_path: Path) -> None:
     write_tokenizer(tmp_path)
     for file in tmp_path.glob("*.safetensors"):
         file.unlink()
-    with pytest.raises(geo.ModelError, match="-of-"):
+    with pytest.raises(geo.errors.ModelError, match="-of-"):
         geo.Unembedding.load(tmp_path)
 
 
@@ -81,13 +81,13 @@ def test_nan_rows_are_refused(tmp_path: Path) -> None:
     matrix = torch.randn(len(TOKENS), 8)
     matrix[3, 1], matrix[7, 0] = torch.nan, torch.inf
     save_tiny(tmp_path, **{"lm_head.weight": matrix})
-    with pytest.raises(geo.ModelError, match="2 unembedding rows hold NaN"):
+    with pytest.raises(geo.errors.ModelError, match="2 unembedding rows hold NaN"):
         geo.Unembedding.load(tmp_path)
 
 
 def test_a_model_without_a_head_is_refused(tmp_path: Path) -> None:
     save_tiny(tmp_path, **{"encoder.layer.0.weight": torch.randn(4, 4)})
-    with pytest.raises(geo.ModelError, match="no unembedding"):
+    with pytest.raises(geo.errors.ModelError, match="no unembedding"):
         geo.Unembedding.load(tmp_path)
 
 
@@ -97,13 +97,13 @@ def test_a_model_without_a_head_is_refused(tmp_path: Path) -> None:
 def test_an_untied_embedding_is_not_taken_for_a_head(tmp_path: Path, config: dict) -> None:
     save_tiny(tmp_path, **{"model.embed_tokens.weight": torch.randn(len(TOKENS), 8)})
     write_config(tmp_path, **config)
-    with pytest.raises(geo.ModelError, match="causal language model"):
+    with pytest.raises(geo.errors.ModelError, match="causal language model"):
         geo.Unembedding.load(tmp_path)
 
 
 def test_integer_weights_are_refused(tmp_path: Path) -> None:
     save_tiny(tmp_path, **{"lm_head.weight": torch.zeros(len(TOKENS), 8, dtype=torch.int8)})
-    with pytest.raises(geo.ModelError, match="int8"):
+    with pytest.raises(geo.errors.ModelError, match="int8"):
         geo.Unembedding.load(tmp_path)
 
 
@@ -129,7 +129,7 @@ def test_special_tokens_beyond_the_matrix_are_allowed_and_others_not(tmp_path: P
     write_tokenizer(tmp_path, [*TOKENS, "<image>"], special=["<image>"])
     assert geo.Unembedding.load(tmp_path).left_out == 1
     write_tokenizer(tmp_path, [*TOKENS, "Ġmore"])
-    with pytest.raises(geo.ModelError, match="tokenizer does not belong"):
+    with pytest.raises(geo.errors.ModelError, match="tokenizer does not belong"):
         geo.Unembedding.load(tmp_path)
 
 
@@ -143,17 +143,17 @@ def test_a_stored_head_that_the_configuration_overrides_is_passed_over(tmp_path:
 
 
 def test_missing_parts_are_named(tmp_path: Path) -> None:
-    with pytest.raises(geo.ModelError, match=r"neither model\.safetensors"):
+    with pytest.raises(geo.errors.ModelError, match=r"neither model\.safetensors"):
         geo.Unembedding.load(tmp_path)
     (tmp_path / "pytorch_model.bin").write_bytes(b"")
-    with pytest.raises(geo.ModelError, match="pickled"):
+    with pytest.raises(geo.errors.ModelError, match="pickled"):
         geo.Unembedding.load(tmp_path)
     save_tiny(tmp_path)
     (tmp_path / "tokenizer.json").write_text("{")
-    with pytest.raises(geo.ModelError, match="not a readable tokenizer"):
+    with pytest.raises(geo.errors.ModelError, match="not a readable tokenizer"):
         geo.Unembedding.load(tmp_path)
     (tmp_path / "tokenizer.json").unlink()
-    with pytest.raises(geo.ModelError, match=r"tokenizer\.json is missing"):
+    with pytest.raises(geo.errors.ModelError, match=r"tokenizer\.json is missing"):
         geo.Unembedding.load(tmp_path)
 
 
@@ -162,20 +162,20 @@ def test_token_ids_that_repeat_or_run_away_are_refused(tmp_path: Path, ids: dict
     save_tiny(tmp_path)
     model = {"type": "WordLevel", "vocab": ids, "unk_token": "Ġa"}
     (tmp_path / "tokenizer.json").write_text(json.dumps({"version": "1.0", "added_tokens": [], "model": model}))
-    with pytest.raises(geo.ModelError, match="token ids repeat or run far beyond"):
+    with pytest.raises(geo.errors.ModelError, match="token ids repeat or run far beyond"):
         geo.Unembedding.load(tmp_path)
 
 
 @pytest.mark.parametrize("shard", ["../outside.safetensors", "/etc/passwd"])
 def test_an_index_that_points_elsewhere_is_refused(tmp_path: Path, shard: str) -> None:
     (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"lm_head.weight": shard}}))
-    with pytest.raises(geo.ModelError, match="points outside its folder"):
+    with pytest.raises(geo.errors.ModelError, match="points outside its folder"):
         geo.Unembedding.load(tmp_path)
 
 
 def test_a_folder_of_gguf_says_to_name_the_file(tmp_path: Path) -> None:
     (tmp_path / "model.gguf").write_bytes(b"")
-    with pytest.raises(geo.ModelError, match=r"name the file itself: .*model\.gguf"):
+    with pytest.raises(geo.errors.ModelError, match=r"name the file itself: .*model\.gguf"):
         geo.Unembedding.load(tmp_path)
 
 
@@ -186,5 +186,5 @@ def test_odd_configurations_are_no_tracebacks(tmp_path: Path, config: str) -> No
     if config.startswith('{"'):
         assert geo.Unembedding.load(tmp_path).family == "unknown"
     else:
-        with pytest.raises(geo.ModelError, match=r"config\.json"):
+        with pytest.raises(geo.errors.ModelError, match=r"config\.json"):
             geo.Unembedding.load(tmp_path)

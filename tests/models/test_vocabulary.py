@@ -19,7 +19,7 @@ def test_knows_each_way_to_mark_a_word_start(marker: str, cafe: str) -> None:
 
 
 def test_a_vocabulary_without_a_marker_is_refused_when_words_are_asked_for() -> None:
-    with pytest.raises(geo.ModelError, match="start of a word"):
+    with pytest.raises(geo.errors.ModelError, match="start of a word"):
         geo.Vocabulary([*FILL * 4, "##s", "Ġone"]).word_id("one")
 
 
@@ -47,7 +47,7 @@ def test_a_special_token_is_not_a_word() -> None:
 
 
 def test_an_empty_vocabulary_is_refused() -> None:
-    with pytest.raises(geo.ModelError, match="empty"):
+    with pytest.raises(geo.errors.ModelError, match="empty"):
         geo.Vocabulary([])
 
 

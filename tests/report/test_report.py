@@ -12,10 +12,10 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 import geometry as geo
-from geometry import views
+from geometry import plots
 from geometry.cli import main
 from geometry.report import read_analyses, report_page, write_report
-from geometry.views.style import headline, style
+from geometry.plots.style import headline, style
 
 HOSTILE = "</script><!--<script><img src=x onerror=alert(1)>"
 MODEL = {"name": "smollm2-135m", "family": "llama", "vocabulary": 49152, "width": 576, "tied": True, "sha256": "f" * 64}
@@ -46,7 +46,7 @@ STEERING = {
 
 def put(folder: Path, analysis: str, results: dict[str, Any], *figures: str, **settings: Any) -> Path:
     """An analysis with one figure of each name, which finds that it is that name."""
-    with geo.OutputFolder(folder / analysis) as output:
+    with geo.output.OutputFolder(folder / analysis) as output:
         for name in figures:
             with style():
                 figure = Figure(figsize=(2, 2))
@@ -145,7 +145,7 @@ def test_texts_from_outside_stay_text(tmp_path: Path) -> None:
     with style():
         figure = Figure(figsize=(2, 2))
         headline(figure, HOSTILE, HOSTILE)
-    views.save(figure, odd.with_suffix(""))
+    plots.save(figure, odd.with_suffix(""))
     page = report_page(tmp_path)
     read = Read(page)
     assert "script" not in read.tags

@@ -26,8 +26,8 @@ def letters(*, bos: bool = True, merges: bool = True) -> PreTrainedTokenizerFast
     return PreTrainedTokenizerFast(tokenizer_object=inner, **({"bos_token": "<s>"} if bos else {}), eos_token="</s>")
 
 
-def stream(model: Any, ids: list[int], site: str) -> torch.Tensor:
-    """The stream at a site on one prompt without padding, by a plain hook."""
+def residual(model: Any, ids: list[int], site: str) -> torch.Tensor:
+    """The residual stream at a site on one prompt without padding, by a plain hook."""
     transformer = model.transformer if hasattr(model, "transformer") else model.model
     blocks = transformer.h if hasattr(transformer, "h") else transformer.layers
     norm = transformer.ln_f if hasattr(transformer, "ln_f") else transformer.norm
@@ -61,7 +61,7 @@ def test_activations_are_those_of_each_prompt_alone(model: Any) -> None:
         found = geo.read_activations(model, tiny.tokenizer(), PROMPTS, SITES, token=token, batch=4)
         assert list(map(str, found)) == SITES
         for site in SITES:
-            alone = [stream(model, ids_of(prompt), site) for prompt in PROMPTS]
+            alone = [residual(model, ids_of(prompt), site) for prompt in PROMPTS]
             wanted = torch.stack([of(rows) for rows in alone])
             torch.testing.assert_close(found[Site.parse(site)], wanted, rtol=1e-4, atol=1e-4)
 
@@ -80,13 +80,13 @@ def test_tokens_are_counted_from_either_end(llama: Any) -> None:
     longer = [prompt for prompt in PROMPTS if len(prompt.split()) > 2]
     for token in (1, 2, -2, -3):
         found = geo.read_activations(llama, tiny.tokenizer(), longer, ["output.3"], token=token)[Site("output", 3)]
-        wanted = torch.stack([stream(llama, ids_of(prompt), "output.3")[token] for prompt in longer])
+        wanted = torch.stack([residual(llama, ids_of(prompt), "output.3")[token] for prompt in longer])
         torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4)
 
 
 def test_the_beginning_of_text_counts_as_a_token(llama: Any) -> None:
     found = geo.read_activations(llama, tiny.tokenizer(), PROMPTS, ["output.0"], token=0, bos=True)[Site("output", 0)]
-    torch.testing.assert_close(found, stream(llama, [0], "output.0").expand(len(PROMPTS), -1), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(found, residual(llama, [0], "output.0").expand(len(PROMPTS), -1), rtol=1e-4, atol=1e-4)
 
 
 def test_each_prompt_is_read_under_its_own_vector(llama: Any) -> None:
@@ -102,7 +102,7 @@ def test_each_prompt_is_read_under_its_own_vector(llama: Any) -> None:
         for site, rows in found.items():
             torch.testing.assert_close(rows[place], alone[site][0], atol=1e-5, rtol=0)
     assert torch.equal(found[geo.Site("output", 1)][1], plain[geo.Site("output", 1)][1])
-    with pytest.raises(geo.SteeringError, match="1 vectors for 4 prompts"):
+    with pytest.raises(geo.errors.SteeringError, match="1 vectors for 4 prompts"):
         geo.read_activations(llama, tiny.tokenizer(), prompts, ["output.1"], vectors=[up])
 
 
@@ -142,7 +142,7 @@ def test_activation_addition_by_hand(name: str, block: int) -> None:
     assert tokenizer.encode("abcd", add_special_tokens=False) == love[1:]
     vector = geo.activation_addition(model, tokenizer, "abcd", "ef", block)
     space = 2
-    difference = stream(model, love, f"input.{block}") - stream(model, [*hate, space, space], f"input.{block}")
+    difference = residual(model, love, f"input.{block}") - residual(model, [*hate, space, space], f"input.{block}")
     assert vector.sites == (Site("input", block),)
     assert vector[f"input.{block}"].shape == (5, tiny.WIDTH)
     assert not vector[f"input.{block}"][0].any()
@@ -154,8 +154,8 @@ def test_activation_addition_by_hand(name: str, block: int) -> None:
         rtol=1e-4,
         atol=1e-4,
     )
-    assert "'abcd'" in vector.made
-    assert "'ef'" in vector.made
+    assert "'abcd'" in vector.provenance
+    assert "'ef'" in vector.provenance
     assert vector.model == name
 
 
@@ -170,10 +170,10 @@ def test_the_row_of_the_beginning_of_text_is_zero_whatever_is_read_there(llama: 
 
 def test_without_a_beginning_of_text_the_first_row_counts() -> None:
     model, tokenizer = tiny.build("gpt2"), letters(bos=False)
-    with pytest.raises(geo.SteeringError, match="no beginning-of-text token"):
+    with pytest.raises(geo.errors.SteeringError, match="no beginning-of-text token"):
         geo.activation_addition(model, tokenizer, "ab", "ef", 1)
     vector = geo.activation_addition(model, tokenizer, "ab", "ef", 1, bos=False)
-    difference = stream(model, [3, 4], "input.1") - stream(model, [7, 8], "input.1")
+    difference = residual(model, [3, 4], "input.1") - residual(model, [7, 8], "input.1")
     torch.testing.assert_close(vector["input.1"], difference, rtol=1e-4, atol=1e-4)
     assert vector["input.1"][0].norm() > 0.1
 
@@ -186,7 +186,7 @@ def test_a_space_of_several_tokens_or_none_is_refused(llama: Any) -> None:
     several = PreTrainedTokenizerFast(tokenizer_object=inner, bos_token="<s>")
     assert len(several.encode(" ", add_special_tokens=False)) > 1
     for tokenizer, two, one in ((several, "ab", "b"), (tiny.tokenizer(), "w2 w3", "w4")):
-        with pytest.raises(geo.SteeringError, match="made equally long"):
+        with pytest.raises(geo.errors.SteeringError, match="made equally long"):
             geo.activation_addition(llama, tokenizer, two, one, 1)
         assert geo.activation_addition(llama, tokenizer, two, two, 1)["input.1"].norm() < 1e-3
 
@@ -195,17 +195,17 @@ def test_class_means_and_contrasts_against_plain_means(model: Any) -> None:
     classes = {"one": PROMPTS[:1], "two": PROMPTS[1:3], "three": PROMPTS[3:]}
     means = geo.class_means(model, tiny.tokenizer(), classes, ["output.1", "before_norm"])
     plain = {
-        name: torch.stack([stream(model, ids_of(prompt), "output.1")[-1] for prompt in prompts]).mean(dim=0)
+        name: torch.stack([residual(model, ids_of(prompt), "output.1")[-1] for prompt in prompts]).mean(dim=0)
         for name, prompts in classes.items()
     }
     for name in classes:
         torch.testing.assert_close(means[name]["output.1"], plain[name], rtol=1e-4, atol=1e-4)
-        assert means[name].made == f"mean of {name}"
-        assert means[name].model == geo.ModelLayout.of(model).family
+        assert means[name].provenance == f"mean of {name}"
+        assert means[name].model == geo.steering.Architecture.of(model).family
     wanted = plain["two"] - (plain["one"] + plain["three"]) / 2
-    torch.testing.assert_close(geo.contrast(means, "two")["output.1"], wanted, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(geo.steering.class_difference(means, "two")["output.1"], wanted, rtol=1e-4, atol=1e-4)
     some = {name: means[name] for name in ("one", "two")}
-    torch.testing.assert_close(geo.contrast(some, "one")["output.1"], plain["one"] - plain["two"], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(geo.steering.class_difference(some, "one")["output.1"], plain["one"] - plain["two"], rtol=1e-4, atol=1e-4)
 
 
 PAIRS = [("w2 w3 w4", "w5 w6"), ("w7", "w8 w9 w10"), ("w11 w12", "w13 w14"), ("w15 w16 w17 w18", "w19"), ("w20", "w21")]
@@ -215,25 +215,25 @@ PAIRS = [("w2 w3 w4", "w5 w6"), ("w7", "w8 w9 w10"), ("w11 w12", "w13 w14"), ("w
     ("token", "of"), [(-1, lambda rows: rows[-1]), ("mean", lambda rows: rows.mean(dim=0))], ids=["last", "mean"]
 )
 def test_contrastive_addition_is_the_mean_difference(model: Any, token: Any, of: Any) -> None:
-    vector = geo.contrastive_addition(model, tiny.tokenizer(), PAIRS, ["input.1", "output.2"], token=token)
+    vector = geo.contrastive_activation_addition(model, tiny.tokenizer(), PAIRS, ["input.1", "output.2"], token=token)
     for site in ("input.1", "output.2"):
-        ends = [[of(stream(model, ids_of(prompt), site)) for prompt in pair] for pair in PAIRS]
+        ends = [[of(residual(model, ids_of(prompt), site)) for prompt in pair] for pair in PAIRS]
         wanted = torch.stack([a - b for a, b in ends]).mean(dim=0)
         torch.testing.assert_close(vector[site], wanted, rtol=1e-4, atol=1e-4)
-    assert vector.made == "mean difference of 5 pairs"
+    assert vector.provenance == "mean difference of 5 pairs"
 
 
 def test_the_principal_difference_is_the_first_axis_of_pca(model: Any) -> None:
     sites = ["output.0", "output.3", "after_norm"]
-    vector = geo.principal_difference(model, tiny.tokenizer(), PAIRS, sites)
+    vector = geo.steering.principal_component_difference(model, tiny.tokenizer(), PAIRS, sites)
     for site in sites:
-        rows = [[stream(model, ids_of(prompt), site)[-1].double() for prompt in pair] for pair in PAIRS]
+        rows = [[residual(model, ids_of(prompt), site)[-1].double() for prompt in pair] for pair in PAIRS]
         differences = torch.stack([a - b for a, b in rows]).numpy()
         axis = PCA(n_components=1).fit(np.concatenate([differences, -differences])).components_[0]
         assert abs(float(axis @ vector[site].double().numpy())) == pytest.approx(1, abs=1e-5)
         assert vector[site].norm() == pytest.approx(1, abs=1e-5)
         assert differences.mean(axis=0) @ vector[site].numpy() > 0
-    turned = geo.principal_difference(model, tiny.tokenizer(), [pair[::-1] for pair in PAIRS], sites)
+    turned = geo.steering.principal_component_difference(model, tiny.tokenizer(), [pair[::-1] for pair in PAIRS], sites)
     for site in sites:
         torch.testing.assert_close(turned[site], -vector[site], rtol=1e-3, atol=1e-4)
 
@@ -248,39 +248,39 @@ def test_pairs_that_differ_by_rounding_alone_have_no_direction(llama: Any, monke
     same = [(prompt, prompt) for prompt in PROMPTS]
     for reading in (geo.read_activations, rounded):
         monkeypatch.setattr("geometry.steering.activation_vectors.read_activations", reading)
-        with pytest.raises(geo.SteeringError, match=r"do not differ at output\.1"):
-            geo.principal_difference(llama, tiny.tokenizer(), same, ["output.1"])
+        with pytest.raises(geo.errors.SteeringError, match=r"do not differ at output\.1"):
+            geo.steering.principal_component_difference(llama, tiny.tokenizer(), same, ["output.1"])
 
 
 def test_mean_vectors_are_class_means_of_what_was_read(llama: Any) -> None:
     classes = {"up": ["w5 w6", "w7"], "down": ["w8 w9 w2"]}
     wanted = geo.class_means(llama, tiny.tokenizer(), classes, SITES)
     read = geo.read_activations(llama, tiny.tokenizer(), ["w8 w9 w2", "w5 w6", "w7"], SITES)
-    found = geo.mean_vectors(read, ["down", "up", "up"], model="llama")
+    found = geo.steering.mean_vectors(read, ["down", "up", "up"], model="llama")
     assert list(found) == ["down", "up"]
     for name, mean in found.items():
-        assert mean.made == f"mean of {name}"
+        assert mean.provenance == f"mean of {name}"
         for site in SITES:
             torch.testing.assert_close(mean[site], wanted[name][site])
-    with pytest.raises(geo.SteeringError, match="2 labels for activations of"):
-        geo.mean_vectors(read, ["up", "down"])
+    with pytest.raises(geo.errors.SteeringError, match="2 labels for activations of"):
+        geo.steering.mean_vectors(read, ["up", "down"])
 
 
 def test_nonsense_is_refused(llama: Any) -> None:
     tokenizer, site = tiny.tokenizer(), ["output.1"]
     pairs: Any
     for pairs in ([], ["w2"], ["ab"], ("w2", "w3"), [("w2",)], [("w2", "w3", "w4")], [("w2", "")], [("w2", 3)]):
-        for make in (geo.contrastive_addition, geo.principal_difference):
-            with pytest.raises(geo.SteeringError):
+        for make in (geo.contrastive_activation_addition, geo.steering.principal_component_difference):
+            with pytest.raises(geo.errors.SteeringError):
                 make(llama, tokenizer, pairs, site)
     for attempt in (
         lambda: geo.class_means(llama, tokenizer, {}, site),
         lambda: geo.class_means(llama, tokenizer, {"a": []}, site),
         lambda: geo.class_means(llama, tokenizer, {"a": "w2 w3"}, site),
         lambda: geo.class_means(llama, tokenizer, {"a": ["w2", ""]}, site),
-        lambda: geo.contrast({"a": tiny.vector("output.1")}, "a"),
-        lambda: geo.contrast({}, "a"),
-        lambda: geo.contrast({"a": tiny.vector("output.1"), "b": tiny.vector("output.1")}, "c"),
+        lambda: geo.steering.class_difference({"a": tiny.vector("output.1")}, "a"),
+        lambda: geo.steering.class_difference({}, "a"),
+        lambda: geo.steering.class_difference({"a": tiny.vector("output.1"), "b": tiny.vector("output.1")}, "c"),
         lambda: geo.activation_addition(llama, tokenizer, "", "w2", 1),
         lambda: geo.activation_addition(llama, tokenizer, "w2", "w3", tiny.DEPTH),
         lambda: geo.activation_addition(llama, tokenizer, "w2", "w3", -1),
@@ -294,12 +294,12 @@ def test_nonsense_is_refused(llama: Any) -> None:
         lambda: geo.read_activations(llama, tokenizer, ["w2"], site, token=True),
         lambda: geo.read_activations(llama, tokenizer, ["w2"], site, token="last"),
     ):
-        with pytest.raises(geo.SteeringError):
+        with pytest.raises(geo.errors.SteeringError):
             attempt()
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in llama.modules())
 
 
 @pytest.mark.parametrize("batch", [0, -1])
 def test_a_batch_without_prompts_is_refused(llama: Any, batch: int) -> None:
-    with pytest.raises(geo.SteeringError):
+    with pytest.raises(geo.errors.SteeringError):
         geo.read_activations(llama, tiny.tokenizer(), ["w2"], ["output.1"], batch=batch)

@@ -48,7 +48,7 @@ def test_a_concept_raises_logits_by_its_projection_of_every_token(
         direction = directions[name] / directions[name].norm()
         check_logits(planted.unembedding, concepts[name], direction)
         assert concepts[name].sites == (Site("after_norm"),)
-        assert concepts[name].made == name
+        assert concepts[name].provenance == name
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_a_child_is_the_difference_from_its_ancestor(
     difference = directions[child] - directions[ancestor]
     vector = ConceptSteering(space, directions).child(child, of=of)
     check_logits(planted.unembedding, vector, difference / difference.norm())
-    assert vector.made == f"{child} − {ancestor}"
+    assert vector.provenance == f"{child} − {ancestor}"
     check_logits(planted.unembedding, ConceptSteering(space, directions, unit=False).child(child, of=of), difference)
 
 
@@ -87,7 +87,7 @@ def test_a_path_is_the_sum_of_its_steps(planted: Planted, directions: geo.Concep
     steps = [directions["animal"], directions["bird"] - directions["animal"]]
     vector = concepts.path({"animal": 6, "bird": -4.5})
     check_logits(planted.unembedding, vector, 6 * steps[0] / steps[0].norm() - 4.5 * steps[1] / steps[1].norm())
-    assert vector.made == "6 × animal + −4.5 × (bird − animal)"
+    assert vector.provenance == "6 × animal + −4.5 × (bird − animal)"
     skipping = concepts.path({"thing": 1, "bird": 2})
     step = directions["bird"] - directions["thing"]
     wanted = directions["thing"] / directions["thing"].norm() + 2 * step / step.norm()
@@ -107,8 +107,8 @@ def test_a_chain_follows_first_parents(planted: Planted, space: geo.CausalSpace)
     dag = geo.ConceptHierarchy("dag", some, {"animal": ("thing",), "bird": ("animal", "thing"), "mammal": ("animal",)})
     concepts = ConceptSteering(space, geo.ConceptDirections.fit(space, dag))
     assert concepts.chain("bird") == ("thing", "animal", "bird")
-    assert concepts.child("bird").made == "bird − animal"
-    assert concepts.child("bird", of="thing").made == "bird − thing"
+    assert concepts.child("bird").provenance == "bird − animal"
+    assert concepts.child("bird", of="thing").provenance == "bird − thing"
 
 
 def test_a_random_control_is_as_long_where_concepts_are_measured(planted: Planted, concepts: ConceptSteering) -> None:
@@ -121,7 +121,7 @@ def test_a_random_control_is_as_long_where_concepts_are_measured(planted: Plante
     moment = np.array(drawn).T @ np.array(drawn) / length**2 / len(drawn)
     assert np.abs(moment - np.eye(WIDTH) / WIDTH).max() < 5 * (2 / len(drawn)) ** 0.5 / WIDTH
     assert np.array_equal(concepts.random(like, 0)["after_norm"], concepts.random(like, 0)["after_norm"])
-    assert concepts.random(like, 3).made == f"random direction 3 as long as ({like.made})"
+    assert concepts.random(like, 3).provenance == f"random direction 3 as long as ({like.provenance})"
 
 
 def test_the_real_model(smollm2: geo.Unembedding, smollm2_space: geo.CausalSpace) -> None:
@@ -151,7 +151,7 @@ def test_what_has_no_vector_is_refused(
         lambda: concepts.path({"animal": 1, "birds": 1}),
         lambda: concepts.chain("birds"),
     ):
-        with pytest.raises(geo.HierarchyError, match=r"birds|animals"):
+        with pytest.raises(geo.errors.HierarchyError, match=r"birds|animals"):
             unknown()
     for refused, complaint in (
         (lambda: concepts.child("thing"), "'thing' has no parent"),
@@ -163,23 +163,23 @@ def test_what_has_no_vector_is_refused(
         (lambda: concepts.path({}), "at least one concept"),
         (lambda: concepts.random(concepts["bird"].at("output.3"), 0), "no part at after_norm"),
     ):
-        with pytest.raises(geo.SteeringError, match=complaint):
+        with pytest.raises(geo.errors.SteeringError, match=complaint):
             refused()
     narrow = geo.CausalSpace.fit(geo.Unembedding(planted.unembedding.matrix[:, :9], planted.unembedding.vocabulary))
-    with pytest.raises(geo.SteeringError, match=f"9 wide, the concept vectors {WIDTH}"):
+    with pytest.raises(geo.errors.SteeringError, match=f"9 wide, the concept vectors {WIDTH}"):
         ConceptSteering(narrow, directions)
 
 
 def test_concepts_without_a_direction_are_refused(planted: Planted, space: geo.CausalSpace) -> None:
-    cloud = geo.TokenCloud.of(space, planted.hierarchy)
+    cloud = geo.directions.TokenCloud.of(space, planted.hierarchy)
     same = geo.ConceptDirections.fit_cloud(cloud.moved(torch.zeros_like(cloud.points)))
-    with pytest.raises(geo.SteeringError, match="bird is zero"):
+    with pytest.raises(geo.errors.SteeringError, match="bird is zero"):
         ConceptSteering(space, same)["bird"]
-    with pytest.raises(geo.SteeringError, match="bird − animal is zero"):
+    with pytest.raises(geo.errors.SteeringError, match="bird − animal is zero"):
         ConceptSteering(space, same).child("bird")
     train = np.ones(len(cloud.points), dtype=bool)
     train[planted.hierarchy.members[planted.hierarchy.index("bird")]] = False
     missing = geo.ConceptDirections.fit_cloud(cloud, train=train, missing="nan")
     for unit in (True, False):
-        with pytest.raises(geo.SteeringError, match="bird"):
+        with pytest.raises(geo.errors.SteeringError, match="bird"):
             ConceptSteering(space, missing, unit=unit)["bird"]

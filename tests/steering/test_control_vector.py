@@ -87,7 +87,7 @@ def test_a_file_of_the_same_vector_has_the_same_bytes(tmp_path: Path) -> None:
 def test_every_bit_comes_back(tmp_path: Path) -> None:
     vector = SteeringVector({f"output.{block}": torch.tensor(EXTREMES) for block in (1, 2, 31)}, "喜び − x", "qwen2")
     again = geo.load_vector(geo.save_vector(vector, tmp_path / "v.gguf"))
-    assert (again.sites, again.made, again.model) == (vector.sites, "喜び − x", "qwen2")
+    assert (again.sites, again.provenance, again.model) == (vector.sites, "喜び − x", "qwen2")
     for site in vector.sites:
         assert torch.equal(again[site].view(torch.int32), vector[site].view(torch.int32))
 
@@ -102,7 +102,7 @@ def test_the_input_of_a_block_is_written_as_the_output_of_the_one_before(tmp_pat
 def test_what_is_read_back_steers_just_the_same(tmp_path: Path, name: str) -> None:
     model, ids = tiny.build(name), tiny.tokens(2, 6)
     vector = tiny.vector("input.2", "output.2")
-    vector = SteeringVector(vector.parts, "v", geo.ModelLayout.of(model).family)
+    vector = SteeringVector(vector.parts, "v", geo.steering.Architecture.of(model).family)
     again = geo.load_vector(geo.save_vector(vector, tmp_path / "v.gguf"))
     with geo.steer(model, vector):
         expected = model(ids).logits
@@ -118,7 +118,7 @@ def test_what_is_read_back_steers_just_the_same(tmp_path: Path, name: str) -> No
         ({"input.1": torch.ones(2)}, "block 0; llama.cpp begins with block 1"),
         ({"input.0": torch.ones(2)}, "the embedding"),
         ({"output.1": torch.ones(1, 2)}, "rows for positions"),
-        ({"output.1.relative": torch.ones(2)}, "relative to the stream's norm"),
+        ({"output.1.relative": torch.ones(2)}, "relative to the residual stream's norm"),
         ({"before_norm": torch.ones(2)}, "the final norm"),
         ({"after_norm": torch.ones(2)}, "the final norm"),
     ],
@@ -130,7 +130,7 @@ def test_what_the_format_cannot_express_is_refused(
     path = geo.save_vector(SteeringVector({"output.1": torch.ones(2)}), tmp_path / "v.gguf")
     before = path.read_bytes()
     # Beside a part that could be written: nothing is left out in silence.
-    with pytest.raises(geo.SteeringError, match=complaint):
+    with pytest.raises(geo.errors.SteeringError, match=complaint):
         geo.save_vector(SteeringVector({"output.3": torch.ones(2), **part}, "v"), path)
     assert path.read_bytes() == before
     assert [file.name for file in tmp_path.iterdir()] == ["v.gguf"]
@@ -138,7 +138,7 @@ def test_what_the_format_cannot_express_is_refused(
 
 def test_parts_that_overflow_together_are_refused(tmp_path: Path) -> None:
     large = torch.full((2,), 3e38)
-    with pytest.raises(geo.SteeringError):
+    with pytest.raises(geo.errors.SteeringError):
         geo.save_vector(SteeringVector({"input.2": large, "output.1": large}), tmp_path / "v.gguf")
 
 
@@ -150,7 +150,7 @@ def test_a_file_of_repeng_is_read(tmp_path: Path) -> None:
     vector = geo.load_vector(path)
     assert [str(site) for site in vector.sites] == ["output.1", "output.2", "output.3"]
     assert np.array_equal(np.stack([part.numpy() for part in vector.parts.values()]), rows)
-    assert (vector.model, vector.made) == ("gpt2", "happy")
+    assert (vector.model, vector.provenance) == ("gpt2", "happy")
 
 
 def test_a_hint_is_the_model_type_that_hugging_face_writes(tmp_path: Path) -> None:
@@ -203,7 +203,7 @@ ROW = np.ones(4, dtype=np.float32)
 )
 def test_hostile_files_are_refused_by_name(tmp_path: Path, write: Callable[[Path], Path]) -> None:
     path = write(tmp_path / "hostile.gguf")
-    with pytest.raises(geo.SteeringError, match=r"hostile\.gguf") as caught:
+    with pytest.raises(geo.errors.SteeringError, match=r"hostile\.gguf") as caught:
         geo.load_vector(path)
     assert "\n" not in str(caught.value)
 
@@ -211,7 +211,7 @@ def test_hostile_files_are_refused_by_name(tmp_path: Path, write: Callable[[Path
 def test_the_same_name_twice_is_refused(tmp_path: Path) -> None:
     path = write_as_repeng(tmp_path / "twice.gguf", {"direction.1": ROW, "direction.2": ROW})
     path.write_bytes(path.read_bytes().replace(b"direction.2", b"direction.1"))
-    with pytest.raises(geo.SteeringError, match=r"twice\.gguf"):
+    with pytest.raises(geo.errors.SteeringError, match=r"twice\.gguf"):
         geo.load_vector(path)
 
 
@@ -222,10 +222,10 @@ def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
     assert len(whole) % 32 == 0
     for length in range(len(whole)):
         path.write_bytes(whole[:length])
-        with pytest.raises(geo.SteeringError, match=r"v\.gguf"):
+        with pytest.raises(geo.errors.SteeringError, match=r"v\.gguf"):
             geo.load_vector(path)
 
 
 def test_a_model_is_no_control_vector() -> None:
-    with pytest.raises(geo.SteeringError, match="not a control vector"):
+    with pytest.raises(geo.errors.SteeringError, match="not a control vector"):
         geo.load_vector(locate("smollm2-135m"))

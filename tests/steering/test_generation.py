@@ -16,7 +16,7 @@ def test_generation_with_and_without_cache_steers_the_same_positions(model: Any,
     with geo.steer(model, tiny.steering(kind), positions=positions):
         for cache in (True, False, True):
             assert tiny.generated(model, ids, use_cache=cache)[0].tolist() == wanted
-            [[one]] = geo.complete(model, tiny.tokenizer(), [tiny.text(ids[0])], tokens=tiny.NEW, use_cache=cache)
+            [[one]] = geo.generate(model, tiny.tokenizer(), [tiny.text(ids[0])], tokens=tiny.NEW, use_cache=cache)
             assert list(one.tokens) == wanted
     if kind in ("all", "prompt"):
         assert tiny.generated(model, ids)[0].tolist() != wanted
@@ -26,7 +26,7 @@ def test_generation_with_and_without_cache_steers_the_same_positions(model: Any,
 def test_a_padded_batch_gives_each_prompt_what_it_gets_alone(model: Any, kind: str) -> None:
     positions, _ = tiny.KINDS[kind]
     prompts = [tiny.tokens(length, seed=length).tolist() for length in (9, 4, 14, 6)]
-    batch = geo.encode(tiny.tokenizer(), [*map(tiny.text, prompts)])
+    batch = geo.steering.encode(tiny.tokenizer(), [*map(tiny.text, prompts)])
     alone = [tiny.greedy(model, prompt, kind) for prompt in prompts]
     with geo.steer(model, tiny.steering(kind), positions=positions):
         for cache in (True, False):
@@ -42,7 +42,7 @@ def test_a_padded_batch_gives_each_prompt_what_it_gets_alone(model: Any, kind: s
             for row, (tokens, logits) in enumerate(alone):
                 assert found.sequences[row, batch.ids.shape[1] :].tolist() == tokens
                 torch.testing.assert_close(torch.stack(found.logits)[:, row], logits, atol=1e-4, rtol=0)
-        together = geo.complete(model, tiny.tokenizer(), [*map(tiny.text, prompts)], tokens=tiny.NEW)
+        together = geo.generate(model, tiny.tokenizer(), [*map(tiny.text, prompts)], tokens=tiny.NEW)
     assert [(one.prompt, list(one.tokens)) for [one] in together] == [
         (tiny.text(prompt), tokens) for prompt, (tokens, _) in zip(prompts, alone, strict=True)
     ]
@@ -70,22 +70,22 @@ def test_smollm2_writes_the_same_in_a_batch_alone_and_without_cache(
     vector = geo.SteeringVector({"output.14.relative": torch.randn(model.config.hidden_size, generator=generator)})
     vector = vector.with_norm(0.5)
     prompts = ["The robin is a kind of", "Yesterday I", "In the middle of the night, a small dog"]
-    plain = geo.complete(model, tokenizer, prompts, tokens=5)
+    plain = geo.generate(model, tokenizer, prompts, tokens=5)
     with geo.steer(model, vector, positions=positions):
-        together = geo.complete(model, tokenizer, prompts, tokens=5)
-        uncached = geo.complete(model, tokenizer, prompts, tokens=5, use_cache=False)
-        alone = [geo.complete(model, tokenizer, [prompt], tokens=5)[0] for prompt in prompts]
+        together = geo.generate(model, tokenizer, prompts, tokens=5)
+        uncached = geo.generate(model, tokenizer, prompts, tokens=5, use_cache=False)
+        alone = [geo.generate(model, tokenizer, [prompt], tokens=5)[0] for prompt in prompts]
         ids = [tokenizer(prompt, return_tensors="pt").input_ids for prompt in prompts]
         direct = [tiny.generated(model, each, max_new_tokens=5)[0].tolist() for each in ids]
     assert together == uncached == alone
     assert [list(one.tokens) for [one] in together] == direct
     assert together != plain
-    assert geo.complete(model, tokenizer, prompts, tokens=5) == plain
+    assert geo.generate(model, tokenizer, prompts, tokens=5) == plain
 
 
 @pytest.mark.parametrize("cache", [True, False])
 def test_a_mask_is_spread_over_all_completions_of_a_prompt(model: Any, cache: bool) -> None:
-    batch = geo.encode(tiny.tokenizer(), [tiny.text(tiny.tokens(4)), tiny.text(tiny.tokens(6))])
+    batch = geo.steering.encode(tiny.tokenizer(), [tiny.text(tiny.tokens(4)), tiny.text(tiny.tokens(6))])
     mask = tiny.pattern("..0..0", "0...0.") >= 0
     where = tiny.pattern(*["..0..0"] * 3, *["0...0."] * 3)
     ids, real, places = (each.repeat_interleave(3, dim=0) for each in (batch.ids, batch.mask, batch.positions))
@@ -163,7 +163,7 @@ def test_other_ways_to_generate_steer_the_same_positions_or_are_refused(name: st
         with geo.steer(model, tiny.steering(kind), positions=positions):
             try:
                 found = tiny.generated(model, ids, **options)[0].tolist()
-            except geo.SteeringError:
+            except geo.errors.SteeringError:
                 found = None if positions != "all" else []
         if found not in (wanted, None):
             wrong.append(kind)
@@ -174,8 +174,8 @@ PROMPTS = ["w5 w9 w9 w9 w5 w7", "w11 w9"]
 
 
 def test_sampling_depends_on_its_seed_alone(model: Any) -> None:
-    def sampled(seed: int) -> list[list[geo.Completion]]:
-        return geo.complete(model, tokens, PROMPTS, tokens=tiny.NEW, completions=3, temperature=1.0, seed=seed)
+    def sampled(seed: int) -> list[list[geo.steering.Generation]]:
+        return geo.generate(model, tokens, PROMPTS, tokens=tiny.NEW, completions=3, temperature=1.0, seed=seed)
 
     tokens = tiny.tokenizer()
     torch.manual_seed(123)
@@ -227,7 +227,7 @@ def test_the_frequency_penalty_counts_real_tokens_before_top_p(
                 drawn = scores.argmax(dim=-1)
             rows = [[*row, token] for row, token in zip(rows, drawn.tolist(), strict=True)]
     options = {"temperature": temperature, "top_p": top_p, "frequency_penalty": penalty, "seed": 3}
-    found = geo.complete(model, tiny.tokenizer(), prompts, tokens=12, **options)
+    found = geo.generate(model, tiny.tokenizer(), prompts, tokens=12, **options)
     # The tokenizer's end of text, token 1, ends a completion of a model that names none.
     wanted = [list(takewhile(lambda token: token != 1, row)) for row in (rows[0][7:], rows[1][2:])]
     assert [list(one.tokens) for [one] in found] == wanted
@@ -235,11 +235,11 @@ def test_the_frequency_penalty_counts_real_tokens_before_top_p(
 
 @pytest.mark.parametrize("ends", [1, 2])
 def test_end_of_text_cuts_one_completion_and_leaves_the_others(model: Any, ends: int) -> None:
-    whole = [one for [one] in geo.complete(model, tiny.tokenizer(), PROMPTS, tokens=tiny.NEW)]
+    whole = [one for [one] in geo.generate(model, tiny.tokenizer(), PROMPTS, tokens=tiny.NEW)]
     ending = [token for token in whole[0].tokens if token not in whole[1].tokens][:1]
     ending = ending or [whole[0].tokens[3]]
     model.generation_config.eos_token_id = ending[0] if ends == 1 else [0, *ending]
-    for before, [after] in zip(whole, geo.complete(model, tiny.tokenizer(), PROMPTS, tokens=tiny.NEW), strict=True):
+    for before, [after] in zip(whole, geo.generate(model, tiny.tokenizer(), PROMPTS, tokens=tiny.NEW), strict=True):
         cut = [place for place, token in enumerate(before.tokens) if token == ending[0]][:1] or [tiny.NEW]
         assert after.tokens == before.tokens[: cut[0]]
         assert after.text == tiny.text(list(after.tokens))
@@ -264,7 +264,7 @@ def test_end_of_text_cuts_one_completion_and_leaves_the_others(model: Any, ends:
 def test_completions_owe_nothing_to_the_defaults_of_the_model(llama: Any, default: dict[str, Any]) -> None:
     def both() -> list[Any]:
         prompts = [tiny.text([5, 9, 9, 9, 5, 7])]
-        return [geo.complete(llama, tiny.tokenizer(), prompts, tokens=12, temperature=heat) for heat in (0.0, 1.0)]
+        return [geo.generate(llama, tiny.tokenizer(), prompts, tokens=12, temperature=heat) for heat in (0.0, 1.0)]
 
     wanted = both()
     llama.generation_config.update(**default)
@@ -293,6 +293,6 @@ def test_completions_owe_nothing_to_the_defaults_of_the_model(llama: Any, defaul
 )
 def test_bad_numbers_and_prompts_are_refused(llama: Any, bad: dict[str, Any]) -> None:
     options = {"prompts": ["w3 w4"], **bad}
-    with tiny.counting(llama) as ran, pytest.raises(geo.SteeringError):
-        geo.complete(llama, tiny.tokenizer(), options.pop("prompts"), **options)
+    with tiny.counting(llama) as ran, pytest.raises(geo.errors.SteeringError):
+        geo.generate(llama, tiny.tokenizer(), options.pop("prompts"), **options)
     assert not ran

@@ -31,7 +31,7 @@ def runs(
 
 
 def assert_steered_exactly(model: Any, ids: torch.Tensor, vector: geo.SteeringVector, cases: list[Any]) -> None:
-    """At the vector's site the stream moves by it where asked, and is the same bits elsewhere and before."""
+    """At the vector's site the residual stream moves by it where asked, and is the same bits elsewhere and before."""
     (site,) = map(str, vector.sites)
     for part, where, plain, steered in runs(model, ids, vector, cases):
         assert list(steered) == list(plain)
@@ -58,9 +58,9 @@ def test_smollm2_moves_by_exactly_the_vector_where_asked(smollm2_model: tuple[An
     assert tiny.hook_count(model) == 0
 
 
-def stream_norm(model: Any, stream: torch.Tensor) -> torch.Tensor:
-    """Norm of the stream, float64; of GPT-2, whose LayerNorms take the mean away, without it."""
-    wide = stream.double()
+def stream_norm(model: Any, residual: torch.Tensor) -> torch.Tensor:
+    """Norm of the residual stream, float64; of GPT-2, whose LayerNorms take the mean away, without it."""
+    wide = residual.double()
     if model.config.model_type == "gpt2":
         wide = wide - wide.mean(dim=-1, keepdim=True)
     return wide.square().sum(dim=-1, keepdim=True).sqrt()
@@ -99,9 +99,9 @@ def test_ablation_removes_the_component_along_the_vector(name: str, site: str) -
 def test_ablation_asks_for_a_direction_only(llama: Any, size: float) -> None:
     direction = tiny.vector("output.1", size=1)["output.1"]
     with geo.steer(llama, geo.SteeringVector({"output.1": size * direction.double()}), mode="ablate"):
-        stream = tiny.run(llama, IDS)["output.1"].double()
-    left = stream @ (direction.double() / direction.double().norm())
-    assert float(left.abs().max()) < 1e-5 * float(stream.norm(dim=-1).max())
+        residual = tiny.run(llama, IDS)["output.1"].double()
+    left = residual @ (direction.double() / direction.double().norm())
+    assert float(left.abs().max()) < 1e-5 * float(residual.norm(dim=-1).max())
 
 
 def test_coefficient_0_and_a_difference_of_equals_change_nothing(model: Any) -> None:
@@ -201,12 +201,12 @@ def test_a_stream_that_someone_kept_is_not_changed(llama: Any) -> None:
     for positions in ("all", "back"):
         with geo.steer(llama, tiny.vector("input.2"), positions=positions):
             llama(input_ids=IDS)
-    assert all(torch.equal(stream, plain) for stream in kept)
+    assert all(torch.equal(residual, plain) for residual in kept)
 
 
-def removed(stream: torch.Tensor, part: torch.Tensor) -> torch.Tensor:
+def removed(residual: torch.Tensor, part: torch.Tensor) -> torch.Tensor:
     unit = part.double() / part.double().norm()
-    return stream.double() - (stream.double() @ unit)[..., None] * unit
+    return residual.double() - (residual.double() @ unit)[..., None] * unit
 
 
 ADD, ABLATE = tiny.vector("output.1", seed=1), tiny.vector("output.1", seed=2)

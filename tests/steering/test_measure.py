@@ -73,7 +73,7 @@ def test_a_vector_for_the_end_of_the_prompt_acts_or_is_refused(llama: Any) -> No
         llama(tiny.tokens(2, 3))
         try:
             steered = asked.log_probabilities()
-        except geo.SteeringError:
+        except geo.errors.SteeringError:
             return
     assert not torch.equal(steered, plain)
 
@@ -87,30 +87,30 @@ def test_rows_are_log_probabilities_in_float32_from_bfloat16_too() -> None:
 
 def test_probability_sums_over_tokens() -> None:
     rows = torch.tensor([[0.5, 0.25, 0.125, 0.125], [0.1, 0.2, 0.3, 0.4]]).log()
-    np.testing.assert_allclose(geo.probability(rows, np.array([0, 3])), [0.625, 0.5], rtol=1e-6)
-    np.testing.assert_allclose(geo.probability(rows, np.array([2])), [0.125, 0.3], rtol=1e-6)
-    np.testing.assert_allclose(geo.probability(rows, np.arange(4)), [1, 1], rtol=1e-6)
-    assert geo.probability(rows, np.array([], dtype=np.int64)).tolist() == [0, 0]
-    assert geo.probability(rows, np.array([1])).dtype == np.float64
+    np.testing.assert_allclose(geo.steering.probability(rows, np.array([0, 3])), [0.625, 0.5], rtol=1e-6)
+    np.testing.assert_allclose(geo.steering.probability(rows, np.array([2])), [0.125, 0.3], rtol=1e-6)
+    np.testing.assert_allclose(geo.steering.probability(rows, np.arange(4)), [1, 1], rtol=1e-6)
+    assert geo.steering.probability(rows, np.array([], dtype=np.int64)).tolist() == [0, 0]
+    assert geo.steering.probability(rows, np.array([1])).dtype == np.float64
 
 
 def test_divergence_by_hand() -> None:
     p = torch.tensor([[0.5, 0.5], [0.9, 0.1]]).log()
     q = torch.tensor([[0.25, 0.75], [0.9, 0.1]]).log()
     expected = 0.5 * math.log(0.5 / 0.25) + 0.5 * math.log(0.5 / 0.75)
-    np.testing.assert_allclose(geo.divergence(p, q), [expected, 0], atol=1e-6)
+    np.testing.assert_allclose(geo.steering.kl_divergence(p, q), [expected, 0], atol=1e-6)
     # It is not symmetric: the first argument weighs.
     turned = 0.25 * math.log(0.25 / 0.5) + 0.75 * math.log(0.75 / 0.5)
-    np.testing.assert_allclose(geo.divergence(q, p), [turned, 0], atol=1e-6)
+    np.testing.assert_allclose(geo.steering.kl_divergence(q, p), [turned, 0], atol=1e-6)
 
 
 def test_tokens_without_a_chance_do_not_count_in_divergence() -> None:
     p = torch.tensor([[0.5, 0.5, 0.0]]).log()
     for q in (torch.tensor([[0.25, 0.75, 0.0]]).log(), torch.tensor([[0.2, 0.6, 0.2]]).log()):
-        expected = geo.divergence(p[:, :2], q[:, :2])
-        np.testing.assert_allclose(geo.divergence(p, q), expected, rtol=1e-6)
+        expected = geo.steering.kl_divergence(p[:, :2], q[:, :2])
+        np.testing.assert_allclose(geo.steering.kl_divergence(p, q), expected, rtol=1e-6)
     impossible = torch.tensor([[1.0, 0.0, 0.0]]).log()
-    assert geo.divergence(p, impossible).tolist() == [math.inf]
+    assert geo.steering.kl_divergence(p, impossible).tolist() == [math.inf]
 
 
 def test_divergence_agrees_with_scipy_over_a_real_vocabulary(smollm2_model: tuple[Any, Any]) -> None:
@@ -122,33 +122,33 @@ def test_divergence_agrees_with_scipy_over_a_real_vocabulary(smollm2_model: tupl
         with geo.steer(model, SteeringVector({"output.28": drawn})):
             steered = asked.log_probabilities()
         p, q = steered.double().numpy(), plain.double().numpy()
-        np.testing.assert_allclose(geo.divergence(steered, plain), (np.exp(p) * (p - q)).sum(axis=1), rtol=1e-4)
+        np.testing.assert_allclose(geo.steering.kl_divergence(steered, plain), (np.exp(p) * (p - q)).sum(axis=1), rtol=1e-4)
 
 
 def test_excess_divergence_by_hand() -> None:
     q = np.array([0.4, 0.2, 0.3, 0.1])
     inside = np.array([0, 1])
 
-    def excess(p: np.ndarray) -> float:
+    def excess_kl(p: np.ndarray) -> float:
         whole = float((p * np.log(p / q)).sum())
         ends = np.array([p[inside].sum()]), np.array([q[inside].sum()])
-        return float(geo.excess_divergence(np.array([whole]), *ends)[0])
+        return float(geo.steering.excess_kl(np.array([whole]), *ends)[0])
 
     # Both halves only scaled: all of the divergence is what the change takes.
-    assert excess(np.array([0.6, 0.3, 0.075, 0.025])) == pytest.approx(0, abs=1e-12)
+    assert excess_kl(np.array([0.6, 0.3, 0.075, 0.025])) == pytest.approx(0, abs=1e-12)
     # The same change with the set's own tokens reordered: 0.9 KL((1/3, 2/3) ‖ (2/3, 1/3)) more.
     reordered = 0.9 * (math.log(0.5) / 3 + 2 * math.log(2) / 3)
-    assert excess(np.array([0.3, 0.6, 0.075, 0.025])) == pytest.approx(reordered)
+    assert excess_kl(np.array([0.3, 0.6, 0.075, 0.025])) == pytest.approx(reordered)
     # Nothing gained, much spent.
     swapped = np.array([0.2, 0.4, 0.3, 0.1])
-    assert excess(swapped) == pytest.approx(float((swapped * np.log(swapped / q)).sum()))
+    assert excess_kl(swapped) == pytest.approx(float((swapped * np.log(swapped / q)).sum()))
 
 
 def test_excess_divergence_is_never_negative_at_the_ends() -> None:
     steered, unsteered = np.array([0.0, 1.0, 1.0 + 1e-7, 0.5]), np.array([0.3, 0.3, 1.0 + 1e-7, 0.5])
     least = np.array([-math.log(0.7), -math.log(0.3), 0, 0])
-    np.testing.assert_allclose(geo.excess_divergence(least + 2, steered, unsteered), 2, rtol=1e-6)
-    assert (geo.excess_divergence(least - 1e-9, steered, unsteered) >= 0).all()
+    np.testing.assert_allclose(geo.steering.excess_kl(least + 2, steered, unsteered), 2, rtol=1e-6)
+    assert (geo.steering.excess_kl(least - 1e-9, steered, unsteered) >= 0).all()
 
 
 def test_the_effect_of_a_vector_is_what_its_parts_say(llama: Any) -> None:
@@ -157,14 +157,14 @@ def test_the_effect_of_a_vector_is_what_its_parts_say(llama: Any) -> None:
     vector = tiny.vector("output.2")
     effect = asked.effect(vector, sets)
     before, after = alone(llama, MIXED).double().numpy(), alone(llama, MIXED, vector).double().numpy()
-    np.testing.assert_allclose(effect.divergence, (np.exp(after) * (after - before)).sum(axis=1), rtol=1e-3, atol=1e-4)
-    assert effect.most_probable.tolist() == after.argmax(axis=1).tolist()
+    np.testing.assert_allclose(effect.kl_divergence, (np.exp(after) * (after - before)).sum(axis=1), rtol=1e-3, atol=1e-4)
+    assert effect.top1.tolist() == after.argmax(axis=1).tolist()
     for name, tokens in sets.items():
         p, q = (np.exp(rows[:, tokens]).sum(axis=1) for rows in (after, before))
         np.testing.assert_allclose(effect.probability[name], p, rtol=1e-3)
         least = p * np.log(p / q) + (1 - p) * np.log((1 - p) / (1 - q))
-        np.testing.assert_allclose(effect.excess[name], effect.divergence - least, rtol=1e-2, atol=1e-3)
-        assert (effect.divergence >= least - 1e-4).all()
+        np.testing.assert_allclose(effect.excess_kl[name], effect.kl_divergence - least, rtol=1e-2, atol=1e-3)
+        assert (effect.kl_divergence >= least - 1e-4).all()
         assert effect.share(tokens) == sum(int(token) in tokens for token in after.argmax(axis=1)) / len(MIXED)
 
 
@@ -174,10 +174,10 @@ def test_the_effect_of_nothing_is_nothing_and_leaves_no_steering(llama: Any) -> 
     plain = asked.log_probabilities()
     asked.effect(tiny.vector("output.2"), some)
     nothing = asked.effect(None, some)
-    assert not nothing.divergence.any()
-    assert nothing.excess["some"] == pytest.approx(0, abs=1e-9)
+    assert not nothing.kl_divergence.any()
+    assert nothing.excess_kl["some"] == pytest.approx(0, abs=1e-9)
     assert torch.equal(asked.unsteered, plain)
-    with pytest.raises(geo.SteeringError):
+    with pytest.raises(geo.errors.SteeringError):
         asked.effect(SteeringVector({"output.2": torch.ones(tiny.WIDTH + 1)}), some)
     assert torch.equal(asked.log_probabilities(), plain)
 
@@ -194,29 +194,29 @@ def test_perplexity_by_hand(model: Any) -> None:
         # The mean is over tokens, not over texts.
         assert len(losses) == 3 + 1 + 5
         with at_work(model, vector):
-            found = geo.perplexity(model, tiny.tokenizer(), texts)
+            found = geo.steering.perplexity(model, tiny.tokenizer(), texts)
         assert found == pytest.approx(math.exp(sum(losses) / len(losses)), rel=1e-4)
 
 
 def hierarchy() -> geo.ConceptHierarchy:
     words = {"thing": [1, 2, 3, 4, 5, 6], "animal": [1, 2, 3, 4], "bird": [1, 2], "tree": [4, 5], "rock": [5]}
-    concepts = tuple(geo.Concept(name, tuple(f"x{i}" for i in ids), tuple(ids)) for name, ids in words.items())
+    concepts = tuple(geo.concepts.Concept(name, tuple(f"x{i}" for i in ids), tuple(ids)) for name, ids in words.items())
     parents = {"animal": ("thing",), "tree": ("thing",), "bird": ("animal",), "rock": ("thing",)}
     return geo.ConceptHierarchy("h", concepts, parents)
 
 
 def test_tokens_of_unrelated_concepts_count_for_neither() -> None:
     def found(*names: str) -> dict[str, list[int]]:
-        return {name: ids.tolist() for name, ids in geo.concept_tokens(hierarchy(), names).items()}
+        return {name: ids.tolist() for name, ids in geo.steering.concept_tokens(hierarchy(), names).items()}
 
     assert found("animal", "tree") == {"animal": [1, 2, 3], "tree": [5]}
     # Only the concepts asked for tell each other apart, and ancestors share what is theirs.
     assert found("animal") == {"animal": [1, 2, 3, 4]}
     assert found("thing", "animal", "bird") == {"thing": [1, 2, 3, 4, 5, 6], "animal": [1, 2, 3, 4], "bird": [1, 2]}
     assert found("bird", "tree") == {"bird": [1, 2], "tree": [4, 5]}
-    with pytest.raises(geo.SteeringError, match=r"'rock' shares all of its words with .*tree"):
+    with pytest.raises(geo.errors.SteeringError, match=r"'rock' shares all of its words with .*tree"):
         found("animal", "rock", "tree")
-    with pytest.raises(geo.HierarchyError, match="stone"):
+    with pytest.raises(geo.errors.HierarchyError, match="stone"):
         found("animal", "stone")
 
 
@@ -226,9 +226,9 @@ def test_nonsense_is_refused(llama: Any) -> None:
         lambda: NextToken(llama, tokenizer, []),
         lambda: NextToken(llama, tokenizer, "w2 w3"),
         lambda: NextToken(llama, tokenizer, ["w2", ""]),
-        lambda: geo.perplexity(llama, tokenizer, []),
-        lambda: geo.perplexity(llama, tokenizer, ["w2 w3", "w2"]),
-        lambda: geo.perplexity(llama, tokenizer, "w2 w3"),
+        lambda: geo.steering.perplexity(llama, tokenizer, []),
+        lambda: geo.steering.perplexity(llama, tokenizer, ["w2 w3", "w2"]),
+        lambda: geo.steering.perplexity(llama, tokenizer, "w2 w3"),
     ):
-        with pytest.raises(geo.SteeringError):
+        with pytest.raises(geo.errors.SteeringError):
             attempt()

@@ -105,7 +105,7 @@ def test_a_mask_without_rows_steers_nothing_on_padding() -> None:
 def test_a_mask_that_puts_rows_on_padding_is_refused() -> None:
     # Otherwise the row meant for padding would push the others one token on.
     mask = torch.tensor([[True, True, False, False, False, False], [False, True, True, False, False, False]])
-    with pytest.raises(geo.SteeringError):
+    with pytest.raises(geo.errors.SteeringError):
         chosen(mask, 2, LEFT, 6)
 
 
@@ -131,13 +131,13 @@ def test_a_mask_that_puts_rows_on_padding_is_refused() -> None:
     ids=str,
 )
 def test_unknown_positions_are_refused(positions: Any) -> None:
-    with pytest.raises(geo.SteeringError, match=r"position|mask"):
+    with pytest.raises(geo.errors.SteeringError, match=r"position|mask"):
         checked_positions(positions, None)
 
 
 @pytest.mark.parametrize("positions", ["all", "prompt", "generated", [0, 1], MASK])
 def test_rows_need_as_many_positions(positions: Any) -> None:
-    with pytest.raises(geo.SteeringError, match="row"):
+    with pytest.raises(geo.errors.SteeringError, match="row"):
         checked_positions(positions, 3)
 
 
@@ -148,25 +148,25 @@ def test_the_default_is_everywhere_or_the_front_for_rows() -> None:
 
 @pytest.mark.parametrize("index", [4, -5, 6, -7, 100])
 def test_an_index_outside_the_shortest_prompt_is_refused(index: int) -> None:
-    with pytest.raises(geo.SteeringError, match="outside a prompt of 4 tokens"):
+    with pytest.raises(geo.errors.SteeringError, match="outside a prompt of 4 tokens"):
         chosen([index], 0, LEFT, 6)
 
 
 def test_indices_that_meet_in_a_short_prompt_are_refused() -> None:
     assert chosen([3, -2], 0, torch.ones(1, 6), 6).tolist() == tiny.pattern("...00.").tolist()
-    with pytest.raises(geo.SteeringError, match="name a token twice in a prompt of 4 tokens"):
+    with pytest.raises(geo.errors.SteeringError, match="name a token twice in a prompt of 4 tokens"):
         chosen([2, -2], 0, LEFT, 6)
 
 
 @pytest.mark.parametrize("positions", ["front", "middle", "back"])
 def test_a_prompt_too_short_for_the_rows_is_refused(positions: str) -> None:
-    with pytest.raises(geo.SteeringError, match="a prompt of 4 tokens is too short for a vector with rows for 5"):
+    with pytest.raises(geo.errors.SteeringError, match="a prompt of 4 tokens is too short for a vector with rows for 5"):
         chosen(positions, 5, LEFT, 6)
 
 
 @pytest.mark.parametrize("shape", [(2, 5), (2, 7), (3, 6), (4, 6)])
 def test_a_mask_of_another_shape_is_refused(shape: tuple[int, int]) -> None:
-    with pytest.raises(geo.SteeringError, match="mask of positions has shape"):
+    with pytest.raises(geo.errors.SteeringError, match="mask of positions has shape"):
         chosen(torch.ones(shape, dtype=torch.bool), 0, LEFT, 6)
 
 
@@ -209,6 +209,6 @@ def test_a_refused_call_without_cache_is_no_beginning_of_the_next(llama: Any) ->
     ids = tiny.tokens(2, 6)
     with geo.steer(llama, tiny.vector("output.1"), positions=[5]):
         wanted = tiny.run(llama, ids)["output.1"]
-        with pytest.raises(geo.SteeringError):
+        with pytest.raises(geo.errors.SteeringError):
             llama(input_ids=ids[:, :5], use_cache=False)
         assert torch.equal(tiny.run(llama, ids, use_cache=False)["output.1"], wanted)

@@ -23,7 +23,7 @@ def with_bos(*, adds: bool = True, known: bool = True) -> PreTrainedTokenizerFas
 
 
 def test_prompts_are_padded_on_the_left_and_counted_from_zero() -> None:
-    batch = geo.encode(tiny.tokenizer(), ["w2 w3 w4", "w5", "w6 w7"])
+    batch = geo.steering.encode(tiny.tokenizer(), ["w2 w3 w4", "w5", "w6 w7"])
     assert batch.mask.tolist() == [[1, 1, 1], [0, 0, 1], [0, 1, 1]]
     assert batch.positions.tolist() == [[0, 1, 2], [0, 0, 0], [0, 0, 1]]
     assert batch.ids[0].tolist() == [2, 3, 4]
@@ -34,11 +34,11 @@ def test_prompts_are_padded_on_the_left_and_counted_from_zero() -> None:
 
 def test_the_tokenizers_own_padding_is_of_no_account() -> None:
     tokenizer = tiny.tokenizer()
-    expected = geo.encode(tokenizer, ["w2 w3 w4", "w5"])
+    expected = geo.steering.encode(tokenizer, ["w2 w3 w4", "w5"])
     tokenizer.pad_token, tokenizer.padding_side = "w9", "right"
     tokenizer.backend_tokenizer.enable_padding(length=8, pad_id=9, pad_token="w9")
     tokenizer.backend_tokenizer.enable_truncation(2)
-    found = geo.encode(tokenizer, ["w2 w3 w4", "w5"])
+    found = geo.steering.encode(tokenizer, ["w2 w3 w4", "w5"])
     assert found.mask.tolist() == expected.mask.tolist()
     assert (found.ids * found.mask).tolist() == (expected.ids * expected.mask).tolist()
 
@@ -58,23 +58,23 @@ def test_the_tokenizers_own_padding_is_of_no_account() -> None:
 def test_the_beginning_of_text_stands_once_or_not_at_all(
     tokenizer: PreTrainedTokenizerFast, bos: bool | None, ids: list[int]
 ) -> None:
-    assert geo.encode(tokenizer, ["w2 w3"], bos=bos).ids.tolist() == [ids]
+    assert geo.steering.encode(tokenizer, ["w2 w3"], bos=bos).ids.tolist() == [ids]
 
 
 def test_the_real_tokenizer(smollm2_model: tuple[Any, Any]) -> None:
     _, tokenizer = smollm2_model
     texts = ["In the garden", " bird", "Ärger, 喜び\n"]
-    batch = geo.encode(tokenizer, texts)
+    batch = geo.steering.encode(tokenizer, texts)
     for text, ids, mask in zip(texts, batch.ids, batch.mask, strict=True):
         assert tokenizer.decode(ids[mask.bool()]) == text
-    begun = geo.encode(tokenizer, texts, bos=True)
+    begun = geo.steering.encode(tokenizer, texts, bos=True)
     firsts = begun.ids[torch.arange(3), begun.mask.shape[1] - begun.mask.sum(dim=1)]
     assert firsts.tolist() == [tokenizer.bos_token_id] * 3
 
 
 def test_any_sequence_of_texts_will_do() -> None:
-    expected = geo.encode(tiny.tokenizer(), ["w2", "w3 w4"]).ids.tolist()
-    assert geo.encode(tiny.tokenizer(), ("w2", "w3 w4")).ids.tolist() == expected
+    expected = geo.steering.encode(tiny.tokenizer(), ["w2", "w3 w4"]).ids.tolist()
+    assert geo.steering.encode(tiny.tokenizer(), ("w2", "w3 w4")).ids.tolist() == expected
 
 
 @pytest.mark.parametrize("bos", [None, True, False])
@@ -82,10 +82,10 @@ def test_any_sequence_of_texts_will_do() -> None:
     "prompts", [[], "w2 w3", [""], ["w2", ""], ["w2", "   "], ["w2", None], ["w2", 3], [["w2"]], [b"w2"]]
 )
 def test_what_is_no_prompt_is_refused(prompts: Any, bos: bool | None) -> None:
-    with pytest.raises(geo.SteeringError):
-        geo.encode(with_bos(), prompts, bos=bos)
+    with pytest.raises(geo.errors.SteeringError):
+        geo.steering.encode(with_bos(), prompts, bos=bos)
 
 
 def test_a_missing_beginning_of_text_is_refused() -> None:
-    with pytest.raises(geo.SteeringError, match="use bos=False"):
-        geo.encode(with_bos(adds=False, known=False), ["w2"], bos=True)
+    with pytest.raises(geo.errors.SteeringError, match="use bos=False"):
+        geo.steering.encode(with_bos(adds=False, known=False), ["w2"], bos=True)

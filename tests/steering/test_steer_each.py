@@ -23,9 +23,9 @@ def test_chosen_prompts_move_exactly_and_the_others_not_at_all(name: str, site: 
             whole = tiny.run(model, IDS)
         with geo.steer(model, vector, positions=positions, prompts=[False, True, False]):
             steered = tiny.run(model, IDS)
-        for place, stream in steered.items():
-            assert torch.equal(stream[1], whole[place][1])
-            assert torch.equal(stream[[0, 2]], plain[place][[0, 2]])
+        for place, residual in steered.items():
+            assert torch.equal(residual[1], whole[place][1])
+            assert torch.equal(residual[[0, 2]], plain[place][[0, 2]])
         assert not torch.equal(steered["logits"][1], plain["logits"][1])
 
 
@@ -36,14 +36,14 @@ def test_each_prompt_is_completed_as_if_steered_alone(model: Any, positions: Any
     vectors = [UP, None, DOWN, UP]
     options = {"tokens": tiny.NEW, "use_cache": cache}
     with geo.steer_each(model, vectors, positions=positions):
-        together = geo.complete(model, tiny.tokenizer(), prompts, **options)
+        together = geo.generate(model, tiny.tokenizer(), prompts, **options)
     alone = []
     for prompt, vector in zip(prompts, vectors, strict=True):
         with geo.steer_each(model, [vector], positions=positions):
-            alone += geo.complete(model, tiny.tokenizer(), [prompt], **options)
+            alone += geo.generate(model, tiny.tokenizer(), [prompt], **options)
     assert together == alone
     if positions == "all":
-        assert together != geo.complete(model, tiny.tokenizer(), prompts, **options)
+        assert together != geo.generate(model, tiny.tokenizer(), prompts, **options)
     assert tiny.hook_count(model) == 0
 
 
@@ -88,10 +88,10 @@ def test_smollm2_writes_under_many_vectors_what_it_writes_under_each(smollm2_mod
     one, other = (geo.SteeringVector({"output.14": part}).relative(0.5) for part in parts)
     prompts = ["The robin is a kind of", "Yesterday I", "In the middle of the night, a small dog"]
     with geo.steer_each(model, [one, None, other]):
-        together = geo.complete(model, tokenizer, prompts, tokens=5)
+        together = geo.generate(model, tokenizer, prompts, tokens=5)
     for place, vector in enumerate([one, None, other]):
         with geo.steer_each(model, [vector]):
-            assert geo.complete(model, tokenizer, [prompts[place]], tokens=5)[0] == together[place]
+            assert geo.generate(model, tokenizer, [prompts[place]], tokens=5)[0] == together[place]
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_smollm2_writes_under_many_vectors_what_it_writes_under_each(smollm2_mod
     ],
 )
 def test_prompts_are_bools(prompts: Any, complaint: str) -> None:
-    with pytest.raises(geo.SteeringError, match=complaint):
+    with pytest.raises(geo.errors.SteeringError, match=complaint):
         geo.steer(tiny.build("llama"), UP, prompts=prompts)
 
 
@@ -113,17 +113,17 @@ def test_another_number_of_prompts_is_refused_before_a_block_runs() -> None:
     with (
         geo.steer_each(model, [UP, None]),
         tiny.counting(model) as ran,
-        pytest.raises(geo.SteeringError, match="for some of 2 prompts, the batch has 3"),
+        pytest.raises(geo.errors.SteeringError, match="for some of 2 prompts, the batch has 3"),
     ):
         tiny.run(model, IDS)
     assert not ran
-    with pytest.raises(geo.SteeringError, match="there are no vectors"), geo.steer_each(model, []):
+    with pytest.raises(geo.errors.SteeringError, match="there are no vectors"), geo.steer_each(model, []):
         pass
     assert tiny.hook_count(model) == 0
 
 
 def test_vectors_for_another_model_leave_none_at_work() -> None:
     model, wide = tiny.build("llama"), geo.SteeringVector({"output.1": torch.ones(5)})
-    with pytest.raises(geo.SteeringError, match="5 wide"), geo.steer_each(model, [UP, wide]):
+    with pytest.raises(geo.errors.SteeringError, match="5 wide"), geo.steer_each(model, [UP, wide]):
         pass
     assert tiny.hook_count(model) == 0

@@ -88,21 +88,21 @@ def test_the_algebra_by_hand() -> None:
     assert (up + across).projection(up)["output.6"].tolist() == pytest.approx([3, 4])
     assert across.with_norm(26)["output.6"].tolist() == pytest.approx([20.8, -15.6])
     assert across.with_norm(26)["after_norm"].tolist() == [0, 26]
-    # Places in the stream are different vectors, and so are units.
+    # Places in the residual stream are different vectors, and so are units.
     assert up.dot(up.at("output.7")) == up.dot(up.at("output.6.relative")) == 0
 
 
 def test_the_record_says_how_a_vector_was_made() -> None:
     a, b = (SteeringVector({"output.1": torch.ones(2)}, name) for name in ("a", "b"))
-    assert (2 * a - b / 2).made == "2 × a − 0.5 × b"
-    assert (3 * (a + b)).made == "3 × (a + b)"
-    assert (a - (a - b)).made == "a − (a − b)"
-    assert (-a).made == "−1 × a"
-    assert a.at("output.2").made == "(a) at output.2"
-    assert a.relative(0.5).made == "(a) of norm 0.5 of the stream's"
-    assert (a + b).projection(a).made == "projection of (a + b) on (a)"
-    assert a.random(3).made == "random vector 3 of the norm of (a)"
-    assert "first 1 dimensions" in a.first_dimensions(0.5).made
+    assert (2 * a - b / 2).provenance == "2 × a − 0.5 × b"
+    assert (3 * (a + b)).provenance == "3 × (a + b)"
+    assert (a - (a - b)).provenance == "a − (a − b)"
+    assert (-a).provenance == "−1 × a"
+    assert a.at("output.2").provenance == "(a) at output.2"
+    assert a.relative(0.5).provenance == "(a) of norm 0.5 of the residual stream's"
+    assert (a + b).projection(a).provenance == "projection of (a + b) on (a)"
+    assert a.random(3).provenance == "random vector 3 of the norm of (a)"
+    assert "first 1 dimensions" in a.first_dimensions(0.5).provenance
     assert repr(a) == "SteeringVector(a; output.1; norm 1.41)"
 
 
@@ -131,7 +131,7 @@ def test_norms_are_set_site_by_site_over_all_positions() -> None:
 def test_absolute_and_relative_parts_of_one_place_are_not_lost_when_normed() -> None:
     both = SteeringVector({"output.1": torch.tensor([1.0, 0.0]), "output.1.relative": torch.tensor([0.0, 1.0])})
     assert len(both.with_norm(2).sites) == 2
-    with pytest.raises(geo.SteeringError):
+    with pytest.raises(geo.errors.SteeringError):
         both.relative(2)
 
 
@@ -191,16 +191,16 @@ NO_NUMBERS = [None, "2", 1j, 10**400, np.array("a"), np.ones(2), np.complex128(1
 def test_other_factors_are_refused(factor: Any) -> None:
     vector = SteeringVector({"output.0": torch.ones(2)})
     for attempt in (lambda: vector * factor, lambda: factor * vector, lambda: vector / factor):
-        with pytest.raises((TypeError, geo.SteeringError)):
+        with pytest.raises((TypeError, geo.errors.SteeringError)):
             attempt()
 
 
 @pytest.mark.parametrize("factor", [math.nan, math.inf, 1e39, torch.tensor(math.nan), np.float32("inf")])
 def test_factors_that_break_numbers_are_refused(factor: Any) -> None:
     vector = SteeringVector({"output.0": torch.ones(2)}, "v")
-    with pytest.raises(geo.SteeringError, match="NaN or infinite"):
+    with pytest.raises(geo.errors.SteeringError, match="NaN or infinite"):
         vector * factor
-    with pytest.raises(geo.SteeringError, match="v: cannot be divided by 0"):
+    with pytest.raises(geo.errors.SteeringError, match="v: cannot be divided by 0"):
         vector / (0 * torch.tensor(1.0))
 
 
@@ -222,7 +222,7 @@ def test_factors_that_break_numbers_are_refused(factor: Any) -> None:
     ],
 )
 def test_what_is_no_vector_is_refused(parts: dict[Any, torch.Tensor], complaint: str) -> None:
-    with pytest.raises(geo.SteeringError, match=complaint):
+    with pytest.raises(geo.errors.SteeringError, match=complaint):
         SteeringVector(parts, "v")
 
 
@@ -234,7 +234,7 @@ def test_misfits_are_refused() -> None:
         SteeringVector({"output.0": torch.ones(1, 2)}),
     ):
         for together in (one.__add__, one.__sub__, one.dot, one.cosine, one.projection):
-            with pytest.raises(geo.SteeringError):
+            with pytest.raises(geo.errors.SteeringError):
                 together(other)
     zero = 0 * one
     for refused in (
@@ -247,7 +247,7 @@ def test_misfits_are_refused() -> None:
         lambda: one.first_dimensions(1.5),
         lambda: one.first_dimensions(math.nan),
     ):
-        with pytest.raises(geo.SteeringError):
+        with pytest.raises(geo.errors.SteeringError):
             refused()
     for nonsense in (lambda: one + 1, lambda: 1 - one, lambda: one + torch.ones(2), lambda: 1 / one, lambda: one * one):
         with pytest.raises(TypeError):
@@ -258,7 +258,7 @@ def test_a_vector_does_not_change() -> None:
     mine = torch.tensor([1.0, 2.0])
     vector = SteeringVector({"output.0": mine})
     with pytest.raises(dataclasses.FrozenInstanceError):
-        vector.made = "other"  # type: ignore[misc]
+        vector.provenance = "other"  # type: ignore[misc]
     with pytest.raises(TypeError):
         vector.parts[Site("output", 1)] = torch.ones(7)  # type: ignore[index]
     mine.zero_()
@@ -269,15 +269,15 @@ def test_vectors_can_be_copied_and_pickled() -> None:
     vector = SteeringVector({"output.0": torch.tensor([1.0, 2.0])}, "v", "gpt2", ("note",))
     for same in (copy.deepcopy(vector), pickle.loads(pickle.dumps(vector))):  # noqa: S301
         assert torch.equal(same["output.0"], vector["output.0"])
-        assert (same.made, same.model, same.notes, same.sites) == ("v", "gpt2", ("note",), vector.sites)
+        assert (same.provenance, same.model, same.notes, same.sites) == ("v", "gpt2", ("note",), vector.sites)
 
 
 @pytest.mark.parametrize("block", [None, -1, True, 1.0, "1"])
 def test_blocks_are_counted_from_zero(block: Any) -> None:
-    with pytest.raises(geo.SteeringError, match="a block, counted from 0"):
+    with pytest.raises(geo.errors.SteeringError, match="a block, counted from 0"):
         Site("output", block)
     if block is not None:
-        with pytest.raises(geo.SteeringError, match="needs no block"):
+        with pytest.raises(geo.errors.SteeringError, match="needs no block"):
             Site("after_norm", block)
 
 

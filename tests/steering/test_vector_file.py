@@ -50,7 +50,7 @@ NO_SITES = (
 
 @pytest.mark.parametrize("name", ["", "output.1 ", "output.1.relative.relative", *NO_SITES.split()])
 def test_names_of_no_site_are_refused(name: str) -> None:
-    with pytest.raises(geo.SteeringError):
+    with pytest.raises(geo.errors.SteeringError):
         Site.parse(name)
 
 
@@ -68,7 +68,7 @@ def test_every_bit_comes_back(tmp_path: Path) -> None:
     for site in vector.sites:
         assert again[site].shape == vector[site].shape
         assert bits(again[site]) == bits(vector[site])
-    assert (again.made, again.model, again.notes) == (vector.made, "llama", notes)
+    assert (again.provenance, again.model, again.notes) == (vector.provenance, "llama", notes)
 
 
 def test_the_file_is_plain_safetensors(tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_a_full_disk_keeps_the_old_file_and_leaves_nothing(tmp_path: Path, endin
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
     try:
-        with pytest.raises(geo.OutputError, match=rf"v\.{ending}: cannot be written"):
+        with pytest.raises(geo.errors.OutputError, match=rf"v\.{ending}: cannot be written"):
             geo.save_vector(SteeringVector({"output.1": torch.ones(200_000)}), path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
@@ -141,7 +141,7 @@ def test_places_that_cannot_be_written_are_one_clear_error(tmp_path: Path, endin
     (tmp_path / "file").write_text("kept")
     (tmp_path / f"folder.{ending}").mkdir()
     for path in ("none/v", "file/v", "folder", "x" * 300, "a\0b"):
-        with pytest.raises(geo.OutputError, match="cannot be written") as caught:
+        with pytest.raises(geo.errors.OutputError, match="cannot be written") as caught:
             geo.save_vector(vector, tmp_path / f"{path}.{ending}")
         assert "\n" not in str(caught.value)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["file", f"folder.{ending}"]
@@ -154,7 +154,7 @@ def test_other_endings_are_refused(tmp_path: Path, name: str) -> None:
         lambda: geo.save_vector(SteeringVector({"output.1": torch.ones(2)}), tmp_path / name),
         lambda: geo.load_vector(tmp_path / name),
     ):
-        with pytest.raises(geo.SteeringError, match=r"\.safetensors or \.gguf"):
+        with pytest.raises(geo.errors.SteeringError, match=r"\.safetensors or \.gguf"):
             attempt()
     assert not list(tmp_path.iterdir())
 
@@ -165,7 +165,7 @@ def test_files_that_are_missing_empty_or_folders_are_refused(tmp_path: Path, end
     (tmp_path / f"empty.{ending}").touch()
     (tmp_path / f"noise.{ending}").write_bytes(np.random.default_rng(0).bytes(5000))
     for name in ("missing", "folder", "empty", "noise"):
-        with pytest.raises(geo.SteeringError, match=rf"{name}\.{ending}"):
+        with pytest.raises(geo.errors.SteeringError, match=rf"{name}\.{ending}"):
             geo.load_vector(tmp_path / f"{name}.{ending}")
 
 
@@ -174,7 +174,7 @@ def test_no_part_of_a_file_is_taken_for_the_whole(tmp_path: Path) -> None:
     whole = path.read_bytes()
     for length in range(len(whole)):
         path.write_bytes(whole[:length])
-        with pytest.raises(geo.SteeringError, match=r"v\.safetensors"):
+        with pytest.raises(geo.errors.SteeringError, match=r"v\.safetensors"):
             geo.load_vector(path)
 
 
@@ -182,7 +182,7 @@ def test_safetensors_of_something_else_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     for metadata in (None, {"format": "pt"}, {"format": FORMAT.replace("1", "2")}):
         save_file({"output.1": torch.ones(2)}, path, metadata=metadata)
-        with pytest.raises(geo.SteeringError, match=r"model\.safetensors: .*not a steering vector"):
+        with pytest.raises(geo.errors.SteeringError, match=r"model\.safetensors: .*not a steering vector"):
             geo.load_vector(path)
 
 
@@ -211,13 +211,13 @@ def test_safetensors_of_something_else_are_refused(tmp_path: Path) -> None:
 )
 def test_hostile_files_are_refused_by_name(tmp_path: Path, content: Any, data: bytes) -> None:
     path = write_by_hand(tmp_path / "hostile.safetensors", content, data)
-    with pytest.raises(geo.SteeringError, match=r"hostile\.safetensors") as caught:
+    with pytest.raises(geo.errors.SteeringError, match=r"hostile\.safetensors") as caught:
         geo.load_vector(path)
     assert "\n" not in str(caught.value)
 
 
 def test_a_file_written_by_hand_is_read(tmp_path: Path) -> None:
-    content = header("output.1", made="a − b", model="gpt2", notes='["one", "two"]')
+    content = header("output.1", provenance="a − b", model="gpt2", notes='["one", "two"]')
     vector = geo.load_vector(write_by_hand(tmp_path / "v.safetensors", content, struct.pack("<2f", 1, -0.5)))
     assert vector["output.1"].tolist() == [1, -0.5]
-    assert (vector.made, vector.model, vector.notes) == ("a − b", "gpt2", ("one", "two"))
+    assert (vector.provenance, vector.model, vector.notes) == ("a − b", "gpt2", ("one", "two"))

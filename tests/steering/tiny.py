@@ -113,8 +113,8 @@ def final_norm(model: Any) -> nn.Module:
 
 
 @contextmanager
-def streams(model: Any) -> Iterator[dict[str, torch.Tensor]]:
-    """The stream at every site of the last call, in the order in which the model computes it, by hooks of our own."""
+def residual_streams(model: Any) -> Iterator[dict[str, torch.Tensor]]:
+    """The residual stream at every site of the last call, in the order in which the model computes it, by hooks of our own."""
     seen: dict[str, torch.Tensor] = {}
 
     def reading(site: str, which: int) -> Callable[..., None]:
@@ -140,8 +140,8 @@ def streams(model: Any) -> Iterator[dict[str, torch.Tensor]]:
 
 
 def run(model: Any, ids: torch.Tensor, **arguments: Any) -> dict[str, torch.Tensor]:
-    """The streams and the "logits" of one call."""
-    with torch.no_grad(), streams(model) as seen:
+    """The residual streams and the "logits" of one call."""
+    with torch.no_grad(), residual_streams(model) as seen:
         logits = model(input_ids=ids, **arguments).logits
     return {**seen, "logits": logits}
 
@@ -167,12 +167,12 @@ def pattern(*rows: str) -> torch.Tensor:
     return torch.tensor([[int(mark) if mark.isdigit() else -1 for mark in row] for row in rows])
 
 
-def moved(stream: torch.Tensor, part: torch.Tensor, where: torch.Tensor) -> torch.Tensor:
-    """The stream with a row of the part added at each place of a pattern, one after the other."""
-    rows = part.to(stream.dtype).reshape(-1, part.shape[-1])
-    result = stream.clone()
+def moved(residual: torch.Tensor, part: torch.Tensor, where: torch.Tensor) -> torch.Tensor:
+    """The residual stream with a row of the part added at each place of a pattern, one after the other."""
+    rows = part.to(residual.dtype).reshape(-1, part.shape[-1])
+    result = residual.clone()
     for prompt, place in (where >= 0).nonzero().tolist():
-        result[prompt, place] = torch.add(stream[prompt, place], rows[where[prompt, place]])
+        result[prompt, place] = torch.add(residual[prompt, place], rows[where[prompt, place]])
     return result
 
 

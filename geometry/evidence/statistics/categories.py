@@ -1,0 +1,146 @@
+"""Every concept with its children as a categorical concept: k values that theory places on a simplex.
+
+Questions about each: are held-out words nearest their own value (membership), do the k values span k − 1 directions that both
+halves of the words agree on (span), and is the simplex regular in its angles (angle_deviation) and in its edges?
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from geometry.concepts import ConceptHierarchy
+from geometry.directions import ConceptDirections
+from geometry.evidence.statistics.simplices import nearest_vertices
+from geometry.evidence.statistics.statistic import FEWEST, Statistic
+
+__all__ = ["edge_variation", "membership", "angle_deviation", "simplex_angles", "simplex_span"]
+
+# Two values make a line segment, which is always a regular simplex.
+_FEWEST_VALUES = 3
+
+
+def membership() -> Statistic:
+    """Nearest-centroid accuracy, balanced and chance-corrected: held-out words' nearest ℓ among a concept's children, after a lemma split.
+
+    (accuracy − 1/k) / (1 − 1/k): 0 by chance, 1 if every word is nearest its own. Words of several
+    children are left out; of a child with fewer than 3 others only the vertex counts.
+    """
+    return Statistic("membership", "lemma", 0.0, _per_category(_membership, 2), _labels(2))
+
+
+def simplex_span() -> Statistic:
+    """Share of the k − 1 dimensions spanned by the children's contrasts in one half of the words that the other finds.
+
+    The mean squared cosine of the principal angles between the two spans: (k − 1)/d for unrelated
+    ones, 1 for equal ones.
+    """
+    return Statistic("simplex_span", "halves", 0.0, _per_category(_span, _FEWEST_VALUES), _labels(_FEWEST_VALUES))
+
+
+def angle_deviation() -> Statistic:
+    """How far the angles of the children's simplex are from a regular one's: mean |cos − ½| over its corners.
+
+    0 for a regular simplex; vectors of noise in high dimension are one nearly, the more so the more
+    noise they hold.
+    """
+    return Statistic(
+        "angle_deviation", "whole", 0.0, _per_category(_angle_deviation, _FEWEST_VALUES), _labels(_FEWEST_VALUES)
+    )
+
+
+def edge_variation() -> Statistic:
+    """Standard deviation of the lengths of the simplex's edges over their mean; 0 for a regular simplex."""
+    return Statistic("edge_variation", "whole", 0.0, _per_category(_edges, _FEWEST_VALUES), _labels(_FEWEST_VALUES))
+
+
+def simplex_angles() -> Statistic:
+    """Mean deviation from 60° of the angles of the children's simplex, freed of noise by comparing halves.
+
+    Inner products of ℓ of one half with ℓ of the other estimate those of the true vectors without
+    the bias that noise gives to lengths. nan where an edge has no reproducible length.
+    """
+    return Statistic("simplex_angles", "halves", 0.0, _per_category(_angle, _FEWEST_VALUES), _labels(_FEWEST_VALUES))
+
+
+def _categories(hierarchy: ConceptHierarchy, fewest: int) -> dict[int, tuple[int, ...]]:
+    return {parent: some for parent, some in hierarchy.reported_families.items() if len(some) >= fewest}
+
+
+def _per_category(measure: Callable[..., float], fewest: int) -> Callable[..., NDArray[np.float64]]:
+    def evaluate(*fits: ConceptDirections) -> NDArray[np.float64]:
+        categories = _categories(fits[0].hierarchy, fewest)
+        return np.array([measure(children, *fits) for children in categories.values()], dtype=np.float64)
+
+    return evaluate
+
+
+def _labels(fewest: int) -> Callable[[ConceptDirections], tuple[str, ...]]:
+    def labels(directions: ConceptDirections) -> tuple[str, ...]:
+        names, categories = directions.hierarchy.names, _categories(directions.hierarchy, fewest)
+        return tuple(f"{names[parent]} ({len(children)})" for parent, children in categories.items())
+
+    return labels
+
+
+def _membership(children: Sequence[int], directions: ConceptDirections) -> float:
+    fitted = [child for child in children if bool(directions.vectors[child].isfinite().all())]
+    if len(fitted) < 2:
+        return np.nan
+    confusion = nearest_vertices(directions, fitted)
+    enough = confusion.sum(axis=1) >= FEWEST
+    if enough.sum() < 2:
+        return np.nan
+    # A child with too few unseen words stays a vertex that others may be nearest to.
+    accuracy = (confusion.diagonal()[enough] / confusion.sum(axis=1)[enough]).mean()
+    return float((accuracy - 1 / len(fitted)) / (1 - 1 / len(fitted)))
+
+
+def _vertices(children: Sequence[int], *fits: ConceptDirections) -> list[torch.Tensor] | None:
+    """ℓ of the children that every fit has; None if too few."""
+    found = torch.stack([directions.vectors[torch.tensor(children)] for directions in fits])
+    whole = found.isfinite().all(dim=2).all(dim=0)
+    return list(found[:, whole]) if int(whole.sum()) >= _FEWEST_VALUES else None
+
+
+def _span(children: Sequence[int], one: ConceptDirections, other: ConceptDirections) -> float:
+    vertices = _vertices(children, one, other)
+    if vertices is None or len(vertices[0]) > vertices[0].shape[1]:
+        return np.nan
+    first, second = (torch.linalg.qr((some[1:] - some[0]).T).Q for some in vertices)
+    return float((first.T @ second).square().sum() / first.shape[1])
+
+
+def _angle_deviation(children: Sequence[int], directions: ConceptDirections) -> float:
+    vertices = _vertices(children, directions)
+    return np.nan if vertices is None else float((_corner_cosines(vertices[0] @ vertices[0].T) - 0.5).abs().mean())
+
+
+def _edges(children: Sequence[int], directions: ConceptDirections) -> float:
+    vertices = _vertices(children, directions)
+    if vertices is None:
+        return np.nan
+    lengths = torch.nn.functional.pdist(vertices[0])
+    return float(lengths.std(correction=0) / lengths.mean())
+
+
+def _angle(children: Sequence[int], one: ConceptDirections, other: ConceptDirections) -> float:
+    vertices = _vertices(children, one, other)
+    if vertices is None:
+        return np.nan
+    gram = vertices[0] @ vertices[1].T
+    cosines = _corner_cosines((gram + gram.T) / 2)
+    return float((torch.rad2deg(torch.acos(cosines.clamp(-1, 1))) - 60).abs().mean())
+
+
+def _corner_cosines(gram: torch.Tensor) -> torch.Tensor:
+    """cos of the angle between edges i→j and i→m at every corner i of a simplex, from its vertices' Gram matrix."""
+    k = len(gram)
+    squared = gram.diagonal()[:, None] + gram.diagonal()[None] - 2 * gram
+    # ⟨v_j − v_i, v_m − v_i⟩ by the law of cosines; squared edges may be negative where halves disagree.
+    inner = (squared[:, :, None] + squared[:, None, :] - squared[None]) / 2
+    lengths = squared.sqrt()
+    cosines = inner / (lengths[:, :, None] * lengths[:, None, :])
+    i, j, m = torch.meshgrid(*[torch.arange(k)] * 3, indexing="ij")
+    return cosines[(j < m) & (i != j) & (i != m)]

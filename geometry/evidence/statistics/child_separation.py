@@ -1,0 +1,68 @@
+"""Separation: a child's unseen words are told from its parent's other words."""
+
+from functools import partial
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from geometry.directions import ConceptDirections
+from geometry.evidence.splits import Split
+from geometry.evidence.statistics.statistic import FEWEST, Statistic, keyed
+
+__all__ = ["separation", "separation_auc"]
+
+# Scores that are held at a time.
+_SLICE = 1 << 20
+
+
+def separation_auc(directions: ConceptDirections, *, contrast: bool = False) -> NDArray[np.float64]:
+    """AUC of ℓ_child at telling held-out child tokens from the parent's other held-out tokens, shape (E,).
+
+    With `contrast` the score is along ℓ_child − ℓ_parent, which discounts what all of the parent's
+    tokens share.
+    """
+    hierarchy = directions.hierarchy
+    edges = hierarchy.reported_edges
+    result = np.full(len(edges), np.nan)
+    if not edges:
+        return result
+    vectors = directions.vectors[[child for _, child in edges]]
+    if contrast:
+        vectors = vectors - directions.vectors[[parent for parent, _ in edges]]
+    unseen = np.flatnonzero(~directions.train)
+    points = directions.cloud.points[torch.from_numpy(unseen)].T
+    # All scores of many edges in one product; the large parents' many words are looked up, not multiplied again.
+    step = max(1, _SLICE // max(1, len(unseen)))
+    place = np.cumsum(~directions.train) - 1
+    held_out = [directions.held_out(concept) for concept in range(len(hierarchy))]
+    inside = np.zeros(len(directions.train), dtype=bool)
+    for index, (parent, child) in enumerate(edges):
+        if index % step == 0:
+            scores = (vectors[index : index + step] @ points).cpu().numpy()
+        own = scores[index % step]
+        inside[hierarchy.members[child]] = True
+        outside = held_out[parent][~inside[held_out[parent]]]
+        inside[hierarchy.members[child]] = False
+        if min(len(held_out[child]), len(outside)) < FEWEST or not np.isfinite(own).all():
+            continue
+        result[index] = _auc(own[place[held_out[child]]], own[place[outside]])
+    return result
+
+
+def _auc(positives: NDArray[np.float64], negatives: NDArray[np.float64]) -> float:
+    """Mann–Whitney: the chance that a positive score exceeds a negative one, ties counted half."""
+    ordered = np.sort(negatives)
+    below = np.searchsorted(ordered, positives, "left") + np.searchsorted(ordered, positives, "right")
+    return float(below.sum() / (2 * len(positives) * len(negatives)))
+
+
+def separation(split: Split = "lemma", *, contrast: bool = False) -> Statistic:
+    """`separation_auc` after a token or a lemma split."""
+    name = keyed("contrast_separation" if contrast else "separation", split, "lemma")
+    return Statistic(name, split, 0.5, partial(separation_auc, contrast=contrast), _edge_labels)
+
+
+def _edge_labels(directions: ConceptDirections) -> tuple[str, ...]:
+    names = directions.hierarchy.names
+    return tuple(f"{names[child]} < {names[parent]}" for parent, child in directions.hierarchy.edges)

@@ -1,0 +1,186 @@
+"""Tree-likeness: concepts close in the hierarchy have similar vectors, and four of them meet as the tree says."""
+
+from functools import lru_cache, partial
+from itertools import combinations
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+from geometry.concepts import ConceptHierarchy
+from geometry.directions import ConceptDirections
+from geometry.evidence.statistics.statistic import FEWEST, Statistic, keyed
+
+__all__ = ["four_points", "pairwise_cosines", "quartets", "tree_correlation"]
+
+Pairs = Literal["all", "word-disjoint"]
+_RESAMPLES = 500
+_QUARTETS_PER_CONCEPT = 20
+_NOT_BESIDE = ("random_subset", "random_parent")
+
+
+def tree_correlation(pairs: Pairs = "word-disjoint") -> Statistic:
+    """Spearman's ρ between cos(ℓ_w, ℓ_z) and 1/(1 + tree distance) over pairs of concepts.
+
+    Shared words make two vectors alike in any model, and nested concepts share them, so "all" pairs
+    are correlated in noise as well; "word-disjoint" pairs have no token in common.
+    """
+    return Statistic(
+        keyed("tree_correlation", pairs, "word-disjoint"),
+        "whole",
+        0.0,
+        partial(_correlation, pairs),
+        lambda _: (f"{pairs} pairs",),
+        _NOT_BESIDE,
+        partial(_resampled_correlation, pairs),
+    )
+
+
+def _ranked(pairs: Pairs, directions: ConceptDirections) -> tuple[NDArray[np.float64], ...]:
+    """Centred ranks of cosine and closeness as k × k matrices, and 1 where a pair counts."""
+    hierarchy = directions.hierarchy
+    counted = ~np.eye(len(hierarchy), dtype=bool)
+    if pairs == "word-disjoint":
+        counted &= _shared(hierarchy) == 0
+    cosines = directions.cosines()
+    cosines = (cosines + cosines.T) / 2  # rounding would rank the two copies of a pair apart
+    counted &= np.isfinite(cosines)
+    ranks = np.zeros((2, *cosines.shape))
+    if counted.any():
+        for matrix, values in zip(ranks, (cosines, _closeness(hierarchy)), strict=True):
+            found = rankdata(values[counted])
+            matrix[counted] = found - found.mean()
+    return ranks[0], ranks[1], counted.astype(np.float64)
+
+
+def _correlation(pairs: Pairs, directions: ConceptDirections) -> NDArray[np.float64]:
+    cosine, closeness, counted = _ranked(pairs, directions)
+    scale = np.sqrt((cosine**2).sum() * (closeness**2).sum())
+    enough = counted.sum() >= 2 * FEWEST and scale > 0
+    return np.array([(cosine * closeness).sum() / scale if enough else np.nan])
+
+
+def _resampled_correlation(
+    pairs: Pairs, directions: ConceptDirections, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """ρ with the concepts drawn again; a pair weighs the product of its concepts' counts, ranks stay."""
+    cosine, closeness, counted = _ranked(pairs, directions)
+    k = len(cosine)
+    weights = rng.multinomial(k, np.full(k, 1 / k), size=_RESAMPLES).astype(np.float64)
+
+    def total(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(np.einsum("ri,ri->r", weights @ matrix, weights))
+
+    n, x, y = total(counted), total(cosine), total(closeness)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        covariance = total(cosine * closeness) - x * y / n
+        variances = (total(cosine**2) - x**2 / n) * (total(closeness**2) - y**2 / n)
+        found: NDArray[np.float64] = covariance / np.sqrt(variances)
+    return found
+
+
+def quartets() -> Statistic:
+    """Quartet agreement: of four concepts without a common word, are the two pairs most alike those of the tree?
+
+    The four-point condition: on a tree the smallest of d(a,b) + d(c,d), d(a,c) + d(b,d), d(a,d) + d(b,c)
+    names the pairs, with d = ‖ℓ_a − ℓ_b‖², which adds up along a tree whose levels are orthogonal.
+    One number a concept, the mean over its quartets; chance is ⅓.
+    """
+    return Statistic("quartets", "whole", 1 / 3, _agreement, _names, _NOT_BESIDE)
+
+
+def four_points() -> Statistic:
+    """Holland's δ: (s₁ − s₂)/(s₁ − s₃) of the sums s₁ ≥ s₂ ≥ s₃ of `quartets`, averaged over a concept's quartets.
+
+    Gromov's four-point condition on each quartet's own scale: 0 on any tree, whichever it is. Source:
+    Holland et al., Mol. Biol. Evol. 19 (2002).
+    """
+    return Statistic("four_points", "whole", 0.5, _delta, _names, _NOT_BESIDE)
+
+
+def _names(directions: ConceptDirections) -> tuple[str, ...]:
+    return directions.hierarchy.names
+
+
+def _agreement(directions: ConceptDirections) -> NDArray[np.float64]:
+    drawn, sums = _sums(directions)
+    agree = (sums[:, 0] < sums[:, 1:].min(axis=1)).astype(np.float64)
+    return _per_concept(len(directions), drawn, np.where(np.isfinite(sums).all(axis=1), agree, np.nan))
+
+
+def _delta(directions: ConceptDirections) -> NDArray[np.float64]:
+    drawn, sums = _sums(directions)
+    low, middle, high = np.sort(sums, axis=1).T
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return _per_concept(len(directions), drawn, (high - middle) / (high - low))
+
+
+def _sums(directions: ConceptDirections) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    drawn = _drawn_quartets(directions.hierarchy)
+    squares = directions.vectors.square().sum(dim=1)
+    squared = squares[:, None] + squares[None] - 2 * directions.vectors @ directions.vectors.T
+    return drawn, _pair_sums(squared.cpu().numpy(), drawn)
+
+
+def _pair_sums(distance: NDArray[np.float64], quartet: NDArray[np.int64]) -> NDArray[np.float64]:
+    """d(a,b) + d(c,d), d(a,c) + d(b,d), d(a,d) + d(b,c), shape (q, 3)."""
+    a, b, c, d = quartet.T
+    pairings = (((a, b), (c, d)), ((a, c), (b, d)), ((a, d), (b, c)))
+    return np.stack([distance[one] + distance[other] for one, other in pairings], axis=1)
+
+
+def _per_concept(k: int, drawn: NDArray[np.int64], values: NDArray[np.float64]) -> NDArray[np.float64]:
+    kept = np.isfinite(values)
+    places, repeated = drawn[kept].ravel(), np.repeat(values[kept], 4)
+    counts = np.bincount(places, minlength=k)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found: NDArray[np.float64] = np.bincount(places, weights=repeated, minlength=k) / counts
+    return found
+
+
+# Row nulls share the model's hierarchy, so these are worked out once for all of their draws.
+@lru_cache(maxsize=8)
+def _drawn_quartets(hierarchy: ConceptHierarchy) -> NDArray[np.int64]:
+    """Quartets of word-disjoint concepts which the tree parts into ab|cd, about 20 a concept, shape (q, 4)."""
+    k, wanted = len(hierarchy), _QUARTETS_PER_CONCEPT * len(hierarchy) // 4
+    if k < 4:
+        return np.empty((0, 4), dtype=np.int64)
+    rng = np.random.default_rng(0)
+    drawn = rng.integers(k, size=(200 * wanted, 4))
+    shared, distance = _shared(hierarchy) + np.eye(k, dtype=np.int64), hierarchy.tree_distance()
+    disjoint = sum(shared[drawn[:, i], drawn[:, j]] for i, j in combinations(range(4), 2)) == 0
+    drawn = drawn[disjoint]
+    sums = _pair_sums(distance, drawn)
+    order = np.sort(sums, axis=1)
+    parted = order[:, 0] < order[:, 1]
+    drawn, first = drawn[parted], sums[parted].argmin(axis=1)
+    pairings = np.array([[0, 1, 2, 3], [0, 2, 1, 3], [0, 3, 1, 2]])
+    # The tree's own pairing is written first, so that sum 0 is the one that ought to be smallest.
+    drawn = np.take_along_axis(drawn, pairings[first], axis=1)
+    # The same four in another order are one quartet.
+    _, kept = np.unique(np.sort(drawn, axis=1), axis=0, return_index=True)
+    return drawn[np.sort(kept)][:wanted]
+
+
+@lru_cache(maxsize=8)
+def _shared(hierarchy: ConceptHierarchy) -> NDArray[np.int64]:
+    return hierarchy.shared_tokens()
+
+
+@lru_cache(maxsize=8)
+def _closeness(hierarchy: ConceptHierarchy) -> NDArray[np.float64]:
+    closeness: NDArray[np.float64] = 1 / (1 + hierarchy.tree_distance())
+    return closeness
+
+
+def pairwise_cosines() -> Statistic:
+    """cos(ℓ_w, ℓ_z) of every two concepts, in the order of `scipy.spatial.distance.squareform`."""
+    return Statistic(
+        "pairwise_cosines",
+        "whole",
+        0.0,
+        lambda directions: directions.cosines()[np.triu_indices(len(directions), 1)],
+        lambda directions: tuple(f"{one} | {other}" for one, other in combinations(directions.hierarchy.names, 2)),
+        _NOT_BESIDE,
+    )

@@ -1,0 +1,87 @@
+"""Verdicts: one closed list of words, and the rules by which claims reach them."""
+
+from dataclasses import dataclass
+
+from geometry.results import TestResult
+
+__all__ = ["BOUND", "HALFWAY", "LEVEL", "VERDICTS", "OrthogonalityRule", "StructureRule", "verdict_word"]
+
+LEVEL = 0.05
+BOUND = 0.1
+# From the null mean to the prediction.
+HALFWAY = 0.5
+
+VERDICTS = {
+    "supported": "Beyond the null and beyond every null that keeps part of the structure (adjusted p ≤ 0.05), and nearer"
+    " to the prediction than to the null mean. Of orthogonality: |cos| below 0.1 and below both nulls, while child"
+    " contrasts classify held-out words.",
+    "significant, small effect": "Beyond all of these nulls, but nearer to the null mean than to the prediction.",
+    "explained by nesting": "A null that keeps part of the structure (random subsets of the parent; for log-odds, random"
+    " parents) does as well: no evidence for the claim.",
+    "not significant": "Within what the null model gives.",
+    "too few permutations to decide": "Beyond the null in every permutation, but they are too few for the adjusted level.",
+    "inconclusive": "Of orthogonality: nearer to 0 than nesting explains, but noise is orthogonal too and is not ruled out.",
+    "contradicted": "Of orthogonality: the mean |cos| is not below 0.1, its 95% interval included.",
+    "not measurable": "There is nothing to measure it on.",
+    "preferred shape": "Another shape than the one expected predicts left-out values best.",
+    "no shape preferred": "No shape predicts left-out values better than the others do, beyond the error.",
+}
+
+
+def verdict_word(verdict: str) -> str:
+    """The entry of `VERDICTS` that a verdict belongs to: itself, but for "preferred shape: line" and the like."""
+    return verdict.partition(":")[0]
+
+
+@dataclass(frozen=True)
+class StructureRule:
+    """The rule of claims that structure is there; for the words see `VERDICTS`.
+
+    Attributes
+    ----------
+    explained_by : nulls that keep part of the structure, and that the model must be beyond as well, with 95%
+        intervals apart.
+    """
+
+    explained_by: tuple[str, ...] = ()
+
+    def __call__(self, result: TestResult) -> str:
+        """The verdict on a result with a prediction and a reference null."""
+        if not result.measured:
+            return "not measurable"
+        significant = result.p_adjusted <= LEVEL
+        if not significant and result.p_value > result.p_floor:
+            return "not significant"
+        if not all(result.beyond(null) for null in self.explained_by if null in result.nulls):
+            return "explained by nesting"
+        if not significant:
+            return "too few permutations to decide"
+        return "supported" if result.relative(result.value) >= HALFWAY else "significant, small effect"
+
+
+@dataclass(frozen=True)
+class OrthogonalityRule:
+    """The rule of claims that |cos| is 0, tested between halves of the words that share none.
+
+    Orthogonality is an equivalence claim, and several nulls predict it as well as the theory does, so being different
+    from them is not what counts. It consults two related results: "published", signed cosines of all words with the
+    null "random_subset", and "separation", the AUC of child contrasts, without which contrasts may be noise, which is
+    orthogonal to anything.
+    """
+
+    bound: float = BOUND
+
+    def __call__(self, result: TestResult) -> str:
+        """The verdict on a result that holds magnitudes of cosines between halves."""
+        published, separation = result.related.get("published"), result.related.get("separation")
+        if published is None or not published.measured:
+            return "not measurable"
+        magnitude = published.absolute()
+        if magnitude.interval[1] >= self.bound:
+            return "contradicted"
+        if not magnitude.beyond("random_subset"):
+            return "explained by nesting"
+        if separation is None:
+            return "inconclusive"
+        holds = result.interval[1] < self.bound and result.p_adjusted <= LEVEL
+        return "supported" if holds and separation.beyond("random_subset") else "inconclusive"

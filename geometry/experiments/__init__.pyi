@@ -1,0 +1,12 @@
+from .behaviours.study import BehavioursStudy as BehavioursStudy
+from .catalogue import STUDIES as STUDIES
+from .claims.study import ClaimsStudy as ClaimsStudy
+from .comparison.study import ComparisonStudy as ComparisonStudy
+from .maps.study import MapsStudy as MapsStudy
+from .result import FigureSpec as FigureSpec
+from .result import StudyResult as StudyResult
+from .result import TableSpec as TableSpec
+from .steering.study import SteeringStudy as SteeringStudy
+from .study import ModelStudy as ModelStudy
+from .study import Study as Study
+from .study import option as option

@@ -1,0 +1,14 @@
+"""All studies by name, in the order in which they are run and reported."""
+
+from geometry.experiments.behaviours.study import BehavioursStudy
+from geometry.experiments.claims.study import ClaimsStudy
+from geometry.experiments.comparison.study import ComparisonStudy
+from geometry.experiments.maps.study import MapsStudy
+from geometry.experiments.steering.study import SteeringStudy
+from geometry.experiments.study import Study
+
+__all__ = ["STUDIES"]
+
+STUDIES: dict[str, type[Study]] = {
+    study.name: study for study in (ClaimsStudy, SteeringStudy, MapsStudy, BehavioursStudy, ComparisonStudy)
+}

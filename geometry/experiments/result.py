@@ -1,0 +1,150 @@
+"""What a study gives: numbers, and the figures, tables and pages that it knows how to draw. Imports output alone."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import ArrayLike
+
+from geometry.experiments.study import Study
+from geometry.output import OutputFolder
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["SCHEMA", "FigureSpec", "StudyResult", "TableSpec"]
+
+# Of results.json; raised when a key changes its meaning.
+SCHEMA = 2
+
+
+@dataclass(frozen=True, eq=False)
+class FigureSpec:
+    """A figure that can be drawn.
+
+    Attributes
+    ----------
+    name : of its files.
+    title : the finding, in one plain sentence.
+    caption : what is drawn: symbols, nulls, how many.
+    draw : takes `title` and `caption` as keywords and gives the figure.
+    """
+
+    name: str
+    title: str
+    caption: str
+    draw: Callable[..., "Figure"]
+
+    def figure(self) -> "Figure":
+        """Draw it."""
+        return self.draw(title=self.title, caption=self.caption)
+
+
+@dataclass(frozen=True)
+class TableSpec:
+    """A table of texts: what the report, the terminal and a notebook show; the first cell of a row is its name."""
+
+    title: str
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    caption: str = ""
+
+    def __str__(self) -> str:
+        cells = [list(self.head), *map(list, self.rows)]
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        lines = [
+            "  ".join([row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))])
+            for row in cells
+        ]
+        return "\n".join([self.title, *lines])
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class StudyResult(ABC):
+    """The numbers of a study, which know their figures.
+
+    Attributes
+    ----------
+    study : what was asked, with its settings.
+    model : `Unembedding.summary` of the model; None of several models.
+    seconds : how long it took.
+    """
+
+    study: Study
+    model: Mapping[str, Any] | None = None
+    seconds: float = 0.0
+
+    @abstractmethod
+    def summary(self) -> list[str]:
+        """What was found, the main finding first, a sentence each; what was not found is said as plainly."""
+
+    @abstractmethod
+    def to_dict(self) -> dict[str, Any]:
+        """The numbers: "results" of results.json."""
+
+    @abstractmethod
+    def figures(self) -> list[FigureSpec]:
+        """The main figure first."""
+
+    def tables(self) -> list[TableSpec]:
+        """Numbers beside their nulls, for the report."""
+        return []
+
+    def arrays(self) -> dict[str, ArrayLike]:
+        """What the figures are drawn from: results.npz."""
+        return {}
+
+    def pages(self) -> dict[str, tuple[str, str]]:
+        """Further files by full name → (title, content); those in HTML are pages of their own."""
+        return {}
+
+    def write(self, folder: str | Path | None = None) -> Path:
+        """Write figures, results.json, results.npz and pages into a folder, all or nothing; returns the folder.
+
+        Raises
+        ------
+        OutputError
+            The folder cannot be written.
+        """
+        target = self.study.folder if folder is None else Path(folder)
+        with OutputFolder(target) as output:
+            self.write_to(output)
+        return target
+
+    def write_to(self, output: OutputFolder) -> None:
+        """The same into a folder that is staged already."""
+        figures = self.figures()
+        for spec in figures:
+            output.figure(spec.name, spec.figure())
+        pages = self.pages()
+        for name, (_, content) in pages.items():
+            output.text(name, content)
+        if arrays := self.arrays():
+            output.arrays("results", **arrays)
+        output.json("results", self.document(figures, {name: title for name, (title, _) in pages.items()}))
+
+    def document(self, figures: Sequence[FigureSpec], pages: Mapping[str, str]) -> dict[str, Any]:
+        """results.json: everything that a report needs, in words and numbers."""
+        study = self.study
+        return {
+            "schema": SCHEMA,
+            "analysis": study.name,
+            "question": study.question,
+            **({"model": self.model} if self.model is not None else {}),
+            "settings": study.settings,
+            "command": study.command,
+            "seconds": round(self.seconds, 1),
+            "summary": self.summary(),
+            "results": self.to_dict(),
+            "tables": [
+                {"title": t.title, "head": list(t.head), "rows": [list(row) for row in t.rows], "caption": t.caption}
+                for t in self.tables()
+            ],
+            "figures": [{"name": spec.name, "title": spec.title, "caption": spec.caption} for spec in figures],
+            "pages": [{"name": name, "title": title} for name, title in pages.items() if name.endswith(".html")],
+        }
+
+    def __str__(self) -> str:
+        return "\n\n".join(["\n".join(self.summary()), *map(str, self.tables())])

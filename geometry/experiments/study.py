@@ -1,0 +1,120 @@
+"""What a study is: its question, its options, its run. Imports no numerical library, so that `--help` is quick."""
+
+import shlex
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from geometry.errors import EstimationError
+
+if TYPE_CHECKING:
+    from geometry.experiments.result import StudyResult
+
+__all__ = ["ModelStudy", "Step", "Study", "option", "silent"]
+
+Step = Callable[[str], None]
+
+
+def silent(step: str) -> None:  # noqa: ARG001
+    """Say nothing of what is being done."""
+
+
+def option(
+    default: Any, says: str, *, least: int | None = None, choices: tuple[str, ...] = (), metavar: str = ""
+) -> Any:
+    """A field that is an option of the console too: its default, what it says, the least number, the choices."""
+    return field(default=default, metadata={"says": says, "least": least, "choices": choices, "metavar": metavar})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study(ABC):
+    """A question with its settings; `run` answers it.
+
+    The fields are the options: of the constructor, of `concept-geometry run`, and in results.json. A tuple takes
+    several values.
+
+    Attributes
+    ----------
+    name : of the study, its folder and its command.
+    question : what it asks, in a sentence.
+    quick : field → value for a first look.
+    """
+
+    name: ClassVar[str]
+    question: ClassVar[str]
+    quick: ClassVar[Mapping[str, Any]] = {}
+
+    seed: int = option(0, "the only source of randomness", least=0)
+
+    def __post_init__(self) -> None:
+        for setting in fields(self):
+            value, least, choices = getattr(self, setting.name), *map(setting.metadata.get, ("least", "choices"))
+            if least is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
+                raise EstimationError(f"{setting.name} must be a whole number of at least {least}, not {value!r}")
+            if choices and value not in choices:
+                raise EstimationError(f"{setting.name} must be one of {', '.join(choices)}, not {value!r}")
+            if isinstance(setting.default, tuple):
+                object.__setattr__(self, setting.name, tuple(value))
+
+    def run(self, step: Step = silent) -> "StudyResult":
+        """Measure; `step` is told what is being done.
+
+        Raises
+        ------
+        GeometryError
+            Bad input, before work starts where that can be known.
+        """
+        start = time.perf_counter()
+        return replace(self.measure(step), seconds=time.perf_counter() - start)
+
+    @abstractmethod
+    def measure(self, step: Step) -> "StudyResult":
+        """The method, in the order of a method section."""
+
+    @property
+    @abstractmethod
+    def subject(self) -> tuple[str, ...]:
+        """The model or models as they were given."""
+
+    @property
+    @abstractmethod
+    def folder(self) -> Path:
+        """Where the results go unless told otherwise."""
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All options but the models."""
+        return {some.name: getattr(self, some.name) for some in fields(self) if some.name not in ("model", "models")}
+
+    @property
+    def command(self) -> str:
+        """What repeats the run in a terminal."""
+        words = ["concept-geometry", "run", self.name, *self.subject]
+        defaults = {some.name: some.default for some in fields(self)}
+        for name, value in self.settings.items():
+            if value != defaults[name]:
+                words.append(f"--{name.replace('_', '-')}")
+                words += [] if value is True else map(str, value if isinstance(value, tuple) else [value])
+        return shlex.join(words)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelStudy(Study):
+    """A study of one model."""
+
+    model: str = option("smollm2-135m", "packaged name, hub id, folder, .safetensors or .gguf file")
+
+    @property
+    def subject(self) -> tuple[str, ...]:
+        """The model as it was given."""
+        return (self.model,)
+
+    @property
+    def folder(self) -> Path:
+        """figures/<model>/<study>."""
+        from geometry.models import display_name
+
+        return Path("figures") / display_name(self.model).replace("/", "--") / self.name

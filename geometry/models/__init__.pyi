@@ -1,0 +1,10 @@
+from .catalogue import CATALOGUE as CATALOGUE
+from .catalogue import Resource as Resource
+from .fetching import cache_folder as cache_folder
+from .fetching import cached_path as cached_path
+from .fetching import fetch as fetch
+from .language_model import load_model as load_model
+from .locating import display_name as display_name
+from .locating import locate as locate
+from .unembedding import Unembedding as Unembedding
+from .vocabulary import Vocabulary as Vocabulary

@@ -1,0 +1,236 @@
+"""One look for all figures: colour-blind-safe colours, nulls in grey, untrusted text kept literal."""
+
+import math
+import re
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import RendererAgg
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.patheffects import withStroke
+
+__all__ = [
+    "COLOURS",
+    "HALO",
+    "INK",
+    "MARKERS",
+    "NULL_GREYS",
+    "Colours",
+    "extent",
+    "headline",
+    "headline_height",
+    "literal",
+    "palette",
+    "readable",
+    "save",
+    "short",
+    "signed",
+    "spread",
+    "style",
+    "tag_panel",
+    "wrapped",
+]
+
+Colours = Sequence[str] | Mapping[str, str] | None
+
+HALO = [withStroke(linewidth=1.6, foreground="white")]
+# Okabe & Ito, in an order that keeps neighbours apart in greyscale too.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#56B4E9", "#CC79A7", "#000000", "#F0E442")
+MARKERS = ("o", "D", "^", "s", "v", "P", "X", "*")
+NULL_GREYS = ("#6b6b6b", "#9a9a9a", "#c4c4c4")
+INK = "#222222"
+# Size, weight and colour of a title and of the caption below it, and inches around them.
+_HEADS = ((9.5, "bold", INK), (7.5, "normal", "#555555"))
+_MARGIN = 0.09
+_DPI = 720
+
+_SETTINGS: dict[Any, Any] = {
+    "text.parse_math": False,  # a token may hold "$"
+    "font.size": 8,
+    "axes.titlesize": 8.5,
+    "axes.titlelocation": "left",
+    "axes.labelsize": 7.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": INK,
+    "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "legend.fontsize": 7,
+    "legend.frameon": False,
+    "svg.hashsalt": "concept-geometry",
+    "svg.fonttype": "none",
+}
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Figures made inside share the package's look."""
+    with mpl.rc_context(_SETTINGS), warnings.catch_warnings():
+        # Vocabularies hold every script; characters that no font has are drawn as boxes.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        yield
+
+
+def palette(names: Sequence[str], colours: Colours = None) -> dict[str, str]:
+    """The colour of each name: the mapping's, or else the sequence's (the house's, if None) in order."""
+    named = colours if isinstance(colours, Mapping) else {}
+    order = COLOURS if isinstance(colours, Mapping) or not colours else colours
+    return {name: named.get(name, order[place % len(order)]) for place, name in enumerate(dict.fromkeys(names))}
+
+
+def readable(colour: str) -> str | tuple[float, ...]:
+    """The colour, dark enough for small text on white."""
+    red, green, blue = to_rgb(colour)
+    bright = 0.299 * red + 0.587 * green + 0.114 * blue
+    return colour if bright <= 0.45 else tuple(0.45 / bright * part for part in (red, green, blue))
+
+
+def literal(text: str) -> str:
+    """Token text fit for a label: trimmed, with control and unprintable characters shown as "·"."""
+    return "".join(character if character.isprintable() else "·" for character in text.strip())
+
+
+def signed(text: str) -> str:
+    """A true minus sign before negative numbers, and none before a rounded zero."""
+    unsigned_zero = re.sub(r"(?<!\w)-(0\.0+)(?!\d)", r"\1", text)
+    return re.sub(r"(?<!\w)-(?=\d)", "\N{MINUS SIGN}", unsigned_zero)
+
+
+def short(value: float, digits: int = 3) -> str:
+    """A number in so many digits without letters: 0.25, −3, 1,200, 1.1×10⁷; "–" if it is not finite.
+
+    >>> [short(value) for value in (0.25, -3.0, 1234.5, 1.14e7, 1e26, float("nan"))]
+    ['0.25', '−3', '1,234', '1.1×10⁷', '10²⁶', '–']
+    """
+    if not math.isfinite(value):
+        return "–"
+    if value == 0 or 1e-4 <= abs(value) < 1e5:
+        return signed(f"{value:,.0f}" if abs(value) >= 10**digits else f"{value:.{digits}g}")
+    mantissa, power = f"{value:.1e}".split("e")
+    ten = "10" + str(int(power)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    factor = mantissa.removesuffix(".0")
+    return ten if factor == "1" else signed(f"{factor}×{ten}")
+
+
+@lru_cache(maxsize=4096)
+def extent(text: str, size: float, weight: str = "normal") -> float:
+    """How many inches wide a line of text of that size is."""
+    with style():
+        font = FontProperties(size=size, weight=weight)
+        return float(RendererAgg(8, 8, _DPI).get_text_width_height_descent(text, font, ismath=False)[0]) / _DPI
+
+
+def wrapped(text: str, inches: float, size: float, weight: str = "normal") -> list[str]:
+    """Lines no wider than so many inches; a line break in the text stays one, longer words are cut."""
+    lines: list[str] = []
+    for part in text.split("\n"):
+        line = ""
+        for word in literal(part).split():
+            longer = f"{line} {word}".strip()
+            if extent(longer, size, weight) <= inches:
+                line = longer
+                continue
+            lines += [line] if line else []
+            while extent(word, size, weight) > inches and len(word) > 1:
+                fits = next((n for n in range(len(word) - 1, 1, -1) if extent(word[:n], size, weight) <= inches), 1)
+                lines.append(word[:fits])
+                word = word[fits:]
+            line = word
+        lines.append(line)
+    return lines
+
+
+def headline(figure: Figure, title: str, caption: str = "", *, room: float = 0.0) -> None:
+    """Write the title in bold and the caption below it, wrapped, and make room for both.
+
+    Parameters
+    ----------
+    title, caption : the finding, and what symbols and nulls stand for.
+    room : inches to leave between the text and the panels, for panel titles; a figure with a layout engine needs none.
+    """
+    title, caption = (literal(" ".join(signed(text).split())) for text in (title, caption))
+    # The label is a name that nothing draws; `save` writes it into the files.
+    figure.set_label(f"{title}\n{caption}")
+    width, height = figure.get_size_inches()
+    used = _MARGIN
+    for text, (size, weight, colour) in zip((title, caption), _HEADS, strict=True):
+        lines = _lines(text, size, weight, width)
+        figure.text(
+            _MARGIN / width,
+            1 - used / height,
+            "\n".join(lines),
+            fontsize=size,
+            fontweight=weight,
+            color=colour,
+            va="top",
+            linespacing=1.25,
+        )
+        used += _inches(lines, size)
+    top = 1 - (used + room) / height
+    if engine := figure.get_layout_engine():
+        engine.set(rect=(0, 0, 1, top))
+    else:
+        figure.subplots_adjust(top=top)
+
+
+def headline_height(title: str, caption: str = "", *, width: float = 7.2) -> float:
+    """Inches that `headline` takes of a figure so wide, for figures that are to be as high as their rows need."""
+    texts = (" ".join(signed(text).split()) for text in (title, caption))
+    heads = zip(texts, _HEADS, strict=True)
+    return _MARGIN + sum(_inches(_lines(text, size, weight, width), size) for text, (size, weight, _) in heads)
+
+
+def _lines(text: str, size: float, weight: str, width: float) -> list[str]:
+    return wrapped(text, width - 2 * _MARGIN, size, weight) if text else []
+
+
+def _inches(lines: Sequence[str], size: float) -> float:
+    return len(lines) * size / 72 * 1.3 + 0.05 * bool(lines)
+
+
+def tag_panel(axes: Axes, letter: str) -> None:
+    """A bold panel letter outside the top left corner."""
+    axes.text(-0.02, 1.02, letter, transform=axes.transAxes, fontsize=9, fontweight="bold", ha="right", va="bottom")
+
+
+def spread(places: Sequence[float], gap: float) -> list[float]:
+    """Ascending places moved as little as a forward and a backward pass need to keep `gap` between them."""
+    moved = list(places)
+    for index in range(1, len(moved)):
+        overlap = moved[index - 1] + gap - moved[index]
+        if overlap > 0:
+            moved[index] += overlap / 2
+            moved[index - 1] -= overlap / 2
+    for index in range(len(moved) - 1, 0, -1):
+        moved[index - 1] = min(moved[index - 1], moved[index] - gap)
+    return moved
+
+
+def save(figure: Figure, stem: Path) -> list[Path]:
+    """Write `stem`.png (300 dpi) and `stem`.svg, the same bytes for the same figure.
+
+    Both carry the text of `headline`: the title as their Title, the caption as their Description.
+    """
+    paths = [stem.with_name(f"{stem.name}.{ending}") for ending in ("png", "svg")]
+    title, _, caption = str(figure.get_label()).partition("\n")
+    said = {key: text for key, text in (("Title", title), ("Description", caption)) if text}
+    undated: list[dict[str, Any]] = [{}, {"Date": None}]
+    with style():
+        if engine := figure.get_layout_engine():
+            # Places that were found once stay, whatever is written how often.
+            engine.execute(figure)
+            figure.set_layout_engine("none")
+        for path, metadata in zip(paths, undated, strict=True):
+            figure.savefig(path, dpi=300, facecolor="white", metadata=said | metadata)
+    return paths

@@ -1,0 +1,183 @@
+"""Are classes told apart on groups of points that were never seen: prompts of another template, another domain?
+
+Arrays in, numbers out; knows neither models nor prompts. Imported by analyses of behaviours.
+"""
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geometry.errors import EstimationError
+from geometry.probing.probe import ridge
+from geometry.significance import permutation_p
+
+__all__ = ["HeldOutClassification", "HeldOutSweep", "classify_held_out"]
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOutClassification:
+    """How well classes are told on held-out groups.
+
+    Attributes
+    ----------
+    classes : their names, in order.
+    groups : group → balanced accuracy on it, by a classifier that saw the others.
+    confusion : shape (k, k), points of class i taken for class j, over all held-out groups.
+    accuracy : balanced accuracy, the mean over classes of the share of points that are told.
+    nulls : shape (draws,), the same with labels shuffled.
+    """
+
+    classes: tuple[str, ...]
+    groups: dict[str, float]
+    confusion: NDArray[np.int64]
+    accuracy: float
+    nulls: NDArray[np.float64]
+
+    @property
+    def chance(self) -> float:
+        """1/k."""
+        return 1 / len(self.classes)
+
+    @property
+    def p_value(self) -> float:
+        """Share of shuffled labels that do as well."""
+        return permutation_p(self.accuracy, self.nulls, "greater")
+
+    def to_dict(self) -> dict[str, Any]:
+        """An entry of results.json."""
+        return {
+            "accuracy": self.accuracy,
+            "chance": self.chance,
+            "groups": self.groups,
+            "shuffled": {
+                "mean": float(self.nulls.mean()),
+                "95%": float(np.quantile(self.nulls, 0.95)),
+                "draws": len(self.nulls),
+            },
+            "p_value": self.p_value,
+            "confusion": self.confusion.tolist(),
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOutSweep:
+    """One classification after another: the same points, labels and shuffles, after each block of a model.
+
+    Attributes
+    ----------
+    found : one result a place, in order; all with the same seed, so that a shuffle is the same at each place.
+    """
+
+    found: Sequence[HeldOutClassification]
+
+    @property
+    def accuracy(self) -> NDArray[np.float64]:
+        """Of each place, shape (places,)."""
+        return np.array([one.accuracy for one in self.found])
+
+    @property
+    def threshold(self) -> float:
+        """95% of shuffles reach no more than this at their best place, which makes up for looking at many places."""
+        return float(np.quantile(np.max([one.nulls for one in self.found], axis=0), 0.95))
+
+    @property
+    def first(self) -> int | None:
+        """The place from which on all are beyond the threshold; None where the last is not."""
+        below = np.flatnonzero(self.accuracy <= self.threshold)
+        start = int(below[-1]) + 1 if len(below) else 0
+        return start if start < len(self.found) else None
+
+
+def classify_held_out(
+    points: NDArray[np.floating],
+    labels: Sequence[str],
+    groups: Sequence[str],
+    *,
+    cells: Sequence[Hashable] | None = None,
+    draws: int = 99,
+    seed: int = 0,
+) -> HeldOutClassification:
+    """Ridge regression on the classes, fitted without one group at a time and judged on it.
+
+    Parameters
+    ----------
+    points : shape (n, d), finite; each dimension is standardised on the training groups.
+    labels, groups : of every point; each class must have points in each group, and there must be two of both.
+    cells : labels are shuffled among points of one cell, such as template and domain together, so that what a cell
+        tells about the class stays as it is; default: among points of one group.
+
+    Raises
+    ------
+    EstimationError
+        Lengths that differ, fewer than two classes or groups, a class without points in a group, points that are not
+        finite.
+
+    Notes
+    -----
+    All draws of labels are targets of one fit a group, since the points are the same.
+    """
+    rows = np.asarray(points, dtype=np.float64)
+    classes, codes = np.unique(np.asarray(labels, dtype=str), return_inverse=True)
+    names, own = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
+    _check(rows, codes, own, classes, names)
+    _, within = np.unique([repr(cell) for cell in (groups if cells is None else cells)], return_inverse=True)
+    if len(within) != len(rows):
+        raise EstimationError(f"{len(rows)} points have {len(within)} cells")
+    rng = np.random.default_rng(seed)
+    shuffled = np.stack([codes, *(_shuffled(codes, within, rng) for _ in range(draws))], axis=1)
+
+    predicted = np.empty_like(shuffled)
+    for group in range(len(names)):
+        train, test = np.flatnonzero(own != group), np.flatnonzero(own == group)
+        targets = np.eye(len(classes))[shuffled[train]].reshape(len(train), -1)
+        scores = ridge(rows.shape[1]).fit(rows[train], targets).predict(rows[test])
+        predicted[test] = scores.reshape(len(test), -1, len(classes)).argmax(axis=2)
+    confusion = np.zeros((len(classes), len(classes)), dtype=np.int64)
+    np.add.at(confusion, (codes, predicted[:, 0]), 1)
+    balanced = [
+        np.mean([(predicted[truth == k, draw] == k).mean() for k in range(len(classes))])
+        for draw, truth in enumerate(shuffled.T)
+    ]
+    return HeldOutClassification(
+        tuple(map(str, classes)),
+        {
+            str(name): float(
+                np.mean([(predicted[(own == g) & (codes == k), 0] == k).mean() for k in range(len(classes))])
+            )
+            for g, name in enumerate(names)
+        },
+        confusion,
+        float(balanced[0]),
+        np.array(balanced[1:], dtype=np.float64),
+    )
+
+
+def _check(
+    points: NDArray[np.float64],
+    codes: NDArray[np.intp],
+    own: NDArray[np.intp],
+    classes: NDArray[np.str_],
+    names: NDArray[np.str_],
+) -> None:
+    if points.ndim != 2 or not len(points) == len(codes) == len(own):
+        raise EstimationError(f"points of shape {points.shape} have {len(codes)} labels and {len(own)} groups")
+    if len(classes) < 2 or len(names) < 2:
+        raise EstimationError(f"two classes and two groups are needed, not {len(classes)} and {len(names)}")
+    if not np.isfinite(points).all():
+        raise EstimationError("classification needs finite points; these hold NaN or infinite values")
+    counts = np.zeros((len(classes), len(names)), dtype=np.int64)
+    np.add.at(counts, (codes, own), 1)
+    if (empty := np.argwhere(counts == 0)).size:
+        k, g = empty[0]
+        raise EstimationError(f"class {classes[k]!s} has no points in group {names[g]!s}")
+
+
+def _shuffled(codes: NDArray[np.intp], within: NDArray[np.intp], rng: np.random.Generator) -> NDArray[np.intp]:
+    """Labels permuted among the points of each cell."""
+    order = np.lexsort((rng.random(len(codes)), within))
+    result = np.empty_like(codes)
+    result[np.argsort(within, kind="stable")] = codes[order]
+    return result

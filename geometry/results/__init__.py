@@ -1,0 +1,5 @@
+"""The one result of every test, and several of them together. Imports significance, intervals and plots alone."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

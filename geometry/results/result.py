@@ -1,0 +1,259 @@
+"""The one result of every test: values beside those of null models, an interval, p-values, a verdict.
+
+Claims, held-out classification, matching, composition, contrasts, shapes, maps and Mapper graphs all return it.
+Imports significance and intervals alone.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geometry.intervals import central, interval_of, mean_of
+from geometry.significance import Alternative, permutation_p
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from pandas import DataFrame
+
+__all__ = ["NullValues", "TestResult"]
+
+@dataclass(frozen=True, eq=False)
+class NullValues:
+    """What a null model gives, and how figures and tables show it.
+
+    Attributes
+    ----------
+    values : shape (permutations, m'); nan where there was nothing to measure.
+    label : what figures and tables call it.
+    marker : matplotlib's, in grey.
+    """
+
+    values: NDArray[np.float64]
+    label: str
+    marker: str = "|"
+
+    @property
+    def mean(self) -> float:
+        """Over all permutations; nan if nothing could be measured."""
+        return mean_of(self.values)
+
+    @cached_property
+    def means(self) -> NDArray[np.float64]:
+        """Of each permutation, shape (permutations,)."""
+        return np.array([mean_of(row) for row in self.values])
+
+    @cached_property
+    def interval(self) -> tuple[float, float]:
+        """95% bootstrap interval of the mean; of one number a permutation, 95% of the permutations."""
+        return interval_of(self.values)
+
+
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class TestResult:
+    """A statistic of the model, per concept, edge or pair, beside the same statistic on null models.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> nulls = {"shuffled": np.random.default_rng(0).normal(size=(99, 3))}
+    >>> result = TestResult(name="demo", labels=("a", "b", "c"), values=np.array([3.0, 4.0, 5.0]), nulls=nulls)
+    >>> result.value, round(result.p_value, 2)
+    (4.0, 0.01)
+    >>> print(result)
+    demo: 4.000 [3.000, 5.000] (n = 3); shuffled 0.045; p = 0.01
+
+    Attributes
+    ----------
+    name : what the user called: a statistic ("parent_orthogonality") or a claim ("existence").
+    labels : what each value belongs to.
+    values : shape (m,); nan where there was too little to measure.
+    nulls : name → `NullValues`; arrays of shape (permutations, m') or (permutations,) do as well.
+    title : what is claimed, in a sentence.
+    measure : what the number is, for an axis.
+    subject : the hierarchy, series or family that was measured.
+    alternative : on which side of the reference null the claim puts the model.
+    reference : the null that gives the p-value; by default the first.
+    unstructured : the value where there is no structure.
+    predicted : the value if the theory is right; None where it says nothing.
+    resampled : bootstrap means, where drawing the labels again would not be a bootstrap.
+    p_adjusted : p-value adjusted for the other tests of a run (see `Results.adjusted`); unadjusted until then.
+    rule : from the result to its verdict; a claim owns it.
+    related : further results that the rule consults, such as the cosine "as published".
+    """
+
+    __test__ = False  # pytest collects classes by this name
+
+    name: str
+    labels: tuple[str, ...]
+    values: NDArray[np.float64]
+    nulls: Mapping[str, NullValues] = field(default_factory=dict)
+    title: str = ""
+    measure: str = ""
+    subject: str = ""
+    alternative: Alternative = "greater"
+    reference: str = ""
+    unstructured: float = 0.0
+    predicted: float | None = None
+    resampled: NDArray[np.float64] | None = None
+    p_adjusted: float = float("nan")
+    rule: "Callable[[TestResult], str] | None" = None
+    related: "Mapping[str, TestResult]" = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        set_field = object.__setattr__  # the dataclass is frozen
+        set_field(self, "nulls", {name: _null_values(name, null) for name, null in self.nulls.items()})
+        if not self.reference:
+            set_field(self, "reference", next(iter(self.nulls), ""))
+        if not np.isfinite(self.p_adjusted):
+            set_field(self, "p_adjusted", self.p_value)
+
+    @property
+    def measured(self) -> bool:
+        """Whether there was anything to measure."""
+        return bool(np.isfinite(self.values).any())
+
+    @property
+    def value(self) -> float:
+        """Mean over everything that was measured; nan if nothing was."""
+        return mean_of(self.values)
+
+    @cached_property
+    def interval(self) -> tuple[float, float]:
+        """95% bootstrap interval of the mean; see `intervals.summarise`."""
+        return interval_of(self.values) if self.resampled is None else central(self.resampled)
+
+    @property
+    def n(self) -> int:
+        """How many values were measured."""
+        return int(np.isfinite(self.values).sum())
+
+    @property
+    def skipped(self) -> tuple[str, ...]:
+        """Labels without a value."""
+        return tuple(label for label, missing in zip(self.labels, np.isnan(self.values), strict=True) if missing)
+
+    @cached_property
+    def p_value(self) -> float:
+        """Permutation p of the mean against the reference null; nan without one or if not measured."""
+        return self.p_against(self.reference) if self.reference else float("nan")
+
+    def p_against(self, null: str) -> float:
+        """Permutation p of the mean against the means of a null's permutations; see `permutation_p`."""
+        return permutation_p(self.value, self.nulls[null].means, self.alternative)
+
+    @property
+    def p_floor(self) -> float:
+        """The smallest p-value that the number of permutations allows; nan without a reference null."""
+        return 1 / (1 + len(self.nulls[self.reference].values)) if self.reference else float("nan")
+
+    @property
+    def verdict(self) -> str:
+        """One of `geometry.evidence.VERDICTS`; empty where nothing is claimed."""
+        return self.rule(self) if self.rule else ""
+
+    def beyond(self, null: str) -> bool:
+        """Whether the mean lies on the claimed side of the null's, with 95% bootstrap intervals apart."""
+        own, other = self.interval, self.nulls[null].interval
+        return own[0] > other[1] if self.alternative == "greater" else own[1] < other[0]
+
+    def relative(self, value: float) -> float:
+        """A value on a scale from the reference null's mean (0) to the prediction (1); nan where they coincide."""
+        if self.predicted is None or not self.reference:
+            return float("nan")
+        null = self.nulls[self.reference].mean
+        return (value - null) / (self.predicted - null) if abs(self.predicted - null) > 1e-9 else float("nan")
+
+    def effect(self, null: str) -> float:
+        """Cohen's d: difference of means in units of the pooled standard deviation."""
+        values = self.nulls[null].values
+        if self.n < 2 or not np.isfinite(values).any():
+            return float("nan")
+        pooled = np.sqrt((np.nanvar(self.values) + np.nanvar(values)) / 2)
+        return float("nan") if pooled == 0 else (self.value - self.nulls[null].mean) / float(pooled)
+
+    def absolute(self) -> "TestResult":
+        """The same with magnitudes, for statistics whose prediction is zero."""
+        nulls = {name: replace(null, values=np.abs(null.values)) for name, null in self.nulls.items()}
+        resampled = None if self.resampled is None else np.abs(self.resampled)
+        return replace(self, values=np.abs(self.values), nulls=nulls, resampled=resampled, p_adjusted=float("nan"))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers and texts, as they stand in results.json; nulls by name → mean."""
+        entry: dict[str, Any] = {
+            "name": self.name,
+            "title": self.title,
+            "subject": self.subject,
+            "measure": self.measure,
+            "value": self.value,
+            "interval": list(self.interval) if self.measured else None,
+            "n": self.n,
+            "predicted": self.predicted,
+            "nulls": {name: null.mean for name, null in self.nulls.items()},
+            "effects": {name: self.effect(name) for name in self.nulls},
+            "n_permutations": {name: len(null.values) for name, null in self.nulls.items()},
+            "alternative": self.alternative,
+            "p_value": self.p_value,
+            "p_floor": self.p_floor,
+            "p_adjusted": self.p_adjusted,
+            "verdict": self.verdict,
+        }
+        if published := self.related.get("published"):
+            kept = ("value", "interval", "n", "nulls")
+            entry["published"] = {key: value for key, value in published.to_dict().items() if key in kept}
+        return {key: value for key, value in entry.items() if value != ""}
+
+    def to_frame(self) -> "DataFrame":
+        """A row for every label: its value beside the null models' means."""
+        from pandas import DataFrame
+
+        columns = {"value": self.values}
+        for name, null in self.nulls.items():
+            if null.values.shape[1] == len(self.values):
+                columns[name] = np.array([mean_of(column) for column in null.values.T])
+        return DataFrame(columns, index=list(self.labels))
+
+    def plot(self, *, ax: "Axes | None" = None, **options: Any) -> "Figure":
+        """The distribution of the values above those of the null models; `options` as of `plots.strip`."""
+        from geometry.plots import StripPanel, StripRow, strip  # numbers must not need matplotlib
+
+        rows = [StripRow("model", self.values)]
+        rows += [StripRow(null.label, null.values, null=True) for null in self.nulls.values()]
+        references = {} if self.predicted is None else {self.predicted: "prediction"}
+        panel = StripPanel(self.measure or self.name, rows, references=references)
+        heading = {} if ax is not None else {"title": self.title or str(self)}
+        return strip([panel], ax=ax, **(heading | options))
+
+    def __repr__(self) -> str:
+        low, high = self.interval
+        nulls = ", ".join(f"{name} {null.mean:.3f}" for name, null in self.nulls.items())
+        text = f"{self.subject + ', ' if self.subject else ''}{self.name}: {self.value:.3f} [{low:.3f}, {high:.3f}]"
+        text += f" (n = {self.n})"
+        text += f"; {nulls}; p = {self.p_value:.2g}" if nulls else ""
+        return text + (f"; {self.verdict}" if self.rule else "")
+
+    def row(self) -> dict[str, Any]:
+        """A row of a table of results: value, interval, each null's mean under its label, p-values and verdict."""
+        low, high = self.interval
+        row: dict[str, Any] = {"subject": self.subject, "name": self.name, "value": self.value, "low": low, "high": high}
+        row |= {null.label: null.mean for null in self.nulls.values()}
+        predicted = float("nan") if self.predicted is None else self.predicted
+        row |= {"predicted": predicted, "p_value": self.p_value, "p_adjusted": self.p_adjusted}
+        return row | {"verdict": self.verdict}
+
+    def _repr_html_(self) -> str:
+        from pandas import Series
+
+        html: str = Series(self.row(), dtype=object).to_frame(self.name).to_html(float_format="{:.3f}".format)
+        return html
+
+
+def _null_values(name: str, null: "NullValues | NDArray[np.float64]") -> NullValues:
+    if isinstance(null, NullValues):
+        return null
+    values = np.asarray(null, dtype=np.float64)
+    return NullValues(values[:, None] if values.ndim == 1 else values, name.replace("_", " "))

@@ -1,0 +1,125 @@
+"""The results of several tests together: looked up by name, adjusted, as a table, as a forest."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+
+from geometry.errors import EstimationError
+from geometry.results.result import TestResult
+from geometry.significance import adjusted_p_values
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from pandas import DataFrame
+
+__all__ = ["Results"]
+
+
+class Results(Sequence[TestResult]):
+    """The results of several tests, in order; `results["existence"]` looks one up by name.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> tests = [TestResult(name=name, labels=("a",), values=np.ones(1)) for name in ("existence", "span")]
+    >>> Results(tests)["span"].value
+    1.0
+    """
+
+    def __init__(self, tests: Sequence[TestResult]) -> None:
+        self._tests = tuple(tests)
+
+    @overload
+    def __getitem__(self, key: int | str) -> TestResult: ...
+
+    @overload
+    def __getitem__(self, key: slice) -> "Results": ...
+
+    def __getitem__(self, key: int | str | slice) -> "TestResult | Results":
+        """By place, by name (EstimationError for an unknown name or one of several subjects), or a slice."""
+        if isinstance(key, slice):
+            return Results(self._tests[key])
+        if isinstance(key, int):
+            return self._tests[key]
+        matching = [test for test in self._tests if test.name == key]
+        if not matching:
+            names = ", ".join(dict.fromkeys(test.name for test in self._tests))
+            raise EstimationError(f"no result is called {key!r}; there are {names}")
+        if len(matching) > 1:
+            subjects = ", ".join(test.subject for test in matching)
+            raise EstimationError(f"{key!r} was tested on {subjects}; choose one: results.about({matching[0].subject!r})")
+        return matching[0]
+
+    def __len__(self) -> int:
+        return len(self._tests)
+
+    def __iter__(self) -> Iterator[TestResult]:
+        return iter(self._tests)
+
+    def __contains__(self, key: object) -> bool:
+        return any(key in (test, test.name) for test in self._tests)
+
+    def about(self, subject: str) -> "Results":
+        """Those on one hierarchy, series or family."""
+        return Results([test for test in self._tests if test.subject == subject])
+
+    def adjusted(self) -> "Results":
+        """The same with p-values adjusted after Benjamini and Hochberg over all of them together."""
+        adjusted = adjusted_p_values([test.p_value for test in self._tests])
+        return Results([replace(test, p_adjusted=float(p)) for test, p in zip(self._tests, adjusted, strict=True)])
+
+    def to_dict(self) -> list[dict[str, Any]]:
+        """A list of every result's `to_dict`."""
+        return [test.to_dict() for test in self._tests]
+
+    def to_frame(self) -> "DataFrame":
+        """A row for every test: value, interval, each null's mean, p-values and verdict."""
+        from pandas import DataFrame
+
+        rows = [test.row() for test in self._tests]
+        return DataFrame(rows).set_index(["subject", "name"]) if rows else DataFrame()
+
+    def plot(self, *, ax: "Axes | None" = None, **options: Any) -> "Figure":
+        """A forest: every test on its scale from the null mean to the prediction; `options` as of `plots.forest`."""
+        from geometry.plots import forest  # numbers must not need matplotlib
+
+        panel, names, columns = self.forest_panel()
+        return forest([panel], names, columns=columns, ax=ax, **options)
+
+    def forest_panel(self) -> tuple[Any, list[str], tuple[str, ...]]:
+        """The panel, names and column heads that `plots.forest` draws: a row a claim, a series a subject."""
+        from geometry.plots import Estimate, ForestPanel, ForestRow, NullMark
+
+        rows, names = [], []
+        for name in dict.fromkeys(test.name for test in self._tests):
+            same = [test for test in self._tests if test.name == name and test.measured]
+            if not same:
+                continue
+            estimates, texts = {}, {}
+            marks: dict[tuple[str, str], list[float]] = {}
+            for test in same:
+                low, high = sorted(test.relative(bound) for bound in test.interval)
+                estimates[test.subject] = Estimate(test.relative(test.value), low, high)
+                for null in test.nulls.values():
+                    marks.setdefault((null.label, null.marker), []).append(test.relative(null.mean))
+                reference = test.nulls[test.reference].mean if test.reference else float("nan")
+                texts[test.subject] = (f"{test.value:.3f}", f"{reference:.3f}", test.verdict)
+            # One mark a null over all subjects, as wide as they differ.
+            nulls = {
+                label: NullMark(float(np.mean(at)), marker, min(at), max(at)) for (label, marker), at in marks.items()
+            }
+            rows.append(ForestRow(estimates, nulls, texts, any(test.verdict == "supported" for test in same)))
+            names.append(same[0].title or name)
+        references = {0.0: "null mean", 1.0: "prediction"}
+        panel = ForestPanel("from null mean to prediction", rows, references=references, limits=(-1.25, 1.12))
+        return panel, names, ("model", "null", "verdict")
+
+    def __repr__(self) -> str:
+        return "\n".join(map(repr, self._tests)) or "no results"
+
+    def _repr_html_(self) -> str:
+        html: str = self.to_frame().to_html(float_format="{:.3f}".format, na_rep="–")
+        return html
