@@ -1,0 +1,140 @@
+"""What both steering studies measure with: the cost of a vector, one rule for its strength, texts side by side."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from geometry.steering import Positions, SteeringVector, encode, generate, perplexity, steer, steer_each
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+__all__ = ["BOUND", "Evaluator", "Strength", "sampling_note"]
+
+# Times that the perplexity of neutral text may rise under a vector whose strength is chosen.
+BOUND = 2.0
+TEMPERATURE, TOP_P, FREQUENCY_PENALTY = 0.7, 0.9, 1.0
+
+
+def sampling_note(seed: int) -> str:
+    """How `Evaluator.generations` samples, in a sentence for a page."""
+    return (
+        f"Sampled with temperature {TEMPERATURE:g}, top-p {TOP_P:g}, frequency penalty {FREQUENCY_PENALTY:g},"
+        f" seed {seed}, unpicked."
+    )
+
+
+@dataclass(frozen=True)
+class Strength:
+    """A strength chosen by its cost.
+
+    Attributes
+    ----------
+    value : the largest strength whose perplexity ratio stays within the bound, or the smallest where none does.
+    ratios : every strength that was tried → its perplexity ratio.
+    within : whether the bound is kept.
+    """
+
+    value: float
+    ratios: Mapping[float, float]
+    within: bool
+
+    @property
+    def ratio(self) -> float:
+        """The perplexity ratio at the chosen strength."""
+        return self.ratios[self.value]
+
+
+class Evaluator:
+    """A model with neutral texts, by whose perplexity one sees what a vector costs.
+
+    Example::
+
+        evaluator = Evaluator(model, tokenizer, load_prompts("neutral").texts)
+        strength = evaluator.strongest_within((0.25, 0.5, 1.0, 2.0), vector.relative)
+        evaluator.generations(["I saw a"], {"unsteered": None, "steered": vector.relative(strength.value)})
+
+    Attributes
+    ----------
+    unsteered_perplexity : of the neutral texts.
+    """
+
+    def __init__(
+        self, model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", neutral_texts: Sequence[str]
+    ) -> None:
+        self.model = model
+        self.tokenizer = tokenizer
+        self.neutral_texts = tuple(neutral_texts)
+        self.unsteered_perplexity = perplexity(model, tokenizer, self.neutral_texts)
+
+    def perplexity_ratio(self, *vectors: SteeringVector | None) -> float:
+        """Perplexity of the neutral texts under a vector over that without; of several, their geometric mean.
+
+        Steered is every token but the first, whose residual stream is of another order of magnitude.
+        """
+        if all(vector is None for vector in vectors):
+            return 1.0
+        # As every vector has the same tokens, the mean loss of the batch is the mean of theirs.
+        texts = self.neutral_texts * len(vectors)
+        each = [vector for vector in vectors for _ in self.neutral_texts]
+        with steer_each(self.model, each, positions=encode(self.tokenizer, texts).position_ids > 0):
+            return perplexity(self.model, self.tokenizer, texts) / self.unsteered_perplexity
+
+    def strongest_within(
+        self,
+        strengths: Sequence[float],
+        vectors_at: Callable[[float], SteeringVector | Sequence[SteeringVector]],
+        bound: float = BOUND,
+    ) -> Strength:
+        """The largest strength whose perplexity ratio stays within a bound; the smallest where none does.
+
+        Chosen by cost alone, without a look at effects. The cost is taken to grow with the strength, so that it
+        suffices to bisect them.
+
+        Parameters
+        ----------
+        strengths : any order.
+        vectors_at : from a strength to its vector, or to several whose geometric mean counts.
+        """
+        ascending = sorted(strengths)
+        ratios: dict[float, float] = {}
+
+        def affordable(strength: float) -> bool:
+            vectors = vectors_at(strength)
+            several = [vectors] if isinstance(vectors, SteeringVector) else vectors
+            ratios[strength] = self.perplexity_ratio(*several)
+            return ratios[strength] <= bound
+
+        low, high = 0, len(ascending)  # those before low are affordable, those from high on are not
+        while low < high:
+            middle = (low + high) // 2
+            low, high = (middle + 1, high) if affordable(ascending[middle]) else (low, middle)
+        return Strength(ascending[max(low - 1, 0)], ratios, low > 0)
+
+    def generations(
+        self,
+        prompts: Sequence[str],
+        vectors: Mapping[str, SteeringVector | None],
+        *,
+        positions: Positions = "all",
+        max_new_tokens: int = 24,
+        seed: int = 0,
+    ) -> dict[str, dict[str, str]]:
+        """Prompt → name of a vector → the text sampled after it; one seed for all, so that the vectors alone differ."""
+        texts: dict[str, dict[str, str]] = {prompt: {} for prompt in prompts}
+        for name, vector in vectors.items():
+            with steer(self.model, vector, positions=positions) if vector is not None else nullcontext():
+                generations = generate(
+                    self.model,
+                    self.tokenizer,
+                    prompts,
+                    max_new_tokens=max_new_tokens,
+                    temperature=TEMPERATURE,
+                    top_p=TOP_P,
+                    frequency_penalty=FREQUENCY_PENALTY,
+                    seed=seed,
+                )
+            for prompt, (generation,) in zip(prompts, generations, strict=True):
+                texts[prompt][name] = generation.text
+        return texts
