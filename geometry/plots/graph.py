@@ -1,106 +1,165 @@
 """A Mapper graph on paper: nodes are pies of their members' categories, edges as wide as what they share."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PatchCollection
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Circle, Wedge
 from numpy.typing import NDArray
 
-from geometry.plots.labels import Label, place_labels
-from geometry.plots.mapper import MapperGraph, check_mapper
-from geometry.plots.maps import looks, visible
-from geometry.plots.style import INK, headline, literal, style
+from geometry.plots.canvas import Canvas
+from geometry.plots.labels import Label, equal_scale, place_labels
+from geometry.plots.point_map import MOST_CATEGORIES, looks
+from geometry.plots.style import INK, Colours, literal, style
 
-__all__ = ["plot_mapper"]
+__all__ = ["MapperDrawing", "check_mapper", "graph"]
 
 _OTHER = "#d9d9d9"
+_LONGEST = 26  # characters of a label
 
 
-def plot_mapper(graph: MapperGraph, *, finding: str, detail: str = "", named: int = 25) -> Figure:
-    """The areas of nodes are their numbers of members; the `named` largest are labelled by concept and purity,
-    as far as there is room.
+@dataclass(frozen=True, eq=False)
+class MapperDrawing:
+    """A Mapper graph with a place for every node.
+
+    Attributes
+    ----------
+    positions : shape (m, 2), of the nodes.
+    members : the words of each of the m nodes, the most typical first: these are its label.
+    labels : m names of the nodes' dominant concepts.
+    purity : shape (m,), the share of each node's members in its dominant concept, 0 to 1.
+    categories : at most 12 names.
+    shares : shape (m, k), the share of each node's members in each category; what is left to 1 is other.
+    edges : e pairs of node indices.
+    shared : shape (e,), numbers of members that both ends of an edge hold.
+    meanings : e strings, what each edge means, such as the concepts that bridge its nodes.
+    """
+
+    positions: NDArray[np.floating]
+    members: Sequence[Sequence[str]]
+    labels: Sequence[str]
+    purity: NDArray[np.floating]
+    categories: Sequence[str]
+    shares: NDArray[np.floating]
+    edges: Sequence[tuple[int, int]]
+    shared: NDArray[np.integer]
+    meanings: Sequence[str]
+
+
+def graph(
+    drawing: MapperDrawing,
+    *,
+    named: int = 25,
+    ax: Axes | None = None,
+    figsize: tuple[float, float] | None = None,
+    colours: Colours = None,
+    title: str = "",
+    caption: str = "",
+) -> Figure:
+    """The areas of nodes are their numbers of members; the `named` largest are labelled by their first words, as far
+    as there is room.
 
     Raises
     ------
-    ValueError : where the parts of the graph do not fit each other.
+    ValueError : where the parts of the drawing do not fit each other.
     """
-    check_mapper(graph)
-    sizes = np.array([len(words) for words in graph.members])
-    low, high = graph.positions.min(axis=0), graph.positions.max(axis=0)
-    extent = max(float((high - low).max()), 1e-12)
-    # A node of median size is 1/45 of the graph wide, and none more than a tenth.
-    radii = np.minimum(extent / 90 * np.sqrt(np.maximum(sizes, 1) / max(np.median(sizes), 1)), extent / 20)
+    check_mapper(drawing)
+    hues = [colour for colour, _ in looks(drawing.categories, colours)]
+    sizes = np.array([len(words) for words in drawing.members])
     with style():
-        figure = Figure(figsize=(7.2, 6.6))
-        axes = figure.subplots()
-        figure.subplots_adjust(left=0.01, right=0.79, bottom=0.015)
-        headline(figure, visible(finding), visible(detail), room=0.08)
-        margin = float(radii.max()) + 0.02 * extent
-        # One scale for both axes: whichever has room to spare is widened.
-        frame = np.array([axes.get_window_extent().width, axes.get_window_extent().height])
-        middle, half = (low + high) / 2, frame / 2 * float(((high - low + 2 * margin) / frame).max())
-        axes.set(xlim=(middle[0] - half[0], middle[0] + half[0]), ylim=(middle[1] - half[1], middle[1] + half[1]))
+        canvas = Canvas.of(ax, 1, figsize=figsize)
+        (axes,) = canvas.axes
         axes.set_axis_off()
-        _draw_edges(axes, graph)
-        _draw_nodes(axes, graph, radii)
-        _legend(axes, graph, sizes)
-        largest = np.argsort(-sizes, kind="stable")[:named]
+        names = [*(literal(name) for name in drawing.categories), "other"]
+        marks = [
+            Line2D([], [], ls="", marker="o", ms=5, color=colour, mec=INK, mew=0.4, label=name)
+            for name, colour in zip(names, [*hues, _OTHER], strict=True)
+        ]
+        marks.append(
+            Line2D([], [], ls="", marker="o", ms=7, mfc="none", mec=INK, mew=0.5, label=f"node: {_span(sizes)} words")
+        )
+        if drawing.edges:
+            marks.append(Line2D([], [], lw=2, color="#9a9a9a", label=f"edge: {_span(drawing.shared)} shared words"))
+        canvas.legend(marks)
+        figure = canvas.finish(title, caption, [5.4])
+        extent = max(float(np.ptp(drawing.positions, axis=0).max()), 1e-12)
+        # A node of median size is 1/45 of the graph wide, and none more than a tenth.
+        radii = np.minimum(extent / 90 * np.sqrt(np.maximum(sizes, 1) / max(np.median(sizes), 1)), extent / 20)
+        margins = radii[:, None] * [1, 1]
+        corners = np.concatenate([drawing.positions - margins, drawing.positions + margins])
+        points = radii * equal_scale(axes, corners, (40, 9))
+        ends = drawing.positions[np.array(drawing.edges, dtype=int).reshape(-1, 2)]
+        widths = 0.4 + 2.6 * np.sqrt(drawing.shared / max(drawing.shared.max(initial=1), 1))
+        axes.add_collection(LineCollection(list(ends), linewidths=widths, colors="#9a9a9a", alpha=0.75, zorder=1))
+        _draw_nodes(axes, drawing, radii, hues)
         place_labels(
             axes,
             [
-                Label(
-                    f"{literal(graph.labels[node])} {graph.purity[node]:.2f}",
-                    float(graph.positions[node][0]),
-                    float(graph.positions[node][1]),
-                    radius=float(radii[node]),
-                )
-                for node in largest
+                Label(_words(drawing.members[node]), *map(float, drawing.positions[node]), radius=float(points[node]))
+                for node in np.argsort(-sizes, kind="stable")[:named]
             ],
-            np.empty((0, 2)),
-            discs=np.column_stack([graph.positions, radii]),
+            avoid=np.concatenate([np.empty((0, 2)), *(np.linspace(*pair, 40) for pair in ends)]),
+            discs=np.column_stack([drawing.positions, points]),
         )
     return figure
 
 
-def _draw_edges(axes: Axes, graph: MapperGraph) -> None:
-    if not graph.edges:
-        return
-    widths = 0.4 + 2.6 * np.sqrt(graph.shared / max(graph.shared.max(), 1))
-    ends = graph.positions[np.array(graph.edges)]
-    axes.add_collection(LineCollection(list(ends), linewidths=widths, colors="#9a9a9a", alpha=0.75, zorder=1))
+def _span(counts: NDArray[np.integer]) -> str:
+    return f"{counts.min()} to {counts.max()}" if counts.min() < counts.max() else f"{counts.min()}"
 
 
-def _draw_nodes(axes: Axes, graph: MapperGraph, radii: NDArray[np.floating]) -> None:
-    colours = [colour for colour, _ in looks(graph.categories)]
+def _words(members: Sequence[str]) -> str:
+    """The first two words of a node, and the third where it is short enough."""
+    words = [literal(word) for word in members[:3]]
+    return next(text for n in (3, 2, 1) if len(text := ", ".join(words[:n])) <= _LONGEST or n == 1)
+
+
+def _draw_nodes(axes: Axes, drawing: MapperDrawing, radii: NDArray[np.floating], hues: Sequence[str]) -> None:
     for node in np.argsort(-radii, kind="stable"):
-        place, radius = graph.positions[node], float(radii[node])
-        parts = [*graph.shares[node], max(0.0, 1 - float(graph.shares[node].sum()))]
+        centre, radius = (float(drawing.positions[node][0]), float(drawing.positions[node][1])), float(radii[node])
+        parts = [*drawing.shares[node], max(0.0, 1 - float(drawing.shares[node].sum()))]
         turns = 90 - 360 * np.concatenate([[0.0], np.cumsum(parts)])
         wedges = [
-            (Wedge((place[0], place[1]), radius, end, start), colour)
-            for start, end, part, colour in zip(turns[:-1], turns[1:], parts, [*colours, _OTHER], strict=True)
+            (Wedge(centre, radius, end, start), colour)
+            for start, end, part, colour in zip(turns[:-1], turns[1:], parts, [*hues, _OTHER], strict=True)
             if part > 0
         ]
-        axes.add_collection(
-            PatchCollection(
-                [wedge for wedge, _ in wedges],
-                facecolors=[colour for _, colour in wedges],
-                edgecolors="white",
-                linewidths=0.25 if len(wedges) > 1 else 0,
-                zorder=3,
-            )
+        pie, shades = zip(*wedges, strict=True)
+        line = 0.25 if len(wedges) > 1 else 0
+        axes.add_collection(PatchCollection(pie, facecolors=shades, edgecolors="white", linewidths=line, zorder=3))
+        axes.add_patch(Circle(centre, radius, fill=False, ec=INK, lw=0.5, zorder=3.1))
+
+
+def check_mapper(drawing: MapperDrawing) -> None:
+    """A ValueError says which part of a drawing does not fit the others."""
+    nodes, categories, edges = len(drawing.members), len(drawing.categories), len(drawing.edges)
+    if not nodes:
+        raise ValueError("mapper graph: it has no nodes; use a finer cover or a smaller least size of clusters")
+    if not 1 <= categories <= MOST_CATEGORIES:
+        raise ValueError(f"mapper graph: {categories} categories; give 1 to {MOST_CATEGORIES}")
+    for name, values, shape in (
+        ("positions", drawing.positions, (nodes, 2)),
+        ("purity", drawing.purity, (nodes,)),
+        ("shares", drawing.shares, (nodes, categories)),
+        ("shared", drawing.shared, (edges,)),
+    ):
+        if values.shape != shape:
+            raise ValueError(f"mapper graph: {name} have shape {values.shape}; give {shape}")
+        if not np.isfinite(values).all():
+            raise ValueError(f"mapper graph: {name} hold nan or infinity; give numbers")
+    for name, texts, count in (("labels", drawing.labels, nodes), ("meanings", drawing.meanings, edges)):
+        if len(texts) != count:
+            raise ValueError(f"mapper graph: {len(texts)} {name}; give {count}")
+    if (drawing.shares < 0).any() or (drawing.shares.sum(axis=1) > 1 + 1e-6).any():
+        raise ValueError(
+            "mapper graph: shares of a node must not be negative nor sum to more than 1; give a word one category"
         )
-        axes.add_patch(Circle((place[0], place[1]), radius, fill=False, ec=INK, lw=0.5, zorder=3.1))
-
-
-def _legend(axes: Axes, graph: MapperGraph, sizes: NDArray[np.integer]) -> None:
-    colours = [colour for colour, _ in looks(graph.categories)]
-    names = [*(literal(name) for name in graph.categories), "other"]
-    handles = [Circle((0, 0), fc=colour, ec=INK, lw=0.4) for colour in (*colours, _OTHER)]
-    axes.legend(handles, names, loc="upper left", bbox_to_anchor=(1.0, 1.0), handlelength=0.9, handleheight=0.9)
-    lines = [f"node: {sizes.min()} to {sizes.max()} words,", "its area their number,", "its pie their concepts"]
-    if graph.edges:
-        lines += ["", f"edge: {graph.shared.min()} to {graph.shared.max()} shared,", "wide for many"]
-    lines += ["", "label: dominant concept", "and its share (purity)"]
-    axes.text(1.015, 0.02, "\n".join(lines), transform=axes.transAxes, fontsize=6.5, color="#555555", linespacing=1.35)
+    for first, second in drawing.edges:
+        if not (0 <= first < nodes and 0 <= second < nodes):
+            raise ValueError(
+                f"mapper graph: edge ({first}, {second}) runs outside the {nodes} nodes; give their indices"
+            )

@@ -9,9 +9,14 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from geometry.plots.style import COLOURS, HALO, INK, headline, literal, style, tag_panel
+from geometry.plots.canvas import Canvas, Given
+from geometry.plots.labels import Label, equal_scale, place_labels
+from geometry.plots.style import INK, MARKERS, Colours, literal, palette, readable, style
 
-__all__ = ["Plane", "plot_planes"]
+__all__ = ["Plane", "planes"]
+
+_GREY = "#cfcfcf"
+_SIDE = 2.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,7 +25,7 @@ class Plane:
 
     Attributes
     ----------
-    x_name, y_name : what the axes measure.
+    x, y : what the axes measure.
     vocabulary : shape (V, 2), the backdrop.
     words : concept → shape (n, 2), coordinates of its held-out words.
     texts : concept → the n words.
@@ -28,128 +33,85 @@ class Plane:
     title : of the panel.
     """
 
-    x_name: str
-    y_name: str
-    vocabulary: NDArray[np.float64]
-    words: Mapping[str, NDArray[np.float64]]
+    x: str
+    y: str
+    vocabulary: NDArray[np.floating]
+    words: Mapping[str, NDArray[np.floating]]
     texts: Mapping[str, Sequence[str]]
-    arrows: Mapping[str, NDArray[np.float64]]
+    arrows: Mapping[str, NDArray[np.floating]]
     title: str = ""
 
 
-def plot_planes(rows: Sequence[Sequence[Plane]], *, finding: str, detail: str = "", labels: int = 5) -> Figure:
-    """A grid of planes, one row a model or null; planes of a column share their axes, drawn to scale.
+def planes(
+    rows: Sequence[Sequence[Plane]],
+    *,
+    labels: int = 5,
+    ax: Given = None,
+    figsize: tuple[float, float] | None = None,
+    colours: Colours = None,
+    title: str = "",
+    caption: str = "",
+) -> Figure:
+    """A grid of planes, one row a model or null; planes of a column share their limits, drawn to scale.
 
     Parameters
     ----------
-    labels : at most so many words are named per concept in the first row, those furthest out, none
-        over another.
+    labels : words named per concept in the first row, those furthest out, as far as there is room.
     """
+    every = [plane for row in rows for plane in row]
+    columns = len(rows[0]) if rows else 1
+    hues = palette([name for plane in every for name in plane.words], colours)
+    looks = dict(zip(hues, zip(hues.values(), MARKERS * len(hues), strict=False), strict=True))
     with style():
-        figure = Figure(figsize=(7.2, 1.15 + 2.3 * len(rows)))
-        grid = figure.subplots(len(rows), len(rows[0]), squeeze=False, sharex="col", sharey="col")
-        figure.subplots_adjust(left=0.055, right=0.99, bottom=0.115, wspace=0.24, hspace=0.16)
-        concepts = dict.fromkeys(name for plane in rows[0] for name in plane.words)
-        looks = {name: (COLOURS[index], "os^Dv"[index % 5]) for index, name in enumerate(concepts)}
-        headline(figure, finding, detail, room=0.25)
-        for column, planes in enumerate(zip(*rows, strict=True)):
-            limits = _square_limits(planes)
-            for row, plane in enumerate(planes):
-                axes = grid[row, column]
-                axes.set(xlim=limits[0], ylim=limits[1], box_aspect=1)
-                _draw(axes, plane, looks)
-                _label_words(axes, plane, looks, 0 if row else labels)
-                axes.set_ylabel(plane.y_name, labelpad=-1)
-                tag_panel(axes, "abcdefghi"[row * len(rows[0]) + column])
-            grid[-1, column].set_xlabel(planes[-1].x_name)
-        figure.legend(
-            handles=[
-                Line2D([], [], ls="", marker=marker, color=colour, ms=4, label=name)
-                for name, (colour, marker) in looks.items()
-            ]
-            + [Line2D([], [], ls="", marker="o", color="#cfcfcf", ms=2, label="all other tokens")],
-            loc="lower center",
-            ncols=len(looks) + 1,
-            handletextpad=0.1,
-            borderaxespad=0.2,
-        )
+        canvas = Canvas.of(ax, len(every), columns=columns, figsize=figsize)
+        for axes, plane in zip(canvas.axes, every, strict=True):
+            axes.set(xlabel=literal(plane.x), ylabel=literal(plane.y))
+            axes.yaxis.labelpad = 1
+            _draw(axes, plane, looks)
+        canvas.titles([plane.title for plane in every])
+        marks = [Line2D([], [], ls="", marker=m, color=c, ms=4, label=literal(name)) for name, (c, m) in looks.items()]
+        canvas.legend([*marks, Line2D([], [], ls="", marker="o", color=_GREY, ms=2, label="all other tokens")])
+        figure = canvas.finish(title, caption, [max(_SIDE, 3.2 - columns)] * len(rows))
+        for index, (axes, plane) in enumerate(zip(canvas.axes, every, strict=True)):
+            equal_scale(axes, np.concatenate([_shown(other) for other in every[index % columns :: columns]]), (12, 9))
+            named = _wanted(plane, looks, labels if index < columns else 0)
+            place_labels(axes, named, avoid=np.concatenate([*plane.words.values(), *_shafts(plane)]))
     return figure
 
 
-def _square_limits(planes: Sequence[Plane]) -> list[tuple[float, float]]:
-    """One window for all planes, as wide as high, around the words, the arrows and the bulk of the vocabulary."""
-    shown = [np.zeros((1, 2))]
-    for plane in planes:
-        shown += [*plane.words.values(), *(tip[None] for tip in plane.arrows.values())]
-        shown.append(np.quantile(plane.vocabulary, [0.001, 0.999], axis=0))
-    points = np.concatenate(shown)
-    low, high = points.min(axis=0), points.max(axis=0)
-    half = 0.58 * float((high - low).max())
-    return [(middle - half, middle + half) for middle in (low + high) / 2]
+def _shown(plane: Plane) -> NDArray[np.floating]:
+    """What the window is to hold: words, arrows and the bulk of the vocabulary."""
+    bulk = np.quantile(plane.vocabulary, [0.001, 0.999], axis=0)
+    return np.concatenate(
+        [np.zeros((1, 2)), bulk, *plane.words.values(), *(tip[None] for tip in plane.arrows.values())]
+    )
 
 
 def _draw(axes: Axes, plane: Plane, looks: Mapping[str, tuple[str, str]]) -> None:
-    axes.scatter(plane.vocabulary[:, 0], plane.vocabulary[:, 1], s=0.6, color="#cfcfcf", lw=0, rasterized=True)
+    axes.scatter(*plane.vocabulary.T, s=0.6, color=_GREY, lw=0, rasterized=True)
     axes.axhline(0, color="#999999", lw=0.4)
     axes.axvline(0, color="#999999", lw=0.4)
     for name, points in plane.words.items():
         colour, marker = looks[name]
-        axes.scatter(
-            points[:, 0],
-            points[:, 1],
-            s=9,
-            color=colour,
-            marker=marker,
-            lw=0.2,
-            edgecolor="white",
-            rasterized=True,
-        )
-    for name, (x, y) in plane.arrows.items():
-        axes.annotate(
-            "",
-            (x, y),
-            (0, 0),
-            arrowprops={"arrowstyle": "-|>", "lw": 1.1, "color": INK, "shrinkA": 0, "shrinkB": 0},
-        )
-        axes.annotate(
-            name,
-            (x, y),
-            (5 * np.sign(x), 5 * np.sign(y)),
-            textcoords="offset points",
-            fontsize=6.5,
-            color=INK,
-            fontweight="bold",
-            ha="left" if x > 0 else "right",
-            va="center",
-            path_effects=HALO,
-        )
-    axes.set_title(plane.title, fontsize=7.5)
+        axes.scatter(*points.T, s=8, color=colour, marker=marker, lw=0.2, edgecolor="white", rasterized=True)
+    arrow = {"arrowstyle": "-|>", "lw": 1.1, "color": INK, "shrinkA": 0, "shrinkB": 0}
+    for x, y in plane.arrows.values():
+        axes.annotate("", (x, y), (0, 0), arrowprops=arrow)
 
 
-def _label_words(axes: Axes, plane: Plane, looks: Mapping[str, tuple[str, str]], most: int) -> None:
-    """Name the furthest words of each concept, skipping those whose label would cover another."""
-    frame = axes.get_window_extent()
-    taken = [text.get_window_extent() for text in axes.texts if text.get_text()]
+def _shafts(plane: Plane) -> list[NDArray[np.floating]]:
+    return [np.linspace(0.2, 1, 12)[:, None] * tip for tip in plane.arrows.values()]
+
+
+def _wanted(plane: Plane, looks: Mapping[str, tuple[str, str]], most: int) -> list[Label]:
+    """The arrows' names, then of each concept the words furthest out, one spelling each, the concepts in turn."""
+    wanted = [Label(name, x, y, bold=True, radius=2) for name, (x, y) in plane.arrows.items()]
+    ranked = []
     for name, points in plane.words.items():
-        named: set[str] = set()
-        for index in np.argsort(-np.linalg.norm(points, axis=1)):
-            text = literal(plane.texts[name][index])
-            if len(named) == most:
-                break
-            if (root := text.lower().removesuffix("s")) in named:
-                continue
-            label = axes.annotate(
-                text,
-                points[index],
-                (2.5, 1),
-                textcoords="offset points",
-                fontsize=5.5,
-                color=looks[name][0],
-                path_effects=HALO,
-            )
-            box = label.get_window_extent()
-            if any(box.overlaps(other) for other in taken) or box.x1 > frame.x1 or box.y1 > frame.y1:
-                label.remove()
-            else:
-                taken.append(box)
-                named.add(root)
+        spellings: dict[str, Label] = {}
+        for index in np.argsort(-np.linalg.norm(points, axis=1), kind="stable"):
+            text, (x, y) = literal(plane.texts[name][index]), points[index]
+            root = text.lower().removesuffix("s")
+            spellings.setdefault(root, Label(text, x, y, radius=1.5, colour=readable(looks[name][0])))
+        ranked.append(list(spellings.values())[:most])
+    return wanted + [words[place] for place in range(most) for words in ranked if place < len(words)]

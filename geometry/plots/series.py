@@ -2,26 +2,41 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
-from geometry.plots.style import COLOURS, HALO, NULL_GREYS, headline, literal, signed, style
+from geometry.plots.canvas import Canvas, Given, numeric
+from geometry.plots.labels import Label, equal_scale, place_labels
+from geometry.plots.style import INK, NULL_GREYS, Colours, literal, palette, signed, style
 
-__all__ = ["SeriesPanel", "plot_series"]
+__all__ = ["SeriesPanel", "series"]
 
-_SHAPE_COLOURS = {"line": COLOURS[0], "circle": COLOURS[1], "tree": COLOURS[2]}
+_SMALL = 5.8
+_CHANCE = "#dcdcdc"
 
 
 @dataclass(frozen=True, eq=False)
 class SeriesPanel:
-    """One series: `points` shape (k, 2) in order, R² by shape, and the 95% range of random orders by shape."""
+    """One series of k values.
+
+    Attributes
+    ----------
+    title, labels : of the panel, and of the values in order.
+    points : shape (k, 2).
+    scores, errors : shape → R² of left-out values, and its standard error.
+    chance : shape → the 95% range of permuted orders.
+    ordered, closed : whether to join the values in order, and the last one to the first.
+    """
 
     title: str
     labels: Sequence[str]
-    points: NDArray[np.float64]
+    points: NDArray[np.floating]
     scores: Mapping[str, float]
     errors: Mapping[str, float]
     chance: Mapping[str, tuple[float, float]]
@@ -29,75 +44,91 @@ class SeriesPanel:
     closed: bool
 
 
-def plot_series(panels: Sequence[SeriesPanel], *, finding: str, detail: str = "", columns: int = 4) -> Figure:
-    """For each series its values in their plane, joined in order, above bars of how well each shape predicts them."""
-    grid_rows = -(-len(panels) // columns)
+def series(
+    panels: Sequence[SeriesPanel],
+    *,
+    ncols: int = 4,
+    ax: Given = None,
+    figsize: tuple[float, float] | None = None,
+    colours: Colours = None,
+    title: str = "",
+    caption: str = "",
+) -> Figure:
+    """For each series its values in their plane, joined in order, above bars of how well each shape predicts them.
+
+    Parameters
+    ----------
+    colours : of the shapes.
+    """
+    shapes = list(dict.fromkeys(shape for panel in panels for shape in panel.scores))
+    hues = palette(shapes, colours)
     with style():
-        figure = Figure(figsize=(7.2, 0.75 + 2.75 * grid_rows))
-        figure.subplots_adjust(left=0.075, right=0.985, bottom=0.05)
-        headline(figure, finding, detail, room=0.3)
-        outer = figure.add_gridspec(grid_rows, columns, wspace=0.34, hspace=0.3)
-        top = max((max(panel.scores.values()) for panel in panels), default=0.1)
-        for place, panel in enumerate(panels):
-            inner = outer[place // columns, place % columns].subgridspec(2, 1, height_ratios=[2.6, 1], hspace=0.08)
-            _plane(figure.add_subplot(inner[0]), panel)
-            _bars(figure.add_subplot(inner[1]), panel, max(0.05, top * 1.25))
+        canvas = Canvas.of(ax, len(panels), columns=ncols, figsize=figsize)
+        share = 0.09 + 0.062 * len(shapes)
+        parts = []
+        for axes, panel in zip(canvas.axes, panels, strict=True):
+            axes.set_axis_off()
+            plane, bars = axes.inset_axes((0, share + 0.06, 1, 0.94 - share)), axes.inset_axes((0, 0, 0.8, share))
+            _bars(bars, panel, hues, _limits(panels))
+            plane.set(xticks=[], yticks=[])
+            plane.spines[:].set(visible=True, color="#bbbbbb")
+            parts.append((plane, bars))
+        canvas.titles([panel.title for panel in panels])
+        canvas.legend(
+            [
+                Line2D([], [], color=INK, lw=0.9, label="R² of left-out values, ± 1 standard error"),
+                Patch(color=_CHANCE, lw=0, label="95% of permuted orders"),
+            ]
+        )
+        figure = canvas.finish(title, caption, [2.35] * -(-len(panels) // canvas.columns))
+        for (plane, bars), panel in zip(parts, panels, strict=True):
+            for inset in (plane, bars):
+                inset.apply_aspect(inset.get_axes_locator()(inset, None))
+            numeric(bars.xaxis, canvas.inches(bars)[0])
+            _plane(plane, panel)
     return figure
 
 
 def _plane(axes: Axes, panel: SeriesPanel) -> None:
+    equal_scale(axes, panel.points, (14, 10))
+    path = np.concatenate([panel.points, panel.points[:1]]) if panel.closed else panel.points
     if panel.ordered:
-        path = np.concatenate([panel.points, panel.points[:1]]) if panel.closed else panel.points
-        axes.plot(path[:, 0], path[:, 1], color=NULL_GREYS[2], lw=0.9, zorder=1)
-    shade = np.linspace(0.1, 0.8, len(panel.points))
-    axes.scatter(panel.points[:, 0], panel.points[:, 1], s=9, c=shade, cmap="cividis", zorder=2, lw=0)
-    axes.set(xticks=[], yticks=[])
-    axes.margins(0.16)
-    axes.autoscale_view()
-    _place_labels(axes, panel)
-    axes.set_title(panel.title, fontsize=7.2)
+        axes.plot(*path.T, color=NULL_GREYS[2], lw=0.9, zorder=1)
+    shade = np.linspace(0.1, 0.85, len(panel.points))
+    axes.scatter(*panel.points.T, s=9, c=shade, cmap="cividis", vmin=0, vmax=1, zorder=2, lw=0)
+    joined = [np.linspace(first, second, 25)[1:-1] for first, second in pairwise(path)]
+    place_labels(
+        axes,
+        [Label(text, float(x), float(y), radius=1.7) for text, (x, y) in zip(panel.labels, panel.points, strict=True)],
+        avoid=np.concatenate([np.empty((0, 2)), *joined]) if panel.ordered else np.empty((0, 2)),
+        discs=np.column_stack([panel.points, np.full(len(panel.points), 1.9)]),
+        fontsize=5.6,
+    )
 
 
-def _place_labels(axes: Axes, panel: SeriesPanel) -> None:
-    """Labels beside their points where there is room, otherwise farther off on a thin line."""
-    (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
-    scale = np.array([right - left, high - low])
-    places = (panel.points - [left, low]) / scale
-    sides = np.array([[0, 1], [1, 0], [-1, 0], [0, -1], [1, 1], [-1, 1], [1, -1], [-1, -1]], dtype=np.float64)
-    taken: list[NDArray[np.float64]] = [np.array([*place, 0.012, 0.012]) for place in places]
-    for label, place in zip(panel.labels, places, strict=True):
-        text = literal(label)[:12]
-        half = np.array([0.0165 * len(text) + 0.008, 0.028])
-        tries = [place + side * (half + 0.014) * far for far in (1.0, 1.6, 2.4, 3.4, 5.0) for side in sides]
-        inside = [spot for spot in tries if np.all(spot - half > -0.05) and np.all(spot + half < 1.05)] or tries[:1]
-        crowding = [sum(bool(np.all(abs(spot - box[:2]) < half + box[2:])) for box in taken) for spot in inside]
-        spot = inside[int(np.argmin(crowding))]
-        taken.append(np.concatenate([spot, half]))
-        (x, y), (own_x, own_y) = spot * scale + [left, low], place * scale + [left, low]
-        if np.any(abs(spot - place) > 1.5 * (half + 0.014)):
-            axes.plot([own_x, x], [own_y, y], color=NULL_GREYS[1], lw=0.4, zorder=1)
-        axes.text(x, y, text, fontsize=5.2, ha="center", va="center", path_effects=HALO)
+def _limits(panels: Sequence[SeriesPanel]) -> tuple[float, float]:
+    """One scale for all bars; an error may run out of its panel, where it is cut off."""
+    ends = [(0.0, 0.05)]
+    for panel in panels:
+        for shape, score in panel.scores.items():
+            error = min(panel.errors[shape], abs(score))
+            ends.append((min(panel.chance[shape][0], score - error), max(panel.chance[shape][1], score + error)))
+    low, high = np.array(ends).T
+    return 1.06 * float(low.min()), 1.06 * float(high.max())
 
 
-def _bars(axes: Axes, panel: SeriesPanel, top: float) -> None:
-    for place, (shape, colour) in enumerate(_SHAPE_COLOURS.items()):
+def _bars(axes: Axes, panel: SeriesPanel, hues: Mapping[str, str], limits: tuple[float, float]) -> None:
+    for place, (shape, colour) in enumerate(hues.items()):
         if shape not in panel.scores:
             continue
-        low, high = panel.chance[shape]
-        height = 2 - place
-        axes.barh(height, high - low, left=low, height=0.8, color="#dddddd", lw=0)
-        axes.barh(height, panel.scores[shape], height=0.42, color=colour, lw=0)
-        axes.plot(
-            [panel.scores[shape] - panel.errors[shape], panel.scores[shape] + panel.errors[shape]],
-            [height, height],
-            color="black",
-            lw=0.7,
-        )
-    axes.axvline(0, color="black", lw=0.6)
-    axes.set(xlim=(-0.35 * top, top), ylim=(-0.6, 2.6))
-    labels = [
-        signed(f"{shape} {panel.scores[shape]:.2f}") if shape in panel.scores else shape for shape in _SHAPE_COLOURS
-    ]
-    axes.set_yticks([2, 1, 0], labels, fontsize=5.8)
-    axes.tick_params(axis="both", length=0, labelsize=5.8, pad=1)
-    axes.set_xticks([0])
+        score, error, (low, high) = panel.scores[shape], panel.errors[shape], panel.chance[shape]
+        axes.barh(place, high - low, left=low, height=0.82, color=_CHANCE, lw=0)
+        axes.barh(place, score, height=0.42, color=colour, lw=0)
+        axes.plot([score - error, score + error], [place, place], color=INK, lw=0.8)
+        number = signed(f"{score:.2f}")
+        axes.text(1.04, place, number, transform=axes.get_yaxis_transform(), fontsize=_SMALL, va="center")
+    axes.axvline(0, color=INK, lw=0.6)
+    axes.set(xlim=limits, ylim=(len(hues) - 0.4, -0.6))
+    axes.set_yticks(range(len(hues)), [literal(shape) for shape in hues])
+    axes.tick_params(length=0, labelsize=_SMALL, pad=1.5)
+    axes.spines["left"].set_visible(False)

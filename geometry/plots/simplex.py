@@ -1,75 +1,110 @@
-"""3D view of four concepts as a tetrahedron, with their held-out words, beside a null."""
+"""Three or four concepts as a triangle or tetrahedron with their held-out words, beside a null."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import cast
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from mpl_toolkits.mplot3d import Axes3D
-from mpl_toolkits.mplot3d.art3d import Poly3DCollection
+from matplotlib.lines import Line2D
+from matplotlib.patches import Polygon
 from numpy.typing import NDArray
 
-from geometry.plots.style import COLOURS, HALO, INK, headline, literal, style
+from geometry.plots.canvas import Canvas, Given
+from geometry.plots.labels import Label, equal_scale, place_labels
+from geometry.plots.style import INK, MARKERS, Colours, literal, palette, style
 
-__all__ = ["SimplexPanel", "plot_simplex"]
+__all__ = ["SimplexPanel", "simplex"]
+
+_TURN, _TILT = np.radians([-38, 14])
 
 
 @dataclass(frozen=True, eq=False)
 class SimplexPanel:
-    """One tetrahedron: `vertices` concept → shape (3,), `words` concept → shape (n, 3)."""
+    """Three or four `vertices` concept → shape (3,), and their `words` concept → shape (n, 3)."""
 
     title: str
-    vertices: Mapping[str, NDArray[np.float64]]
-    words: Mapping[str, NDArray[np.float64]]
+    vertices: Mapping[str, NDArray[np.floating]]
+    words: Mapping[str, NDArray[np.floating]]
 
 
-def plot_simplex(panels: Sequence[SimplexPanel], *, finding: str, detail: str = "") -> Figure:
-    """Tetrahedra side by side, in their own three dimensions and to one scale."""
+def simplex(
+    panels: Sequence[SimplexPanel],
+    *,
+    ax: Given = None,
+    figsize: tuple[float, float] | None = None,
+    colours: Colours = None,
+    title: str = "",
+    caption: str = "",
+) -> Figure:
+    """Simplices side by side to one scale: triangles in their plane, tetrahedra seen from a fixed side.
+
+    Raises
+    ------
+    ValueError : a panel has not three or four vertices, or words of something that is no vertex.
+    """
+    for panel in panels:
+        if len(panel.vertices) not in (3, 4) or not set(panel.words) <= set(panel.vertices):
+            raise ValueError(f"panel {panel.title!r}: give 3 or 4 vertices, and words of these only")
+    hues = palette([name for panel in panels for name in panel.vertices], colours)
+    looks = {name: (colour, MARKERS[place % len(MARKERS)]) for place, (name, colour) in enumerate(hues.items())}
+    seen = [_seen(panel) for panel in panels]
     with style():
-        figure = Figure(figsize=(7.2, 3.7))
-        reach = 0.55 * max(float(np.ptp(np.stack(list(panel.vertices.values())), axis=0).max()) for panel in panels)
-        for index, panel in enumerate(panels):
-            axes = cast(Axes3D, figure.add_subplot(1, len(panels), index + 1, projection="3d"))
-            _draw(axes, panel, reach)
-        figure.subplots_adjust(left=0.0, right=1.0, bottom=0.08, wspace=0.0)
-        headline(figure, finding, detail, room=0.42)
-        for index, panel in enumerate(panels):
-            left, top = 0.05 + index / len(panels), figure.subplotpars.top + 0.115
-            figure.text(left, top, "abcdef"[index], fontsize=9, fontweight="bold", va="top")
-            figure.text(left + 0.022, top - 0.003, panel.title, fontsize=8, va="top")
-        handles, names = figure.axes[0].get_legend_handles_labels()
-        figure.legend(handles, names, loc="lower center", ncols=len(names), markerscale=1.4)
+        canvas = Canvas.of(ax, len(panels), columns=len(panels), figsize=figsize)
+        for axes in canvas.axes:
+            axes.set(xticks=[], yticks=[])
+            axes.spines[:].set_visible(False)
+        canvas.titles([panel.title for panel in panels])
+        marks = [
+            Line2D([], [], ls="", marker=m, color=c, ms=3, label=f"{name} words") for name, (c, m) in looks.items()
+        ]
+        vector = Line2D([], [], ls="", marker="o", color="white", mec=INK, mew=0.8, ms=6.5, label="concept vectors")
+        canvas.legend([vector, *marks])
+        figure = canvas.finish(title, caption, [2.9])
+        # One scale: every window is as wide as the widest simplex with its words.
+        clouds = [
+            np.stack([*corners.values(), *np.concatenate(list(words.values()) or [[]])]) for corners, words in seen
+        ]
+        reach = max(float(np.ptp(shown, axis=0).max()) for shown in clouds) / 2
+        for axes, shown, (corners, words) in zip(canvas.axes, clouds, seen, strict=True):
+            middle = (shown.min(axis=0) + shown.max(axis=0)) / 2
+            equal_scale(axes, np.array([middle - reach, middle + reach]), (18, 10))
+            _draw(axes, corners, words, looks)
     return figure
 
 
-def _draw(axes: Axes3D, panel: SimplexPanel, reach: float) -> None:
-    vertices = panel.vertices
-    faces = [np.stack(corners) for corners in combinations(vertices.values(), 3)]
-    axes.add_collection3d(Poly3DCollection(faces, facecolor="#8899aa", alpha=0.07, edgecolor="none"))
-    for first, second in combinations(vertices.values(), 2):
-        axes.plot(*np.stack([first, second]).T, color=INK, lw=0.9)
-    for (name, points), colour, marker in zip(panel.words.items(), COLOURS, "os^D", strict=False):
-        axes.scatter(*points.T, s=9, color=colour, marker=marker, lw=0, alpha=0.8, depthshade=False, label=name)
-        axes.scatter(*vertices[name], s=55, color=colour, marker=marker, edgecolor=INK, lw=0.8, depthshade=False)
-        outwards = vertices[name] * (1 + 0.26 * reach / np.linalg.norm(vertices[name]))
-        axes.text(
-            *outwards,
-            literal(name),
-            fontsize=7.5,
-            fontweight="bold",
-            color=INK,
-            zorder=20,
-            ha="center",
-            va="center",
-            path_effects=HALO,
-        )
-    corners = np.stack(list(vertices.values()))
-    limits = [(middle - reach, middle + reach) for middle in (corners.min(axis=0) + corners.max(axis=0)) / 2]
-    axes.set(xlim=limits[0], ylim=limits[1], zlim=limits[2])
-    axes.set_box_aspect((1, 1, 1), zoom=1.4)
-    axes.view_init(elev=14, azim=-38)
-    axes.set_axis_off()
-    for artist in (*axes.collections, *axes.lines):
-        artist.set_clip_on(False)
+Places = Mapping[str, NDArray[np.floating]]
+
+
+def _seen(panel: SimplexPanel) -> tuple[Places, Places]:
+    """Vertices and words in two dimensions: in the triangle's plane, or the tetrahedron from a fixed side."""
+    corners = np.stack([np.asarray(vertex, dtype=np.float64) for vertex in panel.vertices.values()])
+    centre = corners.mean(axis=0)
+    if len(corners) == 3:
+        side = np.linalg.svd(corners - centre)[2][:2].T
+        side *= np.where((corners[0] - centre) @ side < 0, -1, 1)  # a singular vector has no sign of its own
+    else:
+        (cos, sin), (rise, lift) = (np.cos(_TURN), np.sin(_TURN)), (np.cos(_TILT), np.sin(_TILT))
+        side = np.array([[-sin, -cos * lift], [cos, -sin * lift], [0, rise]])
+    return (
+        {name: (np.asarray(vertex) - centre) @ side for name, vertex in panel.vertices.items()},
+        {name: (np.asarray(points) - centre) @ side for name, points in panel.words.items()},
+    )
+
+
+def _draw(axes: Axes, corners: Places, words: Places, looks: Mapping[str, tuple[str, str]]) -> None:
+    for face in combinations(corners.values(), 3):
+        axes.add_patch(Polygon(np.stack(face), closed=True, fc="#8899aa", ec="none", alpha=0.07))
+    for first, second in combinations(corners.values(), 2):
+        axes.plot(*np.stack([first, second]).T, color=INK, lw=0.8, zorder=1.5)
+    for name, points in words.items():
+        colour, marker = looks[name]
+        axes.scatter(*points.T, s=9, color=colour, marker=marker, lw=0, alpha=0.8, zorder=2)
+    labels = []
+    for name, (x, y) in corners.items():
+        colour, marker = looks[name]
+        axes.scatter(x, y, s=55, color=colour, marker=marker, edgecolor=INK, lw=0.8, zorder=3)
+        labels.append(Label(literal(name), float(x), float(y), bold=True, radius=5))
+    edges = [np.linspace(first, second, 40) for first, second in combinations(corners.values(), 2)]
+    place_labels(axes, labels, avoid=np.concatenate([*words.values(), *edges]), fontsize=7)

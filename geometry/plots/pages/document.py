@@ -10,8 +10,8 @@ from importlib.resources import files
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from geometry.plots.pages.web import plain, static_page
 from geometry.plots.style import signed
-from geometry.plots.web import plain, static_page
 
 __all__ = ["Block", "Commands", "Links", "Paragraph", "Picture", "Table", "document_page", "downsampled"]
 
@@ -91,7 +91,7 @@ def document_page(title: str, detail: str, sections: Sequence[tuple[str, Sequenc
         body += f'<nav aria-label="Contents"><ol>{contents}</ol></nav>\n'
     for place, (name, (_, blocks)) in enumerate(zip(headings, sections, strict=True), 1):
         body += f'<section id="section-{place}">\n<h2>{name}</h2>\n' + "".join(map(_block, blocks)) + "</section>\n"
-    style = (files("geometry.plots") / "document.css").read_text(encoding="utf-8")
+    style = (files("geometry.plots.pages") / "document.css").read_text(encoding="utf-8")
     return static_page(title, style, f"<main>\n{body}</main>")
 
 

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geometry.plots.maps import Colouring, ConceptTree, MapPanel, check_map, looks, visible, window
-from geometry.plots.web import interactive_page, packed
+from geometry.plots.pages.web import interactive_page, packed, visible
+from geometry.plots.point_map import Colouring, ConceptTree, MapPanel, check_map, looks, window
 
 __all__ = ["explorer_page"]
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from geometry.plots.web import plain, static_page
+from geometry.plots.pages.web import plain, static_page
 
 __all__ = ["TextTable", "texts_page"]
 

@@ -10,9 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geometry.plots.maps import visible
-
-__all__ = ["embedded", "interactive_page", "packed", "plain", "static_page"]
+__all__ = ["embedded", "interactive_page", "packed", "plain", "static_page", "visible"]
 
 
 def static_page(title: str, style: str, body: str, *, script: str = "") -> str:
@@ -36,6 +34,11 @@ def static_page(title: str, style: str, body: str, *, script: str = "") -> str:
     )
 
 
+def visible(text: str) -> str:
+    """Token text with control and unprintable characters shown as "·"; spaces stay."""
+    return "".join(character if character.isprintable() else "·" for character in text)
+
+
 def plain(text: str) -> str:
     """Any text as HTML: escaped, line ends kept, other control characters shown as "·"."""
     return "<br>".join(html.escape(visible(line)) for line in text.split("\n"))
@@ -43,7 +46,7 @@ def plain(text: str) -> str:
 
 def interactive_page(title: str, data: dict[str, Any], scripts: tuple[str, ...]) -> str:
     """A page that shows `data` by our `scripts`, names of files beside this one without their ending."""
-    ours = files("geometry.plots")
+    ours = files("geometry.plots.pages")
     script = "'use strict';\n" + "\n".join((ours / f"{name}.js").read_text(encoding="utf-8") for name in scripts)
     style = (ours / "interactive.css").read_text(encoding="utf-8")
     body = (

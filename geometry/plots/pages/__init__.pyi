@@ -1,0 +1,12 @@
+from .document import Block as Block
+from .document import Commands as Commands
+from .document import Links as Links
+from .document import Paragraph as Paragraph
+from .document import Picture as Picture
+from .document import Table as Table
+from .document import document_page as document_page
+from .document import downsampled as downsampled
+from .explorer import explorer_page as explorer_page
+from .mapper import mapper_page as mapper_page
+from .texts import TextTable as TextTable
+from .texts import texts_page as texts_page
