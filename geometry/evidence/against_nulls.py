@@ -178,7 +178,7 @@ class _Fitting:
 
 
 def _numbers(cloud: TokenCloud, max_tokens: int | None) -> int:
-    """About how many numbers a permutation holds: its points and, of concepts fitted to all their words, d × d scatters."""
+    """About how many numbers a permutation holds: points and, of concepts fitted to all their words, d × d scatters."""
     width = cloud.points.shape[1]
     large = sum(len(members) >= width for members in cloud.hierarchy.members)
     return cloud.points.numel() + (large * width**2 if max_tokens is None or max_tokens >= width else 0)
@@ -186,7 +186,7 @@ def _numbers(cloud: TokenCloud, max_tokens: int | None) -> int:
 
 @contextmanager
 def _side_by_side(numbers: int) -> Iterator[Callable[..., Iterator[Any]]]:
-    """A `map` with as many workers as torch has threads: one concept is too little work to share, a permutation is not."""
+    """A `map` with as many workers as torch has threads: a concept is too little work to share."""
     threads = torch.get_num_threads()
     # Small ones are all interpreter, of which there is one; the largest would fill the memory side by side.
     if threads == 1 or not _WORTH_SHARING < numbers < _TOO_MANY:

@@ -22,6 +22,9 @@ from geometry.significance import Alternative
 
 __all__ = ["CLAIMS", "Claim"]
 
+_STRUCTURE = StructureRule()
+_NESTING = StructureRule(("random_subset",))
+
 
 @dataclass(frozen=True)
 class Claim:
@@ -53,7 +56,7 @@ class Claim:
     predicted: float
     statistic: Statistic
     alternative: Alternative = "greater"
-    rule: Callable[[TestResult], str] = StructureRule()
+    rule: Callable[[TestResult], str] = _STRUCTURE
     published: Statistic | None = None
     consults: Mapping[str, Statistic] = field(default_factory=dict)
 
@@ -71,8 +74,6 @@ def _orthogonality(letter: str, title: str, cosine: Callable[[Words], Statistic]
         {"separation": separation(contrast=True)},
     )
 
-
-_NESTING = StructureRule(("random_subset",))
 
 CLAIMS: tuple[Claim, ...] = (
     Claim(

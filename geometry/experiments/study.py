@@ -18,7 +18,7 @@ __all__ = ["ModelStudy", "Step", "Study", "option", "silent"]
 Step = Callable[[str], None]
 
 
-def silent(step: str) -> None:  # noqa: ARG001
+def silent(step: str) -> None:
     """Say nothing of what is being done."""
 
 

@@ -1,9 +1,9 @@
-"""Are classes told apart on groups of points that were never seen: prompts of another template, another domain?
+"""Are classes discriminated on held-out groups of points: prompts of another template, another domain?
 
 Arrays in, numbers out; knows neither models nor prompts. Imported by analyses of behaviours.
 """
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,52 +12,38 @@ from numpy.typing import NDArray
 
 from geometry.errors import EstimationError
 from geometry.probing.probe import ridge
-from geometry.significance import permutation_p
+from geometry.results import NullValues, TestResult
 
 __all__ = ["HeldOutClassification", "HeldOutSweep", "classify_held_out"]
 
 
-@dataclass(frozen=True, eq=False)
-class HeldOutClassification:
-    """How well classes are told on held-out groups.
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class HeldOutClassification(TestResult):
+    """Probe accuracy on held-out groups; the value is balanced accuracy, the mean recall over classes.
+
+    The interval is a bootstrap over held-out groups.
 
     Attributes
     ----------
-    classes : their names, in order.
-    groups : group → balanced accuracy on it, by a classifier that saw the others.
-    confusion : shape (k, k), points of class i taken for class j, over all held-out groups.
-    accuracy : balanced accuracy, the mean over classes of the share of points that are told.
-    nulls : shape (draws,), the same with labels shuffled.
+    groups : group → balanced accuracy on it, by a classifier that was fitted to the others.
+    confusion : shape (k, k), points of class i classified as class j, over all held-out groups.
     """
 
-    classes: tuple[str, ...]
-    groups: dict[str, float]
+    groups: Mapping[str, float]
     confusion: NDArray[np.int64]
-    accuracy: float
-    nulls: NDArray[np.float64]
 
     @property
     def chance(self) -> float:
         """1/k."""
-        return 1 / len(self.classes)
-
-    @property
-    def p_value(self) -> float:
-        """Share of shuffled labels that do as well."""
-        return permutation_p(self.accuracy, self.nulls, "greater")
+        return self.unstructured
 
     def to_dict(self) -> dict[str, Any]:
-        """An entry of results.json."""
-        return {
-            "accuracy": self.accuracy,
+        """The result, with accuracy by group and the confusion matrix."""
+        shuffled = self.nulls["shuffled"].means
+        return super().to_dict() | {
             "chance": self.chance,
-            "groups": self.groups,
-            "shuffled": {
-                "mean": float(self.nulls.mean()),
-                "95%": float(np.quantile(self.nulls, 0.95)),
-                "draws": len(self.nulls),
-            },
-            "p_value": self.p_value,
+            "groups": dict(self.groups),
+            "shuffled_95%": float(np.quantile(shuffled, 0.95)),
             "confusion": self.confusion.tolist(),
         }
 
@@ -68,27 +54,27 @@ class HeldOutSweep:
 
     Attributes
     ----------
-    found : one result a place, in order; all with the same seed, so that a shuffle is the same at each place.
+    results : one a block, in order; all with the same seed, so that a shuffle is the same at each block.
     """
 
-    found: Sequence[HeldOutClassification]
+    results: Sequence[HeldOutClassification]
 
     @property
     def accuracy(self) -> NDArray[np.float64]:
-        """Of each place, shape (places,)."""
-        return np.array([one.accuracy for one in self.found])
+        """After each block, shape (blocks,)."""
+        return np.array([result.value for result in self.results])
 
     @property
     def threshold(self) -> float:
-        """95% of shuffles reach no more than this at their best place, which makes up for looking at many places."""
-        return float(np.quantile(np.max([one.nulls for one in self.found], axis=0), 0.95))
+        """95% of shuffles reach no more than this at their best block, which makes up for looking at many."""
+        return float(np.quantile(np.max([result.nulls["shuffled"].means for result in self.results], axis=0), 0.95))
 
     @property
     def first(self) -> int | None:
-        """The place from which on all are beyond the threshold; None where the last is not."""
+        """The block from which on all are beyond the threshold; None where the last is not."""
         below = np.flatnonzero(self.accuracy <= self.threshold)
         start = int(below[-1]) + 1 if len(below) else 0
-        return start if start < len(self.found) else None
+        return start if start < len(self.results) else None
 
 
 def classify_held_out(
@@ -97,17 +83,17 @@ def classify_held_out(
     groups: Sequence[str],
     *,
     cells: Sequence[Hashable] | None = None,
-    draws: int = 99,
+    n_permutations: int = 99,
     seed: int = 0,
 ) -> HeldOutClassification:
-    """Ridge regression on the classes, fitted without one group at a time and judged on it.
+    """Ridge regression on the classes, fitted without one group at a time and evaluated on it.
 
     Parameters
     ----------
     points : shape (n, d), finite; each dimension is standardised on the training groups.
     labels, groups : of every point; each class must have points in each group, and there must be two of both.
     cells : labels are shuffled among points of one cell, such as template and domain together, so that what a cell
-        tells about the class stays as it is; default: among points of one group.
+        says about the class stays as it is; default: among points of one group.
 
     Raises
     ------
@@ -117,7 +103,7 @@ def classify_held_out(
 
     Notes
     -----
-    All draws of labels are targets of one fit a group, since the points are the same.
+    All permutations of labels are targets of one fit a group, since the points are the same.
     """
     rows = np.asarray(points, dtype=np.float64)
     classes, codes = np.unique(np.asarray(labels, dtype=str), return_inverse=True)
@@ -127,7 +113,7 @@ def classify_held_out(
     if len(within) != len(rows):
         raise EstimationError(f"{len(rows)} points have {len(within)} cells")
     rng = np.random.default_rng(seed)
-    shuffled = np.stack([codes, *(_shuffled(codes, within, rng) for _ in range(draws))], axis=1)
+    shuffled = np.stack([codes, *(_shuffled(codes, within, rng) for _ in range(n_permutations))], axis=1)
 
     predicted = np.empty_like(shuffled)
     for group in range(len(names)):
@@ -137,21 +123,30 @@ def classify_held_out(
         predicted[test] = scores.reshape(len(test), -1, len(classes)).argmax(axis=2)
     confusion = np.zeros((len(classes), len(classes)), dtype=np.int64)
     np.add.at(confusion, (codes, predicted[:, 0]), 1)
-    balanced = [
-        np.mean([(predicted[truth == k, draw] == k).mean() for k in range(len(classes))])
-        for draw, truth in enumerate(shuffled.T)
+    recalls = [
+        np.array([(column[truth == k] == k).mean() for k in range(len(classes))])
+        for column, truth in zip(predicted.T, shuffled.T, strict=True)
     ]
+    accuracies = np.array(
+        [
+            np.mean([(predicted[(own == g) & (codes == k), 0] == k).mean() for k in range(len(classes))])
+            for g in range(len(names))
+        ]
+    )
+    again = np.random.default_rng(seed).integers(0, len(names), size=(1000, len(names)))
     return HeldOutClassification(
-        tuple(map(str, classes)),
-        {
-            str(name): float(
-                np.mean([(predicted[(own == g) & (codes == k), 0] == k).mean() for k in range(len(classes))])
-            )
-            for g, name in enumerate(names)
+        name="held_out_classification",
+        labels=tuple(map(str, classes)),
+        values=recalls[0],
+        nulls={
+            "shuffled": NullValues(np.array([r.mean() for r in recalls[1:]]).reshape(-1, 1), "shuffled labels", ".")
         },
-        confusion,
-        float(balanced[0]),
-        np.array(balanced[1:], dtype=np.float64),
+        measure="probe accuracy on held-out groups, balanced",
+        unstructured=1 / len(classes),
+        predicted=1.0,
+        resampled=accuracies[again].mean(axis=1),
+        groups=dict(zip(map(str, names), accuracies.tolist(), strict=True)),
+        confusion=confusion,
     )
 
 

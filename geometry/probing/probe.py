@@ -36,6 +36,12 @@ def ridge(width: int) -> "Pipeline":
 class Probe:
     """A fitted probe.
 
+    Examples
+    --------
+    >>> points = np.array([[0.0, 1.0], [0.1, 0.9], [1.0, 0.0], [0.9, 0.2]])
+    >>> Probe.fit(points, ["calm", "calm", "angry", "angry"]).predict(points).tolist()
+    [0, 0, 1, 1]
+
     Attributes
     ----------
     classes : their names, in the order in which they first stood among the labels.
@@ -61,7 +67,7 @@ class Probe:
             raise EstimationError(f"a probe needs two classes, not {len(classes)}")
         if not np.isfinite(rows).all():
             raise EstimationError("a probe needs finite points; these hold NaN or infinite values")
-        targets = np.array([[name == one for one in classes] for name in labels], dtype=np.float64)
+        targets = np.array([[label == name for name in classes] for label in labels], dtype=np.float64)
         return cls(classes, ridge(rows.shape[1]).fit(rows, targets))
 
     def scores(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -69,7 +75,7 @@ class Probe:
         scores: NDArray[np.float64] = self._regression.predict(np.asarray(points, dtype=np.float64))
         return scores
 
-    def told(self, points: NDArray[np.floating]) -> NDArray[np.int64]:
+    def predict(self, points: NDArray[np.floating]) -> NDArray[np.int64]:
         """The number of the class with the highest score, shape (n,)."""
-        found: NDArray[np.int64] = self.scores(points).argmax(axis=1)
-        return found
+        predicted: NDArray[np.int64] = self.scores(points).argmax(axis=1)
+        return predicted

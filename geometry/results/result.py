@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["NullValues", "TestResult"]
 
+
 @dataclass(frozen=True, eq=False)
 class NullValues:
     """What a null model gives, and how figures and tables show it.
@@ -77,7 +78,7 @@ class TestResult:
     measure : what the number is, for an axis.
     subject : the hierarchy, series or family that was measured.
     alternative : on which side of the reference null the claim puts the model.
-    reference : the null that gives the p-value; by default the first.
+    reference : the null that gives the p-value; by default the first, None for no test.
     unstructured : the value where there is no structure.
     predicted : the value if the theory is right; None where it says nothing.
     resampled : bootstrap means, where drawing the labels again would not be a bootstrap.
@@ -96,7 +97,7 @@ class TestResult:
     measure: str = ""
     subject: str = ""
     alternative: Alternative = "greater"
-    reference: str = ""
+    reference: str | None = ""
     unstructured: float = 0.0
     predicted: float | None = None
     resampled: NDArray[np.float64] | None = None
@@ -107,8 +108,8 @@ class TestResult:
     def __post_init__(self) -> None:
         set_field = object.__setattr__  # the dataclass is frozen
         set_field(self, "nulls", {name: _null_values(name, null) for name, null in self.nulls.items()})
-        if not self.reference:
-            set_field(self, "reference", next(iter(self.nulls), ""))
+        if self.reference == "":
+            set_field(self, "reference", next(iter(self.nulls), None))
         if not np.isfinite(self.p_adjusted):
             set_field(self, "p_adjusted", self.p_value)
 
@@ -239,7 +240,13 @@ class TestResult:
     def row(self) -> dict[str, Any]:
         """A row of a table of results: value, interval, each null's mean under its label, p-values and verdict."""
         low, high = self.interval
-        row: dict[str, Any] = {"subject": self.subject, "name": self.name, "value": self.value, "low": low, "high": high}
+        row: dict[str, Any] = {
+            "subject": self.subject,
+            "name": self.name,
+            "value": self.value,
+            "low": low,
+            "high": high,
+        }
         row |= {null.label: null.mean for null in self.nulls.values()}
         predicted = float("nan") if self.predicted is None else self.predicted
         row |= {"predicted": predicted, "p_value": self.p_value, "p_adjusted": self.p_adjusted}

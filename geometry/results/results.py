@@ -50,7 +50,9 @@ class Results(Sequence[TestResult]):
             raise EstimationError(f"no result is called {key!r}; there are {names}")
         if len(matching) > 1:
             subjects = ", ".join(test.subject for test in matching)
-            raise EstimationError(f"{key!r} was tested on {subjects}; choose one: results.about({matching[0].subject!r})")
+            raise EstimationError(
+                f"{key!r} was tested on {subjects}; choose one: results.about({matching[0].subject!r})"
+            )
         return matching[0]
 
     def __len__(self) -> int:

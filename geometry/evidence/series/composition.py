@@ -12,66 +12,44 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geometry.errors import EstimationError
-from geometry.significance import permutation_p
+from geometry.results import NullValues, TestResult
 
 __all__ = ["Composition", "additive_composition"]
 
 
-@dataclass(frozen=True, eq=False)
-class Composition:
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class Composition(TestResult):
     """How well composed vectors retrieve the values that they were composed without.
+
+    The value is the mean normalised rank 1 − (rank − 1)/(size − 1) over cells: 1 if the true value is always first, 0
+    if always last.
 
     Attributes
     ----------
-    cells : (series, value) of each cell that could be left out.
-    ranks : shape (m,), place of the true value among all of its series, 1 the best.
+    cells : (series, value) of each cell that could be left out, shape (m,).
+    ranks : shape (m,), rank of the true value among all of its series, 1 the best.
     sizes : shape (m,), number of values in the series.
-    predicted : shape (m, d), the composed vectors.
-    shuffled : shape (draws,), `score` with positions shuffled within every series.
+    composed : shape (m, d), the composed vectors.
     """
 
     cells: tuple[tuple[str, str], ...]
     ranks: NDArray[np.int64]
     sizes: NDArray[np.int64]
-    predicted: NDArray[np.float64]
-    shuffled: NDArray[np.float64]
-
-    @property
-    def score(self) -> float:
-        """Mean of 1 − (rank − 1)/(size − 1): 1 if the true value is always first, 0 if always last."""
-        return _score(self.ranks, self.sizes)
-
-    @property
-    def per_cell(self) -> NDArray[np.float64]:
-        """1 − (rank − 1)/(size − 1) of every cell, shape (m,)."""
-        found: NDArray[np.float64] = 1 - (self.ranks - 1) / (self.sizes - 1)
-        return found
-
-    @property
-    def p_value(self) -> float:
-        """Share of shuffles that score at least as well, the true positions counted as one."""
-        return permutation_p(self.score, self.shuffled, "greater")
+    composed: NDArray[np.float64]
 
     def to_dict(self) -> dict[str, Any]:
-        """Score, null and p-value, and the rank of every cell."""
-        return {
-            "score": self.score,
-            "by_series": {
-                series: float(self.per_cell[[name == series for name, _ in self.cells]].mean())
-                for series in dict.fromkeys(name for name, _ in self.cells)
-            },
-            "shuffled_positions": float(self.shuffled.mean()),
-            "p_value": self.p_value,
-            "ranks": {
-                f"{series}: {value}": int(rank) for (series, value), rank in zip(self.cells, self.ranks, strict=True)
-            },
+        """The result, and the normalised rank by series and the rank of every cell."""
+        owners = np.array([series for series, _ in self.cells])
+        return super().to_dict() | {
+            "by_series": {series: float(self.values[owners == series].mean()) for series in dict.fromkeys(owners)},
+            "ranks": {label: int(rank) for label, rank in zip(self.labels, self.ranks, strict=True)},
         }
 
 
 def additive_composition(
     series: Mapping[str, tuple[tuple[str, ...], NDArray[np.int64], NDArray[np.float64]]],
     *,
-    draws: int = 99,
+    n_permutations: int = 99,
     seed: int = 0,
 ) -> Composition:
     """Predict every value as category + position from all the others, and rank its series by cosine to that.
@@ -80,7 +58,7 @@ def additive_composition(
     ----------
     series : name → (values, positions of shape (k,), vectors of shape (k, d)). A cell can be predicted if its
         position occurs in another series too.
-    draws : shuffles of positions within the series.
+    n_permutations : of positions within the series.
 
     Raises
     ------
@@ -95,32 +73,46 @@ def additive_composition(
     names = list(series)
     if len(names) < 2 or not all(np.isfinite(vectors).all() for _, _, vectors in series.values()):
         raise EstimationError("composition needs at least two series of finite vectors")
-    family = np.concatenate([np.full(len(series[name][0]), place) for place, name in enumerate(names)])
+    family = np.concatenate([np.full(len(series[name][0]), index) for index, name in enumerate(names)])
     positions = np.concatenate([series[name][1] for name in names])
     vectors = np.concatenate([series[name][2] for name in names])
     values = [value for name in names for value in series[name][0]]
     sizes = np.bincount(family)[family]
-    usable, predicted = _left_out(_hat(family, positions), vectors)
+    usable, composed = _left_out(_hat(family, positions), vectors)
     usable &= sizes > 1
     if not usable.any():
         raise EstimationError("composition needs positions that several series have in common")
-    ranks = _ranks(family, predicted, vectors)
+    ranks = _ranks(family, composed, vectors)
     rng = np.random.default_rng(seed)
     shuffled = []
-    for _ in range(draws):
-        moved = np.concatenate([rng.permutation(positions[family == place]) for place in range(len(names))])
+    for _ in range(n_permutations):
+        moved = np.concatenate([rng.permutation(positions[family == index]) for index in range(len(names))])
         known, guess = _left_out(_hat(family, moved), vectors)
         known &= sizes > 1
-        shuffled.append(_score(_ranks(family, guess, vectors)[known], sizes[known]))
-    cells = tuple((names[place], value) for place, value in zip(family, values, strict=True))
-    left_out = tuple(cell for cell, use in zip(cells, usable, strict=True) if use)
-    return Composition(left_out, ranks[usable], sizes[usable], predicted[usable], np.array(shuffled))
+        shuffled.append([_normalised(_ranks(family, guess, vectors)[known], sizes[known]).mean()])
+    every = tuple((names[index], value) for index, value in zip(family, values, strict=True))
+    cells = tuple(cell for cell, use in zip(every, usable, strict=True) if use)
+    return Composition(
+        name="composition",
+        labels=tuple(f"{name}: {value}" for name, value in cells),
+        values=_normalised(ranks[usable], sizes[usable]),
+        nulls={"shuffled_positions": NullValues(np.array(shuffled), "shuffled positions", ".")},
+        title="A value is its category plus its position (Monday = weekday + 1st)",
+        measure="leave-one-out retrieval, normalised rank (1: always first)",
+        subject=" + ".join(names),
+        unstructured=0.5,
+        predicted=1.0,
+        cells=cells,
+        ranks=ranks[usable],
+        sizes=sizes[usable],
+        composed=composed[usable],
+    )
 
 
 def _hat(family: NDArray[np.int64], positions: NDArray[np.int64]) -> NDArray[np.float64]:
     """Hat matrix of the additive model, shape (n, n)."""
-    places = np.unique(positions, return_inverse=True)[1]
-    design = np.concatenate([np.eye(family.max() + 1)[family], np.eye(places.max() + 1)[places]], axis=1)
+    columns = np.unique(positions, return_inverse=True)[1]
+    design = np.concatenate([np.eye(family.max() + 1)[family], np.eye(columns.max() + 1)[columns]], axis=1)
     return np.asarray(design @ np.linalg.pinv(design), dtype=np.float64)
 
 
@@ -132,11 +124,9 @@ def _left_out(hat: NDArray[np.float64], vectors: NDArray[np.float64]) -> tuple[N
     return usable, vectors - (vectors - hat @ vectors) / remaining[:, None]
 
 
-def _ranks(
-    family: NDArray[np.int64], predicted: NDArray[np.float64], vectors: NDArray[np.float64]
-) -> NDArray[np.int64]:
-    """Place of every cell among its series by cosine with its prediction, 1 the nearest."""
-    units = [some / np.maximum(np.linalg.norm(some, axis=1, keepdims=True), 1e-300) for some in (predicted, vectors)]
+def _ranks(family: NDArray[np.int64], composed: NDArray[np.float64], vectors: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Rank of every cell among its series by cosine with its prediction, 1 the nearest."""
+    units = [rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-300) for rows in (composed, vectors)]
     cosines = units[0] @ units[1].T
     same = family[:, None] == family[None]
     better = (cosines > cosines.diagonal()[:, None]) & same
@@ -144,5 +134,6 @@ def _ranks(
     return ranks
 
 
-def _score(ranks: NDArray[np.int64], sizes: NDArray[np.int64]) -> float:
-    return float((1 - (ranks - 1) / (sizes - 1)).mean())
+def _normalised(ranks: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[np.float64]:
+    normalised: NDArray[np.float64] = 1 - (ranks - 1) / (sizes - 1)
+    return normalised

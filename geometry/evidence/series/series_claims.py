@@ -1,160 +1,123 @@
 """Claims about series of values and pairs of words: their shape, additive composition, binary contrasts."""
 
 from collections.abc import Mapping
-from functools import partial
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
 
 from geometry.causal import CausalSpace
 from geometry.concepts import Series
-from geometry.evidence.against_nulls import stream
-from geometry.evidence.claim_result import ClaimResult
-from geometry.evidence.claims import Claim
-from geometry.results import TestResult
 from geometry.evidence.series.composition import Composition, additive_composition
 from geometry.evidence.series.contrasts import PairContrast, pair_contrast
 from geometry.evidence.series.shape_comparison import ShapeComparison, compare_shapes
-from geometry.evidence.verdicts import HALFWAY, LEVEL
+from geometry.evidence.verdicts import HALFWAY, LEVEL, StructureRule
+from geometry.randomness import generator
+from geometry.results import Results, TestResult
 
-__all__ = ["composition_claim", "contrast_claims", "shape_claims"]
+__all__ = ["ShapeRule", "composition_claim", "contrast_claims", "shape_claims"]
+
+
+@dataclass(frozen=True)
+class ShapeRule:
+    """The rule of the claim that a series has the expected shape, from how the shapes compare."""
+
+    expected: str
+    preferred: str
+    rivals: tuple[str, ...]
+
+    def __call__(self, result: TestResult) -> str:
+        """One of `VERDICTS`."""
+        other = f"preferred shape: {self.preferred}"
+        if self.expected == "simplex":
+            return "no shape preferred" if self.preferred == "simplex" else other
+        if self.preferred == "simplex":
+            return "not significant"
+        if self.expected not in (self.preferred, *self.rivals):
+            return other
+        if not result.p_adjusted <= LEVEL:
+            return "too few permutations to decide" if result.p_value <= result.p_floor else "not significant"
+        if self.rivals:
+            return "no shape preferred"
+        return "supported" if result.relative(result.value) >= HALFWAY else "significant, small effect"
 
 
 def shape_claims(
-    space: CausalSpace, series: Mapping[str, Series], *, draws: int = 99, seed: int = 0
-) -> tuple[list[ClaimResult], dict[str, ShapeComparison]]:
+    space: CausalSpace, series: Mapping[str, Series], *, n_permutations: int = 99, seed: int = 0
+) -> tuple[Results, dict[str, ShapeComparison]]:
     """Whether each series has the shape expected of it, and how the shapes compare.
 
-    Series of fewer than 4 values or without distinct means are passed over; one of which no shape is
-    expected is compared but claims nothing. The p-value is against random orders of the same values.
-    The verdict is "supported" where the shape predicts left-out values best ("weak" where less than half as
-    well as it could), "circle or line" where its lead over another shape is within the error, "not found"
-    where no shape predicts them, "beyond all draws" where the draws are too few for the level, and else
-    names the shape that predicts them best.
+    Series of fewer than 4 values or without distinct means are passed over; one of which no shape is expected is
+    compared but claims nothing. The p-value is against random orders of the same values. A simplex is what is left
+    where no other shape predicts left-out values: its result holds the best of those, and no p-value.
     """
     results, compared = [], {}
     for name, values in series.items():
         means = _means(space, values)
         if len(means) < 4 or np.ptp(means, axis=0).max() == 0:
             continue
-        found = compare_shapes(
+        comparison = compared[name] = compare_shapes(
             means,
             values.values,
             positions=values.positions,
             period=values.period,
             groups=values.groups,
-            noise=_random_means(space, values, draws, seed),
-            draws=draws,
+            noise=_random_means(space, values, n_permutations, seed),
+            n_permutations=n_permutations,
             seed=seed,
         )
-        compared[name] = found
-        expected = values.expected
-        if expected == "simplex":
-            results.append(_simplex(name, found))
-        if expected not in found.nulls:
+        rule = ShapeRule(values.expected or "", comparison.preferred, comparison.rivals)
+        if values.expected == "simplex":
+            rival = max(comparison.tests.values(), key=lambda test: test.value)
+            simplex = {"name": "shape-simplex", "title": f"The {name} lie on a simplex, in no order", "predicted": 0.0}
+            test = replace(rival, **simplex, reference=None, p_adjusted=float("nan"))
+        elif values.expected in comparison.tests:
+            test = replace(comparison.tests[values.expected], title=f"The {name} lie on a {values.expected}")
+        else:
             continue
-        test = TestResult(
-            f"shape/{expected}",
-            (name,),
-            np.array([found.scores[expected]]),
-            {"shuffled": found.nulls[expected][:, None], "random_rows": found.noise[expected][:, None]},
-            # A normal interval, written as the bootstrap it stands for.
-            resampled=_normal(found.scores[expected], found.errors[expected]),
-        )
-        claim = Claim(
-            f"shape-{expected}",
-            f"The {name} lie on a {expected}",
-            "R² of left-out values",
-            found.exact[expected],
-        )
-        results.append(ClaimResult.of(claim, name, test, partial(_shape_verdict, expected, found)))
-    return results, compared
-
-
-def _simplex(name: str, found: ShapeComparison) -> ClaimResult:
-    """A simplex is what is left where no other shape predicts left-out values: there is no p-value for that."""
-    rival = max(found.nulls, key=found.scores.__getitem__)
-    claim = Claim("shape-simplex", f"The {name} lie on a simplex, in no order", f"R² of left-out values ({rival})", 0.0)
-    nulls = {"shuffled": found.nulls[rival][:, None], "random_rows": found.noise[rival][:, None]}
-    value = np.array([found.scores[rival]])
-    test = TestResult(
-        "shape/simplex", (name,), value, nulls, resampled=_normal(found.scores[rival], found.errors[rival])
-    )
-    verdict = "not refuted" if found.winner == "simplex" else f"rather a {found.winner}"
-    return ClaimResult(claim, name, test, np.nan, np.nan, lambda _: verdict)
-
-
-def _normal(mean: float, error: float) -> NDArray[np.float64]:
-    return np.asarray(mean + error * norm.ppf(np.linspace(0.005, 0.995, 199)))
-
-
-def _shape_verdict(expected: str, found: ShapeComparison, result: ClaimResult) -> str:
-    winner, rivals = found.winner, found.rivals
-    if winner == "simplex":
-        return "not found"
-    if expected not in (winner, *rivals):
-        return f"rather a {winner}"
-    if not result.q_value <= LEVEL:
-        return "beyond all draws" if result.p_value <= result.floor else "not found"
-    if rivals:
-        return " or ".join([", ".join((winner, *rivals[:-1])), rivals[-1]])
-    return "supported" if result.relative(result.test.mean) >= HALFWAY else "weak"
+        results.append(replace(test, subject=name, labels=(name,), rule=rule))
+    return Results(results), compared
 
 
 def composition_claim(
-    space: CausalSpace, series: Mapping[str, Series], *, draws: int = 99, seed: int = 0
-) -> tuple[ClaimResult, Composition]:
+    space: CausalSpace, series: Mapping[str, Series], *, n_permutations: int = 99, seed: int = 0
+) -> Composition:
     """Whether values are category plus position: Monday = weekday + 1st, in all series together."""
     cells = {name: (values.values, values.positions, _means(space, values)) for name, values in series.items()}
-    found = additive_composition(cells, draws=draws, seed=seed)
-    claim = Claim(
-        "composition",
-        "A value is its category plus its position (Monday = weekday + 1st)",
-        "retrieval of the left-out value, 1 if always first",
-        1.0,
-    )
-    labels = tuple(f"{name}: {value}" for name, value in found.cells)
-    test = TestResult("composition", labels, found.per_cell, {"shuffled": found.shuffled[:, None]}, 0.5)
-    return ClaimResult.of(claim, " + ".join(series), test), found
+    return replace(additive_composition(cells, n_permutations=n_permutations, seed=seed), rule=StructureRule())
 
 
 def contrast_claims(
     space: CausalSpace,
     families: Mapping[str, tuple[tuple[tuple[str, str], ...], NDArray[np.int64]]],
     *,
-    draws: int = 99,
+    n_permutations: int = 99,
     seed: int = 0,
-) -> tuple[list[ClaimResult], dict[str, PairContrast]]:
+) -> list[PairContrast]:
     """Whether the differences of word pairs share a direction; families of fewer than 3 pairs are passed over."""
-    results, compared = [], {}
+    contrasts = []
     for name, (pairs, tokens) in families.items():
         if len(pairs) < 3:
             continue
         first, second = (space.rows(column).cpu().numpy() for column in tokens.T)
-        found = pair_contrast(first, second, draws=draws, seed=seed)
-        compared[name] = found
-        claim = Claim(
-            "contrast",
-            f"{name} is one direction",
-            "cosine of a pair's difference with the others'",
-            1.0,
-            explained_by=("shuffled_partners",),
-        )
-        nulls = {"shuffled": found.swapped[:, None], "shuffled_partners": found.repaired[:, None]}
-        labels = tuple(f"{one} – {other}" for one, other in pairs)
-        results.append(ClaimResult.of(claim, name, TestResult("contrast", labels, found.cosines, nulls)))
-    return results, compared
+        labels = [" – ".join(pair) for pair in pairs]
+        contrast = pair_contrast(first, second, labels=labels, n_permutations=n_permutations, seed=seed)
+        claim = {"title": f"{name} is one direction", "subject": name, "predicted": 1.0}
+        contrasts.append(replace(contrast, **claim, rule=StructureRule(("shuffled_partners",))))
+    return contrasts
 
 
 def _means(space: CausalSpace, values: Series) -> NDArray[np.float64]:
     return _by_owner(space.rows(values.tokens).cpu().numpy(), values)
 
 
-def _random_means(space: CausalSpace, values: Series, draws: int, seed: int) -> NDArray[np.float64]:
+def _random_means(space: CausalSpace, values: Series, n_permutations: int, seed: int) -> NDArray[np.float64]:
     """Means of as many random rows as every value has tokens, shape (draws, k, d)."""
     usable = space.unembedding.rows
-    picks = [generator(seed, f"series {values.name}", draw).choice(usable, len(values.tokens)) for draw in range(draws)]
+    picks = [
+        generator(seed, f"series {values.name}", index).choice(usable, len(values.tokens))
+        for index in range(n_permutations)
+    ]
     return np.stack([_by_owner(space.rows(rows).cpu().numpy(), values) for rows in picks])
 
 

@@ -1,14 +1,16 @@
 """Which shape a series of values has: held-out scores beside those of the same values in another order."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import norm
 
 from geometry.errors import EstimationError
-from geometry.evidence.series.shapes import SHAPES, Shape, left_out_score, shape_kernel
-from geometry.significance import permutation_p
+from geometry.evidence.series.shapes import SHAPES, left_out_score, shape_kernel
+from geometry.results import NullValues, TestResult
 
 __all__ = ["ShapeComparison", "compare_shapes"]
 
@@ -19,67 +21,62 @@ class ShapeComparison:
 
     Attributes
     ----------
-    scores : shape → `left_out_score`, R² of values left out; a simplex has 0.
-    nulls : shape → scores of the values in random order, shape (draws,).
-    noise : shape → scores of random rows, shape (draws,); empty if none were given.
-    errors : shape → standard error of its score, by the jackknife over values.
+    values : what the series holds, in order.
+    tests : shape → R² of values left out (`left_out_score`) beside the same values in random order
+        ("permuted_order") and random rows, with an interval by the jackknife over values. A simplex predicts nothing,
+        has R² 0 and no test.
+    errors : shape → standard error of its R².
     leads : shape → standard error of its lead over each other shape, by the same jackknife.
-    exact : shape → the score of values that lie on it without noise, less than 1 for few values.
     coordinates : shape (k, 2), the means on their first two principal axes, for a picture.
     """
 
     values: tuple[str, ...]
-    scores: dict[str, float]
-    nulls: dict[str, NDArray[np.float64]]
-    noise: dict[str, NDArray[np.float64]]
-    errors: dict[str, float]
-    leads: dict[str, dict[str, float]]
-    exact: dict[str, float]
+    tests: Mapping[str, TestResult]
+    errors: Mapping[str, float]
+    leads: Mapping[str, Mapping[str, float]]
     coordinates: NDArray[np.float64]
 
-    def p_value(self, shape: str) -> float:
-        """Share of random orders that score at least as well, the true one counted; nan for a simplex."""
-        if shape == "simplex":
-            return float("nan")
-        return permutation_p(self.scores[shape], self.nulls[shape], "greater")
-
     @property
-    def winner(self) -> str:
+    def preferred(self) -> str:
         """The shape that predicts left-out values best, and beyond 95% of random orders or all; else "simplex"."""
-        ordered = [shape for shape in self.nulls if self.scores[shape] > 0 and self._beyond(shape)]
-        return max(ordered, key=self.scores.__getitem__, default="simplex")
+        ordered = [shape for shape, test in self.tests.items() if test.value > 0 and _beyond(test)]
+        return max(ordered, key=lambda shape: self.tests[shape].value, default="simplex")
 
     @property
     def rivals(self) -> tuple[str, ...]:
-        """Shapes beyond random orders too, over which the winner's lead is within 1.96 standard errors.
+        """Shapes beyond random orders too, over which the preferred one's lead is within 1.96 standard errors.
 
-        A line and a circle differ in the step from the end to the start alone, and are seldom told apart.
+        A line and a circle differ in the step from the end to the start alone, and can seldom be discriminated.
         """
-        winner = self.winner
+        preferred = self.preferred
         return tuple(
             shape
-            for shape in self.nulls
-            if winner not in ("simplex", shape)
-            and self._beyond(shape)
-            and self.scores[winner] - self.scores[shape] < 1.96 * self.leads[winner][shape]
+            for shape, test in self.tests.items()
+            if preferred not in ("simplex", shape)
+            and _beyond(test)
+            and self.tests[preferred].value - test.value < 1.96 * self.leads[preferred][shape]
         )
 
-    def _beyond(self, shape: str) -> bool:
-        return self.p_value(shape) <= max(0.05, 1 / (1 + len(self.nulls[shape])))
+    @property
+    def verdict(self) -> str:
+        """ "preferred shape: line", or that none is preferred: none predicts left-out values, or several alike."""
+        clear = self.preferred != "simplex" and not self.rivals
+        return f"preferred shape: {self.preferred}" if clear else "no shape preferred"
 
     def to_dict(self) -> dict[str, Any]:
-        """Scores, null means and p-values by shape, and the winner."""
+        """The values, every shape's test, and the verdict."""
         return {
             "values": list(self.values),
-            "scores": self.scores,
-            "standard_errors": self.errors,
-            "random_order": {shape: float(draws.mean()) for shape, draws in self.nulls.items()},
-            "random_rows": {shape: float(draws.mean()) for shape, draws in self.noise.items()},
-            "p_values": {shape: self.p_value(shape) for shape in self.scores},
-            "exact_shape": self.exact,
-            "winner": self.winner,
+            "shapes": {shape: test.to_dict() for shape, test in self.tests.items()},
+            "standard_errors": dict(self.errors),
+            "preferred": self.preferred,
             "rivals": list(self.rivals),
+            "verdict": self.verdict,
         }
+
+
+def _beyond(test: TestResult) -> bool:
+    return test.p_value <= max(0.05, test.p_floor)
 
 
 def compare_shapes(
@@ -90,7 +87,7 @@ def compare_shapes(
     period: float | None = None,
     groups: NDArray[Any] | None = None,
     noise: NDArray[np.float64] | None = None,
-    draws: int = 99,
+    n_permutations: int = 99,
     seed: int = 0,
 ) -> ShapeComparison:
     """Score all shapes on the means of a series of values, against random orders of the same means.
@@ -99,13 +96,13 @@ def compare_shapes(
     ----------
     means : shape (k, d), k ≥ 4; their order is the hypothesis.
     positions, period, groups : see `shape_kernel`; default positions 0 … k − 1, and no tree without groups.
-    noise : shape (draws, k, d), means of random rows, as a further null.
-    draws : random orders; p-values are at least 1/(1 + draws).
+    noise : shape (permutations, k, d), means of random rows, as a further null.
+    n_permutations : random orders; p-values are at least 1/(1 + n_permutations).
 
     Raises
     ------
     EstimationError
-        Fewer than 4 values, non-finite or equal means, or no draws.
+        Fewer than 4 values, non-finite or equal means, or no permutations.
     """
     if means.ndim != 2:
         raise EstimationError(f"a shape needs means of shape (k, d), not {means.shape}")
@@ -114,54 +111,49 @@ def compare_shapes(
         raise EstimationError(f"a shape needs at least 4 values, one mean each, not {k} means of {len(values)} values")
     if not np.isfinite(means).all() or np.ptp(means, axis=0).max() == 0:
         raise EstimationError("a shape needs finite means that are not all equal")
-    if draws < 1:
-        raise EstimationError(f"shapes need at least one random order, not {draws}")
-    places = np.arange(k, dtype=np.float64) if positions is None else np.asarray(positions, dtype=np.float64)
+    if n_permutations < 1:
+        raise EstimationError(f"shapes need at least one random order, not {n_permutations}")
+    along = np.arange(k, dtype=np.float64) if positions is None else np.asarray(positions, dtype=np.float64)
     branches = groups if groups is not None and 1 < len(np.unique(groups)) < k else None
-    shapes: list[Shape] = [shape for shape in SHAPES if shape != "tree" or branches is not None]
-    kernels: dict[str, NDArray[np.float64]] = {
-        shape: shape_kernel(shape, places, period=period, groups=branches) for shape in shapes
+    kernels = {
+        shape: shape_kernel(shape, along, period=period, groups=branches)
+        for shape in SHAPES
+        if shape != "simplex" and (shape != "tree" or branches is not None)
     }
     gram = means @ means.T
     rng = np.random.default_rng(seed)
-    orders = [rng.permutation(k) for _ in range(draws)]
-    scores = {shape: left_out_score(kernel, gram, width) for shape, kernel in kernels.items()}
-    scores["simplex"] = 0.0  # exactly, whatever rounding left
-    varied = {shape: kernel for shape, kernel in kernels.items() if shape != "simplex"}
-    nulls = {
-        shape: np.array([left_out_score(kernel, gram[np.ix_(order, order)], width) for order in orders])
-        for shape, kernel in varied.items()
-    }
-    random_rows = (
-        {}
-        if noise is None
-        else {
-            shape: np.array([left_out_score(kernel, some @ some.T, width) for some in noise])
-            for shape, kernel in varied.items()
-        }
-    )
-    without = {
-        shape: np.array(
-            [
-                left_out_score(kernel[np.ix_(rest, rest)], gram[np.ix_(rest, rest)], width)
-                for rest in (np.delete(np.arange(k), i) for i in range(k))
-            ]
+    orders = [rng.permutation(k) for _ in range(n_permutations)]
+    tests: dict[str, TestResult] = {}
+    without: dict[str, NDArray[np.float64]] = {}
+    for shape, kernel in kernels.items():
+        rests = [np.ix_(rest, rest) for rest in (np.delete(np.arange(k), index) for index in range(k))]
+        without[shape] = np.array([left_out_score(kernel[rest], gram[rest], width) for rest in rests])
+        value, error = left_out_score(kernel, gram, width), _jackknife(without[shape])
+        permuted = [left_out_score(kernel, gram[np.ix_(order, order)], width) for order in orders]
+        nulls = {"permuted_order": NullValues(np.array(permuted)[:, None], "permuted order", ".")}
+        if noise is not None:
+            random = np.array([left_out_score(kernel, rows @ rows.T, width) for rows in noise])
+            nulls["random_rows"] = NullValues(random[:, None], "random rows", "|")
+        tests[shape] = TestResult(
+            name=f"shape-{shape}",
+            labels=(shape,),
+            values=np.array([value]),
+            nulls=nulls,
+            measure="R² of left-out values",
+            # Less than 1 for few values: what values that lie on the shape without noise reach.
+            predicted=left_out_score(kernel, kernel, k - 1),
+            # A normal interval, written as the bootstrap it stands for.
+            resampled=np.asarray(value + error * norm.ppf(np.linspace(0.005, 0.995, 199))),
         )
-        for shape, kernel in varied.items()
-    }
     centred = means - means.mean(axis=0)
     left, singular, _ = np.linalg.svd(centred, full_matrices=False)
+    leads = {
+        shape: {other: _jackknife(without[shape] - without[other]) for other in without if other != shape}
+        for shape in without
+    }
+    errors = {shape: _jackknife(scores) for shape, scores in without.items()}
     axes = np.pad(left * singular, ((0, 0), (0, 2)))[:, :2]
-    return ShapeComparison(
-        tuple(values),
-        scores,
-        nulls,
-        random_rows,
-        {shape: _jackknife(some) for shape, some in without.items()},
-        {one: {two: _jackknife(without[one] - without[two]) for two in without if two != one} for one in without},
-        {shape: left_out_score(kernel, kernel, k - 1) for shape, kernel in varied.items()},
-        axes,
-    )
+    return ShapeComparison(tuple(values), tests, errors, leads, axes)
 
 
 def _jackknife(without: NDArray[np.float64]) -> float:

@@ -1,7 +1,7 @@
 """Every concept with its children as a categorical concept: k values that theory places on a simplex.
 
-Questions about each: are held-out words nearest their own value (membership), do the k values span k − 1 directions that both
-halves of the words agree on (span), and is the simplex regular in its angles (angle_deviation) and in its edges?
+Questions about each: are held-out words nearest their own value (membership), do the k values span k − 1 directions
+that both halves of the words agree on (span), and is the simplex regular in its angles and in its edges?
 """
 
 from collections.abc import Callable, Sequence
@@ -15,14 +15,14 @@ from geometry.directions import ConceptDirections
 from geometry.evidence.statistics.simplices import nearest_vertices
 from geometry.evidence.statistics.statistic import FEWEST, Statistic
 
-__all__ = ["edge_variation", "membership", "angle_deviation", "simplex_angles", "simplex_span"]
+__all__ = ["angle_deviation", "edge_variation", "membership", "simplex_angles", "simplex_span"]
 
 # Two values make a line segment, which is always a regular simplex.
 _FEWEST_VALUES = 3
 
 
 def membership() -> Statistic:
-    """Nearest-centroid accuracy, balanced and chance-corrected: held-out words' nearest ℓ among a concept's children, after a lemma split.
+    """Nearest-centroid accuracy, balanced and chance-corrected, of held-out words among a concept's children.
 
     (accuracy − 1/k) / (1 − 1/k): 0 by chance, 1 if every word is nearest its own. Words of several
     children are left out; of a child with fewer than 3 others only the vertex counts.

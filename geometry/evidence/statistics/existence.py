@@ -31,5 +31,9 @@ def held_out_projection(directions: ConceptDirections) -> NDArray[np.float64]:
 def projection(split: Split = "lemma") -> Statistic:
     """`held_out_projection` after a token or a lemma split."""
     return Statistic(
-        keyed("projection", split, "lemma"), split, 0.0, held_out_projection, lambda directions: directions.hierarchy.names
+        keyed("projection", split, "lemma"),
+        split,
+        0.0,
+        held_out_projection,
+        lambda directions: directions.hierarchy.names,
     )
