@@ -20,7 +20,7 @@ VERDICTS = {
     " random parents; for contrasts, shuffled partners) does as well: no evidence for the claim.",
     "not significant": "Within what the null model gives.",
     "too few permutations to decide": "Beyond the null in every permutation, but they are too few for the level.",
-    "inconclusive": "Of orthogonality: nearer to 0 than nesting explains, but so would noise be, which is not excluded.",
+    "inconclusive": "Of orthogonality: nearer to 0 than nesting explains, but noise, orthogonal too, is not excluded.",
     "contradicted": "Of orthogonality: the mean |cos| is not below 0.1, its 95% interval included.",
     "not measurable": "There is nothing to measure it on.",
     "preferred shape": "Another shape than the one expected predicts left-out values best.",

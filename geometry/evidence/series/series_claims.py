@@ -69,8 +69,8 @@ def shape_claims(
         rule = ShapeRule(values.expected or "", comparison.preferred, comparison.rivals)
         if values.expected == "simplex":
             rival = max(comparison.tests.values(), key=lambda test: test.value)
-            simplex = {"name": "shape-simplex", "title": f"The {name} lie on a simplex, in no order", "predicted": 0.0}
-            test = replace(rival, **simplex, reference=None, p_adjusted=float("nan"))
+            title = f"The {name} lie on a simplex, in no order"
+            test = replace(rival, name="shape-simplex", title=title, predicted=0.0, reference=None, p_adjusted=np.nan)
         elif values.expected in comparison.tests:
             test = replace(comparison.tests[values.expected], title=f"The {name} lie on a {values.expected}")
         else:
@@ -102,8 +102,8 @@ def contrast_claims(
         first, second = (space.rows(column).cpu().numpy() for column in tokens.T)
         labels = [" – ".join(pair) for pair in pairs]
         contrast = pair_contrast(first, second, labels=labels, n_permutations=n_permutations, seed=seed)
-        claim = {"title": f"{name} is one direction", "subject": name, "predicted": 1.0}
-        contrasts.append(replace(contrast, **claim, rule=StructureRule(("shuffled_partners",))))
+        rule = StructureRule(("shuffled_partners",))
+        contrasts.append(replace(contrast, title=f"{name} is one direction", subject=name, predicted=1.0, rule=rule))
     return contrasts
 
 
