@@ -1,4 +1,4 @@
-"""`concept-geometry steer`: compose concepts, or read a vector from a file, and complete prompts both ways."""
+"""`concept-geometry steer`: compose concepts, or read a vector from a file, and generate with and without it."""
 
 import argparse
 import operator
@@ -11,18 +11,18 @@ from geometry.directions import ConceptDirections
 from geometry.errors import SteeringError
 from geometry.models import Unembedding, load_model
 from geometry.steering import (
-    Generation,
-    ConceptSteering,
     Architecture,
+    ConceptSteering,
+    Generation,
     Site,
     SteeringVector,
-    absolute,
-    pull_back,
     generate,
     load_prompts,
     load_vector,
+    pull_back,
     save_vector,
     steer,
+    to_absolute,
 )
 
 __all__ = ["add_steer", "run_steer"]
@@ -44,11 +44,11 @@ def add_steer(parser: argparse.ArgumentParser) -> None:
     add("--vector", metavar="FILE", help="instead of --add: a .safetensors or .gguf steering vector")
     add("--hierarchy", default="wordnet-noun", help="where concepts come from (default: wordnet-noun)")
     add("--site", type=_site, help="after_norm (default), before_norm, or a block: output.27, input.5")
-    add("--strength", type=float, metavar="R", help="scale to R times the stream's norm; needed at blocks")
+    add("--strength", type=float, metavar="R", help="scale to R × the residual norm; needed at blocks")
     add(
         "--positions",
-        default="back",
-        choices=["back", "all", "prompt", "generated"],
+        default="last",
+        choices=["last", "back", "all", "prompt", "generated"],
         help="tokens to steer: the prompt's last (default), all, ...",
     )
     add("--tokens", type=int, default=30, help="new tokens at most (default: 30)")
@@ -87,18 +87,18 @@ def run_steer(options: argparse.Namespace) -> None:
         kept = vector
         if options.save.lower().endswith(".gguf") and any(part.relative for part in vector.sites):
             prompts = options.prompts or load_prompts("neutral").beginnings
-            kept = absolute(vector, model, tokenizer, prompts)
+            kept = to_absolute(vector, model, tokenizer, prompts)
         print(f"saved {save_vector(kept, options.save)}")
     if not options.prompts:
         return
 
-    def completed() -> list[list[Generation]]:
+    def generations() -> list[list[Generation]]:
         return generate(
             model,
             tokenizer,
             options.prompts,
-            tokens=options.tokens,
-            completions=options.completions,
+            max_new_tokens=options.tokens,
+            num_return_sequences=options.completions,
             temperature=options.temperature,
             top_p=options.top_p,
             frequency_penalty=options.frequency_penalty,
@@ -107,14 +107,14 @@ def run_steer(options: argparse.Namespace) -> None:
 
     rows = len(next(iter(vector.parts.values()))) if next(iter(vector.parts.values())).ndim == 2 else None
     with steer(model, vector, positions=None if rows else options.positions):
-        steered = completed()
-    unsteered = completed()
+        steered = generations()
+    unsteered = generations()
     print(f"{vector.provenance}, at {', '.join(map(str, vector.sites))} of {len(Architecture.of(model).blocks)} blocks")
     for prompt, before, after in zip(options.prompts, unsteered, steered, strict=True):
         print(f"\n{prompt}")
-        for label, some in (("unsteered", before), ("steered", after)):
-            for completion in some:
-                print(f"  {label:<10} {' '.join(completion.text.split())}")
+        for label, generated in (("unsteered", before), ("steered", after)):
+            for generation in generated:
+                print(f"  {label:<10} {' '.join(generation.text.split())}")
 
 
 def _composed(options: argparse.Namespace) -> SteeringVector:

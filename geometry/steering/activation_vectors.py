@@ -194,7 +194,7 @@ def contrastive_activation_addition(
         pairs = [("I am happy to help.", "I refuse to help."), ("Gladly!", "Never!")]
         vector = geo.contrastive_activation_addition(model, tokenizer, pairs, ["output.15"])
         with geo.steer(model, 2 * vector, positions="generated"):
-            generations = geo.generate(model, tokenizer, ["Could you carry this?"])
+            generations = geo.generate(model, tokenizer, ["They asked me to carry it, and I said"])
 
     Parameters
     ----------

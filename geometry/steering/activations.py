@@ -27,7 +27,7 @@ Token = int | Literal["mean"]
 
 @contextmanager
 def record_activations(model: nn.Module, sites: Sequence[Site | str]) -> Iterator[dict[Site, torch.Tensor]]:
-    """Record the residual stream at some sites while a `with` block calls the model: of its last call, steering included.
+    """Record the residual stream of the last call of the model in a `with` block, steering included.
 
     >>> import torch
     >>> from transformers import GPT2Config, GPT2LMHeadModel
@@ -154,7 +154,9 @@ def read_activations(
     activations = {site: torch.cat(rows)[inverse] for site, rows in batches.items()}
     for site, rows in activations.items():
         if not bool(rows.isfinite().all()):
-            raise SteeringError(f"the residual stream at {site} is not finite on these prompts; load the model in float32")
+            raise SteeringError(
+                f"the residual stream at {site} is not finite on these prompts; load the model in float32"
+            )
     if path is not None:
         keep_activations(path, activations)
     return activations

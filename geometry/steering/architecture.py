@@ -16,7 +16,7 @@ from torch.utils.hooks import RemovableHandle
 from geometry.errors import SteeringError
 from geometry.steering.vector import Site
 
-__all__ = ["Change", "Architecture"]
+__all__ = ["Architecture", "Change"]
 
 Change = Callable[[torch.Tensor], torch.Tensor | None]
 
@@ -55,13 +55,13 @@ class Architecture:
         kind = type(model).__name__
         if not isinstance(model, nn.Module) or not hasattr(model, "get_input_embeddings"):
             raise SteeringError(f"a Hugging Face model is needed, not {kind}")
-        whole: Any = model
+        checked: Any = model
         try:
-            embedding = whole.get_input_embeddings()
-            config = whole.config.get_text_config()
+            embedding = checked.get_input_embeddings()
+            config = checked.config.get_text_config()
         except (AttributeError, NotImplementedError) as error:
             raise SteeringError(f"{kind}: has no input embedding or text configuration ({error})") from error
-        if getattr(whole.config, "is_encoder_decoder", False):
+        if getattr(checked.config, "is_encoder_decoder", False):
             raise SteeringError(f"{kind}: an encoder-decoder; steering knows decoder-only models")
         depth = getattr(config, "num_hidden_layers", None)
         for owner in model.modules():
@@ -76,7 +76,7 @@ class Architecture:
             ]
             if embedding not in children.values() or len(lists) != 1 or not norms:
                 continue
-            return cls(model, lists[0], norms[-1], whole.get_output_embeddings(), config.hidden_size)
+            return cls(model, lists[0], norms[-1], checked.get_output_embeddings(), config.hidden_size)
         raise SteeringError(
             f"{kind}: found no list of {depth} blocks with a final norm beside the input embedding;"
             " steering knows decoder-only models built like GPT-2, Llama, Gemma or Qwen"
@@ -97,11 +97,11 @@ class Architecture:
     @property
     def device(self) -> torch.device:
         """Where input ids go: of a model whose weights are loaded piece by piece, where it computes."""
-        whole: Any = self.model
-        if whole.device.type != "meta":
-            return torch.device(whole.device)
-        places = (getattr(getattr(module, "_hf_hook", None), "execution_device", None) for module in whole.modules())
-        return torch.device(next((place for place in places if place is not None), "cpu"))
+        model: Any = self.model
+        if model.device.type != "meta":
+            return torch.device(model.device)
+        devices = (getattr(getattr(module, "_hf_hook", None), "execution_device", None) for module in model.modules())
+        return torch.device(next((device for device in devices if device is not None), "cpu"))
 
     def check(self, site: Site) -> None:
         """SteeringError unless the model has that site."""
@@ -110,7 +110,7 @@ class Architecture:
             raise SteeringError(f"{site}: {type(self.model).__name__} has blocks 0 to {last}, no block {site.block}")
 
     def attach(self, site: Site, change: Change, *, first: bool = False) -> RemovableHandle:
-        """Call `change` with the residual stream at a site, shape (batch, positions, d), and go on with what it returns.
+        """Call `change` with the residual stream at a site, shape (batch, positions, d); what it returns goes on.
 
         None leaves the residual stream as it is. With `first`, before hooks that were attached earlier.
         """
@@ -119,7 +119,7 @@ class Architecture:
         if site.place in ("output", "after_norm"):
 
             def after(_: nn.Module, __: Any, output: Any) -> Any:
-                # Blocks return the residual stream itself since transformers 5, before that a tuple that begins with it.
+                # Blocks return a tensor since transformers 5, before that a tuple that begins with it.
                 residual = output[0] if isinstance(output, tuple) else output
                 if (changed := change(residual)) is None:
                     return None

@@ -21,6 +21,14 @@ __all__ = ["ConceptSteering"]
 class ConceptSteering:
     """Steering vectors of the concepts of a hierarchy.
 
+    >>> import geometry as geo
+    >>> unembedding = geo.Unembedding.load("smollm2-135m")
+    >>> space = geo.CausalSpace.fit(unembedding)
+    >>> organisms = geo.load_hierarchy("organisms", unembedding.vocabulary)
+    >>> concepts = ConceptSteering(space, geo.ConceptDirections.fit(space, organisms))
+    >>> (8 * concepts["animal"] + 4 * concepts.child("bird")).provenance
+    '8 × animal + 4 × (bird − animal)'
+
     Parameters
     ----------
     space : the unified space in which `directions` were fitted.
@@ -34,15 +42,9 @@ class ConceptSteering:
     SteeringError
         Space and directions of different width.
 
-    Examples
-    --------
-    >>> import geometry as geo
-    >>> unembedding = geo.Unembedding.load("smollm2-135m")
-    >>> space = geo.CausalSpace.fit(unembedding)
-    >>> organisms = geo.load_hierarchy("organisms", unembedding.vocabulary)
-    >>> concepts = ConceptSteering(space, geo.ConceptDirections.fit(space, organisms))
-    >>> (8 * concepts["animal"] + 4 * concepts.child("bird")).provenance
-    '8 × animal + 4 × (bird − animal)'
+    References
+    ----------
+    Park et al., arXiv 2406.01506, for ℓ and δ = Σ^(-1/2) ℓ.
     """
 
     def __init__(self, space: CausalSpace, directions: ConceptDirections, *, unit: bool = True) -> None:
@@ -53,7 +55,7 @@ class ConceptSteering:
         self.unit = unit
 
     def __getitem__(self, name: str) -> SteeringVector:
-        """A concept's own vector ℓ; HierarchyError for an unknown name."""
+        """The direct concept vector ℓ; HierarchyError for an unknown name."""
         return self._steering(self.directions[name], name)
 
     def child(self, name: str, of: str | None = None) -> SteeringVector:
@@ -110,32 +112,32 @@ class ConceptSteering:
             names.insert(0, hierarchy.parents[names[0]][0])
         return tuple(names)
 
-    def length(self, vector: SteeringVector) -> float:
+    def norm(self, vector: SteeringVector) -> float:
         """Norm in the unified space of a vector of this object or a sum of such."""
         return float(torch.linalg.vector_norm(self.space.colourer @ vector["after_norm"].to(self.space.mean)))
 
     def random(self, like: SteeringVector, seed: int) -> SteeringVector:
-        """A random direction of the unified space, as long there as `like` is, through the same map: a control.
+        """A random direction of the unified space, norm-matched there to `like`, through the same map: a control.
 
         `like` is a vector of this object or a sum of such.
         """
-        length = self.length(like)
+        norm = self.norm(like)
         drawn = torch.randn(self.space.width, generator=torch.Generator().manual_seed(seed)).to(self.space.mean)
-        drawn = drawn * (length / torch.linalg.vector_norm(drawn))
-        return self._steering_vector(drawn, f"random direction {seed} as long as ({like.provenance})")
+        drawn = drawn * (norm / torch.linalg.vector_norm(drawn))
+        return self._steering_vector(drawn, f"norm-matched random direction {seed} for ({like.provenance})")
 
     def _steering(self, direction: torch.Tensor, provenance: str) -> SteeringVector:
         if self.unit:
-            length = torch.linalg.vector_norm(direction)
-            if not bool(length > 0):
-                raise SteeringError(f"{made} is zero and has no direction")
-            direction = direction / length
-        return self._steering_vector(direction, made)
+            norm = torch.linalg.vector_norm(direction)
+            if not bool(norm > 0):
+                raise SteeringError(f"{provenance} is zero and has no direction")
+            direction = direction / norm
+        return self._steering_vector(direction, provenance)
 
     def _steering_vector(self, direction: torch.Tensor, provenance: str) -> SteeringVector:
         family = self.space.unembedding.family
         return SteeringVector(
             {Site("after_norm"): (self.space.whitener @ direction).cpu()},
-            made,
+            provenance,
             "" if family == "unknown" else family.removesuffix("_text"),
         )

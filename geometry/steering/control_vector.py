@@ -40,7 +40,8 @@ def save_control_vector(vector: SteeringVector, path: str | Path) -> Path:
     for site, part in vector.parts.items():
         block = _expressed(vector, site, part)
         directions[block] = directions[block] + part if block in directions else part
-    SteeringVector({Site("output", block): part for block, part in directions.items()}, vector.provenance)  # finite together
+    # Finite together, not only each.
+    SteeringVector({Site("output", block): part for block, part in directions.items()}, vector.provenance)
     with replacing(path) as unfinished:
         writer = gguf.GGUFWriter(unfinished, _ARCHITECTURE)
         writer.add_string(f"{_ARCHITECTURE}.model_hint", vector.model)
@@ -75,8 +76,8 @@ def load_control_vector(path: str | Path) -> SteeringVector:
                 if (site := Site("output", int(named[1]))) in parts:
                     raise SteeringError(f"{path}: two directions for block {site.block}")
                 parts[site] = torch.from_numpy(tensor.rows(0, tensor.shape[0]).copy())
-            made = file.fields.get("general.description", Path(path).stem)
-            return SteeringVector(parts, str(made), str(file.fields.get(f"{_ARCHITECTURE}.model_hint", "")))
+            provenance = file.fields.get("general.description", Path(path).stem)
+            return SteeringVector(parts, str(provenance), str(file.fields.get(f"{_ARCHITECTURE}.model_hint", "")))
     except (ModelError, SteeringError) as error:
         raise SteeringError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from error
 
@@ -87,7 +88,7 @@ def _expressed(vector: SteeringVector, site: Site, part: torch.Tensor) -> int:
     if part.ndim == 2:
         reason = "rows for positions; control vectors act on every position"
     elif site.relative:
-        reason = "a part relative to the residual stream's norm; multiply by that norm and use an absolute site"
+        reason = "a part relative to the residual norm; use `to_absolute`"
     elif site.block is None:
         reason = "a part at the final norm; control vectors act on the outputs of blocks"
     elif (block := site.block - (site.place == "input")) < 1:

@@ -1,8 +1,8 @@
 """FinalNorm: how the residual stream becomes logits, and how a shift after the final norm is reached before it.
 
-With λ the final hidden state after the norm of effective weight w, and r(h) the root mean square of the residual stream
-(for LayerNorm, of the residual stream less its mean), λ ≈ w ⊙ h / r(h). A shift δ of λ is therefore the shift
-r(h) · δ/w of the residual stream; it also shrinks what was there by r(h)/r(h + shift), as the norm is taken of both.
+With λ the final hidden state after the norm of effective weight w, h the residual stream before it and r(h) its root
+mean square (for LayerNorm, of h less its mean), λ ≈ w ⊙ h / r(h). A shift δ of λ is therefore the shift r(h) · δ/w
+of h; it also shrinks what was there by r(h)/r(h + shift), as the norm is taken of both.
 """
 
 from dataclasses import dataclass, replace
@@ -15,7 +15,7 @@ from geometry.errors import SteeringError
 from geometry.steering.architecture import Architecture
 from geometry.steering.vector import Site, SteeringVector
 
-__all__ = ["FinalNorm", "pull_back", "logit_lens", "removes_mean"]
+__all__ = ["FinalNorm", "logit_lens", "pull_back", "removes_mean"]
 
 # A norm whose weight is this small beside its largest passes nothing on that could be steered.
 _DEAD = 1e-6
@@ -127,7 +127,9 @@ def pull_back(vector: SteeringVector, model: nn.Module, site: Site | str) -> Ste
     architecture = Architecture.of(model)
     architecture.check(target)
     if vector.sites != (Site("after_norm"),):
-        raise SteeringError(f"only vectors for after_norm can be pulled back, {vector.provenance} has {vector.sites[0]}")
+        raise SteeringError(
+            f"only vectors for after_norm can be pulled back, {vector.provenance} has {vector.sites[0]}"
+        )
     if target.place == "after_norm":
         raise SteeringError(f"{vector.provenance} is for after_norm already")
     vector.check_family(architecture.family)

@@ -1,4 +1,4 @@
-"""Completions of prompts, greedy or sampled, in batches: a thin door to the model's own `generate`.
+"""Generation from prompts, greedy or sampled, in batches: a thin door to the model's own `generate`.
 
 Steering is whatever is at work in the model; nothing here knows of vectors.
 """
@@ -22,11 +22,11 @@ __all__ = ["Generation", "generate"]
 
 @dataclass(frozen=True)
 class Generation:
-    """What a model wrote after a prompt: `text` without the prompt, and its token ids up to the end of text."""
+    """What a model generated after a prompt: `text` without the prompt, and its `token_ids` up to the end of text."""
 
     prompt: str
     text: str
-    tokens: tuple[int, ...]
+    token_ids: tuple[int, ...]
 
 
 def generate(
@@ -34,8 +34,8 @@ def generate(
     tokenizer: "PreTrainedTokenizerBase",
     prompts: Sequence[str],
     *,
-    tokens: int = 40,
-    completions: int = 1,
+    max_new_tokens: int = 40,
+    num_return_sequences: int = 1,
     temperature: float = 0.0,
     top_p: float = 1.0,
     frequency_penalty: float = 0.0,
@@ -43,28 +43,35 @@ def generate(
     bos: bool | None = None,
     use_cache: bool = True,
 ) -> list[list[Generation]]:
-    """Complete prompts of any lengths in one batch, padded on the left.
+    """Generate text after prompts of any lengths in one batch, padded on the left, under whatever steers the model.
+
+    Example::
+
+        with geo.steer(model, vector):
+            ((generation,),) = geo.generate(model, tokenizer, ["In the garden I saw a"], max_new_tokens=5)
+        print(generation.text)
 
     Parameters
     ----------
-    tokens : at most so many new ones a prompt.
-    completions : of each prompt; more than one needs a temperature.
+    prompts : texts; n of them.
+    max_new_tokens : after each prompt at most.
+    num_return_sequences : generations of each prompt; more than one needs a temperature.
     temperature : 0 takes the most probable token each time.
     top_p : sample from the most probable tokens that together have this probability.
     frequency_penalty : subtracted from a token's logit (after division by the temperature, before `top_p`)
-        for every time it stands in the prompt or the completion so far.
+        for every time it stands in the prompt or the generated text so far.
     seed : of the sampling; the generators of the caller are left as they were.
     bos : see `encode`; True for vectors of activation addition.
 
     Returns
     -------
     list
-        For each prompt a list of its completions.
+        For each of the n prompts the list of its generations.
 
     Raises
     ------
     SteeringError
-        An empty prompt, a number out of its range, or several completions without a temperature.
+        An empty prompt, a number out of its range, or several generations without a temperature.
 
     References
     ----------
@@ -72,47 +79,49 @@ def generate(
     """
     from transformers import GenerationConfig, LogitsProcessorList
 
-    if tokens < 1 or completions < 1 or not 0 <= temperature < math.inf or not 0 < top_p <= 1:
+    if max_new_tokens < 1 or num_return_sequences < 1 or not 0 <= temperature < math.inf or not 0 < top_p <= 1:
         raise SteeringError(
-            "tokens and completions are at least 1, the temperature at least 0, and top_p above 0 and at most 1"
+            "max_new_tokens and num_return_sequences are at least 1, the temperature at least 0,"
+            " and top_p above 0 and at most 1"
         )
     if not math.isfinite(frequency_penalty):
         raise SteeringError(f"the frequency penalty must be a finite number, not {frequency_penalty}")
-    if completions > 1 and not temperature:
-        raise SteeringError("without a temperature all completions of a prompt are the same; set one, such as 0.8")
+    if num_return_sequences > 1 and not temperature:
+        raise SteeringError("without a temperature all generations of a prompt are the same; set one, such as 0.8")
     batch = encode(tokenizer, prompts, bos=bos, device=Architecture.of(model).device)
     end = model.generation_config.eos_token_id if model.generation_config else None
     ends = {end} if isinstance(end, int) else set(end or [tokenizer.eos_token_id]) - {None}
     sampling: dict[str, Any] = {"temperature": temperature, "top_p": top_p, "top_k": 0} if temperature else {}
     settings = GenerationConfig(  # type: ignore[no-untyped-call]
         do_sample=bool(temperature),
-        max_new_tokens=tokens,
-        num_return_sequences=completions,
+        max_new_tokens=max_new_tokens,
+        num_return_sequences=num_return_sequences,
         eos_token_id=sorted(ends) or None,
         pad_token_id=min(ends, default=0),
         use_cache=use_cache,
         repetition_penalty=1.0,
         **sampling,
     )
-    penalty = _FrequencyPenalty(frequency_penalty * (temperature or 1.0), batch.mask.repeat_interleave(completions, 0))
+    mask = batch.attention_mask.repeat_interleave(num_return_sequences, 0)
+    penalty = _FrequencyPenalty(frequency_penalty * (temperature or 1.0), mask)
     # What is not set in the settings would be taken from the model's own defaults.
-    whole_model, defaults = cast(Any, model), model.generation_config
-    whole_model.generation_config = settings
+    hugging_face_model, defaults = cast(Any, model), model.generation_config
+    hugging_face_model.generation_config = settings
     try:
         with torch.random.fork_rng(), torch.no_grad():
             torch.manual_seed(seed)
-            written = whole_model.generate(
-                input_ids=batch.ids,
-                attention_mask=batch.mask,
+            generated = hugging_face_model.generate(
+                input_ids=batch.input_ids,
+                attention_mask=batch.attention_mask,
                 generation_config=settings,
                 logits_processor=LogitsProcessorList([penalty] if frequency_penalty else []),
             )
     finally:
-        whole_model.generation_config = defaults
-    rows = [_until(row, ends) for row in written[:, batch.ids.shape[1] :].tolist()]
+        hugging_face_model.generation_config = defaults
+    rows = [_until(row, ends) for row in generated[:, batch.input_ids.shape[1] :].tolist()]
     texts = [str(tokenizer.decode(row, skip_special_tokens=True)) for row in rows]
-    whole = [Generation(prompts[i // completions], texts[i], tuple(rows[i])) for i in range(len(rows))]
-    return [whole[start : start + completions] for start in range(0, len(whole), completions)]
+    sequences = iter(zip(texts, map(tuple, rows), strict=True))
+    return [[Generation(prompt, *next(sequences)) for _ in range(num_return_sequences)] for prompt in prompts]
 
 
 class _FrequencyPenalty:
@@ -130,4 +139,4 @@ class _FrequencyPenalty:
 
 def _until(row: list[int], ends: set[int]) -> list[int]:
     """A row up to its first end-of-text token."""
-    return row[: next((place for place, token in enumerate(row) if token in ends), len(row))]
+    return row[: next((index for index, token in enumerate(row) if token in ends), len(row))]

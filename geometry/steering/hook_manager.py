@@ -1,4 +1,4 @@
-"""HookManager: all the vectors at work in one model, in their order, through one hook a place.
+"""HookManager: all the vectors at work in one model, in their order, through one hook a site.
 
 What is steered in a call is worked out once, before the first block runs, so bad input is refused there and
 blocks only add. Imported by injection alone.
@@ -77,7 +77,9 @@ class Part:
         if plan is None:
             return residual
         if residual.ndim != 3:
-            raise SteeringError(f"the residual stream at {self.site} has shape {tuple(residual.shape)}, not (batch, positions, d)")
+            raise SteeringError(
+                f"the residual stream at {self.site} has shape {tuple(residual.shape)}, not (batch, positions, d)"
+            )
         if plan == "unknown":
             raise SteeringError("a part of the model was called by itself; steering needs the call of the whole model")
         if isinstance(plan, str):

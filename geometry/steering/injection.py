@@ -12,13 +12,13 @@ import torch
 from torch import nn
 
 from geometry.errors import SteeringError
-from geometry.steering.hook_manager import HookManager, Mode, Part
 from geometry.steering.architecture import Architecture
-from geometry.steering.positions import Positions, checked_positions, checked_prompts
 from geometry.steering.final_norm import removes_mean
+from geometry.steering.hook_manager import HookManager, Mode, Part
+from geometry.steering.positions import Positions, checked_positions, checked_prompts
 from geometry.steering.vector import SteeringVector
 
-__all__ = ["Steering", "steer", "steer_each"]
+__all__ = ["SteeringHandle", "steer", "steer_each"]
 
 
 def steer(
@@ -28,57 +28,54 @@ def steer(
     positions: Positions | None = None,
     prompts: Sequence[bool] | torch.Tensor | None = None,
     mode: Mode = "add",
-) -> "Steering":
+) -> "SteeringHandle":
     """Steer every call of `model` until the returned handle is removed or its `with` block ends.
+
+    >>> import torch
+    >>> from transformers import GPT2Config, GPT2LMHeadModel
+    >>> model = GPT2LMHeadModel(GPT2Config(n_layer=2, n_embd=8, n_head=2, vocab_size=16, eos_token_id=0)).eval()
+    >>> ids, vector = torch.tensor([[1, 2, 3]]), SteeringVector({"output.0": torch.ones(8)})
+    >>> unsteered = model(ids).logits
+    >>> with steer(model, 2 * vector, positions="last"):
+    ...     steered = model(ids).logits
+    >>> [bool(torch.equal(steered[:, i], unsteered[:, i])) for i in range(3)], torch.equal(model(ids).logits, unsteered)
+    ([True, True, False], True)
 
     Parameters
     ----------
     model : a decoder-only Hugging Face model, as it is; nothing in it is replaced.
     vector : what to add, at all of its sites. Coefficients are the vector's own algebra: `4 * vector`.
-    positions : "all", "prompt", "generated", "front", "middle" or "back" of the prompt, indices into the prompt
+    positions : "all", "prompt", "generated", the "first", "middle" or "last" of the prompt, indices into the prompt
         (negative from its end), or a bool mask of shape (prompts, tokens) that follows `input_ids`.
         Padding (`attention_mask` 0) is neither counted nor steered. A part of shape (d,) takes one position at
-        "front", "middle" and "back", one of shape (p, d) takes p, and that many indices. Default: "all",
-        for parts with rows "front".
-    prompts : which prompts of the batch, a bool for each, with all of their completions; default: all. The others
+        "first", "middle" and "last", one of shape (p, d) takes p, and that many indices. Default: "all",
+        for parts with rows "first". ("front" and "back" are the words of the post on ActAdd for "first" and "last".)
+    prompts : which prompts of the batch, a bool for each, with all of their generations; default: all. The others
         are left bit for bit as they are. See `steer_each`.
-    mode : "add", or "ablate" to project the vector's direction out of the stream.
+    mode : "add", or "ablate" to project the vector's direction out of the residual stream.
 
     Returns
     -------
-    Steering
+    SteeringHandle
         At work at once; call its `remove()` or use it in `with`. Several may be at work together, in the
         order in which they were made.
 
     Raises
     ------
     SteeringError
-        An architecture that is not known, a compiled model, a vector for another model or width, a block that the model
+        An unknown architecture, a compiled model, a vector for another model or width, a block that the model
         lacks, numbers too large for its dtype, unsuitable positions; and when the model is called, before its
         first block runs, a prompt too short for the positions.
 
     Notes
     -----
-    A relative site scales with the residual stream's norm (see `Site`). Hooks of steering come before those of others, which
-    therefore see the steered stream. A call that finds nothing in its KV-cache is the prompt, and the cache it
+    A relative site scales with the residual norm (see `Site`). Hooks of steering come before those of others, which
+    therefore see the steered residual stream. A call that finds nothing in its KV-cache is the prompt, and the cache it
     leaves goes on with it, one token at a time; anything else (a prompt in chunks, assisted generation, a cache of
     other origin) is refused but for "all" positions. Only a last chunk of a single token passes for a generated
     one. Without a cache, a call with `use_cache=False` that repeats the prompt and is one token longer than the
     last call goes on with it. Vectors that concern the prompt alone leave no hook behind in the blocks once
     the prompt has run.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from transformers import GPT2Config, GPT2LMHeadModel
-    >>> tiny = GPT2Config(n_layer=2, n_embd=8, n_head=2, vocab_size=16, bos_token_id=0, eos_token_id=0)
-    >>> model = GPT2LMHeadModel(tiny).eval()
-    >>> ids, vector = torch.tensor([[1, 2, 3]]), SteeringVector({"output.0": torch.ones(8)})
-    >>> plain = model(ids).logits
-    >>> with steer(model, vector, positions="back"):
-    ...     steered = model(ids).logits
-    >>> [bool(torch.equal(steered[:, i], plain[:, i])) for i in range(3)], torch.equal(model(ids).logits, plain)
-    ([True, True, False], True)
     """
     if not isinstance(vector, SteeringVector):
         raise SteeringError(f"a SteeringVector is needed, not {type(vector).__name__}")
@@ -92,15 +89,17 @@ def steer(
         raise SteeringError(
             f"{type(model).__name__} is compiled and would not heed a vector; steer it before compiling"
         )
-    chosen = checked_prompts(prompts)
+    selected = checked_prompts(prompts)
     parts = []
     for site, tensor in vector.parts.items():
         architecture.check(site)
         if not bool(tensor.to(architecture.dtype).isfinite().all()):
-            raise SteeringError(f"{vector.provenance} at {site} is too large for {architecture.dtype}; load the model in bfloat16")
+            raise SteeringError(
+                f"{vector.provenance} at {site} is too large for {architecture.dtype}; load the model in bfloat16"
+            )
         rows = len(tensor) if tensor.ndim == 2 else None
         centred = site.relative and removes_mean(architecture)
-        parts.append(Part(site, tensor, checked_positions(positions, rows), mode, centred, chosen))
+        parts.append(Part(site, tensor, checked_positions(positions, rows), mode, centred, selected))
     if not architecture.caches and not all(part.everywhere for part in parts):
         raise SteeringError(f"{type(model).__name__} keeps no KV-cache; only positions 'all' can be steered in it")
     return SteeringHandle(architecture, parts)
@@ -112,6 +111,15 @@ def steer_each(
 ) -> Iterator[None]:
     """Steer every prompt of a batch by a vector of its own, or by none: many vectors in the time of one batch.
 
+    >>> import torch
+    >>> from transformers import GPT2Config, GPT2LMHeadModel
+    >>> model = GPT2LMHeadModel(GPT2Config(n_layer=2, n_embd=8, n_head=2, vocab_size=16, eos_token_id=0)).eval()
+    >>> ids, vector = torch.tensor([[1, 2], [1, 2]]), SteeringVector({"output.0": torch.ones(8)})
+    >>> with steer_each(model, [vector, None]):
+    ...     steered, unsteered = model(ids).logits
+    >>> torch.equal(steered, unsteered), torch.equal(unsteered, model(ids).logits[1])
+    (False, True)
+
     Parameters
     ----------
     vectors : one for each prompt, in their order; None leaves a prompt as it is. Prompts with the same vector
@@ -122,26 +130,14 @@ def steer_each(
     ------
     SteeringError
         No vectors, or what `steer` refuses; when the model is called, another number of prompts.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from transformers import GPT2Config, GPT2LMHeadModel
-    >>> tiny = GPT2Config(n_layer=2, n_embd=8, n_head=2, vocab_size=16, bos_token_id=0, eos_token_id=0)
-    >>> model = GPT2LMHeadModel(tiny).eval()
-    >>> ids, vector = torch.tensor([[1, 2], [1, 2]]), SteeringVector({"output.0": torch.ones(8)})
-    >>> with steer_each(model, [vector, None]):
-    ...     one, other = model(ids).logits
-    >>> torch.equal(one, other), torch.equal(other, model(ids).logits[1])
-    (False, True)
     """
     if not vectors:
         raise SteeringError("there are no vectors, one is needed for each prompt")
     distinct = {id(vector): vector for vector in vectors if vector is not None}
     with ExitStack() as at_work:
         for vector in distinct.values():
-            own = [one is vector for one in vectors]
-            at_work.enter_context(steer(model, vector, positions=positions, prompts=own))
+            prompts = [each is vector for each in vectors]
+            at_work.enter_context(steer(model, vector, positions=positions, prompts=prompts))
         yield
 
 
@@ -153,7 +149,7 @@ class SteeringHandle:
         self._hook_manager = HookManager.of(architecture)
         self._hook_manager.add(parts)
 
-    def __enter__(self) -> "Steering":
+    def __enter__(self) -> "SteeringHandle":
         return self
 
     def __exit__(

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from geometry.concepts import ConceptHierarchy
 from geometry.errors import SteeringError
+from geometry.steering.architecture import Architecture
 from geometry.steering.hook_manager import HookManager
 from geometry.steering.injection import steer
-from geometry.steering.architecture import Architecture
 from geometry.steering.prompts import encode
 from geometry.steering.vector import SteeringVector
 

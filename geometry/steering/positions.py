@@ -152,7 +152,7 @@ def select(
 
 
 def _of_prompts(prompts: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
-    """True for every completion of a chosen prompt, shape (batch, 1)."""
+    """True for every generation of a chosen prompt, shape (batch, 1)."""
     copies, left = divmod(len(real), len(prompts))
     if left or not copies:
         raise SteeringError(f"the vector is for some of {len(prompts)} prompts, the batch has {len(real)}")
@@ -160,7 +160,7 @@ def _of_prompts(prompts: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
 
 
 def _spread_mask(mask: torch.Tensor, real: torch.Tensor, prompt: int) -> torch.Tensor:
-    """The mask for every completion of its prompt, over all columns."""
+    """The mask for every generation of its prompt, over all columns."""
     copies, left = divmod(len(real), len(mask))
     if left or not copies or mask.shape[1] != prompt:
         raise SteeringError(

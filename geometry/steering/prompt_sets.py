@@ -32,10 +32,10 @@ def load_prompts(source: str | Path) -> PromptSet:
         refuse_unknown(f"{label}: prompts", document["prompts"], {"beginnings", "texts"})
     except HierarchyError as error:
         raise SteeringError(str(error)) from error
-    found = {}
+    texts = {}
     for kind in ("beginnings", "texts"):
         listed = document["prompts"].get(kind)
         if not isinstance(listed, list) or not listed or not all(isinstance(t, str) and t.strip() for t in listed):
             raise SteeringError(f"{label}: {kind!r} must be a list of texts, and not empty")
-        found[kind] = tuple(" ".join(text.split()) for text in listed)
-    return PromptSet(str(document.get("name", label)), found["beginnings"], found["texts"])
+        texts[kind] = tuple(" ".join(text.split()) for text in listed)
+    return PromptSet(str(document.get("name", label)), texts["beginnings"], texts["texts"])

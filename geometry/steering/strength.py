@@ -16,7 +16,7 @@ from geometry.steering.vector import Site, SteeringVector
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-__all__ = ["absolute"]
+__all__ = ["to_absolute"]
 
 
 def to_absolute(

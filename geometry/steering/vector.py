@@ -1,4 +1,4 @@
-"""SteeringVector: what is added to the residual stream and where, with vector algebra and a record of its making.
+"""SteeringVector: what is added to the residual stream and where, with vector algebra and its provenance.
 
 Pure data: knows no model. Imports only errors.
 """
@@ -22,18 +22,21 @@ Place = Literal["input", "output", "before_norm", "after_norm"]
 class Site:
     """A place in a model's residual stream, and the unit of what is added there.
 
+    >>> print(Site("output", 27), Site.parse("before_norm.relative"))
+    output.27 before_norm.relative
+
     Parameters
     ----------
     place : "input" or "output" of a block, "before_norm" or "after_norm" of the final norm.
     block : 0-based, of "input" and "output" only. The input of block l is the output of block l − 1, but for
         block 0, whose input is the embedding.
-    relative : the part is multiplied, position by position, with the norm of the residual stream there; of models
+    relative : the part is multiplied, position by position, with the residual norm there; of models
         that use LayerNorm, the norm after removing the mean, which no part of such a model sees.
 
-    Examples
-    --------
-    >>> print(Site("output", 27), Site.parse("before_norm.relative"))
-    output.27 before_norm.relative
+    Raises
+    ------
+    SteeringError
+        An unknown place, a block where none belongs, or none where one does.
     """
 
     place: Place
@@ -72,11 +75,15 @@ class Site:
 class SteeringVector:
     """Directions to add at sites of a model: a vector space, with a part for each site and 0 where it has none.
 
+    >>> up = SteeringVector({"output.6": torch.tensor([3.0, 4.0])}, "up")
+    >>> (2 * up - up / 2).provenance, up.norm(), (up - up).norm()
+    ('2 × up − 0.5 × up', 5.0, 0.0)
+
     Parameters
     ----------
     parts : site (or its name) → tensor of shape (d,), the same at every steered position, or (p, d), a row
         for each of p positions. All of one width, finite; kept as float32.
-    made : how it came about; the algebra keeps it up to date.
+    provenance : how it came about; the algebra keeps it up to date.
     model : architecture it is meant for ("llama", "gpt2"); "" fits any of its width.
     notes : what a user of it should know, such as what a map could not express.
 
@@ -85,12 +92,6 @@ class SteeringVector:
     SteeringError
         No parts, a wrong shape, different widths, NaN or infinite values; in the algebra, operands for
         other models or positions, and factors that are not finite.
-
-    Examples
-    --------
-    >>> up = SteeringVector({"output.6": torch.tensor([3.0, 4.0])}, "up")
-    >>> (2 * up - up / 2).provenance, up.norm(), (up - up).norm()
-    ('2 × up − 0.5 × up', 5.0, 0.0)
     """
 
     parts: Mapping[Site, torch.Tensor]
@@ -166,8 +167,7 @@ class SteeringVector:
         if (number := _number(factor)) is None:
             return NotImplemented
         parts = {site: number * part for site, part in self.parts.items()}
-        inner = f"({self.provenance})" if " + " in self.provenance or " − " in self.provenance else self.provenance
-        return replace(self, parts=parts, provenance=f"{number:g} × {inner}".replace("-", "−", number < 0))
+        return replace(self, parts=parts, provenance=f"{number:g} × {_operand(self)}".replace("-", "−", number < 0))
 
     __rmul__ = __mul__
 
@@ -188,10 +188,9 @@ class SteeringVector:
         parts = dict(self.parts)
         for site, part in other.parts.items():
             parts[site] = parts[site] + sign * part if site in parts else sign * part
-        operand = f"({other.provenance})" if sign < 0 and (" + " in other.provenance or " − " in other.provenance) else other.provenance
         return SteeringVector(
             parts,
-            f"{self.provenance} {'+' if sign > 0 else '−'} {operand}",
+            f"{self.provenance} + {other.provenance}" if sign > 0 else f"{self.provenance} − {_operand(other)}",
             self.model or other.model,
             tuple(dict.fromkeys(self.notes + other.notes)),
         )
@@ -245,9 +244,9 @@ class SteeringVector:
         return self._normed(norm, relative=None)
 
     def relative(self, norm: float) -> "SteeringVector":
-        """Every part in units of the residual stream: `norm` times the residual stream's norm, a part with rows over all of them.
+        """Every part in units of the residual norm: `norm` times that norm, a part with rows over all of them.
 
-        Coefficients then carry over between layers and models, whose residual streams differ in norm a hundredfold.
+        Coefficients then carry over between layers and models, whose residual norms differ a hundredfold.
         """
         return self._normed(norm, relative=True)
 
@@ -260,36 +259,39 @@ class SteeringVector:
             if target in parts:
                 raise SteeringError(f"{self.provenance} has an absolute and a relative part at {target}")
             parts[target] = part * (norm / length)
-        unit = "" if relative is None else " of the residual stream's"
+        unit = "" if relative is None else " × residual norm"
         return replace(self, parts=parts, provenance=f"({self.provenance}) of norm {norm:g}{unit}")
 
     def at(self, site: Site | str) -> "SteeringVector":
         """The same numbers at another site; SteeringError unless the vector has one part alone."""
         if len(self.parts) != 1:
-            raise SteeringError(f"{self.provenance} has parts at {len(self.parts)} sites; only a single one can be moved")
+            raise SteeringError(f"{self.provenance} has parts at {len(self.parts)} sites; only one can be moved")
         (part,) = self.parts.values()
         return replace(self, parts={Site.parse(site): part}, provenance=f"({self.provenance}) at {site}")
 
-    def first_dimensions(self, share: float) -> "SteeringVector":
-        """The vector in the first `share` (0 to 1) of the residual stream's dimensions, 0 in the others."""
-        if not 0 <= share <= 1:
-            raise SteeringError(f"a share of the dimensions lies between 0 and 1, not at {share}")
-        kept = round(share * self.width)
+    def first_dimensions(self, fraction: float) -> "SteeringVector":
+        """The vector in the first `fraction` (0 to 1) of the residual stream's dimensions, 0 in the others."""
+        if not 0 <= fraction <= 1:
+            raise SteeringError(f"a fraction of the dimensions lies between 0 and 1, not at {fraction}")
+        kept = round(fraction * self.width)
         parts = {site: torch.where(torch.arange(self.width) < kept, part, 0.0) for site, part in self.parts.items()}
         return replace(self, parts=parts, provenance=f"({self.provenance}) in the first {kept} dimensions")
 
     def random(self, seed: int) -> "SteeringVector":
-        """A random vector with the same norm at every site and position: the control for this one.
-
-        Directions are uniform, from one seed.
-        """
+        """The norm-matched control: uniform random directions, of this one's norm at every site and position."""
         generator = torch.Generator().manual_seed(seed)
         parts = {}
         for site, part in self.parts.items():
             drawn = torch.randn(part.shape, generator=generator)
-            lengths = torch.linalg.vector_norm(part, dim=-1, keepdim=True)
-            parts[site] = drawn * (lengths / torch.linalg.vector_norm(drawn, dim=-1, keepdim=True))
-        return replace(self, parts=parts, provenance=f"random vector {seed} of the norm of ({self.provenance})")
+            norms = torch.linalg.vector_norm(part, dim=-1, keepdim=True)
+            parts[site] = drawn * (norms / torch.linalg.vector_norm(drawn, dim=-1, keepdim=True))
+        return replace(self, parts=parts, provenance=f"norm-matched random vector {seed} for ({self.provenance})")
+
+
+def _operand(vector: SteeringVector) -> str:
+    """The provenance as the second operand of a difference or a product: a sum stands in brackets."""
+    is_sum = " + " in vector.provenance or " − " in vector.provenance
+    return f"({vector.provenance})" if is_sum else vector.provenance
 
 
 def _family(model: str) -> str:

@@ -20,7 +20,13 @@ _FORMAT = "concept-geometry steering vector 1"
 
 
 def save_vector(vector: SteeringVector, path: str | Path) -> Path:
-    """Write a vector, complete or not at all.
+    """Write a vector, wholly or not at all.
+
+    >>> import tempfile, torch
+    >>> folder, vector = tempfile.TemporaryDirectory(), SteeringVector({"output.6": torch.ones(4)}, "ones")
+    >>> load_vector(save_vector(2 * vector, f"{folder.name}/ones.safetensors"))
+    SteeringVector(2 × ones; output.6; norm 4)
+    >>> folder.cleanup()
 
     Parameters
     ----------
@@ -37,7 +43,7 @@ def save_vector(vector: SteeringVector, path: str | Path) -> Path:
     if _ending(path) == ".gguf":
         return save_control_vector(vector, path)
     tensors = {str(site): part.contiguous().cpu() for site, part in vector.parts.items()}
-    record = {"made": vector.provenance, "model": vector.model, "notes": json.dumps(vector.notes)}
+    record = {"provenance": vector.provenance, "model": vector.model, "notes": json.dumps(vector.notes)}
     with replacing(path) as unfinished:
         try:
             safetensors.torch.save_file(tensors, unfinished, metadata={"format": _FORMAT, **record})
@@ -48,6 +54,12 @@ def save_vector(vector: SteeringVector, path: str | Path) -> Path:
 
 def load_vector(path: str | Path) -> SteeringVector:
     """Read what `save_vector` wrote, or a `.gguf` control vector of another program (repeng, llama.cpp).
+
+    Example::
+
+        vector = geo.load_vector("bird.safetensors")
+        with geo.steer(model, vector):
+            generations = geo.generate(model, tokenizer, ["In the garden I saw a"])
 
     Raises
     ------
@@ -63,7 +75,9 @@ def load_vector(path: str | Path) -> SteeringVector:
                 raise SteeringError(f"{path}: a safetensors file, but not a steering vector written by this package")
             parts = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
         notes = tuple(str(note) for note in json.loads(record.get("notes", "[]")))
-        return SteeringVector(parts, record.get("made", "vector"), record.get("model", ""), notes)
+        # Files of earlier versions say "made".
+        provenance = record.get("provenance", record.get("made", "vector"))
+        return SteeringVector(parts, provenance, record.get("model", ""), notes)
     except SteeringError as error:
         raise SteeringError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from error
     except (OSError, SafetensorError, ValueError, TypeError, RecursionError, NotImplementedError) as error:

@@ -28,9 +28,9 @@ def forbidden(*_: object, **__: object) -> None:
 
 def test_the_second_time_nothing_is_run(model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plain = geo.read_activations(model, tiny.tokenizer(), PROMPTS, SITES)
-    first = geo.steering.cached_activations(model, tiny.tokenizer(), PROMPTS, SITES, folder=tmp_path)
+    first = geo.read_activations(model, tiny.tokenizer(), PROMPTS, SITES, cache=tmp_path)
     monkeypatch.setattr(model, "forward", forbidden)
-    second = geo.steering.cached_activations(model, tiny.tokenizer(), PROMPTS, SITES, folder=tmp_path)
+    second = geo.read_activations(model, tiny.tokenizer(), PROMPTS, SITES, cache=tmp_path)
     assert same(plain, first)
     assert same(plain, second)
     assert [path.suffix for path in tmp_path.iterdir()] == [".safetensors"]
@@ -38,7 +38,7 @@ def test_the_second_time_nothing_is_run(model: Any, tmp_path: Path, monkeypatch:
 
 @pytest.mark.parametrize("change", ["weights", "prompts", "sites", "token", "bos", "attention"])
 def test_whatever_changes_is_read_anew(model: Any, tmp_path: Path, change: str) -> None:
-    geo.steering.cached_activations(model, tiny.tokenizer(), PROMPTS, SITES, folder=tmp_path)
+    geo.read_activations(model, tiny.tokenizer(), PROMPTS, SITES, cache=tmp_path)
     prompts, sites, options = PROMPTS, SITES, {}
     if change == "weights":
         with torch.no_grad():
@@ -55,14 +55,14 @@ def test_whatever_changes_is_read_anew(model: Any, tmp_path: Path, change: str) 
     else:
         options = {"token": {"token": "mean"}, "bos": {"bos": True}}[change]
     plain = geo.read_activations(model, tiny.tokenizer(), prompts, sites, **options)
-    found = geo.steering.cached_activations(model, tiny.tokenizer(), prompts, sites, folder=tmp_path, **options)
+    found = geo.read_activations(model, tiny.tokenizer(), prompts, sites, cache=tmp_path, **options)
     assert same(plain, found)
     assert len(list(tmp_path.iterdir())) == 2
 
 
 @pytest.mark.parametrize("damage", ["cut", "empty", "folder"])
 def test_a_damaged_file_is_replaced_or_passed_over(model: Any, tmp_path: Path, damage: str) -> None:
-    first = geo.steering.cached_activations(model, tiny.tokenizer(), PROMPTS, SITES, folder=tmp_path)
+    first = geo.read_activations(model, tiny.tokenizer(), PROMPTS, SITES, cache=tmp_path)
     (path,) = tmp_path.iterdir()
     whole = path.read_bytes()
     if damage == "folder":
@@ -70,29 +70,29 @@ def test_a_damaged_file_is_replaced_or_passed_over(model: Any, tmp_path: Path, d
         path.mkdir()
     else:
         path.write_bytes(whole[: len(whole) // 2] if damage == "cut" else b"")
-    assert same(first, geo.steering.cached_activations(model, tiny.tokenizer(), PROMPTS, SITES, folder=tmp_path))
+    assert same(first, geo.read_activations(model, tiny.tokenizer(), PROMPTS, SITES, cache=tmp_path))
     assert list(tmp_path.iterdir()) == [path]
     assert damage == "folder" or path.read_bytes() == whole
 
 
 def test_a_steered_model_is_neither_kept_nor_taken_from_a_file(model: Any, tmp_path: Path) -> None:
-    plain = geo.steering.cached_activations(model, tiny.tokenizer(), PROMPTS, SITES, folder=tmp_path)
+    plain = geo.read_activations(model, tiny.tokenizer(), PROMPTS, SITES, cache=tmp_path)
     vector = geo.SteeringVector({geo.Site("output", 0): torch.ones(tiny.WIDTH)}, "ones")
     with geo.steer(model, vector):
-        steered = geo.steering.cached_activations(model, tiny.tokenizer(), PROMPTS, SITES, folder=tmp_path)
+        steered = geo.read_activations(model, tiny.tokenizer(), PROMPTS, SITES, cache=tmp_path)
     assert not same(plain, steered)
     assert len(list(tmp_path.iterdir())) == 1
-    assert same(plain, geo.steering.cached_activations(model, tiny.tokenizer(), PROMPTS, SITES, folder=tmp_path))
+    assert same(plain, geo.read_activations(model, tiny.tokenizer(), PROMPTS, SITES, cache=tmp_path))
 
 
 def test_where_nothing_can_be_kept_the_answer_is_the_same(model: Any, tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.touch()
-    found = geo.steering.cached_activations(model, tiny.tokenizer(), PROMPTS, SITES, folder=blocked)
+    found = geo.read_activations(model, tiny.tokenizer(), PROMPTS, SITES, cache=blocked)
     assert same(found, geo.read_activations(model, tiny.tokenizer(), PROMPTS, SITES))
 
 
 def test_bad_prompts_are_refused_before_a_file_is_made(model: Any, tmp_path: Path) -> None:
     with pytest.raises(geo.errors.SteeringError, match="no tokens"):
-        geo.steering.cached_activations(model, tiny.tokenizer(), [""], SITES, folder=tmp_path)
+        geo.read_activations(model, tiny.tokenizer(), [""], SITES, cache=tmp_path)
     assert not list(tmp_path.iterdir())

@@ -58,7 +58,7 @@ def ids_of(prompt: str) -> list[int]:
 def test_activations_are_those_of_each_prompt_alone(model: Any) -> None:
     ways: dict[Any, Any] = {-1: lambda rows: rows[-1], 0: lambda rows: rows[0], "mean": lambda rows: rows.mean(dim=0)}
     for token, of in ways.items():
-        found = geo.read_activations(model, tiny.tokenizer(), PROMPTS, SITES, token=token, batch=4)
+        found = geo.read_activations(model, tiny.tokenizer(), PROMPTS, SITES, token=token, batch_size=4)
         assert list(map(str, found)) == SITES
         for site in SITES:
             alone = [residual(model, ids_of(prompt), site) for prompt in PROMPTS]
@@ -69,7 +69,7 @@ def test_activations_are_those_of_each_prompt_alone(model: Any) -> None:
 @pytest.mark.parametrize("batch", [1, 2, 5, 100])
 def test_the_order_of_prompts_is_kept_whatever_the_batch(llama: Any, batch: int) -> None:
     prompts = PROMPTS * 3
-    found = geo.read_activations(llama, tiny.tokenizer(), prompts, ["output.1"], batch=batch)[Site("output", 1)]
+    found = geo.read_activations(llama, tiny.tokenizer(), prompts, ["output.1"], batch_size=batch)[Site("output", 1)]
     alone = [
         geo.read_activations(llama, tiny.tokenizer(), [one], ["output.1"])[Site("output", 1)][0] for one in prompts
     ]
@@ -94,7 +94,9 @@ def test_each_prompt_is_read_under_its_own_vector(llama: Any) -> None:
     prompts = ["w5 w6 w7 w9", "w8", "w2 w3", "w4 w5 w6 w7 w8"]
     up, down = (tiny.vector("output.1", seed=seed) for seed in (1, 2))
     vectors = [up, None, down, up]
-    found = geo.read_activations(llama, tiny.tokenizer(), prompts, ["output.1", "after_norm"], vectors=vectors, batch=2)
+    found = geo.read_activations(
+        llama, tiny.tokenizer(), prompts, ["output.1", "after_norm"], vectors=vectors, batch_size=2
+    )
     plain = geo.read_activations(llama, tiny.tokenizer(), prompts, ["output.1"])
     for place, (prompt, vector) in enumerate(zip(prompts, vectors, strict=True)):
         with geo.steer(llama, vector) if vector else nullcontext():
@@ -117,7 +119,7 @@ def test_nothing_is_computed_after_the_last_site(
     plain = tiny.run(llama, ids)
     monkeypatch.setattr(llama.lm_head, "forward", None)
     with tiny.counting(llama) as ran:
-        found = geo.read_activations(llama, tiny.tokenizer(), prompts, sites, batch=1)
+        found = geo.read_activations(llama, tiny.tokenizer(), prompts, sites, batch_size=1)
     assert len(ran) == 2 * blocks
     for site in sites:
         assert torch.equal(found[geo.Site.parse(site)][0], plain[site][0, -1])
@@ -191,7 +193,7 @@ def test_a_space_of_several_tokens_or_none_is_refused(llama: Any) -> None:
         assert geo.activation_addition(llama, tokenizer, two, two, 1)["input.1"].norm() < 1e-3
 
 
-def test_class_means_and_contrasts_against_plain_means(model: Any) -> None:
+def test_class_means_and_differences_against_plain_means(model: Any) -> None:
     classes = {"one": PROMPTS[:1], "two": PROMPTS[1:3], "three": PROMPTS[3:]}
     means = geo.class_means(model, tiny.tokenizer(), classes, ["output.1", "before_norm"])
     plain = {
@@ -205,7 +207,9 @@ def test_class_means_and_contrasts_against_plain_means(model: Any) -> None:
     wanted = plain["two"] - (plain["one"] + plain["three"]) / 2
     torch.testing.assert_close(geo.steering.class_difference(means, "two")["output.1"], wanted, rtol=1e-4, atol=1e-4)
     some = {name: means[name] for name in ("one", "two")}
-    torch.testing.assert_close(geo.steering.class_difference(some, "one")["output.1"], plain["one"] - plain["two"], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        geo.steering.class_difference(some, "one")["output.1"], plain["one"] - plain["two"], rtol=1e-4, atol=1e-4
+    )
 
 
 PAIRS = [("w2 w3 w4", "w5 w6"), ("w7", "w8 w9 w10"), ("w11 w12", "w13 w14"), ("w15 w16 w17 w18", "w19"), ("w20", "w21")]
@@ -223,7 +227,7 @@ def test_contrastive_addition_is_the_mean_difference(model: Any, token: Any, of:
     assert vector.provenance == "mean difference of 5 pairs"
 
 
-def test_the_principal_difference_is_the_first_axis_of_pca(model: Any) -> None:
+def test_the_principal_component_difference_is_the_first_axis_of_pca(model: Any) -> None:
     sites = ["output.0", "output.3", "after_norm"]
     vector = geo.steering.principal_component_difference(model, tiny.tokenizer(), PAIRS, sites)
     for site in sites:
@@ -302,4 +306,4 @@ def test_nonsense_is_refused(llama: Any) -> None:
 @pytest.mark.parametrize("batch", [0, -1])
 def test_a_batch_without_prompts_is_refused(llama: Any, batch: int) -> None:
     with pytest.raises(geo.errors.SteeringError):
-        geo.read_activations(llama, tiny.tokenizer(), ["w2"], ["output.1"], batch=batch)
+        geo.read_activations(llama, tiny.tokenizer(), ["w2"], ["output.1"], batch_size=batch)

@@ -27,7 +27,7 @@ def made(kind: str, config: str, **settings: Any) -> Any:
     return getattr(transformers, kind)(getattr(transformers, config)(**settings)).eval()
 
 
-def test_the_layout_is_that_of_the_architecture(model: Any) -> None:
+def test_the_parts_are_found_in_every_architecture(model: Any) -> None:
     architecture = geo.steering.Architecture.of(model)
     assert architecture.blocks is tiny.blocks(model)
     assert architecture.norm is tiny.final_norm(model)
@@ -59,7 +59,7 @@ FOREIGN: dict[str, Callable[[], Any]] = {
 def test_what_is_no_decoder_is_refused_in_a_line(name: str) -> None:
     foreign = FOREIGN[name]()
     with pytest.raises(geo.errors.SteeringError) as refusal:
-        geo.steer(foreign, tiny.vector("before_norm"), positions="back")
+        geo.steer(foreign, tiny.vector("before_norm"), positions="last")
     assert "\n" not in str(refusal.value)
     assert not isinstance(foreign, nn.Module) or tiny.hook_count(foreign) == 0
 
@@ -115,13 +115,13 @@ CALLS: dict[str, tuple[Any, int, dict[str, Any]]] = {
     "an index beyond the prompt": ([6], 0, {"input_ids": IDS}),
     "an index before the prompt": ([-7], 0, {"input_ids": IDS}),
     "an index on padding": ([-5], 0, padded("000000", "..0000")),
-    "a prompt too short": ("front", 7, {"input_ids": IDS}),
-    "a prompt too short without its padding": ("back", 5, padded("000000", "0000..")),
+    "a prompt too short": ("first", 7, {"input_ids": IDS}),
+    "a prompt too short without its padding": ("last", 5, padded("000000", "0000..")),
     "a mask too long": (torch.ones(2, 7, dtype=torch.bool), 0, {"input_ids": IDS}),
     "a mask for more prompts": (torch.ones(3, 6, dtype=torch.bool), 0, {"input_ids": IDS}),
     "an empty prompt": ("all", 0, {"input_ids": torch.zeros((1, 0), dtype=torch.long)}),
     "no prompt": ("all", 0, {}),
-    "a prompt of padding alone": ("back", 0, padded("000000", "......")),
+    "a prompt of padding alone": ("last", 0, padded("000000", "......")),
 }
 
 
@@ -151,7 +151,7 @@ def prefilled(model: Any) -> Any:
 
 def test_a_cache_filled_before_steering_is_refused_but_for_all_positions(model: Any) -> None:
     past, vector = prefilled(model), tiny.vector("output.1")
-    for positions in ("prompt", "generated", "front", "middle", "back", [0], torch.ones(2, 6, dtype=torch.bool)):
+    for positions in ("prompt", "generated", "first", "middle", "last", [0], torch.ones(2, 6, dtype=torch.bool)):
         with tiny.counting(model) as ran, geo.steer(model, vector, positions=positions):
             with pytest.raises(geo.errors.SteeringError, match="before steering began"):
                 model(input_ids=IDS[:, 4:], past_key_values=past)
@@ -164,7 +164,7 @@ def test_a_cache_filled_before_steering_is_refused_but_for_all_positions(model: 
 
 def test_a_cache_filled_before_steering_is_refused_after_another_prompt_too(llama: Any) -> None:
     past = prefilled(llama)
-    with geo.steer(llama, tiny.vector("output.1"), positions="back"):
+    with geo.steer(llama, tiny.vector("output.1"), positions="last"):
         llama(input_ids=tiny.tokens(2, 5, seed=3))
         with tiny.counting(llama) as ran, pytest.raises(geo.errors.SteeringError):
             llama(input_ids=IDS[:, 4:], past_key_values=past)
@@ -200,7 +200,7 @@ def first_of_tuple(block: nn.Module, *rest: Any, **options: Any) -> Any:
 
 
 @pytest.mark.parametrize("site", ["input.1", "output.1", "output.3.relative", "before_norm"])
-@pytest.mark.parametrize("positions", ["all", "back"])
+@pytest.mark.parametrize("positions", ["all", "last"])
 @pytest.mark.parametrize("style", ["tuples", "keywords"])
 def test_tuples_and_keywords_are_steered_as_plain_streams_are(style: str, positions: Any, site: str) -> None:
     plain, other, vector = tiny.build("llama"), tiny.build("llama"), tiny.vector(site)
@@ -218,7 +218,7 @@ def test_tuples_and_keywords_are_steered_as_plain_streams_are(style: str, positi
     assert torch.equal(seen[geo.Site("output", 1)], tiny.run(plain, IDS)["output.1"])
 
 
-@pytest.mark.parametrize("positions", ["all", "back"])
+@pytest.mark.parametrize("positions", ["all", "last"])
 def test_blocks_that_return_tuples_of_themselves_are_steered(positions: Any) -> None:
     falcon = made("FalconForCausalLM", "FalconConfig", **_SMALL)
     plain, vector = tiny.run(falcon, IDS), tiny.vector("output.1")
@@ -242,14 +242,14 @@ def offloaded(name: str, way: str) -> Any:
 @pytest.mark.parametrize("name", tiny.ALL)
 def test_a_model_placed_by_accelerate_is_steered_as_it_is_in_one_place(name: str, way: str, site: str) -> None:
     plain, placed, vector = tiny.build(name), offloaded(name, way), tiny.vector(site)
-    for positions in ("all", "back"):
+    for positions in ("all", "last"):
         with geo.steer(plain, vector, positions=positions), geo.steer(placed, vector, positions=positions):
             assert torch.equal(tiny.run(placed, IDS)["logits"], tiny.run(plain, IDS)["logits"])
     assert torch.equal(tiny.run(placed, IDS)["logits"], tiny.run(plain, IDS)["logits"])
 
 
 @pytest.mark.parametrize("way", ["offloaded", "dispatched"])
-def test_a_model_placed_by_accelerate_completes_and_is_read(llama: Any, way: str) -> None:
+def test_a_model_placed_by_accelerate_generates_and_is_read(llama: Any, way: str) -> None:
     placed, prompts = offloaded("llama", way), ["w3 w4 w5", "w6"]
     read, written = (
         [run(model, tiny.tokenizer(), prompts, *rest) for model in (llama, placed)]
@@ -282,7 +282,7 @@ def test_a_past_that_is_no_cache_is_heeded_or_refused(kind: str) -> None:
 def test_a_model_of_8_bit_integers_is_steered_exactly(name: str, site: str) -> None:
     quantised = torch.ao.quantization.quantize_dynamic(tiny.build(name), {nn.Linear}, dtype=torch.qint8)
     vector, plain = tiny.vector(site), tiny.run(quantised, IDS)
-    with geo.steer(quantised, vector, positions="back"):
+    with geo.steer(quantised, vector, positions="last"):
         steered = tiny.run(quantised, IDS)
     wanted = tiny.moved(plain[site], vector[site], tiny.pattern(".....0", ".....0"))
     assert torch.equal(steered[site], wanted)

@@ -69,9 +69,9 @@ def test_parts_have_norm_one_in_the_unified_space(planted: Planted, concepts: Co
     _, root = unified(planted.unembedding, planted.unembedding.rows)
     for vector in (concepts["bird"], concepts.child("bird"), concepts.child("mammal", of="thing")):
         assert np.linalg.norm(root @ vector["after_norm"].double().numpy()) == pytest.approx(1, rel=1e-6)
-        assert concepts.length(vector) == pytest.approx(1, rel=1e-6)
+        assert concepts.norm(vector) == pytest.approx(1, rel=1e-6)
     path = concepts.path({"animal": 6, "bird": 4})
-    assert concepts.length(path) == pytest.approx(np.linalg.norm(root @ path["after_norm"].double().numpy()))
+    assert concepts.norm(path) == pytest.approx(np.linalg.norm(root @ path["after_norm"].double().numpy()))
 
 
 def test_without_unit_lengths_differences_add_up_to_the_concept(
@@ -121,7 +121,7 @@ def test_a_random_control_is_as_long_where_concepts_are_measured(planted: Plante
     moment = np.array(drawn).T @ np.array(drawn) / length**2 / len(drawn)
     assert np.abs(moment - np.eye(WIDTH) / WIDTH).max() < 5 * (2 / len(drawn)) ** 0.5 / WIDTH
     assert np.array_equal(concepts.random(like, 0)["after_norm"], concepts.random(like, 0)["after_norm"])
-    assert concepts.random(like, 3).provenance == f"random direction 3 as long as ({like.provenance})"
+    assert concepts.random(like, 3).provenance == f"norm-matched random direction 3 for ({like.provenance})"
 
 
 def test_the_real_model(smollm2: geo.Unembedding, smollm2_space: geo.CausalSpace) -> None:

@@ -118,7 +118,7 @@ def test_what_is_read_back_steers_just_the_same(tmp_path: Path, name: str) -> No
         ({"input.1": torch.ones(2)}, "block 0; llama.cpp begins with block 1"),
         ({"input.0": torch.ones(2)}, "the embedding"),
         ({"output.1": torch.ones(1, 2)}, "rows for positions"),
-        ({"output.1.relative": torch.ones(2)}, "relative to the residual stream's norm"),
+        ({"output.1.relative": torch.ones(2)}, "relative to the residual norm"),
         ({"before_norm": torch.ones(2)}, "the final norm"),
         ({"after_norm": torch.ones(2)}, "the final norm"),
     ],

@@ -18,7 +18,8 @@ from transformers import (
 )
 
 import geometry as geo
-from geometry import FinalNorm, SteeringVector
+from geometry import SteeringVector
+from geometry.steering import FinalNorm
 from tests.steering import tiny
 
 # The parameter of the final norm, and what the architecture makes of it.
@@ -72,8 +73,8 @@ def test_the_kind_of_norm_does_not_depend_on_the_size_of_its_weights(name: str, 
 
 @pytest.mark.parametrize("name", ["llama", "gpt2"])
 @pytest.mark.parametrize("place", ["before_norm", "after_norm", "output.3"])
-@pytest.mark.parametrize("positions", ["all", "back"])
-def test_the_readout_is_the_models_own_while_a_vector_is_at_work(name: str, place: str, positions: Any) -> None:
+@pytest.mark.parametrize("positions", ["all", "last"])
+def test_the_final_norm_read_is_the_models_own_while_a_vector_is_at_work(name: str, place: str, positions: Any) -> None:
     model = tiny.build(name)
     plain = FinalNorm.of(model)
     with geo.steer(model, tiny.vector(place), positions=positions):
@@ -94,7 +95,7 @@ def residual_streams(model: Any, ids: torch.Tensor) -> tuple[torch.Tensor, torch
 
 
 @pytest.mark.parametrize("name", tiny.ALL)
-def test_the_logit_lens_is_the_final_norm_of_a_stream(name: str) -> None:
+def test_the_logit_lens_is_the_final_norm_of_a_residual_stream(name: str) -> None:
     model, ids = tiny.build(name), tiny.tokens(2, 5)
     seen = tiny.run(model, ids)
     assert torch.equal(geo.steering.logit_lens(model, seen["before_norm"]), seen["after_norm"])
@@ -105,7 +106,7 @@ def test_the_logit_lens_is_the_final_norm_of_a_stream(name: str) -> None:
 
 @pytest.mark.parametrize("name", WEIGHTS)
 @pytest.mark.parametrize("size", [0.1, 3.0, -20.0])
-def test_a_carried_vector_shifts_the_final_state_up_to_the_shrinking(name: str, size: float) -> None:
+def test_a_vector_pulled_back_shifts_the_final_state_up_to_the_shrinking(name: str, size: float) -> None:
     model, ids = tiny.build(name, torch.float64), tiny.tokens(2, 5)
     weight = WEIGHTS[name](model).detach().double()
     bias = model.transformer.ln_f.bias.detach() if name == "gpt2" else torch.zeros(())
@@ -142,7 +143,7 @@ def test_small_shifts_move_logits_by_themselves() -> None:
     with torch.no_grad():
         before = model(ids).logits[0, -1]
         with geo.steer(
-            model, geo.pull_back(SteeringVector({"after_norm": across}), model, "before_norm"), positions="back"
+            model, geo.pull_back(SteeringVector({"after_norm": across}), model, "before_norm"), positions="last"
         ):
             after = model(ids).logits[0, -1]
     torch.testing.assert_close(after - before, model.lm_head.weight.detach() @ across, rtol=1e-2, atol=2e-5)
@@ -204,7 +205,7 @@ def test_what_bends_the_way_to_logits_is_noted(model: Callable[[], Any], note: s
     assert note in "".join(notes)
 
 
-def test_what_cannot_be_carried_is_refused() -> None:
+def test_what_cannot_be_pulled_back_is_refused() -> None:
     llama = tiny.build("llama")
     ones, after = torch.ones(tiny.WIDTH), delta()
     for vector, site in (

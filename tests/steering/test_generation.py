@@ -16,8 +16,10 @@ def test_generation_with_and_without_cache_steers_the_same_positions(model: Any,
     with geo.steer(model, tiny.steering(kind), positions=positions):
         for cache in (True, False, True):
             assert tiny.generated(model, ids, use_cache=cache)[0].tolist() == wanted
-            [[one]] = geo.generate(model, tiny.tokenizer(), [tiny.text(ids[0])], tokens=tiny.NEW, use_cache=cache)
-            assert list(one.tokens) == wanted
+            [[one]] = geo.generate(
+                model, tiny.tokenizer(), [tiny.text(ids[0])], max_new_tokens=tiny.NEW, use_cache=cache
+            )
+            assert list(one.token_ids) == wanted
     if kind in ("all", "prompt"):
         assert tiny.generated(model, ids)[0].tolist() != wanted
 
@@ -31,8 +33,8 @@ def test_a_padded_batch_gives_each_prompt_what_it_gets_alone(model: Any, kind: s
     with geo.steer(model, tiny.steering(kind), positions=positions):
         for cache in (True, False):
             found = model.generate(
-                input_ids=batch.ids,
-                attention_mask=batch.mask,
+                input_ids=batch.input_ids,
+                attention_mask=batch.attention_mask,
                 max_new_tokens=tiny.NEW,
                 do_sample=False,
                 use_cache=cache,
@@ -40,10 +42,10 @@ def test_a_padded_batch_gives_each_prompt_what_it_gets_alone(model: Any, kind: s
                 output_logits=True,
             )
             for row, (tokens, logits) in enumerate(alone):
-                assert found.sequences[row, batch.ids.shape[1] :].tolist() == tokens
+                assert found.sequences[row, batch.input_ids.shape[1] :].tolist() == tokens
                 torch.testing.assert_close(torch.stack(found.logits)[:, row], logits, atol=1e-4, rtol=0)
-        together = geo.generate(model, tiny.tokenizer(), [*map(tiny.text, prompts)], tokens=tiny.NEW)
-    assert [(one.prompt, list(one.tokens)) for [one] in together] == [
+        together = geo.generate(model, tiny.tokenizer(), [*map(tiny.text, prompts)], max_new_tokens=tiny.NEW)
+    assert [(one.prompt, list(one.token_ids)) for [one] in together] == [
         (tiny.text(prompt), tokens) for prompt, (tokens, _) in zip(prompts, alone, strict=True)
     ]
 
@@ -54,7 +56,7 @@ def test_parts_at_many_sites_write_the_same_with_and_without_cache(model: Any, m
     vector = tiny.vector("input.0", "output.1", "input.3", "before_norm", "after_norm") + tiny.vector(
         "output.1.relative", "before_norm.relative", size=0.3
     )
-    for positions in ("all", "prompt", "generated", "front", "middle", "back", [1, -2]):
+    for positions in ("all", "prompt", "generated", "first", "middle", "last", [1, -2]):
         with geo.steer(model, vector, positions=positions, mode=mode):
             cached = [tiny.generated(model, ids) for _ in range(2)]
             assert torch.equal(cached[0], tiny.generated(model, ids, use_cache=False))
@@ -70,31 +72,35 @@ def test_smollm2_writes_the_same_in_a_batch_alone_and_without_cache(
     vector = geo.SteeringVector({"output.14.relative": torch.randn(model.config.hidden_size, generator=generator)})
     vector = vector.with_norm(0.5)
     prompts = ["The robin is a kind of", "Yesterday I", "In the middle of the night, a small dog"]
-    plain = geo.generate(model, tokenizer, prompts, tokens=5)
+    plain = geo.generate(model, tokenizer, prompts, max_new_tokens=5)
     with geo.steer(model, vector, positions=positions):
-        together = geo.generate(model, tokenizer, prompts, tokens=5)
-        uncached = geo.generate(model, tokenizer, prompts, tokens=5, use_cache=False)
-        alone = [geo.generate(model, tokenizer, [prompt], tokens=5)[0] for prompt in prompts]
+        together = geo.generate(model, tokenizer, prompts, max_new_tokens=5)
+        uncached = geo.generate(model, tokenizer, prompts, max_new_tokens=5, use_cache=False)
+        alone = [geo.generate(model, tokenizer, [prompt], max_new_tokens=5)[0] for prompt in prompts]
         ids = [tokenizer(prompt, return_tensors="pt").input_ids for prompt in prompts]
         direct = [tiny.generated(model, each, max_new_tokens=5)[0].tolist() for each in ids]
     assert together == uncached == alone
-    assert [list(one.tokens) for [one] in together] == direct
+    assert [list(one.token_ids) for [one] in together] == direct
     assert together != plain
-    assert geo.generate(model, tokenizer, prompts, tokens=5) == plain
+    assert geo.generate(model, tokenizer, prompts, max_new_tokens=5) == plain
 
 
 @pytest.mark.parametrize("cache", [True, False])
-def test_a_mask_is_spread_over_all_completions_of_a_prompt(model: Any, cache: bool) -> None:
+def test_a_mask_is_spread_over_all_generations_of_a_prompt(model: Any, cache: bool) -> None:
     batch = geo.steering.encode(tiny.tokenizer(), [tiny.text(tiny.tokens(4)), tiny.text(tiny.tokens(6))])
     mask = tiny.pattern("..0..0", "0...0.") >= 0
     where = tiny.pattern(*["..0..0"] * 3, *["0...0."] * 3)
-    ids, real, places = (each.repeat_interleave(3, dim=0) for each in (batch.ids, batch.mask, batch.positions))
+    ids, real, places = (
+        each.repeat_interleave(3, dim=0) for each in (batch.input_ids, batch.attention_mask, batch.position_ids)
+    )
     plain = tiny.run(model, ids, attention_mask=real, position_ids=places)[tiny.SITE]
     for options in ({"do_sample": True, "temperature": 0.9}, {"num_beams": 3}):
         seen: list[torch.Tensor] = []
         with geo.steer(model, tiny.steering("mask"), positions=mask):
             hook = tiny.blocks(model)[1].register_forward_hook(lambda _, __, output, seen=seen: seen.append(output))
-            found = tiny.generated(model, batch.ids, batch.mask, num_return_sequences=3, use_cache=cache, **options)
+            found = tiny.generated(
+                model, batch.input_ids, batch.attention_mask, num_return_sequences=3, use_cache=cache, **options
+            )
             hook.remove()
         assert found.shape == (6, tiny.NEW)
         assert torch.equal(seen[0][real > 0], tiny.moved(plain, tiny.steering("mask")[tiny.SITE], where)[real > 0])
@@ -175,7 +181,9 @@ PROMPTS = ["w5 w9 w9 w9 w5 w7", "w11 w9"]
 
 def test_sampling_depends_on_its_seed_alone(model: Any) -> None:
     def sampled(seed: int) -> list[list[geo.steering.Generation]]:
-        return geo.generate(model, tokens, PROMPTS, tokens=tiny.NEW, completions=3, temperature=1.0, seed=seed)
+        return geo.generate(
+            model, tokens, PROMPTS, max_new_tokens=tiny.NEW, num_return_sequences=3, temperature=1.0, seed=seed
+        )
 
     tokens = tiny.tokenizer()
     torch.manual_seed(123)
@@ -188,7 +196,7 @@ def test_sampling_depends_on_its_seed_alone(model: Any) -> None:
     assert sampled(6) != first
     assert [[one.prompt for one in some] for some in first] == [[prompt] * 3 for prompt in PROMPTS]
     # Completions of one prompt differ among themselves.
-    assert all(len({one.tokens for one in some}) == 3 for some in first)
+    assert all(len({one.token_ids for one in some}) == 3 for some in first)
 
 
 def nucleus(scores: torch.Tensor, top_p: float) -> torch.Tensor:
@@ -227,22 +235,24 @@ def test_the_frequency_penalty_counts_real_tokens_before_top_p(
                 drawn = scores.argmax(dim=-1)
             rows = [[*row, token] for row, token in zip(rows, drawn.tolist(), strict=True)]
     options = {"temperature": temperature, "top_p": top_p, "frequency_penalty": penalty, "seed": 3}
-    found = geo.generate(model, tiny.tokenizer(), prompts, tokens=12, **options)
-    # The tokenizer's end of text, token 1, ends a completion of a model that names none.
+    found = geo.generate(model, tiny.tokenizer(), prompts, max_new_tokens=12, **options)
+    # The tokenizer's end of text, token 1, ends a generation of a model that names none.
     wanted = [list(takewhile(lambda token: token != 1, row)) for row in (rows[0][7:], rows[1][2:])]
-    assert [list(one.tokens) for [one] in found] == wanted
+    assert [list(one.token_ids) for [one] in found] == wanted
 
 
 @pytest.mark.parametrize("ends", [1, 2])
-def test_end_of_text_cuts_one_completion_and_leaves_the_others(model: Any, ends: int) -> None:
-    whole = [one for [one] in geo.generate(model, tiny.tokenizer(), PROMPTS, tokens=tiny.NEW)]
-    ending = [token for token in whole[0].tokens if token not in whole[1].tokens][:1]
-    ending = ending or [whole[0].tokens[3]]
+def test_end_of_text_cuts_one_generation_and_leaves_the_others(model: Any, ends: int) -> None:
+    whole = [one for [one] in geo.generate(model, tiny.tokenizer(), PROMPTS, max_new_tokens=tiny.NEW)]
+    ending = [token for token in whole[0].token_ids if token not in whole[1].token_ids][:1]
+    ending = ending or [whole[0].token_ids[3]]
     model.generation_config.eos_token_id = ending[0] if ends == 1 else [0, *ending]
-    for before, [after] in zip(whole, geo.generate(model, tiny.tokenizer(), PROMPTS, tokens=tiny.NEW), strict=True):
-        cut = [place for place, token in enumerate(before.tokens) if token == ending[0]][:1] or [tiny.NEW]
-        assert after.tokens == before.tokens[: cut[0]]
-        assert after.text == tiny.text(list(after.tokens))
+    for before, [after] in zip(
+        whole, geo.generate(model, tiny.tokenizer(), PROMPTS, max_new_tokens=tiny.NEW), strict=True
+    ):
+        cut = [place for place, token in enumerate(before.token_ids) if token == ending[0]][:1] or [tiny.NEW]
+        assert after.token_ids == before.token_ids[: cut[0]]
+        assert after.text == tiny.text(list(after.token_ids))
 
 
 @pytest.mark.parametrize(
@@ -261,10 +271,12 @@ def test_end_of_text_cuts_one_completion_and_leaves_the_others(model: Any, ends:
     ],
     ids=lambda default: " ".join(default),
 )
-def test_completions_owe_nothing_to_the_defaults_of_the_model(llama: Any, default: dict[str, Any]) -> None:
+def test_generations_owe_nothing_to_the_defaults_of_the_model(llama: Any, default: dict[str, Any]) -> None:
     def both() -> list[Any]:
         prompts = [tiny.text([5, 9, 9, 9, 5, 7])]
-        return [geo.generate(llama, tiny.tokenizer(), prompts, tokens=12, temperature=heat) for heat in (0.0, 1.0)]
+        return [
+            geo.generate(llama, tiny.tokenizer(), prompts, max_new_tokens=12, temperature=heat) for heat in (0.0, 1.0)
+        ]
 
     wanted = both()
     llama.generation_config.update(**default)
@@ -278,9 +290,9 @@ def test_completions_owe_nothing_to_the_defaults_of_the_model(llama: Any, defaul
         {"prompts": ["w3", ""]},
         {"prompts": "w3"},
         {"prompts": [3]},
-        {"tokens": 0},
-        {"completions": 0},
-        {"completions": 2},
+        {"max_new_tokens": 0},
+        {"num_return_sequences": 0},
+        {"num_return_sequences": 2},
         {"temperature": -1.0},
         {"temperature": float("nan")},
         {"top_p": 0.0},

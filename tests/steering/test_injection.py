@@ -58,7 +58,7 @@ def test_smollm2_moves_by_exactly_the_vector_where_asked(smollm2_model: tuple[An
     assert tiny.hook_count(model) == 0
 
 
-def stream_norm(model: Any, residual: torch.Tensor) -> torch.Tensor:
+def residual_norm(model: Any, residual: torch.Tensor) -> torch.Tensor:
     """Norm of the residual stream, float64; of GPT-2, whose LayerNorms take the mean away, without it."""
     wide = residual.double()
     if model.config.model_type == "gpt2":
@@ -69,10 +69,10 @@ def stream_norm(model: Any, residual: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("site", SITES)
 @pytest.mark.parametrize("name", tiny.ALL)
-def test_relative_parts_grow_with_the_norm_of_the_stream(name: str, site: str, dtype: torch.dtype) -> None:
+def test_relative_parts_grow_with_the_residual_norm(name: str, site: str, dtype: torch.dtype) -> None:
     model, vector = tiny.build(name, dtype), tiny.vector(f"{site}.relative", size=0.2, rows=4)
     for part, where, plain, steered in runs(model, IDS, vector, CASES[::2]):
-        added = stream_norm(model, plain[site]) * part.double().reshape(-1, tiny.WIDTH)[where.clamp(min=0)]
+        added = residual_norm(model, plain[site]) * part.double().reshape(-1, tiny.WIDTH)[where.clamp(min=0)]
         wanted = torch.where(where[..., None] >= 0, torch.add(plain[site], added.to(dtype)), plain[site])
         assert torch.equal(steered[site][where < 0], plain[site][where < 0])
         # A rounding of the product may fall to the other side, of the sum too then.
@@ -153,7 +153,7 @@ def interruptions(model: Any, vector: geo.SteeringVector, **options: Any) -> Ite
         yield
 
 
-@pytest.mark.parametrize("positions", ["all", "prompt", "generated", "back", [0, -1]])
+@pytest.mark.parametrize("positions", ["all", "prompt", "generated", "last", [0, -1]])
 @pytest.mark.parametrize("mode", ["add", "ablate"])
 def test_a_vector_taken_out_leaves_no_trace(model: Any, positions: Any, mode: Any) -> None:
     vector = tiny.vector("input.0", "output.1", "output.1.relative", "before_norm", "after_norm")
@@ -171,7 +171,7 @@ def test_an_exception_in_the_model_does_not_disturb_the_next_call(model: Any) ->
     def stop(*_: Any) -> None:
         raise Stop
 
-    for positions in ("all", "back", [0, 2]):
+    for positions in ("all", "last", [0, 2]):
         with geo.steer(model, vector, positions=positions):
             wanted = tiny.run(model, IDS)
             breaking = tiny.blocks(model)[2].register_forward_hook(stop)
@@ -198,7 +198,7 @@ def test_a_stream_that_someone_kept_is_not_changed(llama: Any) -> None:
     kept: list[torch.Tensor] = []
     plain = tiny.run(llama, IDS)["output.1"]
     tiny.blocks(llama)[1].register_forward_hook(lambda _, __, output: kept.append(output))
-    for positions in ("all", "back"):
+    for positions in ("all", "last"):
         with geo.steer(llama, tiny.vector("input.2"), positions=positions):
             llama(input_ids=IDS)
     assert all(torch.equal(residual, plain) for residual in kept)
@@ -210,7 +210,7 @@ def removed(residual: torch.Tensor, part: torch.Tensor) -> torch.Tensor:
 
 
 ADD, ABLATE = tiny.vector("output.1", seed=1), tiny.vector("output.1", seed=2)
-KINDS = ["all", "prompt", "back", [-1]]
+KINDS = ["all", "prompt", "last", [-1]]
 
 
 @pytest.mark.parametrize("ablation", KINDS, ids=str)
@@ -239,21 +239,21 @@ def test_nested_vectors_act_in_the_order_of_making(
 def test_nested_vectors_act_alike_at_every_prompt(model: Any, place: str) -> None:
     both = tiny.vector(place) + tiny.vector(f"{place}.relative", seed=2)
     with (
-        geo.steer(model, both, positions="back"),
+        geo.steer(model, both, positions="last"),
         geo.steer(model, tiny.vector(place, seed=3), mode="ablate"),
-        geo.steer(model, tiny.vector(place, seed=4), positions="back"),
+        geo.steer(model, tiny.vector(place, seed=4), positions="last"),
     ):
         prompts = [tiny.run(model, IDS) for _ in range(3)]
     assert all(torch.equal(prompts[0][site], later[site]) for later in prompts[1:] for site in later)
 
 
 def test_absolute_and_relative_parts_of_a_site_act_alike_at_every_prompt(llama: Any) -> None:
-    with geo.steer(llama, tiny.vector("output.1") + tiny.vector("output.1.relative", seed=2), positions="back"):
+    with geo.steer(llama, tiny.vector("output.1") + tiny.vector("output.1.relative", seed=2), positions="last"):
         prompts = [tiny.run(llama, IDS)["output.1"] for _ in range(3)]
     assert all(torch.equal(prompts[0], later) for later in prompts[1:])
 
 
-@pytest.mark.parametrize("positions", ["all", "back"])
+@pytest.mark.parametrize("positions", ["all", "last"])
 @pytest.mark.parametrize("mode", ["add", "ablate"])
 @pytest.mark.parametrize("outer", ["before_norm", "after_norm"])
 @pytest.mark.parametrize("name", ["gpt2", "llama"])
@@ -272,7 +272,7 @@ def test_a_relative_vector_can_be_nested_in_one_at_the_final_norm(
 def test_a_hook_of_someone_else_sees_the_same_at_every_prompt(llama: Any) -> None:
     prompts: list[torch.Tensor] = []
     tiny.blocks(llama)[1].register_forward_hook(lambda _, __, output: prompts.append(output))
-    with geo.steer(llama, tiny.vector("output.1"), positions="back"):
+    with geo.steer(llama, tiny.vector("output.1"), positions="last"):
         for _ in range(3):
             llama(input_ids=IDS)
     assert all(torch.equal(prompts[0], later) for later in prompts[1:])

@@ -60,7 +60,7 @@ def logits(model: Any, ids: list[int]) -> NDArray[np.float64]:
 
 
 def vector_for(model: Any, tokenizer: Any, blocks: tuple[int, ...]) -> geo.SteeringVector:
-    """Random directions that together are as long as the residual stream is at the prompt's last token."""
+    """Random directions that together have the residual norm at the prompt's last token."""
     sites = [geo.Site("output", block) for block in blocks]
     found = geo.read_activations(model, tokenizer, [PROMPT], sites)
     sized = geo.SteeringVector({site: found[site][0] / len(blocks) ** 0.5 for site in sites}, model="llama")

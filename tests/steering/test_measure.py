@@ -7,7 +7,8 @@ import pytest
 import torch
 
 import geometry as geo
-from geometry import NextToken, SteeringVector
+from geometry import SteeringVector
+from geometry.steering import NextToken
 from tests.steering import tiny
 
 MIXED = ["w2 w3 w4 w5", "w6", "w7 w8 w9 w10 w11 w12 w13 w14", "w15 w16"]
@@ -25,7 +26,7 @@ def alone(model: Any, prompts: list[str], vector: SteeringVector | None = None) 
     """Each prompt in one plain pass of its own, with the vector at its last token."""
     rows = []
     for prompt in prompts:
-        with torch.no_grad(), at_work(model, vector, "back"):
+        with torch.no_grad(), at_work(model, vector, "last"):
             logits = model(torch.tensor([ids_of(prompt)])).logits
         rows.append(torch.log_softmax(logits[0, -1], dim=-1))
     return torch.stack(rows)
@@ -57,7 +58,7 @@ def test_the_real_model_is_asked_as_if_alone(smollm2_model: tuple[Any, Any]) -> 
         rows = []
         for prompt in prompts:
             batch = tokenizer(prompt, return_tensors="pt")
-            with torch.no_grad(), at_work(model, steering, "back"):
+            with torch.no_grad(), at_work(model, steering, "last"):
                 logits = model(**batch).logits
             rows.append(torch.log_softmax(logits[0, -1], dim=-1))
         with at_work(model, steering):
@@ -69,7 +70,7 @@ def test_a_vector_for_the_end_of_the_prompt_acts_or_is_refused(llama: Any) -> No
     # Whether the model was called before must not decide in silence whether there is steering.
     asked = NextToken(llama, tiny.tokenizer(), MIXED)
     plain = asked.log_probabilities()
-    with geo.steer(llama, tiny.vector("output.1"), positions="back"):
+    with geo.steer(llama, tiny.vector("output.1"), positions="last"):
         llama(tiny.tokens(2, 3))
         try:
             steered = asked.log_probabilities()
@@ -94,7 +95,7 @@ def test_probability_sums_over_tokens() -> None:
     assert geo.steering.probability(rows, np.array([1])).dtype == np.float64
 
 
-def test_divergence_by_hand() -> None:
+def test_kl_divergence_by_hand() -> None:
     p = torch.tensor([[0.5, 0.5], [0.9, 0.1]]).log()
     q = torch.tensor([[0.25, 0.75], [0.9, 0.1]]).log()
     expected = 0.5 * math.log(0.5 / 0.25) + 0.5 * math.log(0.5 / 0.75)
@@ -113,7 +114,7 @@ def test_tokens_without_a_chance_do_not_count_in_divergence() -> None:
     assert geo.steering.kl_divergence(p, impossible).tolist() == [math.inf]
 
 
-def test_divergence_agrees_with_scipy_over_a_real_vocabulary(smollm2_model: tuple[Any, Any]) -> None:
+def test_kl_divergence_agrees_with_scipy_over_a_real_vocabulary(smollm2_model: tuple[Any, Any]) -> None:
     model, tokenizer = smollm2_model
     asked = NextToken(model, tokenizer, ["In the garden I saw a", "Yes"])
     plain = asked.log_probabilities()
@@ -122,10 +123,12 @@ def test_divergence_agrees_with_scipy_over_a_real_vocabulary(smollm2_model: tupl
         with geo.steer(model, SteeringVector({"output.28": drawn})):
             steered = asked.log_probabilities()
         p, q = steered.double().numpy(), plain.double().numpy()
-        np.testing.assert_allclose(geo.steering.kl_divergence(steered, plain), (np.exp(p) * (p - q)).sum(axis=1), rtol=1e-4)
+        np.testing.assert_allclose(
+            geo.steering.kl_divergence(steered, plain), (np.exp(p) * (p - q)).sum(axis=1), rtol=1e-4
+        )
 
 
-def test_excess_divergence_by_hand() -> None:
+def test_excess_kl_by_hand() -> None:
     q = np.array([0.4, 0.2, 0.3, 0.1])
     inside = np.array([0, 1])
 
@@ -144,7 +147,7 @@ def test_excess_divergence_by_hand() -> None:
     assert excess_kl(swapped) == pytest.approx(float((swapped * np.log(swapped / q)).sum()))
 
 
-def test_excess_divergence_is_never_negative_at_the_ends() -> None:
+def test_excess_kl_is_never_negative_at_the_ends() -> None:
     steered, unsteered = np.array([0.0, 1.0, 1.0 + 1e-7, 0.5]), np.array([0.3, 0.3, 1.0 + 1e-7, 0.5])
     least = np.array([-math.log(0.7), -math.log(0.3), 0, 0])
     np.testing.assert_allclose(geo.steering.excess_kl(least + 2, steered, unsteered), 2, rtol=1e-6)
@@ -157,15 +160,15 @@ def test_the_effect_of_a_vector_is_what_its_parts_say(llama: Any) -> None:
     vector = tiny.vector("output.2")
     effect = asked.effect(vector, sets)
     before, after = alone(llama, MIXED).double().numpy(), alone(llama, MIXED, vector).double().numpy()
-    np.testing.assert_allclose(effect.kl_divergence, (np.exp(after) * (after - before)).sum(axis=1), rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(effect.kl, (np.exp(after) * (after - before)).sum(axis=1), rtol=1e-3, atol=1e-4)
     assert effect.top1.tolist() == after.argmax(axis=1).tolist()
     for name, tokens in sets.items():
         p, q = (np.exp(rows[:, tokens]).sum(axis=1) for rows in (after, before))
         np.testing.assert_allclose(effect.probability[name], p, rtol=1e-3)
         least = p * np.log(p / q) + (1 - p) * np.log((1 - p) / (1 - q))
-        np.testing.assert_allclose(effect.excess_kl[name], effect.kl_divergence - least, rtol=1e-2, atol=1e-3)
-        assert (effect.kl_divergence >= least - 1e-4).all()
-        assert effect.share(tokens) == sum(int(token) in tokens for token in after.argmax(axis=1)) / len(MIXED)
+        np.testing.assert_allclose(effect.excess_kl[name], effect.kl - least, rtol=1e-2, atol=1e-3)
+        assert (effect.kl >= least - 1e-4).all()
+        assert effect.top1_rate(tokens) == sum(int(token) in tokens for token in after.argmax(axis=1)) / len(MIXED)
 
 
 def test_the_effect_of_nothing_is_nothing_and_leaves_no_steering(llama: Any) -> None:
@@ -173,9 +176,9 @@ def test_the_effect_of_nothing_is_nothing_and_leaves_no_steering(llama: Any) -> 
     some = {"some": np.array([3, 4])}
     plain = asked.log_probabilities()
     asked.effect(tiny.vector("output.2"), some)
-    nothing = asked.effect(None, some)
-    assert not nothing.kl_divergence.any()
-    assert nothing.excess_kl["some"] == pytest.approx(0, abs=1e-9)
+    unsteered = asked.effect(None, some)
+    assert not unsteered.kl.any()
+    assert unsteered.excess_kl["some"] == pytest.approx(0, abs=1e-9)
     assert torch.equal(asked.unsteered, plain)
     with pytest.raises(geo.errors.SteeringError):
         asked.effect(SteeringVector({"output.2": torch.ones(tiny.WIDTH + 1)}), some)

@@ -17,26 +17,26 @@ CASES: list[tuple[Any, int, torch.Tensor, tuple[str, str]]] = [
     ("prompt", 0, LEFT, ("000000", "..0000")),
     ("prompt", 0, RIGHT, ("000000", "0000..")),
     ("generated", 0, LEFT, ("......", "......")),
-    ("front", 0, LEFT, ("0.....", "..0...")),
-    ("front", 0, RIGHT, ("0.....", "0.....")),
+    ("first", 0, LEFT, ("0.....", "..0...")),
+    ("first", 0, RIGHT, ("0.....", "0.....")),
     ("middle", 0, LEFT, ("..0...", "...0..")),
     ("middle", 0, RIGHT, ("..0...", ".0....")),
-    ("back", 0, LEFT, (".....0", ".....0")),
-    ("back", 0, RIGHT, (".....0", "...0..")),
+    ("last", 0, LEFT, (".....0", ".....0")),
+    ("last", 0, RIGHT, (".....0", "...0..")),
     ([0, -1], 0, LEFT, ("0....0", "..0..0")),
     ([0, -1], 0, RIGHT, ("0....0", "0..0..")),
     ([-4, 1], 0, LEFT, (".00...", "..00..")),
     ([3], 0, RIGHT, ("...0..", "...0..")),
     (MASK, 0, LEFT, (".00...", "..00..")),
     (MASK, 0, RIGHT, (".00...", "..00..")),
-    ("front", 3, LEFT, ("012...", "..012.")),
-    ("front", 3, RIGHT, ("012...", "012...")),
+    ("first", 3, LEFT, ("012...", "..012.")),
+    ("first", 3, RIGHT, ("012...", "012...")),
     ("middle", 3, LEFT, (".012..", "..012.")),
     ("middle", 2, RIGHT, ("..01..", ".01...")),
     ("middle", 4, RIGHT, (".0123.", "0123..")),
-    ("back", 2, LEFT, ("....01", "....01")),
-    ("back", 2, RIGHT, ("....01", "..01..")),
-    ("back", 1, RIGHT, (".....0", "...0..")),
+    ("last", 2, LEFT, ("....01", "....01")),
+    ("last", 2, RIGHT, ("....01", "..01..")),
+    ("last", 1, RIGHT, (".....0", "...0..")),
     ([-1, 0, 2], 3, LEFT, ("1.2..0", "..1.20")),
     ([-1, 0, 2], 3, RIGHT, ("1.2..0", "1.20..")),
     (MASK, 2, LEFT, (".01...", "..01..")),
@@ -53,9 +53,9 @@ def chosen(positions: Any, rows: int, real: torch.Tensor, prompt: int) -> torch.
     selection = select(checked_positions(positions, rows or None), rows or None, real.bool(), prompt)
     if selection is not None:
         # Written one by one, so that a place chosen twice would show.
-        for batch, place, row in zip(selection.batch, selection.place, selection.row, strict=True):
-            assert found[batch, place] == -1
-            found[batch, place] = row
+        for batch, position, row in zip(selection.batch, selection.position, selection.row, strict=True):
+            assert found[batch, position] == -1
+            found[batch, position] = row
     return found
 
 
@@ -72,9 +72,9 @@ def test_positions_count_real_tokens_only(
         ("all", ("000000", "..0000")),
         ("prompt", ("0000..", "..00..")),
         ("generated", ("....00", "....00")),
-        ("front", ("0.....", "..0...")),
+        ("first", ("0.....", "..0...")),
         ("middle", (".0....", "..0...")),
-        ("back", ("...0..", "...0..")),
+        ("last", ("...0..", "...0..")),
         ([-1, 0], ("0..0..", "..00..")),
         (MASK[:, :4], (".00...", "..00..")),
     ],
@@ -91,7 +91,7 @@ def test_the_middle_leaves_as_much_before_as_after_but_for_one(length: int, rows
     assert found[0].tolist() == [-1] * start + list(range(rows)) + [-1] * (length - rows - start)
 
 
-def test_a_mask_serves_every_completion_of_its_prompt() -> None:
+def test_a_mask_serves_every_generation_of_its_prompt() -> None:
     copies = chosen(MASK, 0, torch.ones(6, 6), 6)
     first, second = tiny.pattern(".00...", "..00..").tolist()
     assert copies.tolist() == [first, first, first, second, second, second]
@@ -117,7 +117,7 @@ def test_a_mask_that_puts_rows_on_padding_is_refused() -> None:
         "",
         [],
         [1.0],
-        ["front"],
+        ["first"],
         [True, False],
         3,
         1.5,
@@ -141,9 +141,19 @@ def test_rows_need_as_many_positions(positions: Any) -> None:
         checked_positions(positions, 3)
 
 
-def test_the_default_is_everywhere_or_the_front_for_rows() -> None:
+def test_the_default_is_everywhere_or_the_first_tokens_for_rows() -> None:
     assert checked_positions(None, None) == "all"
-    assert checked_positions(None, 3) == "front"
+    assert checked_positions(None, 3) == "first"
+
+
+@pytest.mark.parametrize(("name", "synonym"), [("first", "front"), ("last", "back")])
+def test_front_and_back_mean_the_first_and_the_last_tokens(llama: Any, name: str, synonym: Any) -> None:
+    assert checked_positions(synonym, None) == checked_positions(synonym, 2) == name
+    ids, steered = tiny.tokens(1, 6), []
+    for positions in (name, synonym):
+        with geo.steer(llama, tiny.vector("output.1", rows=2), positions=positions):
+            steered.append(tiny.generated(llama, ids))
+    assert torch.equal(*steered)
 
 
 @pytest.mark.parametrize("index", [4, -5, 6, -7, 100])
@@ -158,9 +168,11 @@ def test_indices_that_meet_in_a_short_prompt_are_refused() -> None:
         chosen([2, -2], 0, LEFT, 6)
 
 
-@pytest.mark.parametrize("positions", ["front", "middle", "back"])
+@pytest.mark.parametrize("positions", ["first", "middle", "last"])
 def test_a_prompt_too_short_for_the_rows_is_refused(positions: str) -> None:
-    with pytest.raises(geo.errors.SteeringError, match="a prompt of 4 tokens is too short for a vector with rows for 5"):
+    with pytest.raises(
+        geo.errors.SteeringError, match="a prompt of 4 tokens is too short for a vector with rows for 5"
+    ):
         chosen(positions, 5, LEFT, 6)
 
 
@@ -172,13 +184,13 @@ def test_a_mask_of_another_shape_is_refused(shape: tuple[int, int]) -> None:
 
 def test_prompts_that_continue_each_other_are_steered_as_prompts(llama: Any) -> None:
     prompts, site = ["w3 w4 w5", "w3 w4 w5 w6"], geo.Site("output", 1)
-    with geo.steer(llama, tiny.vector("output.1"), positions="back"):
+    with geo.steer(llama, tiny.vector("output.1"), positions="last"):
         alone = [geo.read_activations(llama, tiny.tokenizer(), [prompt], [site])[site][0] for prompt in prompts[::-1]]
-        found = geo.read_activations(llama, tiny.tokenizer(), prompts, [site], batch=1)[site]
+        found = geo.read_activations(llama, tiny.tokenizer(), prompts, [site], batch_size=1)[site]
     assert torch.equal(found, torch.stack(alone[::-1]))
 
 
-@pytest.mark.parametrize("positions", ["prompt", "front", "back", [0, -1], torch.ones(2, 6, dtype=torch.bool)], ids=str)
+@pytest.mark.parametrize("positions", ["prompt", "first", "last", [0, -1], torch.ones(2, 6, dtype=torch.bool)], ids=str)
 @pytest.mark.parametrize("stays", ["all", "generated"])
 def test_vectors_for_the_prompt_leave_the_blocks_once_it_has_run(model: Any, positions: Any, stays: str) -> None:
     ids, counts = tiny.tokens(2, 6), []

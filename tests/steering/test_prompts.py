@@ -24,12 +24,12 @@ def with_bos(*, adds: bool = True, known: bool = True) -> PreTrainedTokenizerFas
 
 def test_prompts_are_padded_on_the_left_and_counted_from_zero() -> None:
     batch = geo.steering.encode(tiny.tokenizer(), ["w2 w3 w4", "w5", "w6 w7"])
-    assert batch.mask.tolist() == [[1, 1, 1], [0, 0, 1], [0, 1, 1]]
-    assert batch.positions.tolist() == [[0, 1, 2], [0, 0, 0], [0, 0, 1]]
-    assert batch.ids[0].tolist() == [2, 3, 4]
-    assert batch.ids[1, 2:].tolist() == [5]
-    assert batch.ids[2, 1:].tolist() == [6, 7]
-    assert {tensor.dtype for tensor in (batch.ids, batch.mask, batch.positions)} == {torch.int64}
+    assert batch.attention_mask.tolist() == [[1, 1, 1], [0, 0, 1], [0, 1, 1]]
+    assert batch.position_ids.tolist() == [[0, 1, 2], [0, 0, 0], [0, 0, 1]]
+    assert batch.input_ids[0].tolist() == [2, 3, 4]
+    assert batch.input_ids[1, 2:].tolist() == [5]
+    assert batch.input_ids[2, 1:].tolist() == [6, 7]
+    assert {tensor.dtype for tensor in (batch.input_ids, batch.attention_mask, batch.position_ids)} == {torch.int64}
 
 
 def test_the_tokenizers_own_padding_is_of_no_account() -> None:
@@ -39,8 +39,8 @@ def test_the_tokenizers_own_padding_is_of_no_account() -> None:
     tokenizer.backend_tokenizer.enable_padding(length=8, pad_id=9, pad_token="w9")
     tokenizer.backend_tokenizer.enable_truncation(2)
     found = geo.steering.encode(tokenizer, ["w2 w3 w4", "w5"])
-    assert found.mask.tolist() == expected.mask.tolist()
-    assert (found.ids * found.mask).tolist() == (expected.ids * expected.mask).tolist()
+    assert found.attention_mask.tolist() == expected.attention_mask.tolist()
+    assert (found.input_ids * found.attention_mask).tolist() == (expected.input_ids * expected.attention_mask).tolist()
 
 
 @pytest.mark.parametrize(
@@ -58,23 +58,23 @@ def test_the_tokenizers_own_padding_is_of_no_account() -> None:
 def test_the_beginning_of_text_stands_once_or_not_at_all(
     tokenizer: PreTrainedTokenizerFast, bos: bool | None, ids: list[int]
 ) -> None:
-    assert geo.steering.encode(tokenizer, ["w2 w3"], bos=bos).ids.tolist() == [ids]
+    assert geo.steering.encode(tokenizer, ["w2 w3"], bos=bos).input_ids.tolist() == [ids]
 
 
 def test_the_real_tokenizer(smollm2_model: tuple[Any, Any]) -> None:
     _, tokenizer = smollm2_model
     texts = ["In the garden", " bird", "Ärger, 喜び\n"]
     batch = geo.steering.encode(tokenizer, texts)
-    for text, ids, mask in zip(texts, batch.ids, batch.mask, strict=True):
+    for text, ids, mask in zip(texts, batch.input_ids, batch.attention_mask, strict=True):
         assert tokenizer.decode(ids[mask.bool()]) == text
     begun = geo.steering.encode(tokenizer, texts, bos=True)
-    firsts = begun.ids[torch.arange(3), begun.mask.shape[1] - begun.mask.sum(dim=1)]
+    firsts = begun.input_ids[torch.arange(3), begun.attention_mask.shape[1] - begun.attention_mask.sum(dim=1)]
     assert firsts.tolist() == [tokenizer.bos_token_id] * 3
 
 
 def test_any_sequence_of_texts_will_do() -> None:
-    expected = geo.steering.encode(tiny.tokenizer(), ["w2", "w3 w4"]).ids.tolist()
-    assert geo.steering.encode(tiny.tokenizer(), ("w2", "w3 w4")).ids.tolist() == expected
+    expected = geo.steering.encode(tiny.tokenizer(), ["w2", "w3 w4"]).input_ids.tolist()
+    assert geo.steering.encode(tiny.tokenizer(), ("w2", "w3 w4")).input_ids.tolist() == expected
 
 
 @pytest.mark.parametrize("bos", [None, True, False])

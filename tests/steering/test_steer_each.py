@@ -18,7 +18,7 @@ UP, DOWN = (tiny.vector("output.1", seed=seed, size=4) for seed in (1, 2))
 def test_chosen_prompts_move_exactly_and_the_others_not_at_all(name: str, site: str) -> None:
     model, vector = tiny.build(name), tiny.vector(site, size=0.5)
     plain = tiny.run(model, IDS)
-    for positions in ("all", "back", [1, -1]):
+    for positions in ("all", "last", [1, -1]):
         with geo.steer(model, vector, positions=positions):
             whole = tiny.run(model, IDS)
         with geo.steer(model, vector, positions=positions, prompts=[False, True, False]):
@@ -29,12 +29,12 @@ def test_chosen_prompts_move_exactly_and_the_others_not_at_all(name: str, site: 
         assert not torch.equal(steered["logits"][1], plain["logits"][1])
 
 
-@pytest.mark.parametrize("positions", ["all", "generated", "back"])
+@pytest.mark.parametrize("positions", ["all", "generated", "last"])
 @pytest.mark.parametrize("cache", [True, False])
-def test_each_prompt_is_completed_as_if_steered_alone(model: Any, positions: Any, cache: bool) -> None:
+def test_each_prompt_is_continued_as_if_steered_alone(model: Any, positions: Any, cache: bool) -> None:
     prompts = [tiny.text(tiny.tokens(length, seed=length)) for length in (9, 4, 14, 6)]
     vectors = [UP, None, DOWN, UP]
-    options = {"tokens": tiny.NEW, "use_cache": cache}
+    options = {"max_new_tokens": tiny.NEW, "use_cache": cache}
     with geo.steer_each(model, vectors, positions=positions):
         together = geo.generate(model, tiny.tokenizer(), prompts, **options)
     alone = []
@@ -54,7 +54,7 @@ def test_one_vector_for_all_is_plain_steering(model: Any) -> None:
         assert torch.equal(tiny.generated(model, IDS), whole)
 
 
-def test_all_completions_and_beams_of_a_prompt_are_steered(model: Any) -> None:
+def test_all_generations_and_beams_of_a_prompt_are_steered(model: Any) -> None:
     """As in a batch in which the vector is at work for everything, the chosen prompt alone."""
     for options in ({"num_beams": 3}, {"num_return_sequences": 2, "do_sample": True}):
         copies = 2 if "do_sample" in options else 1
@@ -75,7 +75,7 @@ def test_rows_and_padding_are_counted_in_the_chosen_prompts() -> None:
     model, part = tiny.build("llama"), tiny.vector("output.1", rows=2)
     mask = torch.tensor([[0, 0, 1, 1, 1, 1], [1, 1, 1, 1, 1, 1], [0, 0, 0, 1, 1, 1]])
     plain = tiny.run(model, IDS, attention_mask=mask)
-    with geo.steer(model, part, positions="front", prompts=torch.tensor([True, False, True])):
+    with geo.steer(model, part, positions="first", prompts=torch.tensor([True, False, True])):
         steered = tiny.run(model, IDS, attention_mask=mask)
     where = tiny.pattern("..01..", "......", "...01.")
     assert torch.equal(steered["output.1"], tiny.moved(plain["output.1"], part["output.1"], where))
@@ -88,10 +88,10 @@ def test_smollm2_writes_under_many_vectors_what_it_writes_under_each(smollm2_mod
     one, other = (geo.SteeringVector({"output.14": part}).relative(0.5) for part in parts)
     prompts = ["The robin is a kind of", "Yesterday I", "In the middle of the night, a small dog"]
     with geo.steer_each(model, [one, None, other]):
-        together = geo.generate(model, tokenizer, prompts, tokens=5)
+        together = geo.generate(model, tokenizer, prompts, max_new_tokens=5)
     for place, vector in enumerate([one, None, other]):
         with geo.steer_each(model, [vector]):
-            assert geo.generate(model, tokenizer, [prompts[place]], tokens=5)[0] == together[place]
+            assert geo.generate(model, tokenizer, [prompts[place]], max_new_tokens=5)[0] == together[place]
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,8 @@ def test_an_absolute_vector_adds_the_mean_of_what_the_relative_one_adds(centred:
     found = geo.steering.to_absolute(vector, model, tiny.tokenizer(), prompts)
     norms = []
     for prompt in prompts:
-        residual = tiny.run(model, geo.steering.encode(tiny.tokenizer(), [prompt]).ids)["output.1"][0, -1].double()
+        ids = geo.steering.encode(tiny.tokenizer(), [prompt]).input_ids
+        residual = tiny.run(model, ids)["output.1"][0, -1].double()
         norms.append(float((residual - residual.mean() * centred).norm()))
     expected = vector["output.1.relative"] * (sum(norms) / 3)
     torch.testing.assert_close(found["output.1"], expected, rtol=1e-5, atol=1e-6)
@@ -28,7 +29,7 @@ def test_absolute_parts_stay_as_they_are(llama: Any) -> None:
 
 
 def test_what_has_no_other_unit_is_refused(llama: Any) -> None:
-    to_absolute, relative = tiny.vector("output.1"), tiny.vector("output.1.relative")
-    for vector, prompts in ((to_absolute, ["w3"]), (to_absolute + relative, ["w3"]), (relative, []), (relative, [""])):
+    absolute, relative = tiny.vector("output.1"), tiny.vector("output.1.relative")
+    for vector, prompts in ((absolute, ["w3"]), (absolute + relative, ["w3"]), (relative, []), (relative, [""])):
         with pytest.raises(geo.errors.SteeringError):
             geo.steering.to_absolute(vector, llama, tiny.tokenizer(), prompts)

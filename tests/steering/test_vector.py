@@ -92,16 +92,16 @@ def test_the_algebra_by_hand() -> None:
     assert up.dot(up.at("output.7")) == up.dot(up.at("output.6.relative")) == 0
 
 
-def test_the_record_says_how_a_vector_was_made() -> None:
+def test_the_provenance_says_how_a_vector_came_about() -> None:
     a, b = (SteeringVector({"output.1": torch.ones(2)}, name) for name in ("a", "b"))
     assert (2 * a - b / 2).provenance == "2 × a − 0.5 × b"
     assert (3 * (a + b)).provenance == "3 × (a + b)"
     assert (a - (a - b)).provenance == "a − (a − b)"
     assert (-a).provenance == "−1 × a"
     assert a.at("output.2").provenance == "(a) at output.2"
-    assert a.relative(0.5).provenance == "(a) of norm 0.5 of the residual stream's"
+    assert a.relative(0.5).provenance == "(a) of norm 0.5 × residual norm"
     assert (a + b).projection(a).provenance == "projection of (a + b) on (a)"
-    assert a.random(3).provenance == "random vector 3 of the norm of (a)"
+    assert a.random(3).provenance == "norm-matched random vector 3 for (a)"
     assert "first 1 dimensions" in a.first_dimensions(0.5).provenance
     assert repr(a) == "SteeringVector(a; output.1; norm 1.41)"
 
@@ -161,10 +161,10 @@ def test_drawing_a_control_leaves_the_callers_generator_alone() -> None:
     assert torch.equal(torch.randn(3), expected)
 
 
-@pytest.mark.parametrize(("share", "kept"), [(0, 0), (0.25, 1), (0.5, 2), (0.75, 3), (1, 4)])
-def test_a_share_of_the_dimensions(share: float, kept: int) -> None:
+@pytest.mark.parametrize(("fraction", "kept"), [(0, 0), (0.25, 1), (0.5, 2), (0.75, 3), (1, 4)])
+def test_a_fraction_of_the_dimensions(fraction: float, kept: int) -> None:
     vector = SteeringVector({"output.0": torch.arange(1.0, 5), "input.1": torch.arange(1.0, 9).reshape(2, 4)})
-    some = vector.first_dimensions(share)
+    some = vector.first_dimensions(fraction)
     assert some["output.0"].tolist() == [1.0, 2, 3, 4][:kept] + [0] * (4 - kept)
     assert some["input.1"][1].tolist() == [5.0, 6, 7, 8][:kept] + [0] * (4 - kept)
 
@@ -281,7 +281,7 @@ def test_blocks_are_counted_from_zero(block: Any) -> None:
             Site("after_norm", block)
 
 
-def test_sites_stand_in_the_order_of_the_stream() -> None:
+def test_sites_stand_in_the_order_of_the_residual_stream() -> None:
     names = ["input.0", "output.0", "output.0.relative", "input.2", "output.10", "before_norm", "after_norm"]
     vector = SteeringVector({name: torch.ones(1) for name in reversed(names)})
     assert [str(site) for site in vector.sites] == names

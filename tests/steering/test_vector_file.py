@@ -78,13 +78,20 @@ def test_the_file_is_plain_safetensors(tmp_path: Path) -> None:
     raw = geo.save_vector(vector, str(tmp_path / "v.safetensors")).read_bytes()
     (length,) = struct.unpack("<Q", raw[:8])
     content = json.loads(raw[8 : 8 + length])
-    assert content.pop("__metadata__") == {"format": FORMAT, "made": "v", "model": "gpt2", "notes": "[]"}
+    assert content.pop("__metadata__") == {"format": FORMAT, "provenance": "v", "model": "gpt2", "notes": "[]"}
     assert {name: (entry["dtype"], entry["shape"]) for name, entry in content.items()} == {
         "output.3": ("F32", [2]),
         "after_norm.relative": ("F32", [3, 2]),
     }
     start, stop = content["output.3"]["data_offsets"]
     assert struct.unpack("<2f", raw[8 + length :][start:stop]) == (1.5, -2.0)
+
+
+def test_a_file_that_calls_the_provenance_made_is_read(tmp_path: Path) -> None:
+    record = {"format": FORMAT, "made": "2 × bird", "model": "llama", "notes": '["scaled"]'}
+    save_file({"output.3": torch.ones(2)}, tmp_path / "v.safetensors", metadata=record)
+    vector = geo.load_vector(tmp_path / "v.safetensors")
+    assert (vector.provenance, vector.model, vector.notes) == ("2 × bird", "llama", ("scaled",))
 
 
 @pytest.mark.parametrize("ending", ["safetensors", "gguf"])

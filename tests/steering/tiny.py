@@ -114,7 +114,7 @@ def final_norm(model: Any) -> nn.Module:
 
 @contextmanager
 def residual_streams(model: Any) -> Iterator[dict[str, torch.Tensor]]:
-    """The residual stream at every site of the last call, in the order in which the model computes it, by hooks of our own."""
+    """The residual stream at every site of the last call, in the order of computation, by hooks of our own."""
     seen: dict[str, torch.Tensor] = {}
 
     def reading(site: str, which: int) -> Callable[..., None]:
@@ -186,12 +186,12 @@ KINDS: dict[str, tuple[Any, int]] = {
     "all": ("all", 0),
     "prompt": ("prompt", 0),
     "generated": ("generated", 0),
-    "front": ("front", 0),
+    "first": ("first", 0),
     "middle": ("middle", 0),
-    "back": ("back", 0),
+    "last": ("last", 0),
     "indices": ([1, -2], 0),
     "mask": (_MASK, 0),
-    "rows": ("back", 2),
+    "rows": ("last", 2),
     "rows at indices": ([-1, 0], 2),
 }
 
@@ -202,9 +202,9 @@ def places(kind: str, p: int, n: int) -> dict[int, int]:
         "all": dict.fromkeys(range(n), 0),
         "prompt": dict.fromkeys(range(p), 0),
         "generated": dict.fromkeys(range(p, n), 0),
-        "front": {0: 0},
+        "first": {0: 0},
         "middle": {(p - 1) // 2: 0},
-        "back": {p - 1: 0},
+        "last": {p - 1: 0},
         "indices": {1: 0, p - 2: 0},
         "mask": {2: 0, 5: 0},
         "rows": {p - 2: 0, p - 1: 1},
