@@ -1,4 +1,4 @@
-"""Can one model's concepts be rotated onto another's? Orthogonal Procrustes, judged on a subtree it has not seen."""
+"""Can one model's concepts be rotated onto another's? Orthogonal Procrustes, judged on a held-out subtree."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from geometry.concepts import ConceptHierarchy
 __all__ = ["Fold", "alignment_error", "subtree_folds"]
 
 Matrix = NDArray[np.float64]
-# Positions to align on and positions to judge.
+# Indices to align on and indices to judge.
 Fold = tuple[NDArray[np.int64], NDArray[np.int64]]
 _SMALLEST_SUBTREE = 2
 _SUBTREES = 8
@@ -21,9 +21,9 @@ _COORDINATES = 20
 
 
 def subtree_folds(hierarchy: ConceptHierarchy) -> list[Fold]:
-    """Subtrees to leave out, of at most an eighth of the concepts, and the concepts to align on.
+    """Subtrees to hold out, of at most an eighth of the concepts, and the concepts to align on.
 
-    These have at most a tenth of their words from a concept left out, and the other way round: to share none leaves
+    These have at most a tenth of their words from a concept held out, and the other way round: to share none leaves
     WordNet hardly anything to align on. What common words give, shuffled rows show.
     """
     sizes = np.array([len(members) for members in hierarchy.members])
@@ -32,43 +32,45 @@ def subtree_folds(hierarchy: ConceptHierarchy) -> list[Fold]:
     largest = max(_SMALLEST_SUBTREE, len(hierarchy) // _SUBTREES)
     folds = []
     for _, start, stop in hierarchy.blocks(largest, _SMALLEST_SUBTREE):
-        left_out = np.sort(order[start:stop])
-        kept = np.flatnonzero(~shared[:, left_out].any(axis=1))
+        held_out = np.sort(order[start:stop])
+        kept = np.flatnonzero(~shared[:, held_out].any(axis=1))
         if len(kept) >= _FEWEST_TO_ALIGN:
-            folds.append((kept, left_out))
+            folds.append((kept, held_out))
     return folds
 
 
-def alignment_error(one: Matrix, other: Matrix, folds: Sequence[Fold]) -> NDArray[np.float64]:
-    """1 − cos between where the alignment puts each left-out concept and where the other model has it.
+def alignment_error(first: Matrix, second: Matrix, folds: Sequence[Fold]) -> NDArray[np.float64]:
+    """1 − cos between where the alignment puts each held-out concept and where the second model has it.
+
+    >>> errors = alignment_error(first.matrix, second.matrix, subtree_folds(first.hierarchy))  # doctest: +SKIP
 
     Parameters
     ----------
-    one, other : Gram matrices of the concept vectors, shape (k, k); Procrustes sees nothing else of them.
+    first, second : Gram matrices of the concept vectors, shape (k, k); Procrustes sees nothing else of them.
     folds : from `subtree_folds`.
 
     Returns
     -------
     shape (k,): 0 if the rotation fitted to the other subtrees fits here too, 1 if it says nothing; nan for
-    concepts in no fold. Both clouds are centred on the concepts aligned. The rotation takes one's leading 20 principal
-    coordinates to the other's; what it puts there is held to the other's whole vector.
+    concepts in no fold. Both clouds are centred on the concepts aligned. The rotation takes the first's leading 20
+    principal coordinates to the second's; what it puts there is held to the second's whole vector.
 
     References
     ----------
     Schönemann, A generalized solution of the orthogonal Procrustes problem, Psychometrika 31 (1966).
     """
-    x, y = _coordinates(one), _coordinates(other)
-    errors = np.full(len(one), np.nan)
-    for kept, left_out in folds:
+    x, y = _coordinates(first), _coordinates(second)
+    errors = np.full(len(first), np.nan)
+    for kept, held_out in folds:
         x_centre, y_centre = x[kept].mean(axis=0), y[kept].mean(axis=0)
         moving, aim = (x - x_centre)[:, :_COORDINATES], (y - y_centre)[:, :_COORDINATES]
         u, s, vt = np.linalg.svd(moving[kept].T @ aim[kept])
-        # Beyond the rank the rotation is arbitrary: it maps what it has never seen.
+        # Beyond the rank the rotation is arbitrary: nothing there was aligned.
         known = s > s[0] * len(s) * np.finfo(np.float64).eps
-        moved = moving[left_out] @ u[:, known] @ vt[known]
-        norms = np.linalg.norm(moved, axis=1) * np.linalg.norm((y - y_centre)[left_out], axis=1)
+        moved = moving[held_out] @ u[:, known] @ vt[known]
+        norms = np.linalg.norm(moved, axis=1) * np.linalg.norm((y - y_centre)[held_out], axis=1)
         with np.errstate(invalid="ignore", divide="ignore"):
-            errors[left_out] = 1 - (moved * aim[left_out]).sum(axis=1) / norms
+            errors[held_out] = 1 - (moved * aim[held_out]).sum(axis=1) / norms
     return errors
 
 

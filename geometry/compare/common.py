@@ -11,6 +11,10 @@ __all__ = ["common_vocabulary"]
 def common_vocabulary(vocabularies: Mapping[str, Vocabulary]) -> Vocabulary:
     """The first model's vocabulary without the words that another lacks as a single token after a space.
 
+    >>> first, second = Vocabulary(["Ġbird", "Ġowl"]), Vocabulary(["▁owl", "▁fish"])
+    >>> common_vocabulary({"first": first, "second": second}).words
+    {'owl': 1}
+
     A hierarchy built on it has words of all models alone; `ConceptHierarchy.over` gives it another's tokens.
 
     Raises

@@ -1,9 +1,8 @@
-"""Two models' concepts measured against each other, each measure beside permuted concepts and shuffled rows."""
+"""Two models' concepts measured against each other, each measure beside shuffled rows and permuted concepts."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,16 +11,18 @@ from scipy.stats import rankdata
 from geometry.compare.alignment import Fold, alignment_error, subtree_folds
 from geometry.compare.profile import ModelProfile, check_common
 from geometry.compare.similarity import cka, representational_similarity, word_disjoint
-from geometry.compare.trees import cophenetic, tree_agreement
+from geometry.compare.trees import beside, cophenetic, tree_agreement
 from geometry.concepts import ConceptHierarchy
 from geometry.errors import EstimationError
-from geometry.evidence import TestResult, permutation_p, stream
+from geometry.randomness import generator
+from geometry.results import Results, TestResult
 
-__all__ = ["PAIR_MEASURES", "PairMeasure", "claim_agreement", "compare_pair", "pair_p_value"]
+__all__ = ["PAIR_MEASURES", "PairMeasure", "claim_agreement", "compare_pair"]
 
 Matrix = NDArray[np.float64]
 Order = NDArray[np.int64]
 _FEWEST_UNITS = 3
+_NO_BOOTSTRAP = np.array([np.nan])  # of one number
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class CommonConcepts:
 
     @cached_property
     def folds(self) -> list[Fold]:
-        """Subtrees to leave out of an alignment."""
+        """Subtrees to hold out of an alignment."""
         return subtree_folds(self.hierarchy)
 
 
@@ -51,130 +52,138 @@ class PairMeasure:
 
     Attributes
     ----------
-    says : what the number is, for an axis.
-    unrelated, alike : its value for models that have nothing, and everything, in common.
-    measure : from the concepts, both matrices and an order of the second model's concepts, to values. Any
+    name : of its function in this room.
+    measure : what the number is, for an axis.
+    unrelated, identical : its value for models that have nothing, and everything, in common.
+    evaluate : from the concepts, both matrices and an order of the second model's concepts, to values. Any
         order but their own is a permuted null. Pairs that share words in either order do not count, but in
-        "alignment", for which see `subtree_folds`.
+        "alignment_error", for which see `subtree_folds`.
     """
 
     name: str
-    says: str
+    measure: str
     unrelated: float
-    alike: float
-    measure: Callable[[CommonConcepts, Matrix, Matrix, Order], NDArray[np.float64]]
+    identical: float
+    evaluate: Callable[[CommonConcepts, Matrix, Matrix, Order], NDArray[np.float64]]
 
 
-def _similarity(common: CommonConcepts, one: Matrix, other: Matrix, order: Order) -> NDArray[np.float64]:
-    return np.array([representational_similarity(one, _swapped(other, order), common.counted(order))])
+def _similarity(common: CommonConcepts, first: Matrix, second: Matrix, order: Order) -> NDArray[np.float64]:
+    return np.array([representational_similarity(first, _reordered(second, order), common.counted(order))])
 
 
-def _cka(common: CommonConcepts, one: Matrix, other: Matrix, order: Order) -> NDArray[np.float64]:
-    return np.array([cka(one, _swapped(other, order), common.counted(order))])
+def _cka(common: CommonConcepts, first: Matrix, second: Matrix, order: Order) -> NDArray[np.float64]:
+    return np.array([cka(first, _reordered(second, order), common.counted(order))])
 
 
-def _alignment(common: CommonConcepts, one: Matrix, other: Matrix, order: Order) -> NDArray[np.float64]:
-    return alignment_error(one, _swapped(other, order), common.folds)
+def _alignment(common: CommonConcepts, first: Matrix, second: Matrix, order: Order) -> NDArray[np.float64]:
+    return alignment_error(first, _reordered(second, order), common.folds)
 
 
-def _tree(common: CommonConcepts, one: Matrix, other: Matrix, order: Order) -> NDArray[np.float64]:
-    return np.array([tree_agreement(cophenetic(one), _swapped(cophenetic(other), order), common.counted(order))])
+def _tree(common: CommonConcepts, first: Matrix, second: Matrix, order: Order) -> NDArray[np.float64]:
+    heights = _reordered(cophenetic(second), order)
+    return np.array([tree_agreement(cophenetic(first), heights, common.counted(order))])
 
 
-def _swapped(matrix: Matrix, order: Order) -> Matrix:
+def _reordered(matrix: Matrix, order: Order) -> Matrix:
     return matrix[np.ix_(order, order)]
 
 
 PAIR_MEASURES: tuple[PairMeasure, ...] = (
-    PairMeasure("similarity", "Spearman's ρ of cosines, word-disjoint pairs", 0.0, 1.0, _similarity),
+    PairMeasure(
+        "representational_similarity", "RSA: Spearman's ρ of cosines, word-disjoint pairs", 0.0, 1.0, _similarity
+    ),
     PairMeasure("cka", "debiased CKA, word-disjoint pairs", 0.0, 1.0, _cka),
-    PairMeasure("alignment", "Procrustes error on a left-out subtree, 1 − cos", 1.0, 0.0, _alignment),
-    PairMeasure("tree", "correlation of the two recovered trees", 0.0, 1.0, _tree),
+    PairMeasure("alignment_error", "Procrustes error on a held-out subtree, 1 − cos", 1.0, 0.0, _alignment),
+    PairMeasure("tree_agreement", "cophenetic correlation of the two recovered trees", 0.0, 1.0, _tree),
 )
 
 
-def compare_pair(
-    one: ModelProfile, other: ModelProfile, *, permutations: int = 19, seed: int = 0
-) -> dict[str, TestResult]:
+def compare_pair(first: ModelProfile, second: ModelProfile, *, n_permutations: int = 19, seed: int = 0) -> Results:
     """Every measure of `PAIR_MEASURES` between two models, beside two nulls.
 
+    >>> results = compare_pair(first, second)  # doctest: +SKIP
+    >>> results["cka"].value, results["cka"].nulls["shuffled"].mean, results["cka"].p_value  # doctest: +SKIP
+
     "shuffled" takes both models' vectors from shuffled rows, which keeps sizes, nesting and common words, and gives
-    the p-value (`pair_p_value`). "permuted" puts the second model's concepts in random order: concepts that share
-    words are not exchangeable, so it shows where no pairing leads and tests nothing.
+    the p-value. "permuted" puts the second model's concepts in random order (`n_permutations` of them): concepts that
+    share words are not exchangeable, so it shows where no pairing leads and tests nothing.
 
     Raises
     ------
     EstimationError
-        The models were measured on different concepts, or with fewer than 2 draws of shuffled rows.
+        The models were measured on different concepts, or with fewer than 2 permutations of shuffled rows.
     """
-    check_common([one, other])
-    if min(len(one.shuffled), len(other.shuffled)) < 2:
-        raise EstimationError("two models are compared with at least 2 draws of shuffled rows")
-    common = CommonConcepts(one.hierarchy)
-    own = np.arange(len(one.hierarchy))
+    check_common([first, second])
+    if min(len(first.shuffled), len(second.shuffled)) < 2:
+        raise EstimationError("two models are compared with at least 2 permutations of shuffled rows")
+    common, pair = CommonConcepts(first.hierarchy), f"{first.name} | {second.name}"
+    own = np.arange(len(first.hierarchy))
     rng = generator(seed, "pair-permutations")
-    orders = [rng.permutation(own) for _ in range(permutations)]
-    noise = _paired(one.shuffled, other.shuffled)
-    a, b = one.matrix, other.matrix
-    found = {}
+    orders = [rng.permutation(own) for _ in range(n_permutations)]
+    noise = _paired(first.shuffled, second.shuffled)
+    x, y = first.matrix, second.matrix
+    results = []
     for measure in PAIR_MEASURES:
-        values = measure.measure(common, a, b, own)
-        nulls = {
-            "permuted": np.array([measure.measure(common, a, b, order) for order in orders]),
-            "shuffled": np.array([measure.measure(common, x, y, own) for x, y in noise]),
-        }
+        values = measure.evaluate(common, x, y, own)
         single = len(values) == 1
-        found[measure.name] = TestResult(
-            measure.name,
-            (f"{one.name} | {other.name}",) if single else one.hierarchy.names,
-            values,
-            nulls,
-            measure.unrelated,
-            np.array([np.nan]) if single else None,
+        result = TestResult(
+            name=measure.name,
+            labels=(pair,) if single else first.hierarchy.names,
+            values=values,
+            nulls=beside(
+                [measure.evaluate(common, *matrices, own) for matrices in noise],
+                [measure.evaluate(common, x, y, order) for order in orders],
+            ),
+            measure=measure.measure,
+            subject=pair,
+            alternative="greater" if measure.identical > measure.unrelated else "less",
+            unstructured=measure.unrelated,
+            predicted=measure.identical,
+            resampled=_NO_BOOTSTRAP if single else None,
         )
-    return found
+        results.append(result)
+    return Results(results)
 
 
-def pair_p_value(test: TestResult) -> float:
-    """Share of draws of shuffled rows that are as alike as the models, which count as one of them."""
-    measure = next(one for one in PAIR_MEASURES if one.name == test.name)
-    return test.p_value("shuffled", "greater" if measure.alike > measure.unrelated else "less")
+def claim_agreement(first: ModelProfile, second: ModelProfile) -> Results:
+    """For each claim about the common concepts, whether it holds of the same concepts in both models.
 
+    >>> claim_agreement(first, second)["existence"].value  # doctest: +SKIP
 
-def claim_agreement(one: ModelProfile, other: ModelProfile) -> dict[str, dict[str, Any]]:
-    """For each claim about the common concepts: both verdicts, and whether it holds of the same concepts in both.
-
-    The latter is Spearman's ρ of the claim's values over concepts or edges, beside the same of shuffled rows, which
-    have the same concepts, sizes and families; p is from these. None where a claim has fewer than 3 values in both.
+    Spearman's ρ of the claim's values over concepts or edges, beside the same of shuffled rows, which have the same
+    concepts, sizes and families; p is from these. nan where a claim has fewer than 3 values in both.
     """
-    check_common([one, other])
-    agreement: dict[str, dict[str, Any]] = {}
-    for mine, theirs in zip(one.claims, other.claims, strict=True):
-        rho = _rank_correlation(mine.test.values, theirs.test.values)
-        draws = _paired(list(mine.test.nulls["shuffled"]), list(theirs.test.nulls["shuffled"]))
-        noise = np.array([_rank_correlation(x, y) for x, y in draws])
-        measured = bool(np.isfinite(rho))
-        agreement[mine.claim.name] = {
-            "verdicts": [mine.verdict, theirs.verdict],
-            "n": int((np.isfinite(mine.test.values) & np.isfinite(theirs.test.values)).sum()),
-            "rho": rho if measured else None,
-            "shuffled": float(np.nanmean(noise)) if np.isfinite(noise).any() else None,
-            "p": permutation_p(rho, noise, "greater") if measured else None,
-        }
-    return agreement
+    check_common([first, second])
+    pair = f"{first.name} | {second.name}"
+    results = []
+    for mine, theirs in zip(first.claims, second.claims, strict=True):
+        noise = _paired(list(mine.nulls["shuffled"].values), list(theirs.nulls["shuffled"].values))
+        result = TestResult(
+            name=mine.name,
+            labels=(pair,),
+            values=np.array([_rank_correlation(mine.values, theirs.values)]),
+            nulls=beside([_rank_correlation(x, y) for x, y in noise], []),
+            title=mine.title,
+            measure="Spearman's ρ of the claim's values in the two models",
+            subject=pair,
+            predicted=1.0,
+            resampled=_NO_BOOTSTRAP,
+        )
+        results.append(result)
+    return Results(results)
 
 
-def _rank_correlation(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
-    both = np.isfinite(one) & np.isfinite(other)
-    x, y = rankdata(one[both]), rankdata(other[both])
+def _rank_correlation(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
+    both = np.isfinite(first) & np.isfinite(second)
+    x, y = rankdata(first[both]), rankdata(second[both])
     if both.sum() < _FEWEST_UNITS or x.std() == 0 or y.std() == 0:
         return float("nan")
     return float(np.corrcoef(x, y)[0, 1])
 
 
-def _paired(one: list[Matrix], other: list[Matrix]) -> list[tuple[Matrix, Matrix]]:
-    """Each draw of one with the next of the other.
+def _paired(first: Sequence[Matrix], second: Sequence[Matrix]) -> list[tuple[Matrix, Matrix]]:
+    """Each permutation of the first with the next of the second.
 
-    Draws are numbered alike, so that models of one tokenizer got the same shuffle, whose words are no noise.
+    Permutations are numbered alike, so that models of one tokenizer got the same shuffle, whose words are no noise.
     """
-    return list(zip(one, [*other[1:], other[0]], strict=False))
+    return list(zip(first, [*second[1:], second[0]], strict=False))

@@ -1,4 +1,4 @@
-"""Are two models' concept–concept cosines alike? Rank correlation and kernel alignment of the two matrices."""
+"""Representational similarity of two models: rank correlation and kernel alignment of their concepts' cosines."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,35 +12,37 @@ Matrix = NDArray[np.float64]
 _FEWEST_PAIRS = 3
 
 
-def representational_similarity(one: Matrix, other: Matrix, counted: NDArray[np.bool_]) -> float:
-    """Spearman's ρ between two k × k matrices over the pairs that count.
+def representational_similarity(first: Matrix, second: Matrix, counted: NDArray[np.bool_]) -> float:
+    """Spearman's ρ between two k × k matrices over the pairs that count (RSA).
 
-    Concepts with common words are alike in any model, so count word-disjoint pairs. nan for fewer than 3 pairs.
+    >>> representational_similarity(first.matrix, second.matrix, word_disjoint(first.hierarchy))  # doctest: +SKIP
+
+    Concepts with common words are similar in any model, so count word-disjoint pairs. nan for fewer than 3 pairs.
     Source: Kriegeskorte et al., Front. Syst. Neurosci. 2 (2008).
     """
     upper = np.triu(counted, 1)
-    x, y = rankdata(one[upper]), rankdata(other[upper])
+    x, y = rankdata(first[upper]), rankdata(second[upper])
     if len(x) < _FEWEST_PAIRS or x.std() == 0 or y.std() == 0:
         return float("nan")
     return float(np.corrcoef(x, y)[0, 1])
 
 
-def cka(one: Matrix, other: Matrix, counted: NDArray[np.bool_]) -> float:
-    """Debiased linear centred kernel alignment of two k × k Gram matrices over the pairs that count.
+def cka(first: Matrix, second: Matrix, counted: NDArray[np.bool_]) -> float:
+    """Debiased linear centred kernel alignment (CKA) of two k × k Gram matrices over the pairs that count.
 
     Each matrix is centred by the effects aᵢ + aⱼ that fit its counted pairs best; if all pairs of different concepts
-    count, this is the unbiased HSIC's centring. 0 is expected of unrelated models, 1 means alike; nan for
+    count, this is the unbiased HSIC's centring. 0 is expected of unrelated models, 1 of identical ones; nan for
     pairs that leave nothing once centred. Sources: Kornblith et al., arXiv 1905.00414; Song et al., J. Mach. Learn.
     Res. 13 (2012).
     """
     weights = (counted & ~np.eye(len(counted), dtype=bool)).astype(np.float64)
-    grams = np.stack([one, other])
+    grams = np.stack([first, second])
     # The normal equations of the two fits, which have the pairs in common.
     wanted = (weights * grams).sum(axis=2)
     effects = np.linalg.lstsq(np.diag(weights.sum(axis=1)) + weights, wanted.T, rcond=None)[0].T
     x, y = weights * (grams - effects[:, :, None] - effects[:, None])
     scale = np.sqrt((x**2).sum() * (y**2).sum())
-    return float((x * y).sum() / scale) if scale > len(one) * np.finfo(np.float64).eps else float("nan")
+    return float((x * y).sum() / scale) if scale > len(first) * np.finfo(np.float64).eps else float("nan")
 
 
 def word_disjoint(hierarchy: ConceptHierarchy) -> NDArray[np.bool_]:

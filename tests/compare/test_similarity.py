@@ -29,12 +29,12 @@ def every(k: int = 12) -> Array:
 def unbiased_cka(x: Array, y: Array) -> float:
     """Kornblith et al. with the estimator of Song et al., equation 5, term by term."""
 
-    def hsic(k: Array, other: Array) -> float:
+    def hsic(k: Array, second: Array) -> float:
         n = len(k)
-        k, other = k - np.diag(np.diag(k)), other - np.diag(np.diag(other))
-        one = np.ones(n)
-        total = np.trace(k @ other) + (one @ k @ one) * (one @ other @ one) / ((n - 1) * (n - 2))
-        return (total - 2 / (n - 2) * (one @ k @ other @ one)) / (n * (n - 3))
+        k, second = k - np.diag(np.diag(k)), second - np.diag(np.diag(second))
+        ones = np.ones(n)
+        total = np.trace(k @ second) + (ones @ k @ ones) * (ones @ second @ ones) / ((n - 1) * (n - 2))
+        return (total - 2 / (n - 2) * (ones @ k @ second @ ones)) / (n * (n - 3))
 
     return hsic(x, y) / np.sqrt(hsic(x, x) * hsic(y, y))
 
@@ -95,6 +95,6 @@ def test_nothing_to_compare_is_nan(measure: Callable[..., float]) -> None:
 def test_word_disjoint_pairs_have_no_word_in_common(profile: Callable[..., ModelProfile]) -> None:
     hierarchy: geo.ConceptHierarchy = profile(0, "a").hierarchy
     disjoint = word_disjoint(hierarchy)
-    for i, one in enumerate(hierarchy):
-        for j, other in enumerate(hierarchy):
-            assert disjoint[i, j] == (not set(one.words) & set(other.words))
+    for i, first in enumerate(hierarchy):
+        for j, second in enumerate(hierarchy):
+            assert disjoint[i, j] == (not set(first.words) & set(second.words))

@@ -17,16 +17,16 @@ def cosines(seed: int, k: int = 9) -> Array:
 
 
 def test_three_concepts_by_hand() -> None:
-    found = np.array([[1, 0.9, 0.3], [0.9, 1, 0.1], [0.3, 0.1, 1]])
-    np.testing.assert_allclose(cophenetic(found), [[0, 0.1, 0.8], [0.1, 0, 0.8], [0.8, 0.8, 0]])
-    np.testing.assert_allclose(dendrogram(found), [[0, 1, 0.1, 2], [2, 3, 0.8, 3]])
+    gram = np.array([[1, 0.9, 0.3], [0.9, 1, 0.1], [0.3, 0.1, 1]])
+    np.testing.assert_allclose(cophenetic(gram), [[0, 0.1, 0.8], [0.1, 0, 0.8], [0.8, 0.8, 0]])
+    np.testing.assert_allclose(dendrogram(gram), [[0, 1, 0.1, 2], [2, 3, 0.8, 3]])
 
 
 def test_the_dendrogram_is_scipys_average_linkage() -> None:
-    found = cosines(0)
-    merges = linkage(squareform(1 - found, checks=False), "average")
-    np.testing.assert_allclose(dendrogram(found), merges)
-    np.testing.assert_allclose(cophenetic(found), squareform(cophenet(merges)))
+    gram = cosines(0)
+    merges = linkage(squareform(1 - gram, checks=False), "average")
+    np.testing.assert_allclose(dendrogram(gram), merges)
+    np.testing.assert_allclose(cophenetic(gram), squareform(cophenet(merges)))
 
 
 def planted_heights() -> Array:
@@ -62,31 +62,34 @@ def test_agreement_counts_the_pairs_it_is_given_and_no_infinite_distance() -> No
 
 
 def test_the_consensus_of_one_model_is_that_model_in_ranks() -> None:
-    one = cosines(0)
-    found = consensus([one, one, one])
+    gram = cosines(0)
+    together = consensus([gram, gram, gram])
     upper = np.triu_indices(9, 1)
-    assert np.array_equal(np.argsort(found[upper]), np.argsort(one[upper]))
-    np.testing.assert_allclose(np.sort(found[upper]), np.linspace(-1, 1, 36))
-    assert np.array_equal(found, found.T)
-    assert (np.diag(found) == 1).all()
-    np.testing.assert_array_equal(consensus([one, np.eye(9) + 0.01 * (one - np.eye(9))]), found)
+    assert np.array_equal(np.argsort(together[upper]), np.argsort(gram[upper]))
+    np.testing.assert_allclose(np.sort(together[upper]), np.linspace(-1, 1, 36))
+    assert np.array_equal(together, together.T)
+    assert (np.diag(together) == 1).all()
+    np.testing.assert_array_equal(consensus([gram, np.eye(9) + 0.01 * (gram - np.eye(9))]), together)
 
 
 def test_the_consensus_gives_every_model_the_same_say() -> None:
-    one = np.array([[1, 0.9, 0.1], [0.9, 1, 0.5], [0.1, 0.5, 1]])
-    other = np.array([[1, -0.3, 0.0], [-0.3, 1, -0.1], [0.0, -0.1, 1]])
+    first = np.array([[1, 0.9, 0.1], [0.9, 1, 0.5], [0.1, 0.5, 1]])
+    second = np.array([[1, -0.3, 0.0], [-0.3, 1, -0.1], [0.0, -0.1, 1]])
     # Ranks 3 1 2 and 1 3 2 of the pairs 01, 02, 12.
-    np.testing.assert_allclose(consensus([one, other])[np.triu_indices(3, 1)], [0, 0, 0])
-    np.testing.assert_allclose(consensus([one, one, other])[np.triu_indices(3, 1)], [1 / 3, -1 / 3, 0])
+    np.testing.assert_allclose(consensus([first, second])[np.triu_indices(3, 1)], [0, 0, 0])
+    np.testing.assert_allclose(consensus([first, first, second])[np.triu_indices(3, 1)], [1 / 3, -1 / 3, 0])
 
 
 def test_the_tree_of_a_planted_model_is_recovered_beyond_both_nulls(profile: Callable[..., ModelProfile]) -> None:
-    one = profile(0, "a")
-    found = recovered_tree(one.matrix, one.shuffled, one.hierarchy, permutations=49)
-    assert found.mean > 0.5
-    assert found.p_value("permuted", "greater") == 1 / 50
-    assert {name: draws.shape for name, draws in found.nulls.items()} == {"permuted": (49, 1), "shuffled": (4, 1)}
-    assert found.mean > found.nulls["shuffled"].max() + 0.1
-    assert abs(found.nulls["permuted"].mean()) < 0.1
-    again = recovered_tree(one.matrix, one.shuffled, one.hierarchy, permutations=49)
-    assert np.array_equal(found.nulls["permuted"], again.nulls["permuted"])
+    model = profile(0, "a")
+    result = recovered_tree(model.matrix, model.shuffled, model.hierarchy, n_permutations=49)
+    assert result.value > 0.5
+    assert result.p_value == result.p_against("shuffled") == 1 / 5
+    assert result.p_against("permuted") == 1 / 50
+    shapes = {name: null.values.shape for name, null in result.nulls.items()}
+    assert shapes == {"shuffled": (4, 1), "permuted": (49, 1)}
+    assert [null.label for null in result.nulls.values()] == ["shuffled rows", "permuted concepts"]
+    assert result.value > result.nulls["shuffled"].values.max() + 0.1
+    assert abs(result.nulls["permuted"].mean) < 0.1
+    again = recovered_tree(model.matrix, model.shuffled, model.hierarchy, n_permutations=49)
+    assert np.array_equal(result.nulls["permuted"].values, again.nulls["permuted"].values)
