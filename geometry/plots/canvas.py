@@ -105,6 +105,24 @@ class Canvas:
             unused.remove()
         return cls(figure, every[:panels], True, columns, figsize)
 
+    def names(self, axes: Axes, most: float) -> float:
+        """Inches that names left of the axes may take: all there are in a figure whose layout is not ours to move."""
+        if self.own or self.figure.get_layout_engine():
+            return most
+        left = axes.get_position().x0
+        taken = max(
+            (other.get_position().x1 for other in self.figure.axes if other.get_position().x1 <= left), default=0
+        )
+        return min(most, max(0.3, (left - taken) * self.figure.get_figwidth() - 0.15))
+
+    def shrink(self, heights: Sequence[float]) -> None:
+        """Smaller text at the rows where the given axes or size leave these less than the inches that they need."""
+        for place, axes in enumerate(self.axes):
+            scale = self.inches(axes)[1] / heights[place // self.columns]
+            if scale < 0.99:
+                for text in (*axes.get_yticklabels(), *axes.texts):
+                    text.set_fontsize(max(2.0, text.get_fontsize() * scale))
+
     def row(self, place: int) -> range:
         """The panels that stand beside the one at a place."""
         first = place - place % self.columns
@@ -113,6 +131,9 @@ class Canvas:
     def arrange(self, heights: Sequence[float] = ()) -> None:
         """Let the layout make room for what has been drawn; rows of new axes become so many inches high."""
         engine = self.figure.get_layout_engine()
+        for axes in self.axes:  # what lies inside of the axes takes no room
+            for artist in (*axes.lines, *axes.collections, *axes.patches):
+                artist.set_in_layout(False)
         if self.own and heights and self.figsize is None:
             self._grid().set_height_ratios(heights)
             self.figure.set_figheight(sum(heights) + 0.8 * len(heights) + 1)
@@ -132,11 +153,17 @@ class Canvas:
         box = axes.get_window_extent()
         return box.width / self.figure.dpi, box.height / self.figure.dpi
 
-    def titles(self, titles: Sequence[str], lifts: Sequence[float] = (), size: float = 8) -> None:
-        """Titles above the panels, wrapped, with a letter before each; lifts: points to leave below them."""
+    def titles(self, titles: Sequence[str], lifts: Sequence[float] = (), size: float = 8, right: float = 0) -> None:
+        """Titles above the panels, wrapped, with a letter before each.
+
+        Parameters
+        ----------
+        lifts : points to leave below each.
+        right : points that they may take right of the panel.
+        """
         for place, (axes, title) in enumerate(zip(self.axes, titles, strict=True)):
             width = self.inches(axes)[0]
-            lines = wrapped(title, width, size) if title else []
+            lines = wrapped(title, width + right / 72, size) if title else []
             pad = 4 + (lifts[place] if lifts else 0)
             # At the left, yet of the centre's kind: the kind at the left holds the letter.
             if lines:
@@ -150,7 +177,12 @@ class Canvas:
         """One legend below all panels, in as many columns as fit."""
         if not handles:
             return
-        width = self.figure.get_figwidth() if self.own else self.inches(self.axes[0])[0] + 0.5
+        room = self.figure.bbox
+        if not self.own:  # below the lowest axes at the left, as wide as these with all that is around them
+            self.arrange()
+            axes = min(self.axes, key=lambda one: (round(one.get_position().y0, 3), one.get_position().x0))
+            room = axes.get_tightbbox()
+        width = room.width / self.figure.dpi
         labels = ["\n".join(wrapped(str(handle.get_label()), width - 0.6, size)) for handle in handles]
         wide = [max(extent(line, size) for line in label.split("\n")) + 4.2 * size / 72 for label in labels]
         columns = next((n for n in range(min(len(wide), 8), 1, -1) if _across(wide, n) <= width - 0.1), 1)
@@ -158,10 +190,9 @@ class Canvas:
         if self.own:
             self.figure.legend(handles, labels, loc="outside lower center", borderaxespad=0.3, **how)
             return
-        self.arrange()
-        axes = min(self.axes, key=lambda one: (round(one.get_position().y0, 3), one.get_position().x0))
-        below = (axes.get_window_extent().y0 - axes.get_tightbbox().y0) * 72 / self.figure.dpi + 3
-        anchor = offset_copy(axes.transAxes, self.figure, y=-below, units="points")
+        own = axes.get_window_extent()
+        x, y = (room.x0 - own.x0) / self.figure.dpi, (room.y0 - own.y0) / self.figure.dpi - 0.04
+        anchor = offset_copy(axes.transAxes, self.figure, x=x, y=y)
         axes.legend(
             handles, labels, loc="upper left", bbox_to_anchor=(0, 0), bbox_transform=anchor, borderaxespad=0, **how
         )

@@ -17,7 +17,7 @@ from geometry.plots.style import MARKERS, NULL_GREYS, Colours, extent, literal, 
 __all__ = ["Curve", "CurvePanel", "curves"]
 
 # A line drawn over another has gaps through which that one shows.
-_DASHES = ("-", (0, (5, 1.6)), (0, (1.4, 1.2)), (0, (7, 1.5, 1.5, 1.5)), (0, (3, 1.2)), (0, (5, 1, 1, 1, 1, 1)))
+_DASHES = ("-", (0, (5, 2.2)), (0, (1.4, 1.4)), (0, (7, 2, 1.5, 2)), (0, (3, 1.5)), (0, (5, 1.4, 1, 1.4, 1, 1.4)))
 _PANEL = 1.75
 
 
@@ -109,7 +109,7 @@ def _line(order: int, colour: str, null: bool, marked: bool, x: ArrayLike, y: Ar
         np.asarray(x, dtype=np.float64),
         np.asarray(y, dtype=np.float64),
         color=colour,
-        lw=max(1.1, 1.8 - 0.15 * order),
+        lw=max(1.1, 2.1 - 0.25 * order),
         ls=_DASHES[order % len(_DASHES)] if not null else (0, (2.5, 1.5)),
         marker=MARKERS[order % len(MARKERS)] if marked else "",
         ms=3.4,

@@ -30,8 +30,8 @@ __all__ = ["Estimate", "ForestPanel", "ForestRow", "NullMark", "forest"]
 
 # In inches.
 _NAMES = 2.1
-_LANE = 0.115
-_GAP = 0.08
+_LANE = 0.105
+_GAP = 0.07
 _MANY = 60
 
 
@@ -122,7 +122,8 @@ def forest(
     size = 5.6 if many else 7.0
     with style():
         canvas = Canvas.of(ax, len(panels), columns=len(panels), figsize=figsize)
-        labels = ["\n".join(wrapped(name, _NAMES, size)) for name in names]
+        room = canvas.names(canvas.axes[0], _NAMES)
+        labels = ["\n".join(wrapped(name, room, size)) for name in names]
         tops, lanes = _lanes(panels, labels, series, marks, 0.015 if many else _GAP, 1.25 * size / 72)
         total = tops[-1]
         for place, (axes, panel) in enumerate(zip(canvas.axes, panels, strict=True)):
@@ -136,7 +137,6 @@ def forest(
             middles = [(first + second) / 2 for first, second in zip(tops, tops[1:], strict=False)]
             axes.set_yticks(middles, labels if not place else [""] * len(middles), fontsize=size, linespacing=1.1)
             axes.tick_params(axis="y", length=0)
-            axes.set_xlabel("\n".join(wrapped(panel.measure, 6.6 / len(panels), 7.5)))
             _texts(axes, panel, lanes, looks, columns)
         if labels:
             wide = max(extent(line, size) for label in labels for line in label.split("\n"))
@@ -151,9 +151,12 @@ def forest(
         handles += [_handle(label, mark, greys[label]) for label, mark in marks.items()]
         canvas.legend(handles)
         canvas.arrange([total])
+        canvas.shrink([total])
         lifts = []
         for axes, panel in zip(canvas.axes, panels, strict=True):
-            numeric(axes.xaxis, canvas.inches(axes)[0], log=panel.log)
+            width = canvas.inches(axes)[0]
+            axes.set_xlabel("\n".join(wrapped(panel.measure, width + 0.15, 7.5)))
+            numeric(axes.xaxis, width, log=panel.log)
             lifts.append(references(canvas, axes, panel.references))
         canvas.titles([panel.title for panel in panels], lifts)
         return canvas.finish(title, caption, [total])

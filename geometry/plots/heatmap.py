@@ -1,6 +1,6 @@
 """Heatmap: matrices, each with colours and limits of its own; numbers, blocks and a chosen cell where there are any."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Literal
@@ -15,13 +15,14 @@ from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike, NDArray
 
 from geometry.plots.canvas import Canvas, Given, numeric
-from geometry.plots.style import COLOURS, INK, Colours, extent, literal, signed, spread, style, wrapped
+from geometry.plots.style import INK, Colours, extent, literal, signed, spread, style, wrapped
 
 __all__ = ["HeatmapPanel", "heatmap"]
 
 _BLANK = (0.93, 0.93, 0.93, 1.0)
 # In inches.
 _NAMES = 1.75
+_BAR = 2.6
 _NAME = 6.5
 
 
@@ -83,7 +84,9 @@ def heatmap(
     ncols : panels in a line; by default as many as stay readable.
     colours : the first one outlines the chosen cell.
     """
-    chosen = "#D55E00" if not colours else (list(colours.values()) if isinstance(colours, dict) else list(colours))[0]
+    chosen = (
+        "#D55E00" if not colours else (list(colours.values()) if isinstance(colours, Mapping) else list(colours))[0]
+    )
     with style():
         canvas = Canvas.of(ax, len(panels), columns=ncols or _columns(panels), figsize=figsize)
         for place, (axes, panel) in enumerate(zip(canvas.axes, panels, strict=True)):
@@ -93,7 +96,7 @@ def heatmap(
             if shared or not panel.rows:
                 axes.set_yticks([])
             else:
-                lines = ["\n".join(wrapped(name, _NAMES, _NAME)) for name in panel.rows]
+                lines = ["\n".join(wrapped(name, canvas.names(axes, _NAMES), _NAME)) for name in panel.rows]
                 axes.set_yticks(range(len(lines)), lines, fontsize=_NAME, linespacing=1.0)
             axes.tick_params(length=0, pad=3)
             axes.set_ylabel(panel.row_axis if first or not shared else "", fontsize=7)
@@ -125,6 +128,8 @@ def _draw(axes: Axes, panel: HeatmapPanel, chosen: str) -> None:
     scale = LogNorm(*panel.limits) if panel.log else Normalize(*panel.limits)
     painted = np.array(mpl.colormaps[panel.cmap](scale(np.ma.masked_invalid(values)).filled(0.0)))
     painted[~np.isfinite(values)] = _BLANK
+    if panel.texts is not None:
+        painted[~np.isfinite(values) & (np.asarray(panel.texts) == "")] = 1
     null = np.zeros(values.shape, np.bool_) if panel.null is None else np.asarray(panel.null, dtype=np.bool_)
     painted[null] = (1, 1, 1, 1)
     axes.imshow(painted, origin=panel.origin, aspect="auto", interpolation="nearest", rasterized=values.size > 400)
@@ -164,17 +169,18 @@ def _bar(canvas: Canvas, axes: Axes, panel: HeatmapPanel) -> None:
         for beyond in (values.max(initial=-np.inf) > panel.limits[1], values.min(initial=np.inf) < panel.limits[0])
     )
     extend = "both" if over and under else "max" if over else "min" if under else "neither"
+    width = canvas.inches(axes)[0]
     bar = canvas.figure.colorbar(
         ScalarMappable(scale, panel.cmap),
         ax=axes,
         orientation="horizontal",
-        fraction=0.05,
         pad=0.03,
-        aspect=28,
+        shrink=min(1.0, _BAR / width),
+        aspect=min(width, _BAR) / 0.09,
         extend=extend,
     )
     bar.outline.set_linewidth(0.4)  # type: ignore[operator]
-    numeric(bar.ax.xaxis, 0.6 * canvas.inches(axes)[0], log=panel.log)
+    numeric(bar.ax.xaxis, 0.6 * min(width, _BAR), log=panel.log)
     bar.ax.tick_params(labelsize=6, width=0.4, length=2, which="both")
     bar.ax.minorticks_off()
     bar.set_label(panel.colourbar, fontsize=6.5)
@@ -182,9 +188,10 @@ def _bar(canvas: Canvas, axes: Axes, panel: HeatmapPanel) -> None:
 
 def _names_of_blocks(axes: Axes, panel: HeatmapPanel) -> None:
     count = len(panel.matrix)
-    centres = [(start + stop - 1) / 2 for _, start, stop in panel.blocks]
+    blocks = sorted(panel.blocks, key=lambda block: (block[1] + block[2], block[1]))
+    centres = [(start + stop - 1) / 2 for _, start, stop in blocks]
     line = {"arrowstyle": "-", "lw": 0.4, "color": INK, "shrinkA": 0, "shrinkB": 0, "relpos": (1, 0.5)}
-    for (name, *_), centre, place in zip(panel.blocks, centres, spread(centres, gap=count / 22), strict=True):
+    for (name, *_), centre, place in zip(blocks, centres, spread(centres, gap=count / 22), strict=True):
         at: Any = ("axes fraction", "data")
         axes.annotate(
             literal(name), (0, centre), (-0.07, place), xycoords=at, textcoords=at, fontsize=6.2, ha="right", va="center",
@@ -222,12 +229,13 @@ def _heads(axes: Axes, panel: HeatmapPanel, width: float) -> float:
     top = panel.texts is not None and panel.origin == "upper"
     grouped = top and all("\n" in name for name in names) and len({name.split("\n")[0] for name in names}) < len(names)
     shown = [name.partition("\n")[2] for name in names] if grouped else names
-    flat = ["\n".join(wrapped(name, cell - 0.05, _NAME)) for name in shown]
-    words = max(extent(word, _NAME) for name in shown for word in literal(name.replace("\n", " ")).split() or [""])
-    upright = words > cell - 0.03 or max(name.count("\n") for name in flat) > 2
+    words = [word for name in shown for word in literal(name.replace("\n", " ")).split()] or [""]
+    size = next((s for s in (_NAME, 6.0, 5.5) if max(extent(word, s) for word in words) <= cell - 0.05), 0)
+    flat = ["\n".join(wrapped(name, cell - 0.05, size or _NAME)) for name in shown]
+    upright = not size or max(name.count("\n") for name in flat) > 2
     every = max(1, int(np.ceil(0.095 / cell))) if upright else 1
     labels = [literal(name.replace("\n", " ")) for name in shown] if upright else flat
-    axes.set_xticks(range(0, len(names), every), labels[::every], fontsize=_NAME, rotation=90 if upright else 0)
+    axes.set_xticks(range(0, len(names), every), labels[::every], fontsize=size or _NAME, rotation=90 if upright else 0)
     if top:
         axes.xaxis.set_ticks_position("top")
         axes.xaxis.set_label_position("top")
@@ -279,6 +287,3 @@ def _thin(canvas: Canvas, axes: Axes) -> None:
     every = int(np.ceil(need * len(labels) / canvas.inches(axes)[1]))
     if every > 1:
         axes.set_yticks(ticks[::every], labels[::every])
-
-
-_ = COLOURS

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
-from geometry.plots.canvas import Canvas, Given, beside, limits_of, numeric, references
-from geometry.plots.style import COLOURS, INK, NULL_GREYS, Colours, readable, short, style, wrapped
+from geometry.plots.canvas import Canvas, Given, beside, limits_of, numbers, numeric, references
+from geometry.plots.style import COLOURS, INK, NULL_GREYS, Colours, readable, style, wrapped
 
 __all__ = ["StripPanel", "StripRow", "strip"]
 
@@ -83,8 +83,9 @@ def strip(
         ]
         for place, (axes, panel) in enumerate(zip(canvas.axes, panels, strict=True)):
             labels = [row.label for row in panel.rows]
+            room = canvas.names(axes, _NAMES)
             before = place - 1 in canvas.row(place) and [row.label for row in panels[place - 1].rows] == labels
-            lines = ["" if before else "\n".join(wrapped(label, _NAMES, 7)) for label in labels]
+            lines = ["" if before else "\n".join(wrapped(label, room, 7)) for label in labels]
             axes.set_yticks(range(len(lines)), lines, fontsize=7, linespacing=1.0)
             axes.tick_params(axis="y", length=0)
             axes.set_ylim(len(lines) - 0.4, -0.6)
@@ -96,19 +97,21 @@ def strip(
                 colour = _colour(row, panel, place, colours)
                 inks.append(readable(colour))
                 _row(axes, line, row, shown, colour)
-            means = [[_mean(row, shown)] for row, shown in zip(panel.rows, values, strict=True)]
+            span = float(np.ptp(axes.get_xlim()))
+            means = [[_mean(row, shown, span)] for row, shown in zip(panel.rows, values, strict=True)]
             end = beside(axes, range(len(means)), means, ["mean"], inks, start=4)
             if place + 1 not in canvas.row(place) and any(row.texts for row in panel.rows):
                 texts = [row.texts for row in panel.rows]
                 beside(axes, range(len(texts)), texts, columns, [INK] * len(texts), start=end + 10)
         canvas.arrange(heights)
+        canvas.shrink(heights)
         lifts = []
         for axes, panel in zip(canvas.axes, panels, strict=True):
             width = canvas.inches(axes)[0]
             axes.set_xlabel("\n".join(wrapped(panel.measure, width + 0.3, 7.5)))
             numeric(axes.xaxis, width)
-            lifts.append(references(canvas, axes, panel.references))
-        canvas.titles([panel.title for panel in panels], lifts)
+            lifts.append(max(9.0, references(canvas, axes, panel.references)))
+        canvas.titles([panel.title for panel in panels], lifts, right=20)
         return canvas.finish(title, caption, heights)
 
 
@@ -131,17 +134,21 @@ def _finite(row: StripRow) -> NDArray[np.float64]:
     return values[np.isfinite(values)]
 
 
-def _mean(row: StripRow, values: NDArray[np.float64]) -> str:
+def _mean(row: StripRow, values: NDArray[np.float64], span: float) -> str:
     if row.values is None:
         return ""
-    return short(float(f"{values.mean():.3f}")) if len(values) else "–"
+    digits = int(np.clip(2 - np.floor(np.log10(span)), 0, 5))
+    return numbers([[values.mean() if len(values) else np.nan]], digits)[0][0]
 
 
 def _row(axes: Axes, line: int, row: StripRow, values: NDArray[np.float64], colour: str) -> None:
     if row.values is None:
         return
     if not len(values):
-        axes.annotate("not measurable", (0.02, line), xycoords=("axes fraction", "data"), fontsize=6, va="center")
+        blank = {"boxstyle": "square,pad=0.1", "fc": "white", "ec": "none"}
+        axes.annotate(
+            "not measurable", (0.02, line), xycoords=("axes fraction", "data"), fontsize=6, va="center", bbox=blank
+        )
         return
     rng = np.random.default_rng(0)
     mean, low, high = float(values.mean()), line - 0.36, line + 0.32

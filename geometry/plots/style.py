@@ -115,8 +115,12 @@ def short(value: float, digits: int = 3) -> str:
     """
     if not math.isfinite(value):
         return "–"
-    if value == 0 or 1e-4 <= abs(value) < 1e5:
-        return signed(f"{value:,.0f}" if abs(value) >= 10**digits else f"{value:.{digits}g}")
+    if abs(value) < 1e5:
+        value = float(f"{value:.{digits}g}") if abs(value) < 1000 else value
+        if abs(value) >= 1000:
+            return signed(f"{value:,.0f}")
+        if value == 0 or abs(value) >= 1e-4:
+            return signed(f"{value:g}")
     mantissa, power = f"{value:.1e}".split("e")
     ten = "10" + str(int(power)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
     factor = mantissa.removesuffix(".0")
@@ -132,7 +136,7 @@ def extent(text: str, size: float, weight: str = "normal") -> float:
 
 
 def wrapped(text: str, inches: float, size: float, weight: str = "normal") -> list[str]:
-    """Lines no wider than so many inches; a line break in the text stays one, longer words are cut."""
+    """Lines no wider than so many inches; a line break in the text stays one, words longer than that are cut."""
     lines: list[str] = []
     for part in text.split("\n"):
         line = ""
@@ -144,6 +148,7 @@ def wrapped(text: str, inches: float, size: float, weight: str = "normal") -> li
             lines += [line] if line else []
             while extent(word, size, weight) > inches and len(word) > 1:
                 fits = next((n for n in range(len(word) - 1, 1, -1) if extent(word[:n], size, weight) <= inches), 1)
+                fits = 1 + max((word.rfind(mark, 0, fits) for mark in "-_/"), default=-1) or fits
                 lines.append(word[:fits])
                 word = word[fits:]
             line = word
@@ -179,7 +184,7 @@ def headline(figure: Figure, title: str, caption: str = "", *, room: float = 0.0
         used += _inches(lines, size)
     top = 1 - (used + room) / height
     if engine := figure.get_layout_engine():
-        engine.set(rect=(0, 0, 1, top))
+        engine.set(rect=(0.5 * _MARGIN / width, 0, 1 - _MARGIN / width, top))
     else:
         figure.subplots_adjust(top=top)
 
