@@ -2,7 +2,7 @@
 
 import sys
 
-from geometry.cli import main
+from geometry.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

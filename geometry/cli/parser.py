@@ -1,9 +1,13 @@
-"""Arguments of commands, refused in one line."""
+"""Arguments of commands and errors of work, refused in one line."""
 
 import argparse
+import sys
+from collections.abc import Callable
 from typing import NoReturn
 
-__all__ = ["OneLineParser"]
+from geometry.errors import GeometryError
+
+__all__ = ["OneLineParser", "one_line"]
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -12,3 +16,16 @@ class OneLineParser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Exit with status 2 and one line on standard error."""
         self.exit(2, f"error: {message}; see {self.prog} --help\n")
+
+
+def one_line(work: Callable[[], object]) -> int:
+    """Do the work; 0, or 2 with one line on standard error for bad input, 130 when interrupted."""
+    try:
+        work()
+    except (GeometryError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted; nothing was written, run the same command again", file=sys.stderr)
+        return 130
+    return 0

@@ -25,39 +25,7 @@ from geometry.steering import (
     to_absolute,
 )
 
-__all__ = ["add_steer", "run_steer"]
-
-
-def add_steer(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments to a parser."""
-    add = parser.add_argument
-    add("prompts", nargs="*", metavar="PROMPT", help="texts to complete")
-    add("--model", default="smollm2-135m", help="fetched name, hub id, folder or .gguf file (default: smollm2-135m)")
-    add(
-        "--add",
-        action="append",
-        default=[],
-        metavar="CONCEPT[:ANCESTOR]",
-        help="a concept's direction, or the concept less its ancestor; may be repeated, each with its --coefficient",
-    )
-    add("--coefficient", action="append", type=float, default=[], metavar="C", help="of each --add (default: 2)")
-    add("--vector", metavar="FILE", help="instead of --add: a .safetensors or .gguf steering vector")
-    add("--hierarchy", default="wordnet-noun", help="where concepts come from (default: wordnet-noun)")
-    add("--site", type=_site, help="after_norm (default), before_norm, or a block: output.27, input.5")
-    add("--strength", type=float, metavar="R", help="scale to R × the residual norm; needed at blocks")
-    add(
-        "--positions",
-        default="last",
-        choices=["last", "back", "all", "prompt", "generated"],
-        help="tokens to steer: the prompt's last (default), all, ...",
-    )
-    add("--tokens", type=int, default=30, help="new tokens at most (default: 30)")
-    add("--completions", type=int, default=1, metavar="N", help="of each prompt; more than 1 need --temperature")
-    add("--temperature", type=float, default=0.0, help="0, the default, takes the most probable token")
-    add("--top-p", type=float, default=1.0)
-    add("--frequency-penalty", type=float, default=1.0, help="for every time a token has occurred (default: 1)")
-    add("--seed", type=int, default=0)
-    add("--save", metavar="FILE", help="keep the vector: .safetensors, or .gguf for llama.cpp")
+__all__ = ["run_steer"]
 
 
 def run_steer(options: argparse.Namespace) -> None:
@@ -135,10 +103,3 @@ def _composed(options: argparse.Namespace) -> SteeringVector:
     parts = [concepts.child(name, of=ancestor) if ancestor else concepts[name] for name, _, ancestor in named]
     scaled: list[SteeringVector] = [factor * part for factor, part in zip(coefficients, parts, strict=True)]
     return reduce(operator.add, scaled)
-
-
-def _site(text: str) -> Site:
-    try:
-        return Site.parse(text)
-    except SteeringError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error

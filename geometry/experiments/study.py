@@ -23,10 +23,17 @@ def silent(step: str) -> None:
 
 
 def option(
-    default: Any, says: str, *, least: int | None = None, choices: tuple[str, ...] = (), metavar: str = ""
+    default: Any,
+    says: str,
+    *,
+    least: int | None = None,
+    choices: tuple[str, ...] = (),
+    count: int | None = None,
+    metavar: str = "",
 ) -> Any:
-    """A field that is an option of the console too: its default, what it says, the least number, the choices."""
-    return field(default=default, metadata={"says": says, "least": least, "choices": choices, "metavar": metavar})
+    """A field that is an option of the console too: default, help, the least number, the choices, how many values."""
+    metadata = {"says": says, "least": least, "choices": choices, "count": count, "metavar": metavar}
+    return field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +64,10 @@ class Study(ABC):
             if choices and value not in choices:
                 raise EstimationError(f"{setting.name} must be one of {', '.join(choices)}, not {value!r}")
             if isinstance(setting.default, tuple):
-                object.__setattr__(self, setting.name, tuple(value))
+                value = (value,) if isinstance(value, str) else tuple(value)
+                object.__setattr__(self, setting.name, value)
+                if (count := setting.metadata.get("count")) and len(value) != count:
+                    raise EstimationError(f"{setting.name} takes {count} values, not {len(value)}")
 
     def run(self, step: Step = silent) -> "StudyResult":
         """Measure; `step` is told what is being done.

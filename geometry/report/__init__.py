@@ -1,6 +1,5 @@
-"""One page a model from the results that its analyses left: reads result files only."""
+"""One page a model from the results that its studies left: reads result files only."""
 
-from geometry.report.page import report_page, write_report
-from geometry.report.reading import Analysis, FigureFile, read_analyses
+import lazy_loader
 
-__all__ = ["Analysis", "FigureFile", "read_analyses", "report_page", "write_report"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

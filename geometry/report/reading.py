@@ -1,9 +1,7 @@
-"""What the analyses of a model left in its folder, read without trust: any file may be missing, damaged or foreign."""
+"""What the studies of a model left in its folder, read without trust: any file may be missing, damaged or foreign."""
 
-import html
 import json
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -12,48 +10,44 @@ from typing import Any
 
 from PIL import Image
 
-__all__ = ["Analysis", "FigureFile", "number", "part", "read_analyses"]
+from geometry.errors import OutputError
+from geometry.experiments.result import SCHEMA, TableSpec
 
-_TITLE = re.compile(r"<title>(.*?)</title>", re.DOTALL | re.IGNORECASE)
-_HEAD = 1 << 16
+__all__ = ["FigureFile", "StudyFolder", "read_studies"]
 
 
 @dataclass(frozen=True)
 class FigureFile:
-    """A figure on disk.
-
-    Attributes
-    ----------
-    finding, detail : what its PNG says about itself; empty if nothing.
-    svg : the same figure as SVG, if it is there.
-    problem : why the PNG cannot be read; empty if it can.
-    """
+    """A figure on disk: its files, what results.json says of it, and why the PNG cannot be read, if it cannot."""
 
     png: Path
     svg: Path | None = None
-    finding: str = ""
-    detail: str = ""
+    title: str = ""
+    caption: str = ""
     problem: str = ""
 
 
 @dataclass(frozen=True)
-class Analysis:
-    """The folder of one analysis.
+class StudyFolder:
+    """The folder of one study.
 
     Attributes
     ----------
-    model, settings, results : those of results.json; empty if it cannot be read.
-    seconds : how long it ran, or None.
-    written : when results.json was, or None.
+    question, command, summary, model, settings, tables : as results.json has them; empty if it cannot be read.
+    seconds, written : how long it ran, and when results.json was written, or None.
+    figures : those that results.json names, in its order; of an unreadable one all PNG files there are.
     pages : (HTML file, its title).
     problem : why results.json cannot be read; empty if it can.
     """
 
     name: str
     folder: Path
+    question: str = ""
+    command: str = ""
+    summary: tuple[str, ...] = ()
     model: Mapping[str, Any] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
-    results: Mapping[str, Any] = field(default_factory=dict)
+    tables: tuple[TableSpec, ...] = ()
     seconds: float | None = None
     written: datetime | None = None
     figures: tuple[FigureFile, ...] = ()
@@ -62,76 +56,106 @@ class Analysis:
     problem: str = ""
 
 
-def read_analyses(folder: Path) -> list[Analysis]:
-    """The analyses in the subfolders of `folder` that hold results.json or a figure, by name; OSError if it cannot."""
+def read_studies(folder: Path) -> list[StudyFolder]:
+    """The studies in the subfolders of `folder` that hold results.json or a figure, by name; OSError if it cannot.
+
+    Raises
+    ------
+    OutputError
+        Results of an earlier layout alone.
+    """
     if not folder.is_dir():
         return []
     inside = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-    return [_read(path) for path in inside if (path / "results.json").exists() or _files(path, ".png")]
+    studies = [_read(path) for path in inside if (path / "results.json").exists() or _files(path, ".png")]
+    old = [study for study in studies if study.problem == _OLD]
+    if old and len(old) == len(studies):
+        names = ", ".join(study.name for study in old)
+        raise OutputError(f"{folder}: {names}: {_OLD}")
+    return [study for study in studies if study not in old]
 
 
-def part(content: Mapping[str, Any], *keys: str) -> dict[str, Any]:
-    """The object that lies at these keys one inside the other; empty if there is none."""
-    found: Any = content
-    for key in keys:
-        found = found.get(key) if isinstance(found, Mapping) else None
-    return dict(found) if isinstance(found, Mapping) else {}
+_OLD = "written by an earlier version; run `concept-geometry figures` anew and remove the old folders"
 
 
-def number(value: object) -> float | None:
-    """A finite number, or None for anything else."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    try:
-        return float(value) if math.isfinite(value) else None
-    except OverflowError:
-        return None
-
-
-def _read(folder: Path) -> Analysis:
-    found = Analysis(
-        folder.name,
-        folder,
-        figures=tuple(_figure(path) for path in _files(folder, ".png")),
-        pages=tuple((path, _title(path)) for path in _files(folder, ".html")),
-        arrays=tuple(_files(folder, ".npz")),
-    )
+def _read(folder: Path) -> StudyFolder:
+    every = [FigureFile(png) for png in _files(folder, ".png")]
+    found = StudyFolder(folder.name, folder, arrays=tuple(_files(folder, ".npz")))
     path = folder / "results.json"
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        model, settings, results = (content[key] for key in ("model", "settings", "results"))
-        if not all(isinstance(some, dict) for some in (model, settings, results)):
-            raise TypeError("its model, settings or results are no object")
-        written = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+        if not isinstance(content, dict):
+            raise TypeError("it holds no object")
+        if content.get("schema") != SCHEMA:
+            old = "schema" not in content and "results" in content
+            raise ValueError(_OLD if old else f"its schema is {content.get('schema')!r}, not {SCHEMA}")
+        known = replace(
+            found,
+            question=_text(content.get("question")),
+            command=_text(content.get("command")),
+            summary=tuple(_text(line) for line in _list(content.get("summary"))),
+            model=_mapping(content.get("model")),
+            settings=_mapping(content.get("settings")),
+            tables=tuple(map(_table, _list(content.get("tables")))),
+            seconds=_number(content.get("seconds")),
+            written=datetime.fromtimestamp(path.stat().st_mtime, UTC),
+            figures=tuple(_figure(folder, entry) for entry in _list(content.get("figures"))),
+            pages=tuple((folder / _name(entry), _text(entry.get("title"))) for entry in _list(content.get("pages"))),
+        )
     except FileNotFoundError:
-        return replace(found, problem="results.json was not found")
-    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
-        lacks = "it lacks " if isinstance(error, LookupError) else ""
-        return replace(found, problem=f"results.json is not readable: {lacks}{error}")
-    seconds = number(content.get("seconds"))
-    return replace(found, model=model, settings=settings, results=results, seconds=seconds, written=written)
+        return replace(found, figures=tuple(map(_checked, every)), problem="results.json was not found")
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        problem = _OLD if str(error) == _OLD else f"results.json is not readable: {error}"
+        return replace(found, figures=tuple(map(_checked, every)), problem=problem)
+    return replace(known, pages=tuple(page for page in known.pages if page[0].is_file()))
+
+
+def _figure(folder: Path, entry: Mapping[str, Any]) -> FigureFile:
+    png = folder / f"{_name(entry)}.png"
+    return _checked(FigureFile(png, title=_text(entry.get("title")), caption=_text(entry.get("caption"))))
+
+
+def _checked(figure: FigureFile) -> FigureFile:
+    svg = figure.png.with_suffix(".svg")
+    try:
+        with Image.open(figure.png, formats=("PNG",)) as image:
+            image.load()  # the head of a truncated file is whole
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        return replace(figure, problem=f"{figure.png.name} is not readable: {error}")
+    return replace(figure, svg=svg if svg.is_file() else None)
+
+
+def _name(entry: Mapping[str, Any]) -> str:
+    """A plain file name: what stands in a file may not lead out of its folder."""
+    name = entry["name"]
+    if not isinstance(name, str) or Path(name).name != name or name.startswith("."):
+        raise ValueError(f"{name!r} is not a plain file name")
+    return name
+
+
+def _table(entry: Mapping[str, Any]) -> TableSpec:
+    head, rows = [_text(cell) for cell in entry["head"]], [[_text(cell) for cell in row] for row in entry["rows"]]
+    if any(len(row) != len(head) for row in rows):
+        raise ValueError("a table's row is not as long as its head")
+    return TableSpec(_text(entry.get("title")), head, rows, _text(entry.get("caption")))
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else "" if value is None else str(value)
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _mapping(value: object) -> dict[str, Any]:
+    return dict(value) if isinstance(value, dict) else {}
+
+
+def _number(value: object) -> float | None:
+    good = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e15
+    return float(value) if good and math.isfinite(value) else None  # type: ignore[arg-type]
 
 
 def _files(folder: Path, ending: str) -> list[Path]:
     return sorted(path for path in folder.glob(f"*{ending}") if path.is_file() and not path.name.startswith("."))
-
-
-def _figure(png: Path) -> FigureFile:
-    svg = png.with_suffix(".svg")
-    beside = svg if svg.is_file() else None
-    try:
-        with Image.open(png, formats=("PNG",)) as image:
-            image.load()  # the head of a truncated file is whole
-            said = [str(image.info.get(key, "")) for key in ("Title", "Description")]
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        return FigureFile(png, beside, problem=f"{png.name} is not readable: {error}")
-    return FigureFile(png, beside, *said)
-
-
-def _title(page: Path) -> str:
-    try:
-        with page.open("rb") as file:
-            found = _TITLE.search(file.read(_HEAD).decode("utf-8", errors="replace"))
-    except OSError:
-        return ""
-    return " ".join(html.unescape(found[1]).split()) if found else ""

@@ -1,0 +1,88 @@
+"""The console command: `concept-geometry COMMAND`. Imports what a command needs when it runs."""
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from geometry.cli.parser import OneLineParser, one_line
+
+if TYPE_CHECKING:
+    import argparse
+
+    from geometry.models import Resource
+
+__all__ = ["main"]
+
+_OTHERS = (
+    "Any hub id (openai-community/gpt2, Qwen/Qwen2.5-0.5B, google/gemma-2b), folder, .safetensors or .gguf file"
+    " does as well."
+)
+_COMMANDS = {
+    "run": "run one study of a model: claims, steering, maps, behaviours; or the comparison of several models",
+    "figures": "run the studies of a model and write one page of all their figures",
+    "steer": "generate with the directions of concepts added, and without",
+    "fetch": "download models, saying what and under which licence, and check them",
+    "models": "list what can be fetched by name and what is present",
+    "report": "write one page from the figures and results of a model",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; 0 on success, 2 with one line on standard error for bad input."""
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    parser = OneLineParser(
+        prog="concept-geometry", description="Concept hierarchies in the geometry of language models."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    # Only the command that is asked for brings its options along, so that `--help` is quick.
+    asked = next((word for word in words if not word.startswith("-")), "")
+    for name, says in _COMMANDS.items():
+        command = commands.add_parser(name, help=says, description=says)
+        if name == asked:
+            _add(name, command)
+    options = parser.parse_args(words)
+    return one_line(lambda: _run(options))
+
+
+def _add(name: str, command: "argparse.ArgumentParser") -> None:
+    from geometry.cli.report import add_report
+    from geometry.cli.run import add_figures, add_run
+    from geometry.cli.steer_options import add_steer
+
+    if name == "fetch":
+        says = "a name from `concept-geometry models`, a hub id, or a local path"
+        command.add_argument("models", nargs="+", metavar="model", help=says)
+    elif name != "models":
+        {"run": add_run, "figures": add_figures, "steer": add_steer, "report": add_report}[name](command)
+
+
+def _run(options: "argparse.Namespace") -> None:
+    from geometry.models import CATALOGUE, fetch, locate
+
+    if options.command == "models":
+        print("\n".join(_describe(resource) for resource in CATALOGUE.values() if resource.kind == "model"))
+        print(_OTHERS)
+    elif options.command == "fetch":
+        for model in options.models:
+            if model in CATALOGUE:
+                fetch(model)
+            else:
+                print(f"{model}: found at {locate(model)}")
+    elif options.command == "steer":
+        from geometry.cli.steer import run_steer
+
+        run_steer(options)
+    else:
+        from geometry.cli.report import run_report
+        from geometry.cli.run import run_figures, run_run
+
+        {"run": run_run, "figures": run_figures, "report": run_report}[options.command](options)
+
+
+def _describe(resource: "Resource") -> str:
+    from geometry.models import cached_path
+
+    present = "present" if cached_path(resource).exists() else "not fetched"
+    client = "" if resource.parts[0].client == "pip" else f" (through {resource.parts[0].client})"
+    size = f"{resource.megabytes} MB"
+    return f"{resource.name:<14} {size:>6}  {present:<12} {resource.description}; {resource.licence}{client}"

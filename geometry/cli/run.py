@@ -1,0 +1,158 @@
+"""`concept-geometry run` and `figures`: a study's fields as options, its run, its results in a folder."""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from geometry.cli.parser import OneLineParser, one_line
+from geometry.errors import GeometryError
+
+if TYPE_CHECKING:
+    from geometry.experiments import Study, StudyResult
+
+__all__ = ["add_figures", "add_run", "run_figures", "run_run", "script"]
+
+
+def script(
+    study: "type[Study]",
+    main: "Callable[[Any], StudyResult]",
+    description: str | None,
+    arguments: Sequence[str] | None = None,
+) -> int:
+    """Drive an analysis script: options of the study from the command line, `main(study)`, its result into a folder.
+
+    >>> raise SystemExit(script(ClaimsStudy, main, __doc__))  # doctest: +SKIP
+
+    Returns the exit code: 0, or 2 with one line on standard error for bad input, before work starts where possible.
+    """
+    parser = OneLineParser(
+        prog=f"python -m analysis.{study.name}",
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_options(parser, study)
+    options = parser.parse_args(arguments)
+    return one_line(lambda: _into_folder(study_of(options, study), options.out, main))
+
+
+def add_options(parser: argparse.ArgumentParser, study: "type[Study]") -> None:
+    """A study's fields as options: those not given are absent, so that a quick run fills in its own."""
+    for field in fields(study):
+        says, choices = field.metadata["says"], field.metadata["choices"]
+        several = isinstance(field.default, tuple)
+        shown = " ".join(map(str, field.default)) if several else field.default
+        options: dict[str, Any] = {
+            "default": argparse.SUPPRESS,
+            "help": f"{says} (default: {shown})".replace("%", "%%"),
+        }
+        if field.name in ("model", "models"):
+            parser.add_argument(field.name, nargs="*" if several else "?", metavar="MODEL", **options)
+            continue
+        if several:
+            options["nargs"] = field.metadata["count"] or "+"
+        if isinstance(field.default, bool):
+            options["action"] = "store_true"
+        else:
+            options["type"] = _whole_number(field.metadata["least"]) if type(field.default) is int else str
+            if isinstance(field.default, float):
+                options["type"] = float
+            options |= {"choices": choices} if choices else {"metavar": field.metadata["metavar"] or "X"}
+        parser.add_argument(f"--{field.name.replace('_', '-')}", **options)
+    if study.quick:
+        said = ", ".join(f"{name.replace('_', '-')} {value}" for name, value in study.quick.items())
+        parser.add_argument("--quick", action="store_true", help=f"a first look: {said}")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="where to write (default: figures/<model>/<study>)")
+
+
+def study_of(options: argparse.Namespace, study: "type[Study]") -> "Study":
+    """The study with the options that were given."""
+    given = {field.name: getattr(options, field.name) for field in fields(study) if hasattr(options, field.name)}
+    if not given.get("models", True):
+        del given["models"]
+    quick = study.quick if getattr(options, "quick", False) else {}
+    return study(**{**quick, **given})
+
+
+def add_run(parser: argparse.ArgumentParser) -> None:
+    """A command for every study."""
+    from geometry.experiments import STUDIES
+
+    commands = parser.add_subparsers(dest="study", required=True, metavar="STUDY", parser_class=OneLineParser)
+    for name, study in STUDIES.items():
+        add_options(commands.add_parser(name, help=study.question, description=study.question), study)
+
+
+def run_run(options: argparse.Namespace) -> None:
+    """Run one study."""
+    from geometry.experiments import STUDIES
+
+    study = STUDIES[options.study]
+    _into_folder(study_of(options, study), options.out)
+
+
+def add_figures(parser: argparse.ArgumentParser) -> None:
+    """The options of `figures`."""
+    from geometry.experiments import STUDIES
+
+    names = [name for name, study in STUDIES.items() if any(field.name == "model" for field in fields(study))]
+    parser.add_argument("model", nargs="?", default="smollm2-135m", metavar="MODEL", help="(default: smollm2-135m)")
+    parser.add_argument("--full", action="store_true", help="all permutations and blocks, and behaviours")
+    parser.add_argument("--studies", nargs="+", choices=names, metavar="STUDY", help=f"some of {', '.join(names)}")
+    parser.add_argument("--seed", type=_whole_number(0), default=0, metavar="N", help="(default: 0)")
+
+
+def run_figures(options: argparse.Namespace) -> None:
+    """Run the studies of a model one after another, then write its page; one that fails does not stop the others.
+
+    Raises
+    ------
+    GeometryError
+        A study failed: its own words, after all others are done.
+    """
+    from geometry.experiments import STUDIES
+    from geometry.models import display_name
+    from geometry.report import write_report
+
+    default = ["claims", "steering", "maps", *(["behaviours"] if options.full else [])]
+    failed = []
+    for name in options.studies or default:
+        study = STUDIES[name]
+        chosen: dict[str, Any] = {"model": options.model, "seed": options.seed, **({} if options.full else study.quick)}
+        try:
+            _into_folder(study(**chosen), None)
+        except (GeometryError, OSError) as error:
+            failed.append(f"{name}: {error}")
+            print(f"{name}: left out: {error}", file=sys.stderr)
+    page = write_report(Path("figures") / display_name(options.model).replace("/", "--"))
+    print(f"{page}: written")
+    if failed:
+        raise GeometryError("; ".join(failed))
+
+
+def _into_folder(study: "Study", out: Path | None, main: "Callable[[Any], StudyResult] | None" = None) -> None:
+    """Run a study into a folder that is checked before work starts."""
+    from geometry.output import OutputFolder
+
+    start, folder = time.perf_counter(), study.folder if out is None else out
+
+    def step(text: str) -> None:
+        print(f"[{time.perf_counter() - start:5.1f} s] {study.name}: {text}", file=sys.stderr, flush=True)
+
+    with OutputFolder(folder) as output:
+        result = main(study) if main else study.run(step)
+        step("drawing")
+        result.write_to(output)
+    print(f"{result}\n\n{folder}: written in {time.perf_counter() - start:.0f} s")
+
+
+def _whole_number(least: int | None) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not text.isdecimal() or int(text) < (least or 0):
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {least or 0}")
+        return int(text)
+
+    return parse
