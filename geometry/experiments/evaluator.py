@@ -89,8 +89,8 @@ class Evaluator:
     ) -> Strength:
         """The largest strength whose perplexity ratio stays within a bound; the smallest where none does.
 
-        Chosen by cost alone, without a look at effects. The cost is taken to grow with the strength, so that it
-        suffices to bisect them.
+        Chosen by cost alone, without a look at effects. Strengths are raised until the first that breaks the bound,
+        so that nothing far beyond it is computed and every smaller one is known to keep it.
 
         Parameters
         ----------
@@ -98,19 +98,15 @@ class Evaluator:
         vectors_at : from a strength to its vector, or to several whose geometric mean counts.
         """
         ascending = sorted(strengths)
-        ratios: dict[float, float] = {}
-
-        def affordable(strength: float) -> bool:
+        value, ratios = ascending[0], {}
+        for strength in ascending:
             vectors = vectors_at(strength)
             several = [vectors] if isinstance(vectors, SteeringVector) else vectors
             ratios[strength] = self.perplexity_ratio(*several)
-            return ratios[strength] <= bound
-
-        low, high = 0, len(ascending)  # those before low are affordable, those from high on are not
-        while low < high:
-            middle = (low + high) // 2
-            low, high = (middle + 1, high) if affordable(ascending[middle]) else (low, middle)
-        return Strength(ascending[max(low - 1, 0)], ratios, low > 0)
+            if ratios[strength] > bound:
+                break
+            value = strength
+        return Strength(value, ratios, ratios[value] <= bound)
 
     def generations(
         self,
