@@ -1,7 +1,6 @@
 """The causal inner product: Σ = Cov(γ) over the vocabulary, and the unified space it whitens to.
 
-Notation of Park et al., arXiv 2311.03658 and 2406.01506. Imports models; directions and everything
-above are built on it.
+Notation of Park et al., arXiv 2311.03658 and 2406.01506.
 """
 
 from dataclasses import dataclass, replace
@@ -9,11 +8,10 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from geometry.errors import EstimationError
 from geometry.models import Unembedding
-
 
 # Numbers that are converted at a time: 8 MB in float64.
 _SLICE = 1 << 20
@@ -24,7 +22,14 @@ _MOST_KEPT = 1 << 29
 class CausalSpace:
     """The unified space of a model: g(y) = Σ^(-1/2) (γ(y) − γ̄), in which ⟨u, v⟩ = uᵀΣ⁻¹v is Euclidean.
 
-    Make one with `CausalSpace.fit`. All tensors share a device and a dtype.
+    Examples
+    --------
+    >>> import geometry as geo
+    >>> space = geo.CausalSpace.fit(geo.Unembedding.load("smollm2-135m"))
+    >>> space.width, space.rank, space.rows([314, 2718]).shape
+    (576, 576, torch.Size([2, 576]))
+
+    All tensors share a device and a dtype.
 
     Attributes
     ----------
@@ -32,7 +37,7 @@ class CausalSpace:
     mean : γ̄, shape (d,).
     eigenvalues, eigenvectors : of Σ, shapes (d,) ascending and (d, d).
     whitener : Σ^(-1/2), shape (d, d), symmetric; on a rank-deficient Σ its pseudo-inverse.
-    colourer : Σ^(1/2), shape (d, d); carries final hidden states λ to l = Σ^(1/2) λ.
+    colourer : Σ^(1/2), shape (d, d); takes final hidden states λ to l = Σ^(1/2) λ.
     rank : eigenvalues above rounding error.
     """
 
@@ -56,6 +61,7 @@ class CausalSpace:
 
         Parameters
         ----------
+        unembedding : γ, shape (V, d).
         dtype : of the computation and of everything derived from it.
         device : where to compute; default, where the matrix lies.
 
@@ -68,8 +74,12 @@ class CausalSpace:
         -----
         Σ is the biased estimate (division by the number of rows), as published. Cost V d² + d³;
         γ is converted to `dtype` in slices, so memory stays near that of γ itself.
+
+        References
+        ----------
+        Park et al., arXiv 2311.03658, theorem 3.2; 2406.01506, section 2.
         """
-        place = torch.device(device) if device is not None else unembedding.matrix.device
+        device = torch.device(device) if device is not None else unembedding.matrix.device
         rows = torch.from_numpy(unembedding.rows)
         width = unembedding.matrix.shape[1]
         if dtype not in {torch.float32, torch.float64}:
@@ -78,13 +88,13 @@ class CausalSpace:
             raise EstimationError(f"{unembedding.name}: {len(rows)} usable unembedding rows; Σ needs at least 2")
 
         slices = torch.split(rows, max(1, _SLICE // width))
-        total = torch.zeros(width, dtype=dtype, device=place)
+        total = torch.zeros(width, dtype=dtype, device=device)
         for block in slices:
-            total += unembedding.matrix[block].to(place, dtype).sum(dim=0)
+            total += unembedding.matrix[block].to(device, dtype).sum(dim=0)
         mean = total / len(rows)
-        scatter = torch.zeros(width, width, dtype=dtype, device=place)
+        scatter = torch.zeros(width, width, dtype=dtype, device=device)
         for block in slices:
-            centred = unembedding.matrix[block].to(place, dtype) - mean
+            centred = unembedding.matrix[block].to(device, dtype) - mean
             scatter.addmm_(centred.T, centred)
 
         if not bool(scatter.isfinite().all()):
@@ -121,15 +131,15 @@ class CausalSpace:
         return int(self.mean.shape[0])
 
     def unify(self, gamma: torch.Tensor) -> torch.Tensor:
-        """Carry unembedding rows to the unified space: Σ^(-1/2) (γ − γ̄). Shape (..., d) to (..., d)."""
+        """Unembedding rows in the unified space: Σ^(-1/2) (γ − γ̄), shape (..., d) from (..., d)."""
         return (gamma.to(self.mean) - self.mean) @ self.whitener
 
-    def rows(self, tokens: NDArray[np.int64]) -> torch.Tensor:
-        """g(y) of the given token ids, shape (n, d)."""
-        chosen = torch.from_numpy(np.asarray(tokens))
-        unified = torch.empty((len(chosen), self.width), dtype=self.mean.dtype, device=self.mean.device)
-        for start in range(0, len(chosen), step := max(1, _SLICE // self.width)):
-            unified[start : start + step] = self.unify(self.unembedding.matrix[chosen[start : start + step]])
+    def rows(self, tokens: ArrayLike) -> torch.Tensor:
+        """g(y) of the given token ids, shape (n, d) from (n,)."""
+        ids = torch.from_numpy(np.asarray(tokens))
+        unified = torch.empty((len(ids), self.width), dtype=self.mean.dtype, device=self.mean.device)
+        for start in range(0, len(ids), step := max(1, _SLICE // self.width)):
+            unified[start : start + step] = self.unify(self.unembedding.matrix[ids[start : start + step]])
         return unified
 
     @cached_property
@@ -137,24 +147,24 @@ class CausalSpace:
         """g(y) of all usable rows (`unembedding.rows`), shape (n, d): computed when first asked for, then kept."""
         return self.rows(self.unembedding.rows)
 
-    def usable(self, places: NDArray[np.int64]) -> torch.Tensor:
-        """g(y) of the usable rows at the given places, shape (n, d), for null models that draw rows many times.
+    def usable(self, indices: NDArray[np.int64]) -> torch.Tensor:
+        """g(y) of some usable rows by their index among these, shape (n, d), for nulls that draw rows many times.
 
         Looked up in `unified`, or computed afresh where all of it would take more than half a gigabyte.
         """
         if len(self.unembedding.rows) * self.width * self.mean.element_size() > _MOST_KEPT:
-            return self.rows(self.unembedding.rows[places])
-        return self.unified[torch.from_numpy(np.asarray(places)).to(self.mean.device)]
+            return self.rows(self.unembedding.rows[indices])
+        return self.unified[torch.from_numpy(np.asarray(indices)).to(self.mean.device)]
 
     def scores(self, directions: torch.Tensor) -> torch.Tensor:
         """⟨direction, g(y)⟩ for every token y, shape (V, k) from directions (k, d).
 
         The directions are whitened instead of the vocabulary, so no V × d copy is made.
         """
-        carried = directions.to(self.mean) @ self.whitener
-        offset = carried @ self.mean
+        whitened = directions.to(self.mean) @ self.whitener
+        offset = whitened @ self.mean
         blocks = torch.split(self.unembedding.matrix, max(1, _SLICE // self.width))
-        return torch.cat([block.to(self.mean) @ carried.T - offset for block in blocks])
+        return torch.cat([block.to(self.mean) @ whitened.T - offset for block in blocks])
 
     def inner(self, u: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
         """Causal inner product uᵀΣ⁻¹v of unembedding differences, over the last axis."""

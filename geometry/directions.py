@@ -58,6 +58,15 @@ class TokenCloud:
 class ConceptDirections:
     """ℓ of every concept of a hierarchy.
 
+    Examples
+    --------
+    >>> import geometry as geo
+    >>> unembedding = geo.Unembedding.load("smollm2-135m")
+    >>> hierarchy = geo.load_hierarchy("organisms", unembedding.vocabulary)
+    >>> directions = geo.ConceptDirections.fit(geo.CausalSpace.fit(unembedding), hierarchy)
+    >>> directions["bird"].shape, directions.cosines().shape
+    (torch.Size([576]), (15, 15))
+
     Attributes
     ----------
     cloud : the points it was fitted on.
@@ -66,7 +75,7 @@ class ConceptDirections:
     degenerate : shape (k,), True where ℓ is the mean for want of rows.
     estimator : "lda" or "mean".
     train : bool, shape (T,): the tokens that could be used.
-    largest : at most so many of them were used a concept; None: all.
+    max_tokens : at most so many of them were used a concept; None: all.
     """
 
     cloud: TokenCloud
@@ -75,7 +84,7 @@ class ConceptDirections:
     degenerate: NDArray[np.bool_]
     estimator: Estimator
     train: NDArray[np.bool_]
-    largest: int | None = None
+    max_tokens: int | None = None
 
     @classmethod
     def fit(
@@ -85,9 +94,11 @@ class ConceptDirections:
         *,
         estimator: Estimator = "lda",
         train: NDArray[np.bool_] | None = None,
+        max_tokens: int | None = None,
     ) -> "ConceptDirections":
         """Fit every concept of `hierarchy` in `space`; see `fit_cloud` for parameters and errors."""
-        return cls.fit_cloud(TokenCloud.of(space, hierarchy), estimator=estimator, train=train)
+        cloud = TokenCloud.of(space, hierarchy)
+        return cls.fit_cloud(cloud, estimator=estimator, train=train, max_tokens=max_tokens)
 
     @classmethod
     def fit_cloud(
@@ -96,9 +107,9 @@ class ConceptDirections:
         *,
         estimator: Estimator = "lda",
         train: NDArray[np.bool_] | None = None,
-        largest: int | None = None,
+        max_tokens: int | None = None,
         missing: Literal["raise", "nan"] = "raise",
-        known: "ConceptDirections | None" = None,
+        reuse: "ConceptDirections | None" = None,
     ) -> "ConceptDirections":
         """Fit every concept of a cloud.
 
@@ -106,34 +117,35 @@ class ConceptDirections:
         ----------
         estimator : "lda" (Ledoit–Wolf) or "mean"; see `concept_vector`.
         train : bool, shape (T,), restricts the fit to some of `hierarchy.tokens`; default all.
-        largest : fit a concept of more training tokens to so many of them, evenly spaced by token id,
+        max_tokens : fit a concept of more training tokens to so many of them, evenly spaced by token id,
             which byte-pair vocabularies order by frequency. Below d it bounds the cost of a concept.
         missing : a concept without a training token raises, or gets a vector of nan.
-        known : earlier directions on the same points, tokens and estimator; concepts with the same
+        reuse : earlier directions on the same points, tokens and estimator; concepts with the same
             tokens are taken from there instead of being fitted again.
 
         Raises
         ------
         EstimationError
-            A concept has no token in `train`, `largest` is not positive, or `known` comes from elsewhere.
+            A concept has no token in `train`, `max_tokens` is not positive, or `reuse` comes from
+            elsewhere.
         """
-        used = np.ones(len(cloud.points), dtype=bool) if train is None else np.asarray(train)
-        if used.shape != (len(cloud.points),) or used.dtype != np.bool_:
+        train = np.ones(len(cloud.points), dtype=bool) if train is None else np.asarray(train)
+        if train.shape != (len(cloud.points),) or train.dtype != np.bool_:
             raise EstimationError(
-                f"train must hold one bool per token, shape ({len(cloud.points)},), not {used.dtype} {used.shape}"
+                f"train must hold one bool per token, shape ({len(cloud.points)},), not {train.dtype} {train.shape}"
             )
-        if largest is not None and largest < 1:
-            raise EstimationError(f"a concept must be fitted to at least one token, not {largest}")
-        fitted = {} if known is None else known._fits_on(cloud, estimator, used, largest)
-        chosen = [_thinned(members[used[members]], largest) for members in cloud.hierarchy.members]
+        if max_tokens is not None and max_tokens < 1:
+            raise EstimationError(f"a concept must be fitted to at least one token, not {max_tokens}")
+        fitted = {} if reuse is None else reuse._fits_on(cloud, estimator, train, max_tokens)
+        fit_to = [_thinned(members[train[members]], max_tokens) for members in cloud.hierarchy.members]
         if not all(bool(end.isfinite()) for end in torch.aminmax(cloud.points)):
             raise EstimationError("a cloud needs finite points; these hold NaN or infinite values")
-        for concept, tokens in zip(cloud.hierarchy, chosen, strict=True):
+        for concept, tokens in zip(cloud.hierarchy, fit_to, strict=True):
             if missing == "raise" and not len(tokens) and concept.name not in (cloud.hierarchy.drawn or ()):
                 raise EstimationError(f"concept {concept.name!r} has no token in the training part")
         new = [index for index, concept in enumerate(cloud.hierarchy) if concept.tokens not in fitted]
-        fresh = _fit_sets(cloud.points, [chosen[index] for index in new], estimator)
-        fitted |= {cloud.hierarchy.concepts[index].tokens: fit for index, fit in zip(new, fresh, strict=True)}
+        new_fits = _fit_sets(cloud.points, [fit_to[index] for index in new], estimator)
+        fitted |= {cloud.hierarchy.concepts[index].tokens: fit for index, fit in zip(new, new_fits, strict=True)}
         fits = [fitted[concept.tokens] for concept in cloud.hierarchy]
         return cls(
             cloud=cloud,
@@ -141,29 +153,29 @@ class ConceptDirections:
             shrinkage=np.array([fit.shrinkage for fit in fits]),
             degenerate=np.array([fit.degenerate for fit in fits]),
             estimator=estimator,
-            train=used,
-            largest=largest,
+            train=train,
+            max_tokens=max_tokens,
         )
 
     def _fits_on(
-        self, cloud: TokenCloud, estimator: Estimator, train: NDArray[np.bool_], largest: int | None
+        self, cloud: TokenCloud, estimator: Estimator, train: NDArray[np.bool_], max_tokens: int | None
     ) -> dict[tuple[int, ...], ConceptVector]:
         """What was fitted, by tokens; EstimationError where `cloud` is not what it was fitted on."""
         same = cloud.points is self.cloud.points and estimator == self.estimator
         if not same or not np.array_equal(cloud.hierarchy.tokens, self.hierarchy.tokens):
-            raise EstimationError("known directions must come from the same points, tokens and estimator")
-        if not np.array_equal(train, self.train) or largest != self.largest:
-            raise EstimationError("known directions must come from the same training tokens")
+            raise EstimationError("directions to reuse must come from the same points, tokens and estimator")
+        if not np.array_equal(train, self.train) or max_tokens != self.max_tokens:
+            raise EstimationError("directions to reuse must come from the same training tokens")
         fits = zip(self.vectors, self.shrinkage.tolist(), self.degenerate.tolist(), strict=True)
         return {concept.tokens: ConceptVector(*fit) for concept, fit in zip(self.hierarchy, fits, strict=True)}
 
     @property
     def hierarchy(self) -> ConceptHierarchy:
-        """The hierarchy whose concepts these are."""
+        """The hierarchy whose concepts these are, in the order of `vectors`."""
         return self.cloud.hierarchy
 
     def held_out(self, concept: int) -> NDArray[np.int64]:
-        """Positions of a concept's tokens that its vector was not fitted to."""
+        """Positions in `hierarchy.tokens` of a concept's tokens that its vector could not be fitted to, shape (n,)."""
         members = self.hierarchy.members[concept]
         return members[~self.train[members]]
 
@@ -180,10 +192,10 @@ class ConceptDirections:
         return (units @ units.T).cpu().numpy().astype(np.float64)
 
 
-def _thinned(tokens: NDArray[np.int64], largest: int | None) -> NDArray[np.int64]:
-    if largest is None or len(tokens) <= largest:
+def _thinned(tokens: NDArray[np.int64], max_tokens: int | None) -> NDArray[np.int64]:
+    if max_tokens is None or len(tokens) <= max_tokens:
         return tokens
-    return tokens[np.linspace(0, len(tokens) - 1, largest).round().astype(np.int64)]
+    return tokens[np.linspace(0, len(tokens) - 1, max_tokens).round().astype(np.int64)]
 
 
 def _fit_sets(points: torch.Tensor, sets: Sequence[NDArray[np.int64]], estimator: Estimator) -> list[ConceptVector]:
@@ -207,16 +219,16 @@ def _fit_nested(points: torch.Tensor, sets: Mapping[int, NDArray[np.int64]]) -> 
     squared_norms = torch.linalg.vector_norm(points, dim=1).square()
     sums: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
     for index in sorted(sets, key=lambda index: len(sets[index])):
-        left = np.zeros(len(points), dtype=bool)
-        left[sets[index]] = True
-        inside = next((other for other in reversed(sums) if left[sets[other]].all()), None)
-        if inside is not None:
-            left[sets[inside]] = False
-        rows = points[torch.from_numpy(np.flatnonzero(left))]
+        mask = np.zeros(len(points), dtype=bool)
+        mask[sets[index]] = True
+        inner = next((smaller for smaller in reversed(sums) if mask[sets[smaller]].all()), None)
+        if inner is not None:
+            mask[sets[inner]] = False
+        rows = points[torch.from_numpy(np.flatnonzero(mask))]
         total, moment = rows.sum(dim=0), rows.T @ rows
-        if inside is not None:
+        if inner is not None:
             # Let go: the next set around this one is likely to be around the new one too, and d × d is much to keep.
-            inner_total, inner_moment = sums.pop(inside)
+            inner_total, inner_moment = sums.pop(inner)
             total += inner_total
             moment += inner_moment
         sums[index] = total, moment

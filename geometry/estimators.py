@@ -1,7 +1,4 @@
-"""Estimate one concept vector from the unified-space rows of its tokens, in the cheaper of two exact forms.
-
-Pure tensor mathematics: imports only errors.
-"""
+"""Estimate one concept vector from the unified-space rows of its tokens, in the cheaper of two exact forms."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -9,7 +6,6 @@ from typing import Literal, get_args
 import torch
 
 from geometry.errors import EstimationError
-
 
 Estimator = Literal["lda", "mean"]
 
@@ -36,12 +32,17 @@ class ConceptVector:
 def concept_vector(rows: torch.Tensor, estimator: Estimator = "lda") -> ConceptVector:
     """Concept vector ℓ of a set of tokens from their rows g(y).
 
+    >>> rows = torch.tensor([[1.0, 2], [3, 2], [2, 5]], dtype=torch.float64)
+    >>> concept_vector(rows, "mean").vector
+    tensor([2., 3.], dtype=torch.float64)
+
     "lda": g̃ = C⁻¹m / ‖C⁻¹m‖ and ℓ = (g̃ᵀm) g̃, with m the mean and C the Ledoit–Wolf covariance
     of the rows. "mean": ℓ = m.
 
     Parameters
     ----------
     rows : shape (n, d), n ≥ 1, finite; computed in their own dtype.
+    estimator : "lda" or "mean".
 
     Raises
     ------

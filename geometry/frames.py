@@ -12,7 +12,12 @@ from geometry.errors import EstimationError
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """An orthonormal basis, shape (r, d), of the span of r vectors, seen from `origin`, shape (d,)."""
+    """An orthonormal basis, shape (r, d), of the span of r vectors, seen from `origin`, shape (d,).
+
+    >>> frame = Frame.spanned_by(torch.tensor([2.0, 0, 0]), torch.tensor([1.0, 3, 0]))
+    >>> frame.coordinates(torch.tensor([5.0, 6, 7]))
+    array([5., 6.])
+    """
 
     basis: torch.Tensor
     origin: torch.Tensor
@@ -39,11 +44,9 @@ class Frame:
 
     def coordinates(self, points: torch.Tensor) -> NDArray[np.float64]:
         """Coordinates of points (..., d), shape (..., r)."""
-        placed = (points - self.origin) @ self.basis.T
-        return placed.cpu().numpy().astype(np.float64)
+        return ((points - self.origin) @ self.basis.T).cpu().numpy().astype(np.float64)
 
     def of_vocabulary(self, space: CausalSpace) -> NDArray[np.float64]:
         """Coordinates of g(y) for every token that text can produce, shape (n, r)."""
         rows = torch.from_numpy(space.unembedding.rows)
-        placed = space.scores(self.basis)[rows] - self.basis @ self.origin
-        return placed.cpu().numpy().astype(np.float64)
+        return (space.scores(self.basis)[rows] - self.basis @ self.origin).cpu().numpy().astype(np.float64)

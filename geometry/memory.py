@@ -1,8 +1,7 @@
-"""Keep little memory that is free: glibc keeps what a thread has freed for that thread. Imports nothing."""
+"""Keep little memory that is free: glibc keeps what a thread has freed for that thread. Imports nothing of ours."""
 
 import ctypes
 from contextlib import suppress
-
 
 _M_ARENA_MAX = -8
 

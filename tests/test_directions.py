@@ -3,7 +3,7 @@ import pytest
 import torch
 
 import geometry as geo
-from tests.conftest import Planted
+from tests.planted import Planted
 
 
 @pytest.fixture(scope="module")
@@ -34,27 +34,27 @@ def test_cosines_agree_with_sklearn(directions: geo.ConceptDirections) -> None:
     np.testing.assert_allclose(directions.cosines(), cosine_similarity(directions.vectors.numpy()), atol=1e-12)
 
 
-def test_known_directions_are_reused_and_checked(planted: Planted) -> None:
+def test_earlier_directions_are_reused_and_checked(planted: Planted) -> None:
     space = geo.CausalSpace.fit(planted.unembedding)
     cloud = geo.directions.TokenCloud.of(space, planted.hierarchy)
     first = geo.ConceptDirections.fit_cloud(cloud)
-    again = geo.ConceptDirections.fit_cloud(cloud, known=first)
+    again = geo.ConceptDirections.fit_cloud(cloud, reuse=first)
     assert torch.equal(first.vectors, again.vectors)
     with pytest.raises(geo.errors.EstimationError, match="same points"):
-        geo.ConceptDirections.fit_cloud(cloud, estimator="mean", known=first)
+        geo.ConceptDirections.fit_cloud(cloud, estimator="mean", reuse=first)
     with pytest.raises(geo.errors.EstimationError, match="training tokens"):
         some = np.arange(len(cloud.points)) % 2 == 0
-        geo.ConceptDirections.fit_cloud(cloud, train=some, known=first)
+        geo.ConceptDirections.fit_cloud(cloud, train=some, reuse=first)
 
 
-@pytest.mark.parametrize("largest", [1, 7, 29, 31])
-def test_the_largest_concepts_are_thinned_evenly(planted: Planted, largest: int) -> None:
+@pytest.mark.parametrize("max_tokens", [1, 7, 29, 31])
+def test_the_largest_concepts_are_thinned_evenly(planted: Planted, max_tokens: int) -> None:
     cloud = geo.directions.TokenCloud.of(geo.CausalSpace.fit(planted.unembedding), planted.hierarchy)
     train = np.arange(len(cloud.points)) % 10 != 3
-    thinned = geo.ConceptDirections.fit_cloud(cloud, train=train, largest=largest)
+    thinned = geo.ConceptDirections.fit_cloud(cloud, train=train, max_tokens=max_tokens)
     for index, members in enumerate(planted.hierarchy.members):
         usable = [token for token in members if train[token]]
-        n = min(len(usable), largest)
+        n = min(len(usable), max_tokens)
         if n < len(usable):
             usable = [usable[round(step * (len(usable) - 1) / (n - 1)) if n > 1 else 0] for step in range(n)]
         gaps = np.diff(np.searchsorted(members[train[members]], usable))
@@ -62,18 +62,18 @@ def test_the_largest_concepts_are_thinned_evenly(planted: Planted, largest: int)
         assert n < 2 or gaps.max() - gaps.min() <= 1
         alone = geo.estimators.concept_vector(cloud.points[torch.tensor(usable)])
         torch.testing.assert_close(thinned.vectors[index], alone.vector, rtol=1e-8, atol=1e-9)
-    assert thinned.largest == largest
+    assert thinned.max_tokens == max_tokens
 
 
-def test_thinned_directions_are_known_by_their_size(planted: Planted) -> None:
+def test_thinned_directions_are_reused_at_their_size_alone(planted: Planted) -> None:
     cloud = geo.directions.TokenCloud.of(geo.CausalSpace.fit(planted.unembedding), planted.hierarchy)
-    ten = geo.ConceptDirections.fit_cloud(cloud, largest=10)
-    assert torch.equal(geo.ConceptDirections.fit_cloud(cloud, largest=10, known=ten).vectors, ten.vectors)
+    ten = geo.ConceptDirections.fit_cloud(cloud, max_tokens=10)
+    assert torch.equal(geo.ConceptDirections.fit_cloud(cloud, max_tokens=10, reuse=ten).vectors, ten.vectors)
     for other in (11, None):
         with pytest.raises(geo.errors.EstimationError, match="the same training tokens"):
-            geo.ConceptDirections.fit_cloud(cloud, largest=other, known=ten)
+            geo.ConceptDirections.fit_cloud(cloud, max_tokens=other, reuse=ten)
     with pytest.raises(geo.errors.EstimationError, match="at least one token, not 0"):
-        geo.ConceptDirections.fit_cloud(cloud, largest=0)
+        geo.ConceptDirections.fit_cloud(cloud, max_tokens=0)
 
 
 def test_concepts_without_training_words_may_be_missing(planted: Planted) -> None:

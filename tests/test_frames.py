@@ -3,7 +3,7 @@ import pytest
 import torch
 
 import geometry as geo
-from tests.conftest import Planted
+from tests.planted import Planted
 
 
 def test_coordinates_by_hand() -> None:

@@ -9,47 +9,9 @@ One line a synset: name, hypernyms, instance hypernyms, lemmas, the last three s
 
 import argparse
 import lzma
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
-import nltk
-from nltk.corpus.reader.wordnet import WordNetCorpusReader
-
-
-class PlainWordNet(WordNetCorpusReader):
-    """WordNet 3.0 on its own: the cross-version map would ask for a second, downloaded corpus."""
-
-    def map_wn(self, version: str = "wordnet") -> None:  # noqa: ARG002
-        return None
-
-
-def open_wordnet(folder: Path, clean: Path) -> PlainWordNet:
-    """Open the database files of `folder` by way of a copy in `clean`, which must outlive the reader.
-
-    Line ends may be CRLF and files that nouns and verbs do not need may be missing.
-    """
-    for name in PlainWordNet._FILES:
-        source = folder / name
-        text = source.read_bytes() if source.exists() else b""
-        # Byte offsets are WordNet's keys, and they count LF line ends.
-        (clean / name).write_bytes(text.replace(b"\r\n", b"\n"))
-    # NLTK refuses to open files outside its data path.
-    nltk.data.path.append(str(clean))
-    return PlainWordNet(str(clean), None)
-
-
-def table_lines(wordnet: WordNetCorpusReader) -> Iterator[str]:
-    for part_of_speech in ("n", "v"):
-        synsets = wordnet.all_synsets(part_of_speech)
-        for synset in sorted(synsets, key=lambda synset: synset.offset()):
-            columns = [
-                [synset.name()],
-                sorted(parent.name() for parent in synset.hypernyms()),
-                sorted(parent.name() for parent in synset.instance_hypernyms()),
-                synset.lemma_names(),
-            ]
-            yield "\t".join(" ".join(column) for column in columns)
+from geometry.concepts.wordnet_table import opened_wordnet, synsets_of
 
 
 def main() -> None:
@@ -57,8 +19,10 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--out", type=Path, default=Path(__file__).with_name("wordnet-3.0.tsv.xz"))
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as clean:
-        lines = list(table_lines(open_wordnet(arguments.folder, Path(clean))))
+    with opened_wordnet(arguments.folder) as wordnet:
+        synsets = synsets_of(wordnet).values()
+    columns = ([[item.name], item.hypernyms, item.instance_hypernyms, item.lemmas] for item in synsets)
+    lines = ["\t".join(" ".join(column) for column in row) for row in columns]
     arguments.out.write_bytes(lzma.compress(("\n".join(lines) + "\n").encode(), preset=9))
     print(f"{arguments.out}: {len(lines)} synsets, {arguments.out.stat().st_size / 1e6:.2f} MB")
 

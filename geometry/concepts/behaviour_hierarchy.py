@@ -12,7 +12,6 @@ from geometry.concepts.hierarchy import Concept, ConceptHierarchy
 from geometry.errors import HierarchyError
 from geometry.models import Vocabulary
 
-
 _ROOT = "behaviour"
 
 
@@ -32,10 +31,10 @@ def behaviour_words(families: Sequence[Behaviour], vocabulary: Vocabulary) -> Co
         No families, two of one name, or a class none of whose words is in the vocabulary.
     """
     parents = _parents(families)
-    words: dict[str, list[str]] = {above: [] for some in parents.values() for above in some}
+    words: dict[str, list[str]] = {parent: [] for listed in parents.values() for parent in listed}
     for family in families:
-        for one in family.classes:
-            words[class_concept(family, one.name)] = [*one.words, *map(str.capitalize, one.words)]
+        for item in family.classes:
+            words[class_concept(family, item.name)] = [*item.words, *map(str.capitalize, item.words)]
     return hierarchy_from_words("words", words, parents, vocabulary, forms="none")
 
 
@@ -55,19 +54,18 @@ def behaviour_prompts(families: Sequence[Behaviour]) -> ConceptHierarchy:
     templates: dict[str, list[str]] = {}
     count = 0
     for family in families:
-        for one in family.classes:
-            name = class_concept(family, one.name)
-            above = [name]
+        for item in family.classes:
+            above = [class_concept(family, item.name)]
             for concept in above:
                 above += parents.get(concept, ())
-            for prompt in one.prompts:
+            for prompt in item.prompts:
                 # Numbered, as two families may hold one sentence.
                 word = f"{prompt.template} {count}"
                 templates.setdefault(prompt.template, []).append(word)
                 for concept in above:
                     members.setdefault(concept, {})[count] = word
                 count += 1
-    concepts = tuple(Concept(name, tuple(found.values()), tuple(found)) for name, found in members.items())
+    concepts = tuple(Concept(name, tuple(words.values()), tuple(words)) for name, words in members.items())
     variants = {words[0]: tuple(words[1:]) for words in templates.values()}
     return ConceptHierarchy("prompts", concepts, parents, variants, recipe="prompts of classes of behaviour")
 
@@ -84,7 +82,7 @@ def _parents(families: Sequence[Behaviour]) -> dict[str, tuple[str, ...]]:
     if clash := sorted({_ROOT, *shared} & set(names)):
         raise HierarchyError(f"{clash[0]!r} names a family and what stands above families; rename one")
     parents: dict[str, tuple[str, ...]] = {
-        class_concept(family, one.name): (family.name,) for family in families for one in family.classes
+        class_concept(family, item.name): (family.name,) for family in families for item in family.classes
     }
     tops = list(dict.fromkeys(kind if kind in shared else name for name, kind in zip(names, kinds, strict=True)))
     parents |= {family.name: (family.kind,) for family in families if family.kind in shared}

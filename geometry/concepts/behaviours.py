@@ -6,18 +6,12 @@ Owns what the files in data/behaviours/ mean and refuses those from which no tem
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from geometry.concepts.data_file import line_of, packaged_names, read_mapping
+from geometry.concepts.data_file import DataFile, packaged_names
 from geometry.errors import HierarchyError
 
-
 _FOLDER = "behaviours"
-_KEYS = {"name", "content", "source", "licence", "ordered", "kind", "templates", "domains", "groups", "classes"}
-_CLASS_KEYS = {"words", "prompts"}
 _FEWEST = 2  # of classes, templates and domains: one of the latter two is held out
-
-Place = tuple[str | int, ...]
 
 
 @dataclass(frozen=True)
@@ -65,30 +59,30 @@ class Behaviour:
     ) -> dict[str, tuple[str, ...]]:
         """Class → its prompts under some templates and domains; default all.
 
+        Examples
+        --------
+        >>> family = load_behaviour("aggression")
+        >>> train = family.texts(templates=set(family.templates) - {"speech"})
+        >>> {name: len(texts) for name, texts in train.items()}
+        {'peaceful': 24, 'firm': 24, 'irritated': 24, 'hostile': 24, 'violent': 24}
+
         Raises
         ------
         HierarchyError
             A template or domain that the family lacks.
-
-        Examples
-        --------
-        >>> family = load_behaviour("aggression")
-        >>> seen = family.texts(templates=set(family.templates) - {"speech"})
-        >>> {name: len(texts) for name, texts in seen.items()}
-        {'peaceful': 24, 'firm': 24, 'irritated': 24, 'hostile': 24, 'violent': 24}
         """
         kept = {}
-        for what, wanted, known in (("template", templates, self.templates), ("domain", domains, self.domains)):
-            kept[what] = set(known if wanted is None else wanted)
+        for what, asked, known in (("template", templates, self.templates), ("domain", domains, self.domains)):
+            kept[what] = set(known if asked is None else asked)
             if unknown := sorted(kept[what] - set(known)):
                 raise HierarchyError(f"{self.name} has no {what} {unknown[0]!r}; it has {', '.join(known)}")
         return {
-            one.name: tuple(
+            item.name: tuple(
                 prompt.text
-                for prompt in one.prompts
+                for prompt in item.prompts
                 if prompt.template in kept["template"] and prompt.domain in kept["domain"]
             )
-            for one in self.classes
+            for item in self.classes
         }
 
 
@@ -98,11 +92,21 @@ def packaged_behaviours() -> tuple[str, ...]:
 
 
 def load_behaviour(source: str | Path) -> Behaviour:
-    """Read a packaged family ("aggression") or a YAML or JSON file like data/behaviours/aggression.yaml.
+    """Read a packaged family of behaviour, or a YAML or JSON file like data/behaviours/aggression.yaml.
 
-    `classes` holds class → `words` and `prompts`; prompts are domain → template → list of sentences. The classes
-    of a family whose `ordered` is true are levels in the order in which they stand. `groups`, if there, holds
-    group → list of classes, each class once.
+    Examples
+    --------
+    >>> import geometry as geo
+    >>> family = geo.load_behaviour("aggression")
+    >>> [item.name for item in family.classes], family.ordered
+    (['peaceful', 'firm', 'irritated', 'hostile', 'violent'], True)
+
+    Parameters
+    ----------
+    source : a packaged name (`geo.concepts.packaged_behaviours()`) or a path. In a file, `classes` holds class →
+        `words` and `prompts`; prompts are domain → template → list of sentences. The classes of a family whose
+        `ordered` is true are levels in the order in which they stand. `groups`, if there, holds group → list of
+        classes, each class once.
 
     Raises
     ------
@@ -110,123 +114,70 @@ def load_behaviour(source: str | Path) -> Behaviour:
         No such file, malformed, fewer than two classes, templates or domains, a class without prompts under one of
         them, a sentence or a class word that stands twice; with line and field.
     """
-    label, document = read_mapping(source, _FOLDER, "classes")
-    return _Reader(source, label).family(document)
+    file = DataFile(source, _FOLDER, "classes", "ordered", "kind", "templates", "domains", "groups")
+    templates, domains = (_described(file, entry) for entry in ("templates", "domains"))
+    ordered = file.get("ordered", default=False)
+    if not isinstance(ordered, bool):
+        raise file.refuse(("ordered",), f"true or false, not {ordered!r}")
+    names = tuple(file.mapping("classes"))
+    if len(names) < _FEWEST:
+        raise file.refuse(("classes",), f"a family has at least {_FEWEST} classes, not {len(names)}")
+    if file.name in names:
+        raise file.refuse(("classes", file.name), "a class cannot be called like its family")
+    classes = tuple(_class(file, name, templates, domains) for name in names)
+    for what in ("words", "prompts"):
+        _refuse_repeated(file, classes, what)
+    return Behaviour(
+        name=file.name,
+        kind=file.text("kind", default=""),
+        ordered=ordered,
+        templates=templates,
+        domains=domains,
+        classes=classes,
+        groups=file.partition("groups", names=names) if file.get("groups", default=()) != () else {},
+        content=file.text("content", default=""),
+    )
 
 
-@dataclass(frozen=True)
-class _Reader:
-    """Checks a document from the top, and says where it stops."""
+def _described(file: DataFile, entry: str) -> dict[str, str]:
+    """Names of templates or domains → what they mean."""
+    names = file.get(entry)
+    if not isinstance(names, dict) or len(names) < _FEWEST:
+        problem = f"must be a mapping of at least {_FEWEST} names to what they mean, so that one can be held out"
+        raise file.refuse((entry,), problem)
+    return {name: file.text(entry, name) for name in file.mapping(entry)}
 
-    source: str | Path
-    label: str
 
-    def refuse(self, place: Place, problem: str) -> HierarchyError:
-        line = line_of(self.source, _FOLDER, place)
-        where = "" if line is None else f", line {line}"
-        field = ".".join(map(str, place))
-        return HierarchyError(f"{self.label}{where}: {field + ': ' if field else ''}{problem}")
+def _class(file: DataFile, name: str, templates: Collection[str], domains: Collection[str]) -> BehaviourClass:
+    place = "classes", name
+    file.mapping(*place, known=("words", "prompts"))
+    words = file.texts(*place, "words")
+    if spaced := [word for word in words if " " in word]:
+        raise file.refuse((*place, "words"), f"{spaced[0]!r} is not a single word")
+    _check_complete(file, (*place, "prompts"), domains)
+    for domain in domains:
+        _check_complete(file, (*place, "prompts", domain), templates)
+    prompts = tuple(
+        Prompt(text, template, domain)
+        for domain in domains
+        for template in templates
+        for text in file.texts(*place, "prompts", domain, template)
+    )
+    return BehaviourClass(name, tuple(words), prompts)
 
-    def family(self, document: Mapping[str, Any]) -> Behaviour:
-        self.known((), document, _KEYS)
-        templates, domains = (self.described(field, document) for field in ("templates", "domains"))
-        ordered = document.get("ordered", False)
-        if not isinstance(ordered, bool):
-            raise self.refuse(("ordered",), f"true or false, not {ordered!r}")
-        entries = document["classes"]
-        if len(entries) < _FEWEST:
-            raise self.refuse(("classes",), f"a family has at least {_FEWEST} classes, not {len(entries)}")
-        name = self.text(("name",), document.get("name", self.label))
-        classes = []
-        for class_name, entry in entries.items():
-            if class_name == name:
-                raise self.refuse(("classes", class_name), "a class cannot be called like its family")
-            classes.append(self.one_class(class_name, entry, templates, domains))
-        family = Behaviour(
-            name,
-            self.text(("kind",), document["kind"]) if "kind" in document else "",
-            ordered,
-            templates,
-            domains,
-            tuple(classes),
-            self.groups(document, [one.name for one in classes]) if "groups" in document else {},
-            self.text(("content",), document["content"]) if "content" in document else "",
-        )
-        self.twice(family)
-        return family
 
-    def groups(self, document: Mapping[str, Any], names: Collection[str]) -> dict[str, tuple[str, ...]]:
-        entry = document["groups"]
-        if not isinstance(entry, dict):
-            raise self.refuse(("groups",), "expected a mapping of groups to lists of classes")
-        found = {self.text(("groups",), group): tuple(self.texts(("groups", group), entry[group])) for group in entry}
-        listed = [name for some in found.values() for name in some]
-        for group, some in found.items():
-            if unknown := [name for name in some if name not in names]:
-                raise self.refuse(("groups", group), f"no class {unknown[0]!r}; there are {', '.join(names)}")
-            if repeated := [name for name in some if listed.count(name) > 1]:
-                raise self.refuse(("groups", group), f"{repeated[0]!r} stands in a group more than once")
-        if missing := [name for name in names if name not in listed]:
-            raise self.refuse(("groups",), f"{missing[0]!r} is in no group")
-        return found
+def _check_complete(file: DataFile, place: tuple[str, ...], names: Collection[str]) -> None:
+    entries = file.mapping(*place, known=names)
+    if missing := [name for name in names if name not in entries]:
+        problem = f"nothing under {missing[0]!r}; every class needs every template in every domain"
+        raise file.refuse(place, problem)
 
-    def one_class(
-        self, name: Any, entry: Any, templates: Mapping[str, str], domains: Mapping[str, str]
-    ) -> BehaviourClass:
-        place: Place = ("classes", self.text(("classes",), name))
-        self.known(place, entry, _CLASS_KEYS)
-        words = self.texts((*place, "words"), entry.get("words"))
-        if spaced := [word for word in words if len(word.split()) > 1]:
-            raise self.refuse((*place, "words"), f"{spaced[0]!r} is not a single word")
-        prompts = []
-        by_domain = self.cells((*place, "prompts"), entry.get("prompts"), domains)
-        for domain, by_template in by_domain.items():
-            here = (*place, "prompts", domain)
-            for template, sentences in self.cells(here, by_template, templates).items():
-                for text in self.texts((*here, template), sentences):
-                    prompts.append(Prompt(text, template, domain))
-        return BehaviourClass(str(name), tuple(words), tuple(prompts))
 
-    def known(self, place: Place, mapping: Any, keys: Collection[str]) -> None:
-        if not isinstance(mapping, dict):
-            raise self.refuse(place, f"expected a mapping with {', '.join(sorted(keys))}")
-        if unknown := [key for key in mapping if key not in keys]:
-            raise self.refuse((*place, unknown[0]), f"unknown; known here: {', '.join(sorted(keys))}")
-
-    def described(self, field: str, document: Mapping[str, Any]) -> dict[str, str]:
-        entries = document.get(field)
-        if not isinstance(entries, dict) or len(entries) < _FEWEST:
-            raise self.refuse(
-                (field,) if field in document else (),
-                f"{field} must be a mapping of at least {_FEWEST} names to what they mean, so that one can be held out",
-            )
-        return {self.text((field,), name): self.text((field, name), meant) for name, meant in entries.items()}
-
-    def cells(self, place: Place, entry: Any, wanted: Mapping[str, str]) -> Mapping[str, Any]:
-        """A mapping with an entry for every name wanted, in their order."""
-        self.known(place, entry, tuple(wanted))
-        if missing := [name for name in wanted if name not in entry]:
-            raise self.refuse(place, f"nothing under {missing[0]!r}; every class needs every template in every domain")
-        return {name: entry[name] for name in wanted}
-
-    def texts(self, place: Place, entry: Any) -> list[str]:
-        if not isinstance(entry, list) or not entry:
-            raise self.refuse(place, "must be a list, and not empty")
-        return [self.text((*place, index), item) for index, item in enumerate(entry)]
-
-    def text(self, place: Place, entry: Any) -> str:
-        # `no` and `on` are booleans in YAML, and so a likely accident.
-        if not isinstance(entry, str) or not entry.strip():
-            raise self.refuse(place, f"must be a text (quote what YAML reads otherwise), not {entry!r}")
-        return " ".join(entry.split())
-
-    def twice(self, family: Behaviour) -> None:
-        """Refuse a sentence that would be both in and out of a training part, and a word that names two classes."""
-        for what in ("words", "prompts"):
-            owner: dict[str, str] = {}
-            for one in family.classes:
-                for item in getattr(one, what):
-                    text = item if isinstance(item, str) else item.text
-                    if text in owner:
-                        raise self.refuse(("classes", one.name, what), f"{text!r} stands in {owner[text]} already")
-                    owner[text] = one.name
+def _refuse_repeated(file: DataFile, classes: Collection[BehaviourClass], what: str) -> None:
+    """Refuse a sentence that would be both in and out of a training part, and a word that names two classes."""
+    owner: dict[str, str] = {}
+    for item in classes:
+        for text in item.words if what == "words" else [prompt.text for prompt in item.prompts]:
+            if text in owner:
+                raise file.refuse(("classes", item.name, what), f"{text!r} stands in {owner[text]} already")
+            owner[text] = item.name

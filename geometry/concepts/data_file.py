@@ -1,11 +1,12 @@
-"""Read the project's YAML and JSON data files, refusing anything ambiguous with its place.
+"""Read the project's YAML and JSON data files, refusing anything ambiguous with its file, line and field.
 
-Owns files and syntax; what the entries mean is the business of the modules that use it.
+Owns files, syntax and the checks that all kinds of files share; what the entries mean is the business of the modules
+that use it.
 """
 
 import json
 from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -14,27 +15,149 @@ import yaml
 
 from geometry.errors import HierarchyError
 
+Place = tuple[Any, ...]
+_ABSENT = object()
+
 
 def packaged_names(folder: str) -> tuple[str, ...]:
     """Names of the data files of a kind that come with the package."""
     return tuple(sorted(Path(entry.name).stem for entry in (files("geometry.data") / folder).iterdir()))
 
 
-def read_mapping(source: str | Path, folder: str, entry: str) -> tuple[str, dict[str, Any]]:
-    """A label for messages, and the content of a packaged name of `folder` or of a YAML or JSON file.
+class DataFile:
+    """A packaged data file, or a YAML or JSON file of the user's own; entries are asked for by their place in it.
 
-    `entry` must be there and be a mapping itself.
+    Parameters
+    ----------
+    source : a packaged name of `folder`, or a path.
+    entry : that must be there and be a mapping.
+    optional : other entries that may be there besides `name`, `content`, `source` and `licence`.
 
     Raises
     ------
     HierarchyError
-        No such file, not readable, malformed, a key twice, or no mapping; with file and line.
+        No such file, not readable, malformed, a key twice, an unknown or a missing entry. So do the methods, for
+        an entry that is not what was asked for.
     """
-    label, text = _read(source, folder)
-    document = _parse(label, text)
-    if not isinstance(document, dict) or not isinstance(document.get(entry), dict):
-        raise HierarchyError(f"{label}: expected a mapping with an entry {entry!r}")
-    return label, document
+
+    def __init__(self, source: str | Path, folder: str, entry: str, *optional: str) -> None:
+        self.label, self._text = _read(source, folder)
+        self._document = _parse(self.label, self._text)
+        if not isinstance(self._document, dict) or not isinstance(self._document.get(entry), dict):
+            raise HierarchyError(f"{self.label}: expected a mapping with an entry {entry!r}")
+        self.mapping(known=("name", "content", "source", "licence", entry, *optional))
+        self.name = self.text("name", default=self.label)
+
+    def refuse(self, place: Place, problem: str) -> HierarchyError:
+        """The error that names file, line and field."""
+        line = self._line_of(place)
+        where = "" if line is None else f", line {line}"
+        field = ".".join(map(str, place))
+        return HierarchyError(f"{self.label}{where}: {field + ': ' if field else ''}{problem}")
+
+    def get(self, *place: Any, default: Any = None) -> Any:
+        """What stands at a place, `default` where nothing does."""
+        value = self._document
+        for part in place:
+            if not (isinstance(value, dict) and part in value) and not isinstance(value, list):
+                return default
+            value = value[part]
+        return value
+
+    def mapping(self, *place: Any, known: Collection[str] = ()) -> dict[str, Any]:
+        """A mapping whose keys are names, and where `known` are given, those."""
+        value = self.get(*place)
+        if not isinstance(value, dict):
+            raise self.refuse(place, f"expected a mapping{' with ' if known else ''}{', '.join(sorted(known))}")
+        for key in value:
+            if known and key not in known:
+                raise self.refuse((*place, key), f"unknown; known here: {', '.join(sorted(known))}")
+            if not isinstance(key, str) or not key.strip():
+                raise self.refuse((*place, key), f"{key!r} must be a name (quote what YAML reads otherwise)")
+        return value
+
+    def text(self, *place: Any, default: str | None = None) -> str:
+        """A text with single spaces."""
+        value = self.get(*place, default=_ABSENT)
+        if value is _ABSENT and default is not None:
+            return default
+        # `no` and `on` are booleans in YAML, and so a likely accident.
+        if not isinstance(value, str) or not value.strip():
+            raise self.refuse(place, f"must be a text (quote what YAML reads otherwise), not {value!r}")
+        return " ".join(value.split())
+
+    def texts(self, *place: Any) -> list[str]:
+        """A list of texts that is not empty."""
+        value = self.get(*place)
+        if not isinstance(value, list) or not value:
+            raise self.refuse(place, "must be a list, and not empty")
+        return [self.text(*place, index) for index in range(len(value))]
+
+    def words(self, *place: Any) -> list[str]:
+        """A list of words, trimmed; empty where nothing stands."""
+        value = self.get(*place, default=[])
+        if not isinstance(value, list) or not all(
+            isinstance(item, str) and item.strip() and item.isprintable() for item in value
+        ):
+            raise self.refuse(place, "must be a list of words (quote what YAML reads otherwise)")
+        return [item.strip() for item in value]
+
+    def pair(self, *place: Any) -> tuple[str, str]:
+        """Two different texts."""
+        value = self.get(*place)
+        texts = value if isinstance(value, list) and len(value) == 2 else []
+        first, second = (" ".join(text.split()) if isinstance(text, str) else "" for text in texts or ("", ""))
+        if not first or not second or first == second:
+            raise self.refuse(place, f"must be two different texts, not {value!r}")
+        return first, second
+
+    def choice(self, *place: Any, options: Collection[str], default: str) -> str:
+        """One of some texts."""
+        value = self.get(*place, default=default)
+        if not isinstance(value, str) or value not in options:
+            raise self.refuse(place, f"must be one of {', '.join(filter(None, options))}, not {value!r}")
+        return value
+
+    def partition(self, *place: Any, names: Collection[str]) -> dict[Any, tuple[str, ...]]:
+        """Groups of names, a mapping of lists or a list of lists: each name stands in one of them."""
+        groups = self.get(*place)
+        if not isinstance(groups, dict | list):
+            raise self.refuse(place, "expected groups, each a list of names")
+        parts = {group: tuple(self.texts(*place, group)) for group in _keys(groups)}
+        grouped: set[str] = set()
+        for group, members in parts.items():
+            for name in members:
+                if name not in names:
+                    raise self.refuse((*place, group), f"{name!r} is unknown; there are {', '.join(names)}")
+                if name in grouped:
+                    raise self.refuse((*place, group), f"{name!r} stands in a group already")
+                grouped.add(name)
+        if missing := [name for name in names if name not in grouped]:
+            raise self.refuse(place, f"{missing[0]!r} is in no group")
+        return parts
+
+    def _line_of(self, place: Place) -> int | None:
+        """The line of a key or an item of a list, 1-based; of the last part of the place that is there."""
+        try:
+            node = yaml.compose(self._text, Loader=yaml.SafeLoader)
+        except (yaml.YAMLError, ValueError):
+            return None
+        line = None
+        for part in place:
+            if isinstance(node, yaml.MappingNode):
+                key, node = next(((k, v) for k, v in node.value if k.value == part), (None, None))
+            elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+                key = node = node.value[part]
+            else:
+                break
+            if key is None:
+                break
+            line = int(key.start_mark.line) + 1
+        return line
+
+
+def _keys(groups: dict[Any, Any] | list[Any]) -> Collection[Any]:
+    return groups if isinstance(groups, dict) else range(len(groups))
 
 
 def _read(source: str | Path, folder: str) -> tuple[str, str]:
@@ -91,42 +214,3 @@ def _parse(label: str, text: str) -> Any:
     except (yaml.YAMLError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         # Besides its own errors YAML lets those of its number and date parsing through.
         raise HierarchyError(f"{label}: not readable: {error}") from error
-
-
-def line_of(source: str | Path, folder: str, place: Sequence[str | int]) -> int | None:
-    """The line of a file on which an entry stands, 1-based: of its key, or of an item of a list.
-
-    Of a place that is not there, the line of the last part that is. None where the file cannot be told lines of.
-    """
-    try:
-        node = yaml.compose(_read(source, folder)[1], Loader=yaml.SafeLoader)
-    except (yaml.YAMLError, ValueError):
-        return None
-    line = None
-    for part in place:
-        if isinstance(node, yaml.MappingNode):
-            key, node = next(((k, v) for k, v in node.value if k.value == part), (None, None))
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-            key = node = node.value[part]
-        else:
-            break
-        if key is None:
-            break
-        line = int(key.start_mark.line) + 1
-    return line
-
-
-def refuse_unknown(label: str, mapping: Mapping[str, Any], known: set[str]) -> None:
-    """HierarchyError for the first key that is not among `known`."""
-    if unknown := sorted(str(key) for key in mapping if key not in known):
-        raise HierarchyError(f"{label}: unknown entry {unknown[0]!r}; known: {', '.join(sorted(known))}")
-
-
-def strings(label: str, place: str, value: Any) -> list[str]:
-    """The words of a list, trimmed; HierarchyError if `value` is anything else."""
-    # `no` and `on` are booleans in YAML, and so a likely accident in a word list.
-    if not isinstance(value, list) or not all(
-        isinstance(item, str) and item.strip() and item.isprintable() for item in value
-    ):
-        raise HierarchyError(f"{label}: {place} must be a list of words (quote those that YAML reads otherwise)")
-    return [item.strip() for item in value]

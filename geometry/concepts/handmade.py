@@ -25,11 +25,21 @@ def hierarchy_from_words(
     A concept to which the vocabulary leaves exactly the words of a parent is skipped; its children hang on
     that parent, and `notes` says so.
 
+    Examples
+    --------
+    >>> import geometry as geo
+    >>> vocabulary = geo.Vocabulary(["Ġcat", "Ġcats", "Ġcrow", "Ġanimal"])
+    >>> own = {"animal": ["animal"], "mammal": ["cat"], "bird": ["crow"]}
+    >>> parents = {"mammal": ["animal"], "bird": ["animal"]}
+    >>> toy = geo.concepts.hierarchy_from_words("toy", own, parents, vocabulary)
+    >>> toy["animal"].words, toy["mammal"].words
+    (('cat', 'cats', 'crow', 'animal'), ('cat', 'cats'))
+
     Parameters
     ----------
     words : concept → its own words; they are spelled in `forms` and kept where they are single tokens.
     parents : concept → its parents; concepts not mentioned are roots.
-    forms : "noun" (case and plural), "verb" (case and conjugation) or "none" (as written).
+    forms : "noun" (case and plural), "verb" (case and conjugation), "case" (alone) or "none" (as written).
     only : keep these concepts alone, with the words of all that was below them; a kept concept hangs
         on its kept parents. Default: all.
 
@@ -38,27 +48,19 @@ def hierarchy_from_words(
     HierarchyError
         What `ConceptHierarchy` refuses (cycles, unknown parents, concepts without a known word), or
         `only` names an unknown concept.
-
-    Examples
-    --------
-    >>> vocabulary = Vocabulary(["Ġcat", "Ġcats", "Ġcrow", "Ġanimal"])
-    >>> own = {"animal": ["animal"], "mammal": ["cat"], "bird": ["crow"]}
-    >>> toy = hierarchy_from_words("toy", own, {"mammal": ["animal"], "bird": ["animal"]}, vocabulary)
-    >>> toy["animal"].words, toy["mammal"].words
-    (('cat', 'cats', 'crow', 'animal'), ('cat', 'cats'))
     """
     above = {concept: tuple(parents.get(concept, ())) for concept in words} | {
         concept: tuple(names) for concept, names in parents.items() if concept not in words
     }
     variants = spelled(dict.fromkeys(word for own in words.values() for word in own), forms)
-    own = {concept: [form for word in some for form in variants[word]] for concept, some in words.items()}
+    own = {concept: [form for word in listed for form in variants[word]] for concept, listed in words.items()}
     held = _with_words_below(own, above)
     if only is not None:
         if unknown := sorted(set(only) - set(words)):
             raise HierarchyError(f"hierarchy {name!r} has no concept {unknown[0]!r}; it has {', '.join(words)}")
-        held = {concept: found for concept, found in held.items() if concept in only}
+        held = {concept: own_forms for concept, own_forms in held.items() if concept in only}
         above = {concept: tuple(parent for parent in above[concept] if parent in only) for concept in held}
-    concepts = {concept: Concept.from_words(concept, found, vocabulary) for concept, found in held.items()}
+    concepts = {concept: Concept.from_words(concept, own_forms, vocabulary) for concept, own_forms in held.items()}
     notes = _merge_identical(concepts, above)
     return ConceptHierarchy(
         name=name,
@@ -117,10 +119,10 @@ def _above(name: str, parents: Mapping[str, tuple[str, ...]]) -> set[str]:
     seen: set[str] = set()
     queue = [name]
     while queue:
-        one = queue.pop()
-        if one not in seen:
-            seen.add(one)
-            queue.extend(parents.get(one, ()))
+        concept = queue.pop()
+        if concept not in seen:
+            seen.add(concept)
+            queue.extend(parents.get(concept, ()))
     return seen
 
 
@@ -130,4 +132,4 @@ def _with_words_below(own: Mapping[str, list[str]], parents: Mapping[str, tuple[
     for name in own:
         for ancestor in _above(name, parents) & words.keys() - {name}:
             words[ancestor].update(dict.fromkeys(own[name]))
-    return {name: list(found) for name, found in words.items()}
+    return {name: list(held) for name, held in words.items()}

@@ -2,7 +2,7 @@
 
 import difflib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
@@ -27,7 +27,7 @@ class Concept:
     tokens: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        ascending = all(one < other for one, other in pairwise((-1, *self.tokens)))
+        ascending = all(left < right for left, right in pairwise((-1, *self.tokens)))
         if len(self.words) != len(self.tokens) or not ascending:
             raise HierarchyError(f"concept {self.name!r} needs one word per token, and ascending token ids from 0")
 
@@ -37,14 +37,24 @@ class Concept:
     @classmethod
     def from_words(cls, name: str, words: Iterable[str], vocabulary: Vocabulary) -> "Concept":
         """The concept made of those `words` that are single tokens after a space."""
-        found = {token: word for word in words if (token := vocabulary.word_id(word)) is not None}
-        tokens = tuple(sorted(found))
-        return cls(name, tuple(found[token] for token in tokens), tokens)
+        word_of = {token: word for word in words if (token := vocabulary.word_id(word)) is not None}
+        tokens = tuple(sorted(word_of))
+        return cls(name, tuple(word_of[token] for token in tokens), tokens)
 
 
 @dataclass(frozen=True, eq=False)
 class ConceptHierarchy:
     """A directed acyclic graph of concepts; edges run from a parent to its children.
+
+    Examples
+    --------
+    >>> import geometry as geo
+    >>> vocabulary = geo.Vocabulary(["Ġcat", "Ġcats", "Ġcrow"])
+    >>> animal, mammal = (geo.concepts.Concept.from_words(name, words, vocabulary) for name, words in
+    ...                   [("animal", ["cat", "cats", "crow"]), ("mammal", ["cat", "cats"])])
+    >>> toy = geo.ConceptHierarchy("toy", (animal, mammal), {"mammal": ("animal",)})
+    >>> toy, toy["mammal"].words, toy.children["animal"]
+    (ConceptHierarchy('toy', 2 concepts, 1 edges, 3 tokens), ('cat', 'cats'), ('mammal',))
 
     Parameters
     ----------
@@ -123,13 +133,20 @@ class ConceptHierarchy:
             A word is no single token there.
         """
         concepts = tuple(Concept.from_words(concept.name, concept.words, vocabulary) for concept in self)
-        for own, other in zip(self, concepts, strict=True):
-            if lacking := set(own.words) - set(other.words):
+        for before, after in zip(self, concepts, strict=True):
+            if lacking := set(before.words) - set(after.words):
                 raise HierarchyError(
-                    f"hierarchy {self.name!r}: {min(lacking)!r} of {own.name!r} is no single token of that vocabulary;"
-                    " build it over common_vocabulary(...)"
+                    f"hierarchy {self.name!r}: {min(lacking)!r} of {after.name!r} is no single token of that"
+                    " vocabulary; build it over common_vocabulary(...)"
                 )
         return replace(self, concepts=concepts)
+
+    def only(self, names: Collection[str]) -> "ConceptHierarchy":
+        """The named concepts alone, each with all its words, under those of its parents that are kept too."""
+        kept = {self.names[self.index(name)] for name in names}
+        concepts = tuple(concept for concept in self if concept.name in kept)
+        parents = {name: tuple(parent for parent in self.parents[name] if parent in kept) for name in kept}
+        return replace(self, concepts=concepts, parents=parents)
 
     def __len__(self) -> int:
         return len(self.concepts)
@@ -226,24 +243,24 @@ class ConceptHierarchy:
             stack.extend(reversed(own))
         return tuple(order)
 
-    def blocks(self, largest: int = 60, smallest: int = 7) -> list[tuple[str, int, int]]:
+    def blocks(self, max_size: int = 60, min_size: int = 7) -> list[tuple[str, int, int]]:
         """Subtrees worth naming in a depth-first picture: (name, start, stop) in `depth_first` order.
 
-        A subtree of more than `largest` concepts is divided into its children's; one of fewer than
-        `smallest` is passed over. In a hierarchy of at most `largest` concepts each is named.
+        A subtree of more than `max_size` concepts is divided into its children's; one of fewer than
+        `min_size` is passed over. In a hierarchy of at most `max_size` concepts each is named.
         """
         order = self.depth_first
-        if len(order) <= largest:
-            return [(self.names[index], place, place + 1) for place, index in enumerate(order)]
+        if len(order) <= max_size:
+            return [(self.names[index], row, row + 1) for row, index in enumerate(order)]
         depths = self.depths[list(order)]
         blocks, start = [], 0
         while start < len(order):
             deeper = np.flatnonzero(depths[start + 1 :] <= depths[start])
             stop = start + 1 + (int(deeper[0]) if len(deeper) else len(order) - start - 1)
-            if stop - start > largest:
+            if stop - start > max_size:
                 start += 1
                 continue
-            if stop - start >= smallest:
+            if stop - start >= min_size:
                 blocks.append((self.names[order[start]], start, stop))
             start = stop
         return blocks

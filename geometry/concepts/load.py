@@ -1,21 +1,71 @@
 """A hierarchy by name, wherever it comes from: WordNet, the packaged files, a file of the user's own."""
 
+from collections.abc import Collection
+from pathlib import Path
+from typing import get_args
+
+from geometry.concepts.data_file import DataFile, packaged_names
+from geometry.concepts.handmade import hierarchy_from_words
 from geometry.concepts.hierarchy import ConceptHierarchy
-from geometry.concepts.hierarchy_file import load_hierarchy
 from geometry.concepts.wordnet import Recipe, wordnet_hierarchy
+from geometry.concepts.words import Forms
 from geometry.models import Vocabulary
 
+_FOLDER = "hierarchies"
 
-def load_hierarchy(name: str, vocabulary: Vocabulary, *, recipe: Recipe = "published") -> ConceptHierarchy:
-    """WordNet by "wordnet-noun" or "wordnet-verb" and a recipe, or what `load_hierarchy` reads.
+
+def load_hierarchy(
+    source: str | Path, vocabulary: Vocabulary, *, recipe: Recipe = "published", only: Collection[str] | None = None
+) -> ConceptHierarchy:
+    """Read a concept hierarchy and keep the words that are single tokens of `vocabulary`.
+
+    Examples
+    --------
+    >>> import geometry as geo
+    >>> vocabulary = geo.Unembedding.load("smollm2-135m").vocabulary
+    >>> geo.load_hierarchy("wordnet-noun", vocabulary)
+    ConceptHierarchy('wordnet-noun', 403 concepts, 413 edges, 16595 tokens)
+    >>> geo.load_hierarchy("organisms", vocabulary, only=["animal", "bird", "mammal"]).names
+    ('animal', 'mammal', 'bird')
+
+    Parameters
+    ----------
+    source : "wordnet-noun" or "wordnet-verb"; a packaged hierarchy (`geo.concepts.packaged_hierarchies()`); or the path
+        of a YAML or JSON file, see Notes.
+    vocabulary : the model's (`unembedding.vocabulary`).
+    recipe : for WordNet; see `wordnet_hierarchy`.
+    only : keep these concepts alone, with the words of all that was below them; a kept concept hangs on its kept
+        parents. Default: all.
 
     Raises
     ------
     HierarchyError
-        What `wordnet_hierarchy` and `load_hierarchy` refuse.
+        No such hierarchy, malformed YAML or structure, duplicate or empty concepts, a cycle, a concept none of whose
+        words is in the vocabulary, `only` names an unknown concept, or what `wordnet_hierarchy` refuses.
+
+    Notes
+    -----
+    A file holds `name`; `forms` ("noun" adds case and plural variants, "verb" case and regular conjugation, "case" case
+    alone, and "none" takes words as written; default "noun"); and `concepts`, a mapping of concept name to `words` and,
+    below the root, `parents`. A concept also holds the words of everything below it.
     """
-    if name == "wordnet-noun":
-        return wordnet_hierarchy("noun", vocabulary, recipe=recipe)
-    if name == "wordnet-verb":
-        return wordnet_hierarchy("verb", vocabulary, recipe=recipe)
-    return load_hierarchy(name, vocabulary)
+    if source in ("wordnet-noun", "wordnet-verb"):
+        hierarchy = wordnet_hierarchy("noun" if source == "wordnet-noun" else "verb", vocabulary, recipe=recipe)
+        return hierarchy if only is None else hierarchy.only(only)
+    file = DataFile(source, _FOLDER, "concepts", "forms")
+    names = file.mapping("concepts")
+    for name in names:
+        file.mapping("concepts", name, known=("words", "parents"))
+    return hierarchy_from_words(
+        file.name,
+        {name: file.words("concepts", name, "words") for name in names},
+        {name: file.words("concepts", name, "parents") for name in names},
+        vocabulary,
+        forms=file.choice("forms", options=get_args(Forms), default="noun"),  # type: ignore[arg-type]
+        only=only,
+    )
+
+
+def packaged_hierarchies() -> tuple[str, ...]:
+    """Names of the hierarchies that come with the package."""
+    return packaged_names(_FOLDER)

@@ -1,23 +1,20 @@
 """Small data sets of words besides hierarchies: series of values in an order, and pairs that differ in one thing."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from geometry.concepts.data_file import read_mapping, refuse_unknown, strings
+from geometry.concepts.data_file import DataFile
 from geometry.concepts.hierarchy import ConceptHierarchy
 from geometry.concepts.words import Forms, spelled
-from geometry.errors import HierarchyError
 from geometry.models import Vocabulary
 
-
 _FEWEST_VALUES = 3
-_SHAPES = ("simplex", "line", "circle", "tree")
-_SET_KEYS = {"expected", "values", "groups", "forms"}
+_SHAPES = ("", "simplex", "line", "circle", "tree")
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,24 +51,32 @@ class Series:
 
         A word of several of the concepts counts for the first.
         """
-        taken: set[int] = set()
-        tokens: dict[str, list[int]] = {}
-        for value in (value for branch in branches for value in branch):
-            tokens[value] = [token for token in hierarchy[value].tokens if token not in taken]
-            taken.update(tokens[value])
+        tokens = {value: hierarchy[value].tokens for branch in branches for value in branch}
         group = {value: number for number, branch in enumerate(branches) for value in branch}
-        found = [value for value in tokens if tokens[value]]
-        positions = np.array([list(tokens).index(value) for value in found], dtype=np.int64)
+        return cls._of(name, tokens, group, expected, "all its words belong to an earlier value")
+
+    @classmethod
+    def _of(
+        cls, name: str, tokens: Mapping[str, Sequence[int]], group: Mapping[str, int], expected: str, lacking: str
+    ) -> "Series":
+        """The values that have tokens; a token of several values counts for the first."""
+        taken: set[int] = set()
+        own: dict[str, list[int]] = {}
+        for value, ids in tokens.items():
+            own[value] = [token for token in ids if token not in taken]
+            taken.update(ids)
+        values = [value for value in own if own[value]]
+        positions = np.array([list(own).index(value) for value in values], dtype=np.int64)
         return cls(
             name,
-            tuple(found),
+            tuple(values),
             positions,
-            len(tokens),
-            np.array([token for value in found for token in tokens[value]], dtype=np.int64),
-            np.repeat(positions, [len(tokens[value]) for value in found]),
-            np.array([group[value] for value in found], dtype=np.int64),
+            len(own),
+            np.array([token for value in values for token in own[value]], dtype=np.int64),
+            np.repeat(positions, [len(own[value]) for value in values]),
+            np.array([group[value] for value in values], dtype=np.int64),
             expected,
-            {value: "all its words belong to an earlier value" for value in tokens if not tokens[value]},
+            {value: lacking for value in own if not own[value]},
         )
 
 
@@ -79,6 +84,12 @@ def load_series(
     vocabulary: Vocabulary, source: str | Path = "series", *, skipped: dict[str, str] | None = None
 ) -> dict[str, Series]:
     """Read sets of ordered values and keep what `vocabulary` has as single tokens.
+
+    Examples
+    --------
+    >>> import geometry as geo
+    >>> geo.concepts.load_series(geo.Unembedding.load("smollm2-135m").vocabulary)["weekdays"].values[:3]
+    ('monday', 'tuesday', 'wednesday')
 
     Parameters
     ----------
@@ -91,86 +102,51 @@ def load_series(
         Malformed, an unknown or missing entry, a value in no group or in two, or fewer than 3 values with
         a token.
     """
-    label, document = read_mapping(source, "values", "sets")
-    refuse_unknown(label, document, {"source", "licence", "sets"})
-    found = {}
-    for name, entry in document["sets"].items():
-        series = _series(label, _named(label, name), entry, vocabulary)
+    file = DataFile(source, "values", "sets")
+    sets = {}
+    for name in file.mapping("sets"):
+        series = _series(file, name, vocabulary)
         if len(series.values) >= _FEWEST_VALUES:
-            found[str(name)] = series
+            sets[name] = series
             continue
         lacking = f"{len(series.values)} of its values have a token in this vocabulary; {_FEWEST_VALUES} are needed"
         if skipped is None:
-            raise HierarchyError(f"{label}: {name}: {lacking}")
-        skipped[str(name)] = lacking
-    return found
+            raise file.refuse(("sets", name), lacking)
+        skipped[name] = lacking
+    return sets
 
 
-def _series(label: str, name: str, entry: Any, vocabulary: Vocabulary) -> Series:
-    place = f"{label}: {name}"
-    if not isinstance(entry, dict) or not isinstance(entry.get("values"), dict):
-        raise HierarchyError(f"{place}: expected a mapping with an entry 'values'")
-    refuse_unknown(place, entry, _SET_KEYS)
-    forms = entry.get("forms", "noun")
-    if forms not in get_args(Forms):
-        raise HierarchyError(f"{place}: forms must be one of {', '.join(get_args(Forms))}, not {forms!r}")
-    expected = entry.get("expected", "")
-    if expected not in ("", *_SHAPES) or (expected == "tree" and "groups" not in entry):
-        shapes = "simplex, line, circle or tree (with groups)"
-        raise HierarchyError(f"{place}: expected must be {shapes}, not {expected!r}")
-    words = {_named(place, value): strings(place, str(value), some) for value, some in entry["values"].items()}
-    group = _groups(place, entry.get("groups", [[value] for value in words]), words)
-    found: dict[str, list[int]] = {}
-    skipped = {}
-    taken: set[int] = set()
+def _series(file: DataFile, name: str, vocabulary: Vocabulary) -> Series:
+    place = "sets", name
+    has_groups = "groups" in file.mapping(*place, known=("expected", "values", "groups", "forms"))
+    forms = file.choice(*place, "forms", options=get_args(Forms), default="noun")
+    expected = file.choice(*place, "expected", options=_SHAPES, default="")
+    if expected == "tree" and not has_groups:
+        raise file.refuse((*place, "expected"), "a tree needs 'groups', its branches")
+    words = {value: file.words(*place, "values", value) for value in file.mapping(*place, "values")}
+    groups = file.partition(*place, "groups", names=words) if has_groups else {value: (value,) for value in words}
+    tokens = {}
     for value, own in words.items():
         # A capital is meant where it is written: "May" the month, not "may"; "A" the letter, not "a".
-        spellings = {word: (word,) for word in own} if any(word[0].isupper() for word in own) else spelled(own, forms)
-        ids = {vocabulary.word_id(form) for some in spellings.values() for form in some} - {None} - taken
-        if ids:
-            found[value] = sorted(token for token in ids if token is not None)
-            taken.update(found[value])
-        else:
-            skipped[value] = "none of its words is a single token of this vocabulary"
-    order = list(words)
-    positions = np.array([order.index(value) for value in found])
-    return Series(
-        name,
-        tuple(found),
-        positions,
-        len(words),
-        np.array([token for ids in found.values() for token in ids], dtype=np.int64),
-        np.repeat(positions, [len(ids) for ids in found.values()]),
-        np.array([group[value] for value in found]),
-        expected,
-        skipped,
-    )
-
-
-def _named(place: str, name: Any) -> str:
-    if not isinstance(name, str) or not name.strip():
-        raise HierarchyError(f"{place}: {name!r} must be a name (quote it if YAML reads it otherwise)")
-    return name
-
-
-def _groups(place: str, groups: Any, words: dict[str, list[str]]) -> dict[str, int]:
-    if not isinstance(groups, list):
-        raise HierarchyError(f"{place}: groups must be a list of lists of values")
-    found: dict[str, int] = {}
-    for number, group in enumerate(groups):
-        for value in strings(place, "groups", group):
-            if value not in words or value in found:
-                raise HierarchyError(f"{place}: groups name {value!r}, which is no value or in two groups")
-            found[value] = number
-    if missing := [value for value in words if value not in found]:
-        raise HierarchyError(f"{place}: {missing[0]!r} is in no group")
-    return found
+        as_written = any(word[0].isupper() for word in own)
+        spellings = spelled(own, "none" if as_written else forms)  # type: ignore[arg-type]
+        ids = {vocabulary.word_id(form) for variants in spellings.values() for form in variants}
+        tokens[value] = sorted(token for token in ids if token is not None)
+    group = {value: number for number, members in enumerate(groups.values()) for value in members}
+    return Series._of(name, tokens, group, expected, "none of its words is a single token of this vocabulary")
 
 
 def load_pairs(
     vocabulary: Vocabulary, source: str | Path = "contrasts"
 ) -> dict[str, tuple[tuple[tuple[str, str], ...], NDArray[np.int64]]]:
     """Read families of word pairs and keep those of which both words are single tokens.
+
+    Examples
+    --------
+    >>> import geometry as geo
+    >>> pairs, ids = geo.concepts.load_pairs(geo.Unembedding.load("smollm2-135m").vocabulary)["male – female"]
+    >>> pairs[0], ids.shape[1]
+    (('king', 'queen'), 2)
 
     Returns
     -------
@@ -181,24 +157,20 @@ def load_pairs(
     HierarchyError
         Malformed, or an entry that is not a pair of different words.
     """
-    label, document = read_mapping(source, "pairs", "pairs")
-    refuse_unknown(label, document, {"source", "licence", "pairs"})
+    file = DataFile(source, "pairs", "pairs")
     families = {}
-    for name, entries in document["pairs"].items():
-        place = f"{label}: {_named(label, name)}"
-        if not isinstance(entries, list):
-            raise HierarchyError(f"{place}: expected a list of pairs of words")
+    for name, listed in file.mapping("pairs").items():
+        if not isinstance(listed, list):
+            raise file.refuse(("pairs", name), "expected a list of pairs of words")
         pairs: list[tuple[str, str]] = []
         ids = []
-        for entry in entries:
-            words = strings(place, "every pair", entry)
-            if len(words) != 2 or words[0] == words[1]:
-                raise HierarchyError(f"{place}: expected two different words, not {words}")
-            if {tuple(words), (words[1], words[0])} & set(pairs):
-                raise HierarchyError(f"{place}: the pair {words} is there twice")
-            tokens = [vocabulary.word_id(word) for word in words]
+        for index in range(len(listed)):
+            pair = file.pair("pairs", name, index)
+            if {pair, pair[::-1]} & set(pairs):
+                raise file.refuse(("pairs", name, index), f"the pair {pair} is there twice")
+            tokens = [vocabulary.word_id(word) for word in pair]
             if None not in tokens:
-                pairs.append((words[0], words[1]))
+                pairs.append(pair)
                 ids.append(tokens)
-        families[str(name)] = tuple(pairs), np.array(ids, dtype=np.int64).reshape(-1, 2)
+        families[name] = tuple(pairs), np.array(ids, dtype=np.int64).reshape(-1, 2)
     return families

@@ -1,19 +1,22 @@
-"""WordNet 3.0 nouns and verbs as concept hierarchies, after the recipe of Park et al. (arXiv 2406.01506).
+"""WordNet nouns and verbs as concept hierarchies, after the recipe of Park et al. (arXiv 2406.01506).
 
-Reads the packaged table, so neither NLTK nor a download is needed.
+Reads the packaged table of WordNet 3.0, or through NLTK a WordNet of the user's own.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Literal, get_args
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, get_args
 
 import networkx as nx
 
 from geometry.concepts.hierarchy import Concept, ConceptHierarchy
-from geometry.concepts.wordnet_table import Synset, wordnet_table
+from geometry.concepts.wordnet_table import Synset, opened_wordnet, synsets_of, wordnet_table
 from geometry.concepts.words import spelled
 from geometry.errors import HierarchyError
 from geometry.models import Vocabulary
 
+if TYPE_CHECKING:
+    from nltk.corpus.reader.wordnet import WordNetCorpusReader
 
 PartOfSpeech = Literal["noun", "verb"]
 Recipe = Literal["published", "complete"]
@@ -26,15 +29,28 @@ _LEFT_OVER_SECOND = 5
 
 
 def wordnet_hierarchy(
-    part_of_speech: PartOfSpeech, vocabulary: Vocabulary, *, recipe: Recipe = "published"
+    part_of_speech: PartOfSpeech,
+    vocabulary: Vocabulary,
+    *,
+    recipe: Recipe = "published",
+    wordnet: "WordNetCorpusReader | str | Path | None" = None,
+    language: str = "eng",
 ) -> ConceptHierarchy:
     """The WordNet hierarchy of nouns or verbs over the words of a vocabulary.
 
-    The words of a synset are the lemmas of its recursive hyponyms that are single tokens after a
-    space. Synsets with more than 5 are kept and linked to their nearest kept ancestor along every
-    hypernym path; chains of only children are merged; each word is expanded to {lower, Capitalised} ×
-    {singular, plural}, or for verbs × {base, -s, -ed, -ing}; synsets with more than 50 words are kept
-    and chains merged again.
+    Examples
+    --------
+    >>> import geometry as geo
+    >>> vocabulary = geo.Unembedding.load("smollm2-135m").vocabulary
+    >>> geo.concepts.wordnet_hierarchy("verb", vocabulary)
+    ConceptHierarchy('wordnet-verb', 258 concepts, 160 edges, 9287 tokens)
+
+    A WordNet of one's own: a folder of database files, or after `nltk.download("omw-1.4")` the Open Multilingual
+    WordNet:
+
+    >>> own = {"wordnet": "WordNet-3.1/dict"}
+    >>> own = {"wordnet": nltk.corpus.wordnet, "language": "fra"}  # doctest: +SKIP
+    >>> geo.concepts.wordnet_hierarchy("noun", vocabulary, **own)  # doctest: +SKIP
 
     Parameters
     ----------
@@ -42,11 +58,24 @@ def wordnet_hierarchy(
     vocabulary : the model's vocabulary; its word-start marker decides which words are single tokens.
     recipe : "published" leaves out a noun synset's own lemmas and all instances (" bird" is not among
         bird.n.01's words), but keeps a verb's own; "complete" includes both for both.
+    wordnet : a folder with WordNet's database files (data.noun, index.noun, …) or a reader of NLTK's
+        (`nltk.corpus.wordnet`); default the packaged table of WordNet 3.0.
+    language : of the lemmas, by its three letters, where the reader has the Open Multilingual WordNet. Words of other
+        languages than English are taken in both cases, but not inflected.
 
     Raises
     ------
     HierarchyError
-        Another part of speech or recipe, or no synset has enough words in this vocabulary.
+        Another part of speech or recipe, a WordNet that cannot be read, or no synset has enough words in this
+        vocabulary.
+
+    Notes
+    -----
+    The words of a synset are the lemmas of its recursive hyponyms that are single tokens after a
+    space. Synsets with more than 5 are kept and linked to their nearest kept ancestor along every
+    hypernym path; chains of only children are merged; each word is expanded to {lower, Capitalised} ×
+    {singular, plural}, or for verbs × {base, -s, -ed, -ing}; synsets with more than 50 words are kept
+    and chains merged again.
 
     References
     ----------
@@ -58,9 +87,10 @@ def wordnet_hierarchy(
         )
     if recipe not in get_args(Recipe):
         raise HierarchyError(f"WordNet recipe {recipe!r}: choose from {', '.join(get_args(Recipe))}")
+    table, source = _table(wordnet, language)
     complete = recipe == "complete"
     own = complete or part_of_speech == "verb"
-    synsets = {name: synset for name, synset in wordnet_table().items() if f".{part_of_speech[0]}." in name}
+    synsets = {name: synset for name, synset in table.items() if f".{part_of_speech[0]}." in name}
     above = {
         name: (*synset.hypernyms, *(synset.instance_hypernyms if complete else ())) for name, synset in synsets.items()
     }
@@ -71,7 +101,8 @@ def wordnet_hierarchy(
     }
     graph = _nearest_kept_ancestors(synsets, lemmas)
     merged = _merge_only_children(graph, lemmas, _LEFT_OVER_FIRST, keep_leftovers=True)
-    variants = spelled(sorted(frozenset().union(*lemmas.values())), part_of_speech)
+    forms = part_of_speech if language == "eng" else "case"
+    variants = spelled(sorted(frozenset().union(*lemmas.values())), forms)
     concepts = {
         name: Concept.from_words(name, (form for word in sorted(lemmas[name]) for form in variants[word]), vocabulary)
         for name in graph
@@ -85,15 +116,28 @@ def wordnet_hierarchy(
             " in this vocabulary"
         )
     return ConceptHierarchy(
-        name=f"wordnet-{part_of_speech}",
+        name=f"wordnet-{part_of_speech}" + ("" if language == "eng" else f"-{language}"),
         concepts=tuple(concepts[name] for name in graph),
         parents={name: tuple(graph.predecessors(name)) for name in graph},
         variants=variants,
-        recipe=f"WordNet 3.0 {part_of_speech}s, {recipe} recipe (arXiv 2406.01506): own lemmas"
+        recipe=f"{source} {part_of_speech}s, {recipe} recipe (arXiv 2406.01506): own lemmas"
         f" {'included' if own else 'left out'}, instances {'included' if complete else 'left out'},"
         f" more than {_MORE_THAN_WORDS} words",
         notes=tuple(merged),
     )
+
+
+def _table(wordnet: "WordNetCorpusReader | str | Path | None", language: str) -> tuple[dict[str, Synset], str]:
+    """All synsets, and what to call where they are from."""
+    if wordnet is None and language == "eng":
+        return wordnet_table(), "WordNet 3.0"
+    if wordnet is None:
+        raise HierarchyError(f"the packaged WordNet is English; for {language!r} give NLTK's as `wordnet`")
+    if isinstance(wordnet, str | Path):
+        with opened_wordnet(wordnet) as reader:
+            return _table(reader, language)
+    table = synsets_of(wordnet, language)
+    return table, f"WordNet {wordnet.get_version()}" + ("" if language == "eng" else f" ({language})")
 
 
 def _lemmas(

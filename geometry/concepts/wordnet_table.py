@@ -1,9 +1,20 @@
-"""The packaged WordNet 3.0 table: noun and verb synsets, their hypernyms and lemmas."""
+"""Synsets of WordNet: from the packaged table of WordNet 3.0, or through NLTK from files of the user's own."""
 
 import lzma
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from geometry.errors import HierarchyError
+
+if TYPE_CHECKING:
+    from nltk.corpus.reader.wordnet import WordNetCorpusReader
 
 
 @dataclass(frozen=True)
@@ -25,3 +36,65 @@ def wordnet_table() -> dict[str, Synset]:
         name, *columns = line.split("\t")
         table[name] = Synset(name, *(tuple(column.split()) for column in columns))
     return table
+
+
+def synsets_of(wordnet: "WordNetCorpusReader", language: str = "eng") -> dict[str, Synset]:
+    """The same of a reader of NLTK's, with the lemmas of a language.
+
+    Raises
+    ------
+    HierarchyError
+        NLTK does not find the files, or the language is not among them.
+    """
+    from nltk.corpus.reader.wordnet import WordNetError
+
+    try:
+        return {
+            synset.name(): Synset(
+                synset.name(),
+                tuple(sorted(parent.name() for parent in synset.hypernyms())),
+                tuple(sorted(parent.name() for parent in synset.instance_hypernyms())),
+                tuple(synset.lemma_names(language)),
+            )
+            for part_of_speech in ("n", "v")
+            for synset in sorted(wordnet.all_synsets(part_of_speech), key=lambda synset: synset.offset())
+        }
+    except (LookupError, WordNetError, OSError) as error:
+        raise HierarchyError(f"NLTK cannot read this WordNet in language {language!r}: {error}") from error
+
+
+@contextmanager
+def opened_wordnet(folder: str | Path) -> "Iterator[WordNetCorpusReader]":
+    """NLTK's reader of the database files of a folder (data.noun, index.noun, lexnames, …), for as long as the block.
+
+    Line ends may be CRLF and files that nouns and verbs do not need may be missing.
+
+    Raises
+    ------
+    HierarchyError
+        The folder lacks the nouns or the verbs.
+    """
+    import nltk  # takes a second to import
+    from nltk.corpus.reader.wordnet import WordNetCorpusReader
+
+    class PlainWordNet(WordNetCorpusReader):  # type: ignore[misc]  # NLTK has no types
+        def map_wn(self, version: str = "wordnet") -> None:
+            """Nothing: the map between versions would ask for a second, downloaded corpus."""
+
+    needed = [f"{kind}.{part}" for kind in ("data", "index") for part in ("noun", "verb")]
+    if missing := [name for name in needed if not (Path(folder) / name).is_file()]:
+        raise HierarchyError(f"{folder}: no WordNet database, as {missing[0]} is missing")
+    with tempfile.TemporaryDirectory() as clean:
+        for name in PlainWordNet._FILES:
+            source = Path(folder) / name
+            # Byte offsets are WordNet's keys, and they count LF line ends.
+            text = source.read_bytes().replace(b"\r\n", b"\n") if source.is_file() else b""
+            (Path(clean) / name).write_bytes(text)
+        nltk.data.path.append(clean)  # it refuses to open files outside its path
+        try:
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", message="The multilingual functions")
+                reader = PlainWordNet(clean, None)
+            yield reader
+        finally:
+            nltk.data.path.remove(clean)

@@ -8,8 +8,7 @@ import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 
-
-Forms = Literal["noun", "verb", "none"]
+Forms = Literal["noun", "verb", "case", "none"]
 
 
 @lru_cache(maxsize=1)
@@ -21,7 +20,7 @@ def _engine() -> Any:
 
 @lru_cache(maxsize=1 << 18)
 def noun_forms(word: str) -> tuple[str, ...]:
-    """{lower case, Capitalised} × {singular, plural} of a noun, without repeats.
+    """{lower case, Capitalised} × {singular, plural} of an English noun, without repeats.
 
     >>> noun_forms("Mouse")
     ('mouse', 'Mouse', 'mice', 'Mice')
@@ -33,7 +32,7 @@ def noun_forms(word: str) -> tuple[str, ...]:
 
 
 def verb_forms(word: str) -> tuple[str, ...]:
-    """{lower case, Capitalised} × {base, -s, -ed, -ing} of a verb, conjugated regularly.
+    """{lower case, Capitalised} × {base, -s, -ed, -ing} of an English verb, conjugated regularly.
 
     Words of one or two letters are taken for abbreviations, except be, do and go.
 
@@ -55,9 +54,11 @@ def verb_forms(word: str) -> tuple[str, ...]:
 
 
 def spelled(words: Iterable[str], forms: Forms) -> dict[str, tuple[str, ...]]:
-    """Each word with the forms it is looked up in; with "none" as it is written."""
+    """Each word with the forms it is looked up in; with "none" as it is written, with "case" in both cases."""
     if forms == "none":
         return {word: (word,) for word in words}
+    if forms == "case":
+        return {word: tuple(dict.fromkeys([word.lower(), word.lower().capitalize()])) for word in words}
     spell = noun_forms if forms == "noun" else verb_forms
     return {word: spell(word) for word in words}
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from geometry.concepts.data_file import read_mapping, refuse_unknown
+from geometry.concepts.data_file import DataFile
 from geometry.errors import HierarchyError, SteeringError
 
 __all__ = ["PromptSet", "load_prompts"]
@@ -24,18 +24,12 @@ def load_prompts(source: str | Path) -> PromptSet:
     Raises
     ------
     SteeringError
-        No such file, malformed, or without beginnings or texts.
+        No such file, malformed, or without beginnings or texts; with line and field.
     """
     try:
-        label, document = read_mapping(source, "prompts", "prompts")
-        refuse_unknown(label, document, {"name", "source", "licence", "prompts"})
-        refuse_unknown(f"{label}: prompts", document["prompts"], {"beginnings", "texts"})
+        file = DataFile(source, "prompts", "prompts")
+        file.mapping("prompts", known=("beginnings", "texts"))
+        beginnings, texts = (tuple(file.texts("prompts", kind)) for kind in ("beginnings", "texts"))
     except HierarchyError as error:
         raise SteeringError(str(error)) from error
-    texts = {}
-    for kind in ("beginnings", "texts"):
-        listed = document["prompts"].get(kind)
-        if not isinstance(listed, list) or not listed or not all(isinstance(t, str) and t.strip() for t in listed):
-            raise SteeringError(f"{label}: {kind!r} must be a list of texts, and not empty")
-        texts[kind] = tuple(" ".join(text.split()) for text in listed)
-    return PromptSet(str(document.get("name", label)), texts["beginnings"], texts["texts"])
+    return PromptSet(file.name, beginnings, texts)

@@ -69,9 +69,9 @@ def test_a_template_and_a_domain_can_be_held_out(tmp_path: Path) -> None:
         "quick": ("Run home now.",),
     }
     for name, texts in family.texts().items():
-        seen, unseen = (family.texts(templates=[one])[name] for one in ("speech", "thought"))
-        assert sorted(seen + unseen) == sorted(texts)
-        assert not set(seen) & set(unseen)
+        train, held_out = (family.texts(templates=[template])[name] for template in ("speech", "thought"))
+        assert sorted(train + held_out) == sorted(texts)
+        assert not set(train) & set(held_out)
     with pytest.raises(geo.errors.HierarchyError, match="no domain 'school'; it has work, home"):
         family.texts(domains=["school"])
 
@@ -81,7 +81,7 @@ def test_a_template_and_a_domain_can_be_held_out(tmp_path: Path) -> None:
     [
         ("ordered: true", "ordered: often", "line 3: ordered: true or false, not 'often'"),
         ("kind: manner", "sort: manner", "line 2: sort: unknown; known here: classes, content"),
-        ("  thought: thought\n", "", "line 5: templates: templates must be a mapping of at least 2"),
+        ("  thought: thought\n", "", "line 5: templates: must be a mapping of at least 2"),
         ("[slow, lazy]", "[slow, no]", "line 13: classes.slow.words.1: must be a text .* not False"),
         ("[slow, lazy]", "[slow, too lazy]", "line 13: classes.slow.words: 'too lazy' is not a single word"),
         ("[slow, lazy]", "[slow, quick]", "line 22: classes.quick.words: 'quick' stands in slow already"),
@@ -101,13 +101,14 @@ def test_a_template_and_a_domain_can_be_held_out(tmp_path: Path) -> None:
         ),
         ("  quick:\n", "  haste:\n", "line 21: classes.haste: a class cannot be called like its family"),
         ("  quick:\n", "  slow:\n", "line 21: duplicate entry 'slow'"),
-        ("classes:\n", "groups: [slow]\nclasses:\n", "line 11: groups: expected a mapping of groups"),
+        ("classes:\n", "groups: [slow]\nclasses:\n", "line 11: groups.0: must be a list"),
         ("classes:\n", "groups: {a: slow}\nclasses:\n", "line 11: groups.a: must be a list"),
-        ("classes:\n", "groups: {a: [slow, fast]}\nclasses:\n", "line 11: groups.a: no class 'fast'; there are slow"),
+        ("classes:\n", "groups: slow\nclasses:\n", "line 11: groups: expected groups, each a list of names"),
+        ("classes:\n", "groups: {a: [slow, fast]}\nclasses:\n", "line 11: groups.a: 'fast' is unknown; there are slow"),
         (
             "classes:\n",
             "groups: {a: [slow], b: [slow]}\nclasses:\n",
-            "line 11: groups.a: 'slow' stands in a group",
+            "line 11: groups.b: 'slow' stands in a group already",
         ),
         ("classes:\n", "groups: {a: [slow]}\nclasses:\n", "line 11: groups: 'quick' is in no group"),
     ],
@@ -165,11 +166,15 @@ def test_length_does_not_give_a_class_away(family: geo.concepts.Behaviour) -> No
 
 
 def test_opposites_are_pairs_of_different_texts(tmp_path: Path) -> None:
-    found = geo.concepts.load_opposites()
-    assert set(found) == {"love-hate", "anger-calm", "weddings-other", "praise-hurt"}
-    assert all(len(one.pairs) >= 8 for one in found.values())
+    opposites = geo.concepts.load_opposites()
+    assert set(opposites) == {"love-hate", "anger-calm", "weddings-other", "praise-hurt"}
+    assert all(len(contrast.pairs) >= 8 for contrast in opposites.values())
     text = "contrasts:\n  up-down:\n    single: [Up, Down]\n    pairs:\n      - [Go up., Go up.]\n"
-    with pytest.raises(geo.errors.HierarchyError, match=r"^one.yaml, line 5: up-down.pairs.0 must be two different texts"):
+    with pytest.raises(geo.errors.HierarchyError, match=r"^one.yaml, line 5: contrasts.up-down.pairs.0: must be two"):
         geo.concepts.load_opposites(written(tmp_path, text, "one.yaml"))
-    with pytest.raises(geo.errors.HierarchyError, match=r"line 3: up-down.single must be two different texts"):
-        geo.concepts.load_opposites(written(tmp_path, text.replace("Down", "7").replace("Go up.]", "Go down.]"), "one.yaml"))
+    with pytest.raises(
+        geo.errors.HierarchyError, match=r"line 3: contrasts.up-down.single: must be two different texts"
+    ):
+        geo.concepts.load_opposites(
+            written(tmp_path, text.replace("Down", "7").replace("Go up.]", "Go down.]"), "one.yaml")
+        )

@@ -67,20 +67,27 @@ def test_a_word_of_several_values_counts_for_the_first(tmp_path: Path) -> None:
     [
         ("sets: [", r"mine\.yaml, line 1"),
         ("- a list", r"mine\.yaml: expected a mapping with an entry 'sets'"),
-        (GOOD + "colour: red\n", r"mine\.yaml: unknown entry 'colour'"),
-        (GOOD.replace("expected", "shape"), r"mine\.yaml: numbers: unknown entry 'shape'"),
-        (GOOD + "    forms: adverb\n", r"mine\.yaml: numbers: forms must be one of noun, verb, none, not 'adverb'"),
-        ("sets: {numbers: [one, two]}", r"mine\.yaml: numbers: expected a mapping with an entry 'values'"),
-        ("sets: {numbers: {values: [one]}}", r"mine\.yaml: numbers: expected a mapping with an entry 'values'"),
-        (GOOD.replace("one: [one]", "one: one"), r"mine\.yaml: numbers: one must be a list of words"),
-        (GOOD.replace("one: [one]", "one: [no]"), r"mine\.yaml: numbers: one must be a list of words"),
+        (GOOD + "colour: red\n", r"mine\.yaml, line 11: colour: unknown; known here"),
+        (GOOD.replace("expected", "shape"), r"mine\.yaml, line 4: sets\.numbers\.shape: unknown; known here: expected"),
+        (
+            GOOD + "    forms: adverb\n",
+            r"line 11: sets\.numbers\.forms: must be one of noun, verb, case",
+        ),
+        ("sets: {numbers: [one, two]}", r"mine\.yaml, line 1: sets\.numbers: expected a mapping with expected, forms"),
+        ("sets: {numbers: {values: [one]}}", r"mine\.yaml, line 1: sets\.numbers\.values: expected a mapping"),
+        ("sets: {numbers: {forms: none}}", r"mine\.yaml, line 1: sets\.numbers\.values: expected a mapping"),
+        (GOOD.replace("one: [one]", "one: one"), r"line 6: sets\.numbers\.values\.one: must be a list of words"),
+        (GOOD.replace("one: [one]", "one: [no]"), r"line 6: sets\.numbers\.values\.one: must be a list of words"),
         (GOOD.replace("two: [two]", "one: [two]"), r"mine\.yaml, line 7: duplicate entry 'one'"),
-        (GOOD.replace("[[one, two]", "[[one, zwei]"), r"mine\.yaml: numbers: groups name 'zwei'"),
-        (GOOD.replace("[[one, two]", "[[one, two, four]"), r"mine\.yaml: numbers: groups name 'four'"),
-        (GOOD.replace("[[one, two]", "[[one]"), r"mine\.yaml: numbers: 'two' is in no group"),
-        (GOOD.replace("[[one, two], [three, four]]", "one"), r"mine\.yaml: numbers: groups must be a list of lists"),
-        (GOOD.replace("[[one, two]", "[1"), r"mine\.yaml: numbers: groups must be a list of words"),
-        (GOOD.replace("[three]", "[drei]"), r"mine\.yaml: numbers: 2 of its values have a token.*; 3 are needed"),
+        (GOOD.replace("[[one, two]", "[[one, zwei]"), r"line 10: sets\.numbers\.groups\.0: 'zwei' is unknown"),
+        (GOOD.replace("[[one, two]", "[[one, two, four]"), r"groups\.1: 'four' stands in a group already"),
+        (GOOD.replace("[[one, two]", "[[one]"), r"line 10: sets\.numbers\.groups: 'two' is in no group"),
+        (GOOD.replace("[[one, two], [three, four]]", "one"), r"sets\.numbers\.groups: expected groups, each a list"),
+        (GOOD.replace("[[one, two]", "[1"), r"sets\.numbers\.groups\.0: must be a list, and not empty"),
+        (
+            GOOD.replace("[three]", "[drei]"),
+            r"line 3: sets\.numbers: 2 of its values have a token.*; 3 are needed",
+        ),
     ],
 )
 def test_malformed_series_are_refused_with_the_place(tmp_path: Path, text: str, complaint: str) -> None:
@@ -136,12 +143,12 @@ def test_pairs_are_kept_where_both_words_are_tokens(tmp_path: Path) -> None:
     ("text", "complaint"),
     [
         ("families: {}", r"mine\.yaml: expected a mapping with an entry 'pairs'"),
-        (PAIRS + "colour: red\n", r"mine\.yaml: unknown entry 'colour'"),
-        ("pairs: {comparative: fast}", r"mine\.yaml: comparative: expected a list of pairs"),
-        ("pairs: {comparative: [fast, faster]}", r"mine\.yaml: comparative: every pair must be a list of words"),
-        ("pairs: {comparative: [[fast]]}", r"mine\.yaml: comparative: expected two different words, not \['fast'\]"),
-        ("pairs: {comparative: [[fast, fast]]}", r"mine\.yaml: comparative: expected two different words"),
-        ("pairs: {comparative: [[yes, no]]}", r"mine\.yaml: comparative: every pair must be a list of words"),
+        (PAIRS + "colour: red\n", r"mine\.yaml, line 5: colour: unknown; known here"),
+        ("pairs: {comparative: fast}", r"mine\.yaml, line 1: pairs\.comparative: expected a list of pairs"),
+        ("pairs: {comparative: [fast, faster]}", r"pairs\.comparative\.0: must be two different texts, not 'fast'"),
+        ("pairs: {comparative: [[fast]]}", r"pairs\.comparative\.0: must be two different texts, not \['fast'\]"),
+        ("pairs: {comparative: [[fast, fast]]}", r"pairs\.comparative\.0: must be two different texts"),
+        ("pairs: {comparative: [[yes, no]]}", r"pairs\.comparative\.0: must be two different texts, not \[True"),
     ],
 )
 def test_malformed_pairs_are_refused_with_the_place(tmp_path: Path, text: str, complaint: str) -> None:
@@ -167,8 +174,14 @@ def test_missing_files_list_what_is_packaged(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("sets: {a: {expected: helix, values: {x: [dog], y: [cat], z: [cow]}}}", "a: expected must be simplex"),
-        ("sets: {a: {expected: tree, values: {x: [dog], y: [cat], z: [cow]}}}", r"tree \(with groups\), not"),
+        (
+            "sets: {a: {expected: helix, values: {x: [dog], y: [cat], z: [cow]}}}",
+            "must be one of simplex, line",
+        ),
+        (
+            "sets: {a: {expected: tree, values: {x: [dog], y: [cat], z: [cow]}}}",
+            "a tree needs 'groups'",
+        ),
         ("sets: {1: {values: {x: [dog]}}}", "1 must be a name"),
         ("sets: {a: {values: {~: [dog]}}}", "None must be a name"),
     ],

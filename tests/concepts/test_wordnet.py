@@ -1,50 +1,85 @@
 """The packaged table against NLTK, and the published recipe on a real vocabulary."""
 
 import hashlib
-import importlib.util
 import os
 import subprocess
 import sys
 import tarfile
 from pathlib import Path
 
+import nltk
 import pytest
+from nltk.corpus.reader.wordnet import WordNetError
 
 import geometry as geo
-from geometry.concepts.wordnet_table import wordnet_table
-from geometry.models import cached_path
-from geometry.models.catalogue import CATALOGUE
-
-BUILDER = Path(__file__).parents[2] / "data" / "wordnet" / "build_table.py"
+from geometry.concepts.wordnet_table import Synset, opened_wordnet, synsets_of, wordnet_table
 
 
-@pytest.mark.filterwarnings("ignore:The multilingual functions")
-def test_the_table_is_what_nltk_reads(tmp_path: Path) -> None:
-    archive = cached_path(CATALOGUE["wordnet-3.0"])
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Princeton's files, with CRLF line ends and without those of adjectives' exceptions, as a user may have them."""
+    archive = geo.models.cached_path(geo.models.CATALOGUE["wordnet-3.0"])
     assert archive.exists(), "run: concept-geometry fetch wordnet-3.0"
+    folder = tmp_path_factory.mktemp("wordnet")
     with tarfile.open(archive) as sdist:
         for member in sdist.getmembers():
             if "/wordnet-3.0/" in member.name and member.isfile():
                 member.name = Path(member.name).name
-                sdist.extract(member, tmp_path / "source", filter="data")
-    spec = importlib.util.spec_from_file_location("build_table", BUILDER)
-    builder = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(builder)
-    (tmp_path / "clean").mkdir()
-    wordnet = builder.open_wordnet(tmp_path / "source", tmp_path / "clean")
-    table = wordnet_table()
-    seen = 0
-    for part_of_speech in ("n", "v"):
-        for synset in wordnet.all_synsets(part_of_speech):
-            ours = table[synset.name()]
-            assert set(ours.hypernyms) == {parent.name() for parent in synset.hypernyms()}
-            assert set(ours.instance_hypernyms) == {parent.name() for parent in synset.instance_hypernyms()}
-            assert list(ours.lemmas) == synset.lemma_names()
-            seen += 1
-    assert seen == len(table) == 95882
-    # The recipe's main ingredient, by NLTK's own closure.
-    below = set(wordnet.synset("animal.n.01").closure(lambda synset: synset.hyponyms()))
-    assert len(below) == 3998
+                sdist.extract(member, folder, filter="data")
+    return folder
+
+
+def test_the_packaged_table_is_what_nltk_reads(database: Path) -> None:
+    with opened_wordnet(database) as wordnet:
+        read = synsets_of(wordnet)
+        # The recipe's main ingredient, by NLTK's own closure.
+        below = set(wordnet.synset("animal.n.01").closure(lambda synset: synset.hyponyms()))
+        (bird,) = wordnet.synset("bird.n.01").hypernyms()
+    assert list(read.values()) == list(wordnet_table().values())
+    assert (len(read), len(below)) == (95882, 3998)
+    assert read["bird.n.01"] == Synset("bird.n.01", (bird.name(),), (), ("bird",))
+
+
+def test_a_wordnet_of_ones_own_gives_the_same_hierarchy(database: Path, smollm2: geo.Unembedding) -> None:
+    own = geo.concepts.wordnet_hierarchy("verb", smollm2.vocabulary, wordnet=database)
+    packaged = geo.concepts.wordnet_hierarchy("verb", smollm2.vocabulary)
+    assert (own.name, own.recipe, own.notes) == (packaged.name, packaged.recipe, packaged.notes)
+    assert (own.concepts, own.parents, own.variants) == (packaged.concepts, packaged.parents, packaged.variants)
+    assert not [path for path in nltk.data.path if not Path(path).exists() and "tmp" in path]
+
+
+class Multilingual:
+    """As NLTK's reader with the Open Multilingual WordNet: three synsets, whose words are numbered."""
+
+    def __init__(self, name: str = "entity.n.01", parents: tuple = (), words: tuple[int, int] = (0, 0)) -> None:
+        self.name, self.hypernyms, self.words = lambda: name, lambda: parents, words
+        self.offset, self.instance_hypernyms = lambda: words[0], lambda: ()
+
+    def lemma_names(self, language: str) -> list[str]:
+        if language != "fra":
+            raise WordNetError("Language is not supported.")
+        return [f"Mot{number}" for number in range(*self.words)]
+
+    def all_synsets(self, part_of_speech: str) -> list["Multilingual"]:
+        kinds = [Multilingual(f"kind.n.0{number}", (self,), (60 * number - 59, 60 * number)) for number in (1, 2)]
+        kinds += [Multilingual(f"sort.n.0{number}", (kinds[number - 1],), kinds[number - 1].words) for number in (1, 2)]
+        return [self, *kinds] if part_of_speech == "n" else []
+
+    def get_version(self) -> str:
+        return "3.0"
+
+
+def test_other_languages_are_not_inflected_as_english() -> None:
+    spellings = [f"Ġ{form}{number}{end}" for number in range(200) for form in ("mot", "Mot") for end in ("", "s")]
+    french = geo.concepts.wordnet_hierarchy(
+        "noun", geo.Vocabulary(spellings), wordnet=Multilingual(), language="fra", recipe="complete"
+    )
+    assert french.name == "wordnet-noun-fra"
+    assert "WordNet 3.0 (fra) nouns, complete recipe" in french.recipe
+    assert set(french.names) == {"entity.n.01", "kind.n.01", "kind.n.02"}
+    assert set(french["kind.n.01"].words) == {f"{form}{number}" for number in range(1, 60) for form in ("mot", "Mot")}
+    with pytest.raises(geo.errors.HierarchyError, match="in language 'deu': Language is not supported"):
+        geo.concepts.wordnet_hierarchy("noun", geo.Vocabulary(spellings), wordnet=Multilingual(), language="deu")
 
 
 def test_the_published_recipe_on_smollm2(smollm2_nouns: geo.ConceptHierarchy) -> None:
@@ -95,10 +130,14 @@ def test_independent_of_the_hash_seed(smollm2: geo.Unembedding) -> None:
     assert done.stdout.strip() == here
 
 
-def test_what_cannot_be_built_is_refused(smollm2: geo.Unembedding) -> None:
+def test_what_cannot_be_built_is_refused(smollm2: geo.Unembedding, tmp_path: Path) -> None:
     with pytest.raises(geo.errors.HierarchyError, match="'adverb': choose from noun, verb"):
         geo.concepts.wordnet_hierarchy("adverb", smollm2.vocabulary)
     with pytest.raises(geo.errors.HierarchyError, match="choose from published, complete"):
         geo.concepts.wordnet_hierarchy("noun", smollm2.vocabulary, recipe="best")
+    with pytest.raises(geo.errors.HierarchyError, match="the packaged WordNet is English; for 'fra'"):
+        geo.concepts.wordnet_hierarchy("noun", smollm2.vocabulary, language="fra")
+    with pytest.raises(geo.errors.HierarchyError, match=r"no WordNet database, as data\.noun is missing"):
+        geo.concepts.wordnet_hierarchy("noun", smollm2.vocabulary, wordnet=tmp_path)
     with pytest.raises(geo.errors.HierarchyError, match="no synset has more than 50"):
         geo.concepts.wordnet_hierarchy("noun", geo.Vocabulary(["Ġdog", "Ġcat", "Ġbird"]))

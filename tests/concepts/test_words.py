@@ -26,13 +26,17 @@ def test_different_words_have_different_lemmas() -> None:
         ("bake", "bake bakes baked baking"),
         ("Watch", "watch watches watched watching"),
         ("play", "play plays played playing"),
-        ("pull_back", "carry carries carryed carrying"),
+        ("carry", "carry carries carryed carrying"),
         ("go", "go goes goed going"),
     ],
 )
 def test_verb_forms(verb: str, forms: str) -> None:
     lower = forms.split()
     assert list(verb_forms(verb)) == [*lower, *(form.capitalize() for form in lower)]
+
+
+def test_case_alone() -> None:
+    assert spelled(["Chat", "chien"], "case") == {"Chat": ("chat", "Chat"), "chien": ("chien", "Chien")}
 
 
 def test_abbreviations_are_not_verbs() -> None:

@@ -231,7 +231,10 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
 def test_hostile_files_are_refused_at_once(tmp_path: Path, case: str) -> None:
     content, complaint = HOSTILE[case]
     start = time.process_time()
-    with pytest.raises(geo.errors.ModelError, match=rf"m\.gguf: .*{complaint}"), taken_apart(tmp_path / "m.gguf", content):
+    with (
+        pytest.raises(geo.errors.ModelError, match=rf"m\.gguf: .*{complaint}"),
+        taken_apart(tmp_path / "m.gguf", content),
+    ):
         pass
     assert time.process_time() - start < 1
 

@@ -57,10 +57,16 @@ def test_json_is_read_the_same_way(tmp_path: Path) -> None:
         ("- a list", "entry 'concepts'"),
         ("", "entry 'concepts'"),
         (GOOD + "  bird: {words: [dog]}\n", r"line 8: duplicate entry 'bird'"),
-        (GOOD + "colour: red\n", "unknown entry 'colour'"),
-        (GOOD.replace("words: [bird]", "wrods: [bird]"), "unknown entry 'wrods'"),
-        (GOOD.replace("forms: noun", "forms: adverb"), "one of noun, verb, none, not 'adverb'"),
-        (GOOD.replace("[bird]", "[no]"), "list of words"),
+        (GOOD + "colour: red\n", r"toy\.yaml, line 8: colour: unknown; known here: concepts, content"),
+        (
+            GOOD.replace("words: [bird]", "wrods: [bird]"),
+            r"line 7: concepts\.bird\.wrods: unknown; known here: parents",
+        ),
+        (
+            GOOD.replace("forms: noun", "forms: adverb"),
+            "line 3: forms: must be one of noun, verb, case, none, not",
+        ),
+        (GOOD.replace("[bird]", "[no]"), "line 7: concepts.bird.words: must be a list of words"),
         (GOOD.replace("[bird]", "bird"), "list of words"),
         (GOOD.replace("[bird]", "[unicorn]"), "none of the words of 'bird'"),
         (GOOD.replace("{words: [animal]}", "{parents: [bird], words: [animal]}"), "cycle"),
@@ -69,8 +75,8 @@ def test_json_is_read_the_same_way(tmp_path: Path) -> None:
             "unknown concept 'beast'",
         ),
         (GOOD.replace("bird: {parents", "bird: {parents: [x], parents"), "duplicate entry 'parents'"),
-        ("concepts: {a: {words: [dog]}, 1: {words: [bird]}}", "concept 1 must be a name"),
-        (GOOD.replace("name: toy", "name: [toy]"), "name must be a text"),
+        ("concepts: {a: {words: [dog]}, 1: {words: [bird]}}", "concepts.1: 1 must be a name"),
+        (GOOD.replace("name: toy", "name: [toy]"), "line 2: name: must be a text"),
         (GOOD.replace("[bird]", "[2020-13-45]"), "not readable"),
         (GOOD.replace("[bird]", "[!!int x]"), "not readable"),
         (GOOD.replace("[bird]", '["|"]'), "none of the words of 'bird'"),
@@ -87,6 +93,15 @@ def test_a_missing_file_lists_what_is_packaged(tmp_path: Path) -> None:
         geo.load_hierarchy(tmp_path / "nothing.yaml", VOCABULARY)
     with pytest.raises(geo.errors.HierarchyError, match="cannot be read"):
         geo.load_hierarchy(tmp_path, VOCABULARY)
+
+
+def test_wordnet_goes_by_name_and_may_be_cut(smollm2: geo.Unembedding, smollm2_nouns: geo.ConceptHierarchy) -> None:
+    loaded = geo.load_hierarchy("wordnet-noun", smollm2.vocabulary, only=["mammal.n.01", "bird.n.01", "animal.n.01"])
+    assert loaded.names == tuple(name for name in smollm2_nouns.names if name in loaded)
+    assert loaded.parents == {"animal.n.01": (), "mammal.n.01": (), "bird.n.01": ()}  # chordate.n.01 is left out
+    assert loaded["bird.n.01"] == smollm2_nouns["bird.n.01"]
+    with pytest.raises(geo.errors.HierarchyError, match=r"did you mean bird\.n\.01"):
+        geo.load_hierarchy("wordnet-noun", smollm2.vocabulary, only=["bird.n.1"])
 
 
 @pytest.mark.parametrize("name", geo.concepts.packaged_hierarchies())
