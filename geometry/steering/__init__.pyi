@@ -25,9 +25,9 @@ from .measure import perplexity as perplexity
 from .measure import probability as probability
 from .positions import PositionName as PositionName
 from .positions import Positions as Positions
-from .prompt_sets import PromptSet as PromptSet
-from .prompt_sets import load_prompts as load_prompts
+from .prompts import PromptSet as PromptSet
 from .prompts import encode as encode
+from .prompts import load_prompts as load_prompts
 from .strength import to_absolute as to_absolute
 from .vector import Site as Site
 from .vector import SteeringVector as SteeringVector

@@ -152,8 +152,8 @@ def read_activations(
                 rows.append(_at(recorded[site].float(), batch.attention_mask, token).cpu())
     inverse = torch.argsort(torch.tensor(order))
     activations = {site: torch.cat(rows)[inverse] for site, rows in batches.items()}
-    for site, rows in activations.items():
-        if not bool(rows.isfinite().all()):
+    for site, activation in activations.items():
+        if not bool(activation.isfinite().all()):
             raise SteeringError(
                 f"the residual stream at {site} is not finite on these prompts; load the model in float32"
             )

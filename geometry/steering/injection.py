@@ -5,7 +5,6 @@ Works on plain Hugging Face models through hooks; what happens in a call is the 
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from types import TracebackType
 from typing import get_args
 
 import torch
@@ -152,9 +151,7 @@ class SteeringHandle:
     def __enter__(self) -> "SteeringHandle":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.remove()
 
     def remove(self) -> None:

@@ -1,17 +1,19 @@
-"""Prompts as a batch: tokenised, padded on the left, with the mask and the positions that padding needs."""
+"""Prompts: sets of them from data files, and as a batch, tokenised and padded on the left with mask and positions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
-from geometry.errors import SteeringError
+from geometry.concepts.data_file import DataFile
+from geometry.errors import HierarchyError, SteeringError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-__all__ = ["Batch", "encode"]
+__all__ = ["Batch", "PromptSet", "encode", "load_prompts"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,3 +76,28 @@ def _tokens(tokenizer: "PreTrainedTokenizerBase", prompt: str, bos: bool | None)
     if bos and tokenizer.bos_token_id is None:
         raise SteeringError("this tokenizer has no beginning-of-text token; use bos=False")
     return [tokenizer.bos_token_id, *plain] if bos else plain
+
+
+@dataclass(frozen=True)
+class PromptSet:
+    """Beginnings of sentences, whose next token is looked at, and whole texts, whose perplexity is."""
+
+    name: str
+    beginnings: tuple[str, ...]
+    texts: tuple[str, ...]
+
+
+def load_prompts(source: str | Path) -> PromptSet:
+    """Read a packaged set ("neutral", "plain") or a YAML or JSON file of the same form.
+
+    Raises
+    ------
+    SteeringError
+        No such file, malformed, or without beginnings or texts.
+    """
+    try:
+        file = DataFile(source, "prompts", "prompts")
+        file.mapping("prompts", known=("beginnings", "texts"))
+        return PromptSet(file.name, *(tuple(file.texts("prompts", kind)) for kind in ("beginnings", "texts")))
+    except HierarchyError as error:
+        raise SteeringError(str(error)) from error

@@ -4,7 +4,7 @@ import torch
 
 import geometry as geo
 from geometry import ConceptSteering, Site
-from tests.conftest import WIDTH, Planted
+from tests.planted import WIDTH, Planted
 
 
 @pytest.fixture(scope="module")

@@ -1,3 +1,4 @@
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -89,3 +90,16 @@ def test_what_is_no_prompt_is_refused(prompts: Any, bos: bool | None) -> None:
 def test_a_missing_beginning_of_text_is_refused() -> None:
     with pytest.raises(geo.errors.SteeringError, match="use bos=False"):
         geo.steering.encode(with_bos(adds=False, known=False), ["w2"], bos=True)
+
+
+def test_prompt_sets_are_read_and_malformed_ones_refused(tmp_path: Path) -> None:
+    neutral = geo.steering.load_prompts("neutral")
+    assert len(neutral.beginnings) == len(set(neutral.beginnings)) >= 36
+    assert all(text.endswith(".") for text in neutral.texts)
+    path = tmp_path / "own.yaml"
+    for content in ("prompts: {beginnings: []}", "prompts: {beginnings: [a], texts: 3}", "prompts: {x: [a]}", "- a"):
+        path.write_text(content)
+        with pytest.raises(geo.errors.SteeringError, match="own"):
+            geo.steering.load_prompts(path)
+    path.write_text("prompts: {beginnings: ['A  b'], texts: [c]}")
+    assert geo.steering.load_prompts(path) == geo.steering.PromptSet("own.yaml", ("A b",), ("c",))
