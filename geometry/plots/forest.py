@@ -3,6 +3,8 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from matplotlib.artist import Artist
@@ -12,21 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from geometry.plots.canvas import Canvas, Given, beside, limits_of, numeric, references
-from geometry.plots.style import (
-    INK,
-    MARKERS,
-    NULL_GREYS,
-    Colours,
-    extent,
-    literal,
-    palette,
-    readable,
-    signed,
-    style,
-    wrapped,
-)
-
-__all__ = ["Estimate", "ForestPanel", "ForestRow", "NullMark", "forest"]
+from geometry.plots.style import INK, MARKERS, NULL_GREYS, Colours, extent, literal, palette, readable, style, wrapped
 
 # In inches.
 _NAMES = 2.1
@@ -52,6 +40,11 @@ class NullMark:
     marker: str = "|"
     low: float = math.nan
     high: float = math.nan
+
+    @property
+    def spans(self) -> bool:
+        """Whether it is a bar."""
+        return math.isfinite(self.low) and math.isfinite(self.high)
 
 
 @dataclass(frozen=True)
@@ -90,6 +83,13 @@ class ForestPanel:
     limits: tuple[float, float] | None = None
     log: bool = False
 
+    @property
+    def extremes(self) -> tuple[float, float]:
+        """The limits, or else those between which everything lies."""
+        marks: list[Any] = [mark for row in self.rows for mark in (*row.estimates.values(), *row.nulls.values())]
+        values = [(mark.value, mark.low, mark.high) for mark in marks]
+        return self.limits or limits_of([*values, list(self.references)], log=self.log)
+
 
 def forest(
     panels: Sequence[ForestPanel],
@@ -112,46 +112,32 @@ def forest(
     names : of the rows.
     columns : heads of the rows' `texts`.
     """
-    series = list(
-        dict.fromkeys(name for panel in panels for row in panel.rows for name in (*row.estimates, *row.texts))
-    )
-    looks = {name: (c, MARKERS[n % len(MARKERS)]) for n, (name, c) in enumerate(palette(series, colours).items())}
-    marks = {label: mark for panel in panels for row in panel.rows for label, mark in row.nulls.items()}
-    greys = {label: NULL_GREYS[place % 2] for place, label in enumerate(marks)}
-    many = len(names) > _MANY
-    size = 5.6 if many else 7.0
+    rows = [row for panel in panels for row in panel.rows]
+    series = palette([name for row in rows for name in (*row.estimates, *row.texts)], colours)
+    looks = {name: (colour, MARKERS[n % len(MARKERS)]) for n, (name, colour) in enumerate(series.items())}
+    marks = {label: mark for row in rows for label, mark in row.nulls.items()}
+    greys = {label: NULL_GREYS[n % 2] for n, label in enumerate(marks)}
+    size = 7.0 if len(names) <= _MANY else 5.6
     with style():
-        canvas = Canvas.of(ax, len(panels), columns=len(panels), figsize=figsize)
-        room = canvas.names(canvas.axes[0], _NAMES)
-        labels = ["\n".join(wrapped(name, room, size)) for name in names]
-        tops, lanes = _lanes(panels, labels, series, marks, 0.015 if many else _GAP, 1.25 * size / 72)
-        total = tops[-1]
+        canvas = Canvas.of(ax, len(panels), figsize, title, caption, columns=len(panels))
+        labels = ["\n".join(wrapped(name, canvas.names(canvas.axes[0], _NAMES), size)) for name in names]
+        tops, lanes = _lanes(panels, labels, list(looks), marks, size)
         for place, (axes, panel) in enumerate(zip(canvas.axes, panels, strict=True)):
-            axes.set_ylim(total, 0)
             axes.set_xscale("log" if panel.log else "linear")
-            axes.set_xlim(*(panel.limits or _limits(panel)))
-            for index, row in enumerate(panel.rows):
-                _row(axes, row, lanes[index], (tops[index], tops[index + 1]), looks, greys)
-            for top in tops[1:-1]:
-                axes.axhline(top, color="#e4e4e4", lw=0.5, zorder=0)
-            middles = [(first + second) / 2 for first, second in zip(tops, tops[1:], strict=False)]
-            axes.set_yticks(middles, labels if not place else [""] * len(middles), fontsize=size, linespacing=1.1)
-            axes.tick_params(axis="y", length=0)
+            axes.set(ylim=(tops[-1], 0), xlim=panel.extremes)
+            for row, heights, borders in zip(panel.rows, lanes, pairwise(tops), strict=True):
+                _row(axes, row, heights, borders, looks, greys)
+            axes.hlines(tops[1:-1], *panel.extremes, color="#e4e4e4", lw=0.5, zorder=0)
+            axes.set_yticks([sum(both) / 2 for both in pairwise(tops)], [""] * len(names) if place else labels)
+            axes.tick_params(axis="y", length=0, labelsize=size)
             _texts(axes, panel, lanes, looks, columns)
-        if labels:
-            wide = max(extent(line, size) for label in labels for line in label.split("\n"))
-            for label in canvas.axes[0].get_yticklabels():
-                label.set_ha("left")
-            canvas.axes[0].tick_params(axis="y", pad=72 * wide + 5)
-        handles: list[Artist] = [
-            Line2D([], [], marker=marker, color=colour, lw=1.2, ms=4.2, label=literal(name))
-            for name, (colour, marker) in looks.items()
-            if name
-        ]
-        handles += [_handle(label, mark, greys[label]) for label, mark in marks.items()]
-        canvas.legend(handles)
-        canvas.arrange([total])
-        canvas.shrink([total])
+        for label in canvas.axes[0].get_yticklabels():
+            label.set(ha="left", linespacing=1.2)
+        wide = max((extent(line, size) for label in labels for line in label.split("\n")), default=0)
+        canvas.axes[0].tick_params(axis="y", pad=72 * wide + 5)
+        handles = [Line2D([], [], marker=m, color=c, lw=1.2, ms=4.2, label=name) for name, (c, m) in looks.items()]
+        canvas.legend([*handles, *(_handle(label, mark, greys[label]) for label, mark in marks.items())])
+        canvas.arrange([tops[-1]])
         lifts = []
         for axes, panel in zip(canvas.axes, panels, strict=True):
             width = canvas.inches(axes)[0]
@@ -159,17 +145,7 @@ def forest(
             numeric(axes.xaxis, width, log=panel.log)
             lifts.append(references(canvas, axes, panel.references))
         canvas.titles([panel.title for panel in panels], lifts)
-        return canvas.finish(title, caption, [total])
-
-
-def _limits(panel: ForestPanel) -> tuple[float, float]:
-    values = [(e.value, e.low, e.high) for row in panel.rows for e in row.estimates.values()]
-    values += [(mark.value, mark.low, mark.high) for row in panel.rows for mark in row.nulls.values()]
-    return limits_of([*values, list(panel.references)], log=panel.log)
-
-
-def _spans(mark: NullMark) -> bool:
-    return math.isfinite(mark.low) and math.isfinite(mark.high)
+        return canvas.finish([tops[-1]])
 
 
 def _lanes(
@@ -177,54 +153,53 @@ def _lanes(
     labels: Sequence[str],
     series: Sequence[str],
     marks: Mapping[str, NullMark],
-    gap: float,
-    line: float,
+    size: float,
 ) -> tuple[list[float], list[dict[str, float]]]:
-    """The borders of the rows, and in each row the height of every series and of every null with a place of its own."""
-    bars = [label for label, mark in marks.items() if _spans(mark)]
-    apart = bars if len(bars) > 1 else []
-    others = [label for label, mark in marks.items() if not _spans(mark) and mark.marker != "|"]
-    tops, places = [0.0], []
+    """The borders of the rows, and in each the height of every series and of every null with a place of its own."""
+    bars = [label for label, mark in marks.items() if mark.spans]
+    others = [label for label, mark in marks.items() if not mark.spans and mark.marker != "|"]
+    gap = _GAP if len(labels) <= _MANY else 0.015
+    tops, heights = [0.0], []
     for index, label in enumerate(labels):
         rows = [panel.rows[index] for panel in panels]
-        own = [name for name in series if any(name in (*row.estimates, *row.texts) for row in rows)]
-        lanes = [[name] for name in own] + [[name] for name in apart if any(name in row.nulls for row in rows)]
-        if any(name in row.nulls for row in rows for name in others):
-            lanes.append(others)
-        needed = max(_LANE * max(1, len(lanes)), line * (1 + label.count("\n")))
+        here = {name for row in rows for name in (*row.estimates, *row.texts, *row.nulls)}
+        # A single bar lies behind the whole row, and so do the lines.
+        lanes = [[name] for name in (*series, *(bars if len(bars) > 1 else ())) if name in here]
+        lanes += [others] if here.intersection(others) else []
+        needed = max(_LANE * max(1, len(lanes)), 1.25 * size / 72 * (1 + label.count("\n")))
         first = tops[-1] + (gap + needed - _LANE * len(lanes)) / 2
-        places.append({name: first + _LANE * (n + 0.5) for n, lane in enumerate(lanes) for name in lane})
+        heights.append({name: first + _LANE * (n + 0.5) for n, lane in enumerate(lanes) for name in lane})
         tops.append(tops[-1] + needed + gap)
-    return (tops if labels else [0.0, 0.2]), places
+    return (tops if labels else [0.0, 0.2]), heights
 
 
 def _row(
     axes: Axes,
     row: ForestRow,
-    lanes: Mapping[str, float],
+    heights: Mapping[str, float],
     borders: tuple[float, float],
     looks: Mapping[str, tuple[str, str]],
     greys: Mapping[str, str],
 ) -> None:
     low, high = axes.get_xlim()
     for label, mark in row.nulls.items():
-        y, grey = lanes.get(label), greys[label]
-        if y is None:  # it crosses the whole row
-            if _spans(mark):
+        y, grey = heights.get(label), greys[label]
+        if y is None:
+            if mark.spans:
                 axes.fill_between([mark.low, mark.high], *borders, color="#e3e3e3", lw=0, zorder=0.2)
             axes.plot([mark.value] * 2, [borders[0] + 0.02, borders[1] - 0.02], color=grey, lw=1.3, zorder=1)
-        elif _spans(mark):
+        elif mark.spans:
             axes.plot([mark.low, mark.high], [y, y], color=grey, lw=3, solid_capstyle="butt", alpha=0.6, zorder=1)
             axes.plot(mark.value, y, "|", color=INK, ms=4.5, mew=0.8, zorder=1.5)
         elif low <= mark.value <= high:
             axes.plot(mark.value, y, mark.marker, color=grey, ms=3.8, mew=0.9, zorder=1, clip_on=False)
     for name, estimate in row.estimates.items():
-        if not math.isfinite(estimate.value):
-            continue
-        y, (colour, marker) = lanes[name], looks[name]
-        axes.plot([estimate.low, estimate.high], [y, y], color=colour, lw=1.2, zorder=2, solid_capstyle="butt")
-        marker = "<" if estimate.value < low else ">" if estimate.value > high else marker
-        axes.plot(np.clip(estimate.value, low, high), y, marker, color=colour, ms=4.2, mew=0.4, zorder=3, clip_on=False)
+        if math.isfinite(estimate.value):
+            y, (colour, marker) = heights[name], looks[name]
+            axes.plot([estimate.low, estimate.high], [y, y], color=colour, lw=1.2, zorder=2, solid_capstyle="butt")
+            marker = "<" if estimate.value < low else ">" if estimate.value > high else marker
+            value = np.clip(estimate.value, low, high)
+            axes.plot(value, y, marker, color=colour, ms=4.2, mew=0.4, zorder=3, clip_on=False)
 
 
 def _texts(
@@ -234,31 +209,16 @@ def _texts(
     looks: Mapping[str, tuple[str, str]],
     columns: Sequence[str],
 ) -> None:
-    written = [
-        (lanes[n][name], cells, name, row.bold) for n, row in enumerate(panel.rows) for name, cells in row.texts.items()
-    ]
-    if written:
-        inks = [readable(looks[name][0]) if len(looks) > 1 else INK for _, _, name, _ in written]
-        beside(
-            axes,
-            [y for y, *_ in written],
-            [cells for _, cells, *_ in written],
-            columns,
-            inks,
-            bold=[b for *_, b in written],
-        )
+    rows = zip(panel.rows, lanes, strict=True)
+    texts = [(heights[name], cells, name, row.bold) for row, heights in rows for name, cells in row.texts.items()]
+    if texts:
+        places, cells, names, bold = zip(*texts, strict=True)
+        inks = [readable(looks[name][0]) if len(looks) > 1 else INK for name in names]
+        beside(axes, places, cells, columns, inks, bold=bold)
 
 
 def _handle(label: str, mark: NullMark, grey: str) -> Artist:
-    if _spans(mark):
-        return Patch(facecolor=grey, alpha=0.5, lw=0, label=signed(literal(label)))
-    return Line2D(
-        [],
-        [],
-        marker=mark.marker,
-        color=grey,
-        lw=0,
-        ms=5 if mark.marker != "|" else 8,
-        mew=1.2,
-        label=signed(literal(label)),
-    )
+    if mark.spans:
+        return Patch(facecolor=grey, alpha=0.5, lw=0, label=literal(label))
+    ms = 8 if mark.marker == "|" else 5
+    return Line2D([], [], marker=mark.marker, color=grey, lw=0, ms=ms, mew=1.2, label=literal(label))

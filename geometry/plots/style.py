@@ -11,33 +11,12 @@ from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patheffects import withStroke
-
-__all__ = [
-    "COLOURS",
-    "HALO",
-    "INK",
-    "MARKERS",
-    "NULL_GREYS",
-    "Colours",
-    "extent",
-    "headline",
-    "headline_height",
-    "literal",
-    "palette",
-    "readable",
-    "save",
-    "short",
-    "signed",
-    "spread",
-    "style",
-    "tag_panel",
-    "wrapped",
-]
+from matplotlib.textpath import text_to_path
 
 Colours = Sequence[str] | Mapping[str, str] | None
 
@@ -50,7 +29,6 @@ INK = "#222222"
 # Size, weight and colour of a title and of the caption below it, and inches around them.
 _HEADS = ((9.5, "bold", INK), (7.5, "normal", "#555555"))
 _MARGIN = 0.09
-_DPI = 720
 
 _SETTINGS: dict[Any, Any] = {
     "text.parse_math": False,  # a token may hold "$"
@@ -130,9 +108,8 @@ def short(value: float, digits: int = 3) -> str:
 @lru_cache(maxsize=4096)
 def extent(text: str, size: float, weight: str = "normal") -> float:
     """How many inches wide a line of text of that size is."""
-    with style():
-        font = FontProperties(size=size, weight=weight)
-        return float(RendererAgg(8, 8, _DPI).get_text_width_height_descent(text, font, ismath=False)[0]) / _DPI
+    font = FontProperties(size=size, weight=weight)
+    return text_to_path.get_text_width_height_descent(text, font, ismath=False)[0] / 72
 
 
 def wrapped(text: str, inches: float, size: float, weight: str = "normal") -> list[str]:
@@ -164,26 +141,17 @@ def headline(figure: Figure, title: str, caption: str = "", *, room: float = 0.0
     title, caption : the finding, and what symbols and nulls stand for.
     room : inches to leave between the text and the panels, for panel titles; a figure with a layout engine needs none.
     """
-    title, caption = (literal(" ".join(signed(text).split())) for text in (title, caption))
-    # The label is a name that nothing draws; `save` writes it into the files.
-    figure.set_label(f"{title}\n{caption}")
     width, height = figure.get_size_inches()
     used = _MARGIN
-    for text, (size, weight, colour) in zip((title, caption), _HEADS, strict=True):
-        lines = _lines(text, size, weight, width)
-        figure.text(
-            _MARGIN / width,
-            1 - used / height,
-            "\n".join(lines),
-            fontsize=size,
-            fontweight=weight,
-            color=colour,
-            va="top",
-            linespacing=1.25,
-        )
+    parts = _parts(title, caption, width)
+    # The label is a name that nothing draws; `save` writes it into the files.
+    figure.set_label("\n".join(" ".join(lines) for lines, *_ in parts))
+    for lines, size, weight, colour in parts:
+        how: dict[str, Any] = {"fontsize": size, "fontweight": weight, "color": colour, "linespacing": 1.25}
+        figure.text(_MARGIN / width, 1 - used / height, "\n".join(lines), va="top", **how)
         used += _inches(lines, size)
     top = 1 - (used + room) / height
-    if engine := figure.get_layout_engine():
+    if isinstance(engine := figure.get_layout_engine(), ConstrainedLayoutEngine):
         engine.set(rect=(0.5 * _MARGIN / width, 0, 1 - _MARGIN / width, top))
     else:
         figure.subplots_adjust(top=top)
@@ -191,17 +159,19 @@ def headline(figure: Figure, title: str, caption: str = "", *, room: float = 0.0
 
 def headline_height(title: str, caption: str = "", *, width: float = 7.2) -> float:
     """Inches that `headline` takes of a figure so wide, for figures that are to be as high as their rows need."""
+    return _MARGIN + sum(_inches(lines, size) for lines, size, *_ in _parts(title, caption, width))
+
+
+def _parts(title: str, caption: str, width: float) -> list[tuple[list[str], float, str, str]]:
     texts = (" ".join(signed(text).split()) for text in (title, caption))
-    heads = zip(texts, _HEADS, strict=True)
-    return _MARGIN + sum(_inches(_lines(text, size, weight, width), size) for text, (size, weight, _) in heads)
-
-
-def _lines(text: str, size: float, weight: str, width: float) -> list[str]:
-    return wrapped(text, width - 2 * _MARGIN, size, weight) if text else []
+    return [
+        (wrapped(text, width - 2 * _MARGIN, size, weight), size, weight, colour)
+        for text, (size, weight, colour) in zip(texts, _HEADS, strict=True)
+    ]
 
 
 def _inches(lines: Sequence[str], size: float) -> float:
-    return len(lines) * size / 72 * 1.3 + 0.05 * bool(lines)
+    return len(lines) * size / 72 * 1.3 + 0.05 if any(lines) else 0.0
 
 
 def tag_panel(axes: Axes, letter: str) -> None:
