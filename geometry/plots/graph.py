@@ -71,7 +71,7 @@ def graph(
     hues = [colour for colour, _ in looks(drawing.categories, colours)]
     sizes = np.array([len(words) for words in drawing.members])
     with style():
-        canvas = Canvas.of(ax, 1, figsize=figsize)
+        canvas = Canvas.of(ax, 1, figsize, title, caption)
         (axes,) = canvas.axes
         axes.set_axis_off()
         names = [*(literal(name) for name in drawing.categories), "other"]
@@ -85,7 +85,7 @@ def graph(
         if drawing.edges:
             marks.append(Line2D([], [], lw=2, color="#9a9a9a", label=f"edge: {_span(drawing.shared)} shared words"))
         canvas.legend(marks)
-        figure = canvas.finish(title, caption, [5.4])
+        figure = canvas.finish([5.4])
         extent = max(float(np.ptp(drawing.positions, axis=0).max()), 1e-12)
         # A node of median size is 1/45 of the graph wide, and none more than a tenth.
         radii = np.minimum(extent / 90 * np.sqrt(np.maximum(sizes, 1) / max(np.median(sizes), 1)), extent / 20)

@@ -16,7 +16,6 @@ from geometry.plots.style import INK, MARKERS, Colours, literal, palette, readab
 __all__ = ["Plane", "planes"]
 
 _GREY = "#cfcfcf"
-_SIDE = 2.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,26 +55,38 @@ def planes(
 
     Parameters
     ----------
-    labels : words named per concept in the first row, those furthest out, as far as there is room.
+    labels : words named per concept in the first row, those furthest out for which there is room.
     """
     every = [plane for row in rows for plane in row]
     columns = len(rows[0]) if rows else 1
     hues = palette([name for plane in every for name in plane.words], colours)
     looks = dict(zip(hues, zip(hues.values(), MARKERS * len(hues), strict=False), strict=True))
     with style():
-        canvas = Canvas.of(ax, len(every), columns=columns, figsize=figsize)
-        for axes, plane in zip(canvas.axes, every, strict=True):
-            axes.set(xlabel=literal(plane.x), ylabel=literal(plane.y))
-            axes.yaxis.labelpad = 1
+        canvas = Canvas.of(ax, len(every), figsize, title, caption, columns=columns)
+        for index, (axes, plane) in enumerate(zip(canvas.axes, every, strict=True)):
+            below = every[index + columns].x if canvas.own and index + columns < len(every) else None
+            axes.set_xlabel("" if below == plane.x else literal(plane.x))
+            axes.set_ylabel(literal(plane.y), labelpad=1)
+            axes.locator_params(nbins=5, steps=[1, 2, 5, 10])
+            axes.set_box_aspect(1 if canvas.own else None)
             _draw(axes, plane, looks)
         canvas.titles([plane.title for plane in every])
         marks = [Line2D([], [], ls="", marker=m, color=c, ms=4, label=literal(name)) for name, (c, m) in looks.items()]
         canvas.legend([*marks, Line2D([], [], ls="", marker="o", color=_GREY, ms=2, label="all other tokens")])
-        figure = canvas.finish(title, caption, [max(_SIDE, 3.2 - columns)] * len(rows))
+        figure = canvas.finish([min(3.2, 5.85 / columns)] * len(rows))
         for index, (axes, plane) in enumerate(zip(canvas.axes, every, strict=True)):
-            equal_scale(axes, np.concatenate([_shown(other) for other in every[index % columns :: columns]]), (12, 9))
-            named = _wanted(plane, looks, labels if index < columns else 0)
-            place_labels(axes, named, avoid=np.concatenate([*plane.words.values(), *_shafts(plane)]))
+            equal_scale(axes, np.concatenate([_shown(other) for other in every[index % columns :: columns]]), (20, 9))
+            named = _wanted(plane, looks, index < columns)
+            words = np.concatenate([np.empty((0, 2)), *plane.words.values()])
+            discs = np.column_stack([words, np.full(len(words), 1.6)])
+            place_labels(
+                axes,
+                named,
+                avoid=np.concatenate([np.empty((0, 2)), *_shafts(plane)]),
+                discs=discs,
+                farthest=11,
+                most=labels,
+            )
     return figure
 
 
@@ -100,18 +111,20 @@ def _draw(axes: Axes, plane: Plane, looks: Mapping[str, tuple[str, str]]) -> Non
 
 
 def _shafts(plane: Plane) -> list[NDArray[np.floating]]:
-    return [np.linspace(0.2, 1, 12)[:, None] * tip for tip in plane.arrows.values()]
+    return [np.linspace(0.1, 1, 25)[:, None] * tip for tip in plane.arrows.values()]
 
 
-def _wanted(plane: Plane, looks: Mapping[str, tuple[str, str]], most: int) -> list[Label]:
+def _wanted(plane: Plane, looks: Mapping[str, tuple[str, str]], words: bool) -> list[Label]:
     """The arrows' names, then of each concept the words furthest out, one spelling each, the concepts in turn."""
-    wanted = [Label(name, x, y, bold=True, radius=2) for name, (x, y) in plane.arrows.items()]
-    ranked = []
-    for name, points in plane.words.items():
-        spellings: dict[str, Label] = {}
+    wanted = [Label(name, *map(float, tip), bold=True, radius=2) for name, tip in plane.arrows.items()]
+    ranked: list[tuple[int, Label]] = []
+    for name, points in plane.words.items() if words else ():
+        seen: set[str] = set()
         for index in np.argsort(-np.linalg.norm(points, axis=1), kind="stable"):
-            text, (x, y) = literal(plane.texts[name][index]), points[index]
-            root = text.lower().removesuffix("s")
-            spellings.setdefault(root, Label(text, x, y, radius=1.5, colour=readable(looks[name][0])))
-        ranked.append(list(spellings.values())[:most])
-    return wanted + [words[place] for place in range(most) for words in ranked if place < len(words)]
+            text = literal(plane.texts[name][index])
+            if (root := text.lower().removesuffix("s")) not in seen:
+                colour = readable(looks[name][0])
+                label = Label(text, *map(float, points[index]), radius=1.5, colour=colour, group=name)
+                ranked.append((len(seen), label))
+                seen.add(root)
+    return wanted + [label for _, label in sorted(ranked, key=lambda item: item[0])]

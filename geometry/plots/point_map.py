@@ -15,7 +15,7 @@ from scipy.spatial import KDTree
 
 from geometry.plots.canvas import Canvas, Given
 from geometry.plots.labels import Label, equal_scale, place_labels
-from geometry.plots.style import COLOURS, INK, Colours, literal, palette, style
+from geometry.plots.style import COLOURS, INK, Colours, literal, palette, readable, style
 
 __all__ = ["MOST_CATEGORIES", "Colouring", "ConceptTree", "MapPanel", "check_map", "looks", "point_map", "window"]
 
@@ -113,7 +113,7 @@ def point_map(
     chosen = looks(colouring.categories, colours, ordered=colouring.ordered)
     columns = len(panels) if len(panels) <= 3 else 2
     with style():
-        canvas = Canvas.of(ax, len(panels), columns=columns, figsize=figsize)
+        canvas = Canvas.of(ax, len(panels), figsize, title, caption, columns=columns)
         for axes, panel in zip(canvas.axes, panels, strict=True):
             axes.set(xticks=[], yticks=[])
             axes.spines[:].set(visible=True, color="#bbbbbb")
@@ -124,14 +124,17 @@ def point_map(
             for name, (colour, marker) in zip(colouring.categories, chosen, strict=True)
         ]
         canvas.legend([*marks, Line2D([], [], ls="", marker="o", color=_GREY, ms=3, label="other")])
-        figure = canvas.finish(title, caption, [6.7 / max(columns, 1.5)] * -(-len(panels) // columns))
+        figure = canvas.finish([6.7 / max(columns, 1.5)] * len(canvas.lines()))
         for axes, panel in zip(canvas.axes, panels, strict=True):
             corners = np.array(window(*_layers(panel))).reshape(2, 2)
             equal_scale(axes, corners, (0, 0))
-            shown = _draw(axes, panel, colouring, chosen, tree)
-            wanted = _wanted(panel, colouring, tree, labels, named)
-            drawn = {text.xy for text in place_labels(axes, wanted, avoid=shown)}
-            ringed = [(word.x, word.y) for word in wanted if word.radius and (word.x, word.y) in drawn]
+            _draw(axes, panel, colouring, chosen, tree)
+            wanted = _wanted(panel, colouring, chosen, tree, labels, named)
+            nodes = np.empty((0, 2)) if panel.concepts is None else panel.concepts
+            discs = np.column_stack([nodes, np.full(len(nodes), 2.2)])
+            coloured = panel.points[colouring.points >= 0]
+            drawn = {text.get_text() for text in place_labels(axes, wanted, avoid=coloured, discs=discs)}
+            ringed = [panel.points[at[0]] for text, at in labels.items() if len(at) == 1 and literal(text) in drawn]
             x, y = np.array(ringed).reshape(-1, 2).T
             axes.scatter(x, y, s=10, facecolor="none", edgecolor=INK, lw=0.6, zorder=4)
     return figure
@@ -229,8 +232,8 @@ def _layers(panel: MapPanel) -> list[NDArray[np.floating]]:
 
 def _draw(
     axes: Axes, panel: MapPanel, colouring: Colouring, chosen: Sequence[tuple[str, str]], tree: ConceptTree | None
-) -> NDArray[np.floating]:
-    """The panel without its labels; gives the places of all that is coloured."""
+) -> None:
+    """The panel without its labels."""
     grey = panel.points[colouring.points < 0]
     axes.scatter(*grey.T, s=0.35 if len(grey) > 5000 else 2, color=_GREY, lw=0, rasterized=True)
     coloured = [panel.points[colouring.points == code] for code in range(len(chosen))]
@@ -246,32 +249,32 @@ def _draw(
         codes = np.full(len(panel.concepts), -1) if colouring.concepts is None else colouring.concepts
         edge = INK if len(panel.points) else "white"
         for code, (colour, marker) in [(-1, ("#b5b5b5", "o")), *enumerate(chosen)]:
-            size = 8 if code < 0 else 16
+            size = (5 if code < 0 else 11) if len(codes) > 100 else (8 if code < 0 else 16)
             axes.scatter(
                 *panel.concepts[codes == code].T, s=size, color=colour, marker=marker, lw=0.5, edgecolor=edge, zorder=3
             )
-        coloured.append(panel.concepts)
-    return np.concatenate(coloured)
 
 
 def _wanted(
     panel: MapPanel,
     colouring: Colouring,
+    chosen: Sequence[tuple[str, str]],
     tree: ConceptTree | None,
     labels: Mapping[str, Sequence[int]],
     named: Sequence[int],
 ) -> list[Label]:
     wanted = []
     if tree is not None and panel.concepts is not None:
-        wanted = [Label(tree.names[index], *map(float, panel.concepts[index])) for index in named]
+        wanted = [Label(tree.names[index], *map(float, panel.concepts[index]), radius=2.2) for index in named]
     for text, members in labels.items():
         own = np.zeros(len(panel.points), dtype=np.bool_)
         own[np.asarray(members)] = True
         place = panel.points[own][0] if len(members) == 1 else _heart(panel.points, own, (colouring.points >= 0) | own)
         if place is not None:
-            alone = len(members) == 1
-            x, y = map(float, place)
-            wanted.append(Label(text, x, y, bold=not alone, region=not alone, radius=2 * alone))
+            many, (x, y) = len(members) > 1, map(float, place)
+            codes = np.bincount(colouring.points[own & (colouring.points >= 0)])
+            colour = readable(chosen[codes.argmax()][0]) if len(codes) else INK
+            wanted.append(Label(text, x, y, bold=many, region=many, radius=2.0 * (not many), colour=colour))
     return wanted
 
 

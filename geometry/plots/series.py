@@ -63,7 +63,7 @@ def series(
     shapes = list(dict.fromkeys(shape for panel in panels for shape in panel.scores))
     hues = palette(shapes, colours)
     with style():
-        canvas = Canvas.of(ax, len(panels), columns=ncols, figsize=figsize)
+        canvas = Canvas.of(ax, len(panels), figsize, title, caption, columns=ncols)
         share = 0.09 + 0.062 * len(shapes)
         parts = []
         for axes, panel in zip(canvas.axes, panels, strict=True):
@@ -73,36 +73,35 @@ def series(
             plane.set(xticks=[], yticks=[])
             plane.spines[:].set(visible=True, color="#bbbbbb")
             parts.append((plane, bars))
-        canvas.titles([panel.title for panel in panels])
+        canvas.titles([panel.title for panel in panels], size=7.2)
         canvas.legend(
             [
                 Line2D([], [], color=INK, lw=0.9, label="R² of left-out values, ± 1 standard error"),
                 Patch(color=_CHANCE, lw=0, label="95% of permuted orders"),
             ]
         )
-        figure = canvas.finish(title, caption, [2.35] * -(-len(panels) // canvas.columns))
+        figure = canvas.finish([2.35] * len(canvas.lines()))
         for (plane, bars), panel in zip(parts, panels, strict=True):
-            for inset in (plane, bars):
-                inset.apply_aspect(inset.get_axes_locator()(inset, None))
-            numeric(bars.xaxis, canvas.inches(bars)[0])
             _plane(plane, panel)
+            numeric(bars.xaxis, canvas.inches(plane)[0])
     return figure
 
 
 def _plane(axes: Axes, panel: SeriesPanel) -> None:
-    equal_scale(axes, panel.points, (14, 10))
+    equal_scale(axes, panel.points, (22, 9))
     path = np.concatenate([panel.points, panel.points[:1]]) if panel.closed else panel.points
     if panel.ordered:
         axes.plot(*path.T, color=NULL_GREYS[2], lw=0.9, zorder=1)
     shade = np.linspace(0.1, 0.85, len(panel.points))
     axes.scatter(*panel.points.T, s=9, c=shade, cmap="cividis", vmin=0, vmax=1, zorder=2, lw=0)
-    joined = [np.linspace(first, second, 25)[1:-1] for first, second in pairwise(path)]
+    joined = [np.linspace(first, second, 15)[1:-1] for first, second in pairwise(path)]
     place_labels(
         axes,
         [Label(text, float(x), float(y), radius=1.7) for text, (x, y) in zip(panel.labels, panel.points, strict=True)],
         avoid=np.concatenate([np.empty((0, 2)), *joined]) if panel.ordered else np.empty((0, 2)),
         discs=np.column_stack([panel.points, np.full(len(panel.points), 1.9)]),
         fontsize=5.6,
+        farthest=80,
     )
 
 

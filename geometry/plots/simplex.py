@@ -51,7 +51,7 @@ def simplex(
     looks = {name: (colour, MARKERS[place % len(MARKERS)]) for place, (name, colour) in enumerate(hues.items())}
     seen = [_seen(panel) for panel in panels]
     with style():
-        canvas = Canvas.of(ax, len(panels), columns=len(panels), figsize=figsize)
+        canvas = Canvas.of(ax, len(panels), figsize, title, caption, columns=len(panels))
         for axes in canvas.axes:
             axes.set(xticks=[], yticks=[])
             axes.spines[:].set_visible(False)
@@ -61,7 +61,7 @@ def simplex(
         ]
         vector = Line2D([], [], ls="", marker="o", color="white", mec=INK, mew=0.8, ms=6.5, label="concept vectors")
         canvas.legend([vector, *marks])
-        figure = canvas.finish(title, caption, [2.9])
+        figure = canvas.finish([2.9])
         # One scale: every window is as wide as the widest simplex with its words.
         clouds = [
             np.stack([*corners.values(), *np.concatenate(list(words.values()) or [[]])]) for corners, words in seen

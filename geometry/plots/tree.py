@@ -40,7 +40,7 @@ def dendrogram(
     common = [name for name, _ in sorted(Counter(groups).items(), key=lambda item: (-item[1], item[0]))][: len(MARKERS)]
     looks = {name: (hue, mark) for (name, hue), mark in zip(palette(common, colours).items(), MARKERS, strict=False)}
     with style():
-        canvas = Canvas.of(ax, 1, figsize=figsize)
+        canvas = Canvas.of(ax, 1, figsize, title, caption)
         (axes,) = canvas.axes
         drawn = hierarchy.dendrogram(
             merges, orientation="left", ax=axes, no_labels=True, color_threshold=0, above_threshold_color="#777777"
@@ -70,4 +70,4 @@ def dendrogram(
             [Line2D([], [], ls="", marker=".", color=_GREY, ms=3.6, label="other")] if set(groups) - set(common) else []
         )
         canvas.legend([*marks, *rest])
-        return canvas.finish(title, caption, [0.125 * len(names) + 0.1])
+        return canvas.finish([0.125 * len(names) + 0.1])
