@@ -202,7 +202,7 @@ def first_of_tuple(block: nn.Module, *rest: Any, **options: Any) -> Any:
 @pytest.mark.parametrize("site", ["input.1", "output.1", "output.3.relative", "before_norm"])
 @pytest.mark.parametrize("positions", ["all", "last"])
 @pytest.mark.parametrize("style", ["tuples", "keywords"])
-def test_tuples_and_keywords_are_steered_as_plain_streams_are(style: str, positions: Any, site: str) -> None:
+def test_tuples_and_keywords_are_steered_as_plain_residual_streams_are(style: str, positions: Any, site: str) -> None:
     plain, other, vector = tiny.build("llama"), tiny.build("llama"), tiny.vector(site)
     if style == "tuples":
         for block in other.model.layers:

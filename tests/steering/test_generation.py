@@ -72,17 +72,17 @@ def test_smollm2_writes_the_same_in_a_batch_alone_and_without_cache(
     vector = geo.SteeringVector({"output.14.relative": torch.randn(model.config.hidden_size, generator=generator)})
     vector = vector.with_norm(0.5)
     prompts = ["The robin is a kind of", "Yesterday I", "In the middle of the night, a small dog"]
-    plain = geo.generate(model, tokenizer, prompts, max_new_tokens=5)
+    plain = geo.generate(model, tokenizer, prompts, max_new_tokens=3)
     with geo.steer(model, vector, positions=positions):
-        together = geo.generate(model, tokenizer, prompts, max_new_tokens=5)
-        uncached = geo.generate(model, tokenizer, prompts, max_new_tokens=5, use_cache=False)
-        alone = [geo.generate(model, tokenizer, [prompt], max_new_tokens=5)[0] for prompt in prompts]
+        together = geo.generate(model, tokenizer, prompts, max_new_tokens=3)
+        uncached = geo.generate(model, tokenizer, prompts, max_new_tokens=3, use_cache=False)
+        alone = [geo.generate(model, tokenizer, [prompt], max_new_tokens=3)[0] for prompt in prompts]
         ids = [tokenizer(prompt, return_tensors="pt").input_ids for prompt in prompts]
-        direct = [tiny.generated(model, each, max_new_tokens=5)[0].tolist() for each in ids]
+        direct = [tiny.generated(model, each, max_new_tokens=3)[0].tolist() for each in ids]
     assert together == uncached == alone
     assert [list(one.token_ids) for [one] in together] == direct
     assert together != plain
-    assert geo.generate(model, tokenizer, prompts, max_new_tokens=5) == plain
+    assert geo.generate(model, tokenizer, prompts, max_new_tokens=3) == plain
 
 
 @pytest.mark.parametrize("cache", [True, False])

@@ -44,7 +44,7 @@ def assert_steered_exactly(model: Any, ids: torch.Tensor, vector: geo.SteeringVe
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("site", SITES)
 @pytest.mark.parametrize("name", tiny.ALL)
-def test_the_stream_moves_by_exactly_the_vector_where_asked(name: str, site: str, dtype: torch.dtype) -> None:
+def test_the_residual_stream_moves_by_exactly_the_vector_where_asked(name: str, site: str, dtype: torch.dtype) -> None:
     assert_steered_exactly(tiny.build(name, dtype), IDS, tiny.vector(site, rows=4), CASES)
 
 
@@ -194,7 +194,7 @@ def test_smollm2_is_itself_again(smollm2_model: tuple[Any, Any]) -> None:
     assert all(torch.equal(again[place], plain[place]) for place in plain)
 
 
-def test_a_stream_that_someone_kept_is_not_changed(llama: Any) -> None:
+def test_a_residual_stream_that_someone_kept_is_not_changed(llama: Any) -> None:
     kept: list[torch.Tensor] = []
     plain = tiny.run(llama, IDS)["output.1"]
     tiny.blocks(llama)[1].register_forward_hook(lambda _, __, output: kept.append(output))
