@@ -33,7 +33,7 @@ from .evidence.nulls import NULLS as NULLS
 from .evidence.nulls import NullModel as NullModel
 from .evidence.statistics.statistic import Statistic as Statistic
 from .maps.embedding import umap_embedding as umap_embedding
-from .maps.mapper import mapper as mapper
+from .maps.mapper_algorithm import mapper as mapper
 from .models.fetching import fetch as fetch
 from .models.language_model import load_model as load_model
 from .models.unembedding import Unembedding as Unembedding

@@ -9,11 +9,13 @@ from scipy.stats import false_discovery_control
 
 __all__ = ["Alternative", "adjusted_p_values", "permutation_p"]
 
-Alternative = Literal["greater", "less"]
+Alternative = Literal["greater", "less", "two-sided"]
 
 
 def permutation_p(value: float, permuted: NDArray[np.float64], alternative: Alternative) -> float:
     """Share of permutations as extreme as the value, which counts as one of them: at least 1/(1 + permutations).
+
+    Two-sided it is twice the smaller share of both sides.
 
     Exact where the value is exchangeable with the permutations. Values that rounding alone sets apart are ties, and
     nan is extreme, to be on the safe side. nan if the value is. Source: Phipson & Smyth, Stat. Appl. Genet. Mol.
@@ -21,6 +23,8 @@ def permutation_p(value: float, permuted: NDArray[np.float64], alternative: Alte
     """
     if not np.isfinite(value) or not len(permuted):
         return float("nan")
+    if alternative == "two-sided":
+        return min(1.0, 2 * min(permutation_p(value, permuted, "greater"), permutation_p(value, permuted, "less")))
     ahead = permuted - value if alternative == "greater" else value - permuted
     return float((1 + (~(ahead < -1e-9 * max(1.0, abs(value)))).sum()) / (1 + len(permuted)))
 

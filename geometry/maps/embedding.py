@@ -23,6 +23,11 @@ def umap_embedding(
 ) -> NDArray[np.float32]:
     """Coordinates of points on a UMAP map, shape (n, dimensions).
 
+    Examples
+    --------
+    >>> umap_embedding(np.random.default_rng(0).standard_normal((100, 8)), epochs=10).shape
+    (100, 2)
+
     The metric is Euclidean on the rows given: on rows of the unified space that is the causal product, on raw
     rows the Euclidean one. Rows are not reduced by PCA first: in the unified space all directions carry the same
     variance, so that 50 of 576 axes would be an arbitrary choice and lose 91% of it. For the same reason the
@@ -30,6 +35,7 @@ def umap_embedding(
 
     Parameters
     ----------
+    points : shape (n, d).
     neighbours : of each point; few show fine structure, many coarse.
     min_distance : how closely points may be packed on the map.
     epochs : of the optimisation; the time is proportional.
@@ -78,5 +84,5 @@ def umap_embedding(
     )
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="precomputed_knn")  # nothing is to be transformed later
-        found: NDArray[np.float32] = model.fit_transform(array)
-    return np.asarray(found, dtype=np.float32)
+        coordinates: NDArray[np.float32] = model.fit_transform(array)
+    return np.asarray(coordinates, dtype=np.float32)

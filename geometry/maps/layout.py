@@ -4,7 +4,6 @@ import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 
-
 # The widest row of components, in units of the square root of the area that all take.
 _ROW = 1.3
 _GAP = 0.8
@@ -23,21 +22,21 @@ def component_layout(edges: NDArray[np.int64], component_of: NDArray[np.int64], 
     graph: nx.Graph[int] = nx.Graph()
     graph.add_nodes_from(range(len(component_of)))
     graph.add_edges_from(edges.tolist())
-    placed = np.zeros((len(component_of), 2))
+    positions = np.zeros((len(component_of), 2))
     boxes = []
     for component in range(int(component_of.max()) + 1):
         nodes = np.flatnonzero(component_of == component)
         inside = _springs(graph.subgraph(nodes.tolist()), seed) * np.sqrt(len(nodes)) / 2
-        placed[nodes] = inside - inside.min(axis=0)
+        positions[nodes] = inside - inside.min(axis=0)
         boxes.append((nodes, np.ptp(inside, axis=0) + _GAP))
     widest = max(max(size[0] for _, size in boxes), _ROW * float(np.sqrt(sum(np.prod(size) for _, size in boxes))))
     x = y = height = 0.0
     for nodes, size in boxes:
         if x and x + size[0] > widest:
             x, y, height = 0.0, y - height, 0.0
-        placed[nodes] += (x, y - size[1])
+        positions[nodes] += (x, y - size[1])
         x, height = x + size[0], max(height, size[1])
-    return placed
+    return positions
 
 
 def _springs(graph: "nx.Graph[int]", seed: int) -> NDArray[np.float64]:
@@ -46,7 +45,7 @@ def _springs(graph: "nx.Graph[int]", seed: int) -> NDArray[np.float64]:
     ordered.add_nodes_from(nodes)
     ordered.add_edges_from(sorted(graph.edges))
     if 2 < len(nodes) <= _KAMADA_KAWAI:
-        found = nx.kamada_kawai_layout(ordered)
+        position = nx.kamada_kawai_layout(ordered)
     else:
-        found = nx.spring_layout(ordered, seed=seed, weight=None)
-    return np.array([found[node] for node in nodes], dtype=np.float64)
+        position = nx.spring_layout(ordered, seed=seed, weight=None)
+    return np.array([position[node] for node in nodes], dtype=np.float64)

@@ -16,8 +16,7 @@ from geometry.errors import EstimationError
 from geometry.estimators import Estimator, concept_vector
 from geometry.maps.embedding import umap_embedding
 from geometry.maps.points import LabelledPoints
-from geometry.evidence import stream
-
+from geometry.randomness import generator
 
 Lens = Callable[[LabelledPoints], NDArray[np.float64]]
 
@@ -32,11 +31,11 @@ def projection_lens(concepts: Sequence[str] | None = None, *, estimator: Estimat
     """
 
     def lens(labelled: LabelledPoints) -> NDArray[np.float64]:
-        chosen = list(labelled.members)[:2] if concepts is None else list(concepts)
-        if unknown := [name for name in chosen if name not in labelled.members]:
+        names = list(labelled.members)[:2] if concepts is None else list(concepts)
+        if unknown := [name for name in names if name not in labelled.members]:
             raise EstimationError(f"no points are labelled {unknown[0]!r}; there are {', '.join(labelled.members)}")
         points = torch.from_numpy(labelled.points).double()
-        vectors = [concept_vector(points[torch.from_numpy(labelled.members[name])], estimator) for name in chosen]
+        vectors = [concept_vector(points[torch.from_numpy(labelled.members[name])], estimator) for name in names]
         units = torch.nn.functional.normalize(torch.stack([fit.vector for fit in vectors]), dim=1)
         return np.asarray((points @ units.T).numpy())
 
@@ -61,10 +60,10 @@ def umap_lens(dimensions: int = 2, *, neighbours: int = 15, epochs: int = 200, s
     """UMAP coordinates of the points; see `umap_embedding`."""
 
     def lens(labelled: LabelledPoints) -> NDArray[np.float64]:
-        found = umap_embedding(
+        coordinates = umap_embedding(
             labelled.points, dimensions=dimensions, neighbours=neighbours, epochs=epochs, seed=seed, progress=False
         )
-        return found.astype(np.float64)
+        return coordinates.astype(np.float64)
 
     return lens
 
@@ -76,8 +75,7 @@ def eccentricity_lens(*, sample: int = 1000, seed: int = 0) -> Lens:
         if sample < 1:
             raise EstimationError(f"eccentricity needs a sample of at least one point, not {sample}")
         points = torch.from_numpy(labelled.points)
-        chosen = np.sort(generator(seed, "eccentricity").permutation(len(points))[:sample])
-        landmarks = points[torch.from_numpy(chosen)]
+        landmarks = points[torch.from_numpy(np.sort(generator(seed, "eccentricity").permutation(len(points))[:sample]))]
         return torch.cdist(points, landmarks).double().mean(dim=1, keepdim=True).numpy()
 
     return lens

@@ -72,7 +72,7 @@ class MapperGraph:
 
     def _filled_triangles(self) -> list[int]:
         """The edges of each triangle of nodes that share a point, as the bits of a number."""
-        number = {(int(a), int(b)): place for place, (a, b) in enumerate(self.edges)}
+        number = {(int(a), int(b)): index for index, (a, b) in enumerate(self.edges)}
         together: dict[tuple[int, ...], None] = {}
         nodes_of: dict[int, list[int]] = {}
         for node, members in enumerate(self.nodes):

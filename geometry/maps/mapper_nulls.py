@@ -5,17 +5,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from tqdm import tqdm
 
 from geometry.errors import EstimationError
 from geometry.maps.lenses import Lens
-from geometry.maps.mapper import Clusterer, Cover, NoClusterError, mapper
+from geometry.maps.mapper_algorithm import Clusterer, Cover, NoClusterError, mapper
 from geometry.maps.mapper_graph import MapperGraph
 from geometry.maps.node_concepts import node_concepts
-from geometry.maps.null_points import PointNull, gaussian_points, shuffled_labels
+from geometry.maps.null_points import POINT_NULLS, PointNull
 from geometry.maps.points import LabelledPoints
-from geometry.evidence import permutation_p, stream
+from geometry.randomness import generator
+from geometry.results import NullValues, TestResult
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,53 +25,33 @@ class MapperComparison:
     Attributes
     ----------
     graph : the graph of the points themselves.
-    values : name → number: nodes, edges, components, loops, holes, coverage and the mean purity of its nodes.
-    nulls : null → name → the same number of each draw, shape (draws,); a draw without a cluster has no
-        components and a purity of nan.
+    tests : statistic → result: nodes, edges, components, loops, holes, coverage and node purity ("purity"). Purity is
+        tested for being larger than the null's, all else two-sided, with a p of at least 2/(1 + n_permutations).
     """
 
     graph: MapperGraph
-    values: Mapping[str, float]
-    nulls: Mapping[str, Mapping[str, NDArray[np.float64]]]
-
-    def p_value(self, name: str, null: str) -> float:
-        """Permutation p: of purity that the null's is as large, of all else two-sided. nan if it never varies.
-
-        The two-sided p is twice the smaller of the two, and so at least 2/(1 + draws).
-        """
-        value, draws = self.values[name], self.nulls[null][name]
-        if not (draws != value).any():
-            return float("nan")
-        if name == "purity":
-            return permutation_p(value, draws, "greater")
-        return min(1.0, 2 * min(permutation_p(value, draws, "greater"), permutation_p(value, draws, "less")))
+    tests: Mapping[str, TestResult]
 
     def to_dict(self) -> dict[str, Any]:
-        """Each number with every null's mean, standard deviation and p, for results.json."""
+        """Each statistic's entry with every null's p, for results.json."""
         return {
-            name: {
-                "value": value,
-                "nulls": {
-                    null: {
-                        "mean": float(np.nanmean(drawn[name])) if np.isfinite(drawn[name]).any() else None,
-                        "sd": float(np.nanstd(drawn[name])) if np.isfinite(drawn[name]).any() else None,
-                        "draws": len(drawn[name]),
-                        "p_value": self.p_value(name, null),
-                    }
-                    for null, drawn in self.nulls.items()
-                },
-            }
-            for name, value in self.values.items()
+            name: test.to_dict() | {"p_values": {null: test.p_against(null) for null in test.nulls}}
+            for name, test in self.tests.items()
         }
 
-    def __str__(self) -> str:
-        beside = ", ".join(
-            f"{name} {value:.3g} ("
-            + ", ".join(f"{null} {np.nanmean(drawn[name]):.3g}" for null, drawn in self.nulls.items())
-            + ")"
-            for name, value in self.values.items()
+    def __repr__(self) -> str:
+        return "Mapper: " + ", ".join(
+            f"{name} {test.value:.3g} ({', '.join(f'{null} {values.mean:.3g}' for null, values in test.nulls.items())})"
+            for name, test in self.tests.items()
         )
-        return f"Mapper: {beside}"
+
+
+class _GraphStatistic(TestResult):
+    def p_against(self, null: str) -> float:
+        """As of every result, but nan where no permutation changes the number, as it does not enter there."""
+        if not (self.nulls[null].values != self.value).any():
+            return float("nan")
+        return super().p_against(null)
 
 
 def compare_mapper(
@@ -81,42 +61,62 @@ def compare_mapper(
     cover: Cover | None = None,
     clusterer: Clusterer | None = None,
     nulls: Mapping[str, PointNull] | None = None,
-    draws: int = 19,
+    n_permutations: int = 19,
     seed: int = 0,
     progress: bool | None = None,
 ) -> MapperComparison:
-    """Mapper on the points and on draws of each null, whose lens is computed from the null's points and labels.
+    """Mapper on the points and on permutations of each null, whose lens is computed from its own points and labels.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> points = np.concatenate([rng.normal(size=(60, 5)), rng.normal(size=(60, 5)) + 9])
+    >>> labelled = LabelledPoints.of_classes(points, ["low"] * 60 + ["high"] * 60)
+    >>> from geometry.maps import pca_lens
+    >>> compare_mapper(labelled, pca_lens(1)).tests["purity"].p_value
+    0.05
 
     Parameters
     ----------
     lens, cover, clusterer : see `mapper`.
     nulls : name → null model; default shuffled labels (for purity) and Gaussian points (for components and loops).
-        For tokens add `token_null(space, cloud)`.
+        For tokens add `token_null(space, cloud)`. A null's graph without a cluster has no components and a purity
+        of nan.
     progress : show a progress bar; default, when standard error is a terminal.
 
     Raises
     ------
     EstimationError
-        No draws, or as `mapper`.
+        No permutations, or as `mapper`.
     """
-    if draws < 1:
-        raise EstimationError(f"a null model needs at least one draw, not {draws}")
-    chosen = {"labels": shuffled_labels, "gaussian": gaussian_points} if nulls is None else nulls
+    if n_permutations < 1:
+        raise EstimationError(f"a null model needs at least one permutation, not {n_permutations}")
+    nulls = POINT_NULLS if nulls is None else nulls
     graph = mapper(labelled, lens, cover=cover, clusterer=clusterer)
-    values = _numbers(graph, labelled)
-    drawn: dict[str, list[dict[str, float]]] = {null: [] for null in chosen}
-    jobs = [(null, number) for null in chosen for number in range(draws)]
+    values = _statistics(graph, labelled)
+    permuted: dict[str, list[dict[str, float]]] = {null: [] for null in nulls}
+    jobs = [(null, index) for null in nulls for index in range(n_permutations)]
     quiet = None if progress is None else not progress
-    for null, number in tqdm(jobs, desc="Mapper: nulls", disable=quiet, leave=False):
-        points = chosen[null](labelled, generator(seed, f"mapper {null}", number))
+    for null, index in tqdm(jobs, desc="Mapper: nulls", disable=quiet, leave=False):
+        points = nulls[null].draw(labelled, generator(seed, f"mapper {null}", index))
         try:
-            found = _numbers(mapper(points, lens, cover=cover, clusterer=clusterer), points)
+            numbers = _statistics(mapper(points, lens, cover=cover, clusterer=clusterer), points)
         except NoClusterError:
-            found = dict.fromkeys(values, 0.0) | {"purity": float("nan")}
-        drawn[null].append(found)
-    nulled = {null: {name: np.array([one[name] for one in all_]) for name in values} for null, all_ in drawn.items()}
-    return MapperComparison(graph, values, nulled)
+            numbers = dict.fromkeys(values, 0.0) | {"purity": float("nan")}
+        permuted[null].append(numbers)
+    tests = {}
+    for name, value in values.items():
+        arrays = {null: np.array([[numbers[name]] for numbers in permuted[null]], dtype=np.float64) for null in nulls}
+        tests[name] = _GraphStatistic(
+            name=name,
+            labels=("graph",),
+            values=np.array([value], dtype=np.float64),
+            nulls={null: NullValues(arrays[null], nulls[null].label, nulls[null].marker) for null in nulls},
+            measure="node purity" if name == "purity" else name,
+            alternative="greater" if name == "purity" else "two-sided",
+        )
+    return MapperComparison(graph, tests)
 
 
-def _numbers(graph: MapperGraph, labelled: LabelledPoints) -> dict[str, float]:
+def _statistics(graph: MapperGraph, labelled: LabelledPoints) -> dict[str, float]:
     return {**graph.summary(), "purity": node_concepts(graph, labelled).mean_purity}

@@ -11,7 +11,6 @@ from tqdm import tqdm
 from geometry.errors import EstimationError
 from geometry.maps.points import Points, checked_points
 
-
 _BLOCK = 1 << 25
 # Up to so many dimensions a tree finds neighbours faster than all distances do.
 _FLAT = 3
@@ -39,15 +38,20 @@ class Neighbours:
         return len(self.indices)
 
 
-def squared_distances(some: torch.Tensor, points: torch.Tensor, norms: torch.Tensor) -> torch.Tensor:
+def squared_distances(queries: torch.Tensor, points: torch.Tensor, norms: torch.Tensor) -> torch.Tensor:
     """‖x − y‖² of some points to all, shape (b, n), up to rounding; `norms` holds ‖y‖²."""
-    return torch.addmm(norms, some, points.T, alpha=-2).add_(some.square().sum(dim=1, keepdim=True))
+    return torch.addmm(norms, queries, points.T, alpha=-2).add_(queries.square().sum(dim=1, keepdim=True))
 
 
 def nearest_neighbours(
     points: Points, k: int = 15, *, approximate: bool = False, seed: int = 0, progress: bool | None = None
 ) -> Neighbours:
     """The k nearest others of every point by Euclidean distance.
+
+    Examples
+    --------
+    >>> nearest_neighbours(np.array([[0.0], [1.0], [5.0]]), k=1).indices.ravel().tolist()
+    [1, 0, 1]
 
     Parameters
     ----------
@@ -73,22 +77,22 @@ def nearest_neighbours(
 
 def neighbours_on_map(coordinates: NDArray[np.float32], rows: NDArray[np.int64], k: int) -> NDArray[np.int64]:
     """The k nearest others of some points, shape (len(rows), k), by a tree that is fast in few dimensions."""
-    found = cKDTree(coordinates).query(coordinates[rows], k + 1)[1]
-    return _others(np.asarray(found, dtype=np.int64), rows)
+    nearest = cKDTree(coordinates).query(coordinates[rows], k + 1)[1]
+    return _others(np.asarray(nearest, dtype=np.int64), rows)
 
 
 def _exact(array: NDArray[np.float32], k: int, progress: bool | None) -> NDArray[np.int64]:
     # ‖x − y‖² is computed from norms, whose rounding a common offset would magnify.
     points = torch.from_numpy(array - array.mean(axis=0))
     norms = points.square().sum(dim=1)
-    found = np.empty((len(array), k), dtype=np.int64)
+    nearest = np.empty((len(array), k), dtype=np.int64)
     block = max(1, min(len(array), _BLOCK // len(array)))
     quiet = None if progress is None else not progress
     for start in tqdm(range(0, len(array), block), desc="nearest neighbours", disable=quiet, leave=False):
         distances = squared_distances(points[start : start + block], points, norms)
         distances[torch.arange(len(distances)), torch.arange(start, start + len(distances))] = torch.inf
-        found[start : start + block] = distances.topk(k, largest=False).indices.numpy()
-    return found
+        nearest[start : start + block] = distances.topk(k, largest=False).indices.numpy()
+    return nearest
 
 
 def _descent(array: NDArray[np.float32], k: int, seed: int) -> NDArray[np.int64]:
@@ -98,11 +102,11 @@ def _descent(array: NDArray[np.float32], k: int, seed: int) -> NDArray[np.int64]
     return _others(np.asarray(index.neighbor_graph[0], dtype=np.int64), np.arange(len(array)))
 
 
-def _others(found: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.int64]:
+def _others(nearest: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.int64]:
     """All but the point itself, which is its own nearest neighbour unless others lie on it; else all but the last."""
-    own = found == rows[:, None]
+    own = nearest == rows[:, None]
     own[~own.any(axis=1), -1] = True
-    return np.asarray(found[~own].reshape(len(found), -1))
+    return np.asarray(nearest[~own].reshape(len(nearest), -1))
 
 
 def _sorted(array: NDArray[np.float32], indices: NDArray[np.int64]) -> Neighbours:

@@ -50,7 +50,7 @@ class NodeConcepts:
 
     def attributes(self, words: int = 5) -> dict[str, Any]:
         """Dominant concept, purity and first words of every node, for `MapperGraph.to_networkx` and GraphML."""
-        first = [", ".join(some[:words]) for some in self.words]
+        first = [", ".join(names[:words]) for names in self.words]
         return {"concept": list(self.dominant), "purity": self.purity.tolist(), "words": first}
 
 
@@ -59,8 +59,8 @@ def node_concepts(graph: MapperGraph, labelled: LabelledPoints) -> NodeConcepts:
     _same(graph, labelled)
     sizes = np.array([len(members) for members in graph.nodes])
     node = np.repeat(np.arange(len(graph)), sizes)
-    where = (node, np.concatenate(graph.nodes))
-    incidence = coo_array((np.ones(len(node)), where), shape=(len(graph), graph.points)).tocsr()
+    node_and_point = (node, np.concatenate(graph.nodes))
+    incidence = coo_array((np.ones(len(node)), node_and_point), shape=(len(graph), graph.points)).tocsr()
     shares = (incidence @ labelled.incidence).toarray() / sizes[:, None]
     words = tuple(tuple(labelled.names[point] for point in members) for members in graph.nodes)
     return NodeConcepts(tuple(labelled.members), shares, sizes, words)
@@ -97,7 +97,7 @@ class Bridge:
             "nodes": list(self.nodes),
             "concepts": list(self.concepts),
             "words": list(self.words),
-            "enriched": [dict(zip(keys, found, strict=True)) for found in self.enriched],
+            "enriched": [dict(zip(keys, entry, strict=True)) for entry in self.enriched],
         }
 
 
@@ -108,23 +108,23 @@ def bridges(graph: MapperGraph, labelled: LabelledPoints) -> list[Bridge]:
 
 
 def _bridge(graph: MapperGraph, labelled: LabelledPoints, concepts: NodeConcepts, edge: Sequence[int]) -> Bridge:
-    one, other = edge
-    shared = np.intersect1d(graph.nodes[one], graph.nodes[other])
-    union = np.union1d(graph.nodes[one], graph.nodes[other])
+    first, second = edge
+    shared = np.intersect1d(graph.nodes[first], graph.nodes[second])
+    union = np.union1d(graph.nodes[first], graph.nodes[second])
     in_shared, in_union = (
         np.asarray(labelled.incidence[rows].sum(axis=0)).ravel().astype(np.int64) for rows in (shared, union)
     )
     enriched = []
-    for place, name in enumerate(concepts.concepts):
-        share = in_shared[place] / len(shared)
-        if share > concepts.shares[[one, other], place].max():
-            p = float(hypergeom.sf(in_shared[place] - 1, len(union), in_union[place], len(shared)))
-            enriched.append((name, float(share), float(in_union[place] / len(union)), p))
+    for index, name in enumerate(concepts.concepts):
+        share = in_shared[index] / len(shared)
+        if share > concepts.shares[[first, second], index].max():
+            p = float(hypergeom.sf(in_shared[index] - 1, len(union), in_union[index], len(shared)))
+            enriched.append((name, float(share), float(in_union[index] / len(union)), p))
     return Bridge(
-        (one, other),
-        (concepts.dominant[one], concepts.dominant[other]),
+        (first, second),
+        (concepts.dominant[first], concepts.dominant[second]),
         tuple(labelled.names[point] for point in shared),
-        tuple(sorted(enriched, key=lambda found: found[3])),
+        tuple(sorted(enriched, key=lambda entry: entry[3])),
     )
 
 

@@ -12,7 +12,6 @@ from scipy.sparse import coo_array, csr_array
 from geometry.directions import TokenCloud
 from geometry.errors import EstimationError
 
-
 Points = torch.Tensor | ArrayLike
 
 
@@ -42,7 +41,12 @@ def checked_points(points: Points, what: str = "points") -> NDArray[np.float32]:
 class LabelledPoints:
     """Points, and the concepts or classes they belong to.
 
-    Make one with `of_concept` or `of_classes`, or directly.
+    Examples
+    --------
+    >>> points = np.arange(8.0).reshape(4, 2)
+    >>> labelled = LabelledPoints.of_classes(points, ["b", "a", "", "b"])
+    >>> {name: positions.tolist() for name, positions in labelled.members.items()}
+    {'b': [0, 3], 'a': [1]}
 
     Attributes
     ----------
@@ -134,15 +138,13 @@ class LabelledPoints:
 
         EstimationError if the positions are out of range, repeat or descend, or too few are left.
         """
-        chosen = np.asarray(rows)
-        ascending = chosen.ndim == 1 and chosen.dtype.kind in "iu" and bool((np.diff(chosen) > 0).all())
-        if not ascending or not len(chosen) or chosen[0] < 0 or chosen[-1] >= len(self):
+        rows = np.asarray(rows)
+        ascending = rows.ndim == 1 and rows.dtype.kind in "iu" and bool((np.diff(rows) > 0).all())
+        if not ascending or not len(rows) or rows[0] < 0 or rows[-1] >= len(self):
             raise EstimationError(f"points are selected by ascending positions in 0 … {len(self) - 1}")
-        inside = {name: np.flatnonzero(np.isin(chosen, positions)) for name, positions in self.members.items()}
+        inside = {name: np.flatnonzero(np.isin(rows, positions)) for name, positions in self.members.items()}
         members = {name: positions for name, positions in inside.items() if len(positions)}
-        return LabelledPoints(
-            self.points[chosen], members, tuple(self.names[row] for row in chosen), self.groups[chosen]
-        )
+        return LabelledPoints(self.points[rows], members, tuple(self.names[row] for row in rows), self.groups[rows])
 
     def one_per_group(self) -> "LabelledPoints":
         """The first point of each group: of a word's spellings the one of the lowest token id, the most frequent.

@@ -8,7 +8,8 @@ from geometry.errors import EstimationError
 from geometry.maps.exchange import GroupExchange
 from geometry.maps.neighbours import Neighbours
 from geometry.maps.points import LabelledPoints
-from geometry.evidence import TestResult, stream
+from geometry.randomness import generator
+from geometry.results import NullValues, TestResult
 
 
 def neighbourhood_purity(
@@ -16,10 +17,18 @@ def neighbourhood_purity(
     nearest: Neighbours,
     *,
     strata: NDArray[np.int64] | None = None,
-    draws: int = 99,
+    n_permutations: int = 99,
     seed: int = 0,
 ) -> TestResult:
-    """Share of the neighbours of a concept's points that belong to the concept too, one value a concept.
+    """kNN purity: share of the neighbours of a concept's points that belong to the concept too, one value a concept.
+
+    Examples
+    --------
+    >>> points = np.array([0.0, 1, 2.1, 10, 11, 12.1])[:, None]
+    >>> labelled = LabelledPoints.of_classes(points, ["low"] * 3 + ["high"] * 3)
+    >>> from geometry.maps import nearest_neighbours
+    >>> neighbourhood_purity(labelled, nearest_neighbours(points, 2)).value
+    1.0
 
     Neighbours of the point's own group (other spellings of its word) are not counted: " Bird" beside " bird" shows
     nothing about birds. The null, "shuffled", gives each group the concepts of another of the same size, and so
@@ -41,10 +50,11 @@ def neighbourhood_purity(
         raise EstimationError(f"{n} labelled points need the neighbours of as many, not of {len(nearest)}")
     groups = np.unique(labelled.groups, return_inverse=True)[1]
     point = np.repeat(np.arange(n), nearest.k)
-    other = groups[point] != groups[nearest.indices.ravel()]
-    counted = np.bincount(point[other], minlength=n)
-    weights = 1 / np.maximum(counted, 1)[point[other]]
-    averaged = coo_array((weights, (point[other], nearest.indices.ravel()[other])), shape=(n, n)).tocsr()
+    neighbour = nearest.indices.ravel()
+    counts = groups[point] != groups[neighbour]
+    counted = np.bincount(point[counts], minlength=n)
+    weights = 1 / np.maximum(counted, 1)[point[counts]]
+    averaged = coo_array((weights, (point[counts], neighbour[counts])), shape=(n, n)).tocsr()
 
     def purity(order: NDArray[np.int64]) -> NDArray[np.float64]:
         belonging = labelled.incidence[order]
@@ -56,6 +66,12 @@ def neighbourhood_purity(
         return share
 
     exchange = GroupExchange(groups, strata)
-    drawn = [purity(exchange.order(generator(seed, "purity", draw))) for draw in range(draws)]
-    null = {"shuffled": np.array(drawn).reshape(draws, -1)} if draws else {}
-    return TestResult("neighbourhood purity", tuple(labelled.members), purity(np.arange(n)), null)
+    permuted = [purity(exchange.order(generator(seed, "purity", index))) for index in range(n_permutations)]
+    return TestResult(
+        name="neighbourhood_purity",
+        labels=tuple(labelled.members),
+        values=purity(np.arange(n)),
+        nulls={"shuffled": NullValues(np.array(permuted), "shuffled concepts", ".")} if n_permutations else {},
+        title="neighbours belong to the same concept",
+        measure="kNN purity",
+    )

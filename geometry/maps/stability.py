@@ -13,15 +13,14 @@ from tqdm import tqdm
 from geometry.errors import EstimationError
 from geometry.maps.clustering import MutualNeighbours
 from geometry.maps.lenses import Lens, lens_values
-from geometry.maps.mapper import Clusterer, Cover, NoClusterError, Part, mapper_of_values
+from geometry.maps.mapper_algorithm import Clustered, Clusterer, Cover, NoClusterError, mapper_of_values
 from geometry.maps.points import LabelledPoints
-from geometry.evidence import stream
-
+from geometry.randomness import generator
 
 COVERS = tuple(Cover(cubes, overlap) for cubes in (6, 12) for overlap in (0.3, 0.5))
 # A graph that leaves out most points, or puts most into one node, says little however stable it is.
 _COVERAGE = 0.5
-_LARGEST = 0.5
+_LARGEST_NODE = 0.5
 
 
 @dataclass(frozen=True)
@@ -32,11 +31,11 @@ class StabilitySetting:
     ----------
     cover, clusterer : the setting.
     nodes, components, loops, coverage : of the graph of all points; see `MapperGraph`.
-    largest : share of the points in its largest node.
+    largest_node : share of the points in its largest node.
     agreement : adjusted Rand index of the clusters, all points' against a sample's, pooled within the cover's intervals
         and averaged over samples: 1 is the same clusters, 0 chance or one cluster in every interval. What the cover
         alone puts together does not count. Noise counts as a cluster.
-    error : standard error of the agreement over samples.
+    standard_error : of the agreement over samples.
     components_mean, components_sd, loops_mean, loops_sd : over the samples' graphs.
     """
 
@@ -46,23 +45,23 @@ class StabilitySetting:
     components: int
     loops: int
     coverage: float
-    largest: float
+    largest_node: float
     agreement: float
-    error: float
+    standard_error: float
     components_mean: float
     components_sd: float
     loops_mean: float
     loops_sd: float
 
     @property
-    def telling(self) -> bool:
+    def informative(self) -> bool:
         """Whether at least half of the points are in nodes and no node holds more than half of them."""
-        return self.coverage >= _COVERAGE and self.largest <= _LARGEST
+        return self.coverage >= _COVERAGE and self.largest_node <= _LARGEST_NODE
 
     def to_dict(self) -> dict[str, Any]:
         """A row of the table, for results.json."""
         rest = {name: getattr(self, name) for name in self.__dataclass_fields__ if name not in ("cover", "clusterer")}
-        return {**asdict(self.cover), "clusterer": str(self.clusterer), **rest, "telling": self.telling}
+        return {**asdict(self.cover), "clusterer": str(self.clusterer), **rest, "informative": self.informative}
 
 
 @dataclass(frozen=True)
@@ -75,11 +74,11 @@ class StabilitySweep:
     def choice(self) -> StabilitySetting:
         """The setting of most nodes among those whose agreement is within one standard error of the best.
 
-        Settings whose graph tells little (see `telling`) are passed over while there are others.
+        Settings that are not `informative` are passed over while there are others.
         """
-        telling = [setting for setting in self.settings if setting.telling] or list(self.settings)
-        best = max(telling, key=lambda setting: setting.agreement)
-        as_good = [setting for setting in telling if setting.agreement >= best.agreement - best.error]
+        candidates = [setting for setting in self.settings if setting.informative] or list(self.settings)
+        best = max(candidates, key=lambda setting: setting.agreement)
+        as_good = [setting for setting in candidates if setting.agreement >= best.agreement - best.standard_error]
         return max(as_good, key=lambda setting: setting.nodes)
 
     def to_dict(self) -> dict[str, Any]:
@@ -95,7 +94,7 @@ def stability_sweep(
     covers: Sequence[Cover] = COVERS,
     clusterers: Sequence[Clusterer] | None = None,
     resamples: int = 5,
-    share: float = 0.8,
+    sample_fraction: float = 0.8,
     seed: int = 0,
     progress: bool | None = None,
 ) -> StabilitySweep:
@@ -108,32 +107,32 @@ def stability_sweep(
     ----------
     clusterers : default `MutualNeighbours` of 5, 10 and 20 neighbours.
     resamples : samples of each setting, at least 2; the same ones for all settings.
-    share : of the points in a sample, between 0 and 1.
+    sample_fraction : of the points in a sample, between 0 and 1.
     progress : show a progress bar; default, when standard error is a terminal.
 
     Raises
     ------
     EstimationError
-        No setting, fewer than 2 samples, a share out of range, a lens as in `mapper`, or no cluster in any setting.
+        No setting, fewer than 2 samples, a fraction out of range, a lens as in `mapper`, or no cluster in any setting.
     """
-    tried = list(product(covers, clusterers or [MutualNeighbours(k) for k in (5, 10, 20)]))
-    if not tried or resamples < 2 or not 0 < share < 1:
+    combinations = list(product(covers, clusterers or [MutualNeighbours(k) for k in (5, 10, 20)]))
+    if not combinations or resamples < 2 or not 0 < sample_fraction < 1:
         raise EstimationError(
-            f"a sweep needs a cover, at least 2 samples and a share between 0 and 1,"
-            f" not {len(covers)}, {resamples} and {share:g}"
+            f"a sweep needs a cover, at least 2 samples and a fraction between 0 and 1,"
+            f" not {len(covers)}, {resamples} and {sample_fraction:g}"
         )
     values = lens_values(lens, labelled)
     n = len(labelled)
-    size = max(2, round(share * n))
-    samples = [np.sort(generator(seed, "mapper sample", draw).permutation(n)[:size]) for draw in range(resamples)]
+    size = max(2, round(sample_fraction * n))
+    samples = [np.sort(generator(seed, "mapper sample", index).permutation(n)[:size]) for index in range(resamples)]
     quiet = None if progress is None else not progress
-    found = [
-        _setting(labelled.points, values, samples, *setting)
-        for setting in tqdm(tried, desc="Mapper: settings", disable=quiet, leave=False)
+    measured = [
+        _setting(labelled.points, values, samples, *combination)
+        for combination in tqdm(combinations, desc="Mapper: settings", disable=quiet, leave=False)
     ]
-    settings = tuple(setting for setting in found if setting is not None)
+    settings = tuple(setting for setting in measured if setting is not None)
     if not settings:
-        raise NoClusterError(f"none of {len(tried)} settings finds a cluster among {n} points; take fewer cubes")
+        raise NoClusterError(f"none of {len(combinations)} settings finds a cluster among {n} points; take fewer cubes")
     return StabilitySweep(settings)
 
 
@@ -145,13 +144,13 @@ def _setting(
     clusterer: Clusterer,
 ) -> StabilitySetting | None:
     try:
-        parts: list[Part] = []
-        whole = mapper_of_values(points, values, cover, clusterer, parts=parts)
+        intervals: list[Clustered] = []
+        whole = mapper_of_values(points, values, cover, clusterer, intervals=intervals)
     except NoClusterError:
         return None
     agreement, components, loops = [], [], []
     for rows in samples:
-        of_sample: list[Part] = []
+        of_sample: list[Clustered] = []
         try:
             graph = mapper_of_values(points, values, cover, clusterer, rows, of_sample)
             components.append(graph.components)
@@ -159,7 +158,7 @@ def _setting(
         except NoClusterError:
             components.append(0)
             loops.append(0)
-        agreement.append(pooled_agreement(parts, [(rows[numbers], labels) for numbers, labels in of_sample]))
+        agreement.append(pooled_agreement(intervals, [(rows[numbers], labels) for numbers, labels in of_sample]))
     return StabilitySetting(
         cover=cover,
         clusterer=clusterer,
@@ -167,9 +166,9 @@ def _setting(
         components=whole.components,
         loops=whole.loops,
         coverage=whole.coverage,
-        largest=max(map(len, whole.nodes)) / len(points),
+        largest_node=max(map(len, whole.nodes)) / len(points),
         agreement=float(np.mean(agreement)),
-        error=float(np.std(agreement, ddof=1) / np.sqrt(len(samples))),
+        standard_error=float(np.std(agreement, ddof=1) / np.sqrt(len(samples))),
         components_mean=float(np.mean(components)),
         components_sd=float(np.std(components, ddof=1)),
         loops_mean=float(np.mean(loops)),
@@ -177,7 +176,7 @@ def _setting(
     )
 
 
-def pooled_agreement(whole: Sequence[Part], sample: Sequence[Part]) -> float:
+def pooled_agreement(whole: Sequence[Clustered], sample: Sequence[Clustered]) -> float:
     """Rand index adjusted for chance, its numerator and denominator summed over intervals; 0 where it is 0/0.
 
     Pairs of points of the same interval are counted, in the intervals' common order. Source of the adjustment:
@@ -187,12 +186,11 @@ def pooled_agreement(whole: Sequence[Part], sample: Sequence[Part]) -> float:
     intervals = iter(whole)
     for rows, labels in sample:
         # Intervals with less than two points of the sample were not clustered, and so never hold its rows.
-        found = next(part for part in intervals if np.isin(rows, part[0]).all())
-        before = found[1][np.searchsorted(found[0], rows)]
-        _, one = np.unique(before, return_inverse=True)
-        _, other = np.unique(labels, return_inverse=True)
-        table = np.zeros((one.max() + 1, other.max() + 1))
-        np.add.at(table, (one, other), 1)
+        all_rows, all_labels = next(interval for interval in intervals if np.isin(rows, interval[0]).all())
+        _, before = np.unique(all_labels[np.searchsorted(all_rows, rows)], return_inverse=True)
+        _, after = np.unique(labels, return_inverse=True)
+        table = np.zeros((before.max() + 1, after.max() + 1))
+        np.add.at(table, (before, after), 1)
         pairs, first, second = (comb(counts, 2).sum() for counts in (table, table.sum(axis=1), table.sum(axis=0)))
         expected = first * second / comb(len(rows), 2)
         ahead += pairs - expected

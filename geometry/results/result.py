@@ -150,7 +150,8 @@ class TestResult:
     @property
     def p_floor(self) -> float:
         """The smallest p-value that the number of permutations allows; nan without a reference null."""
-        return 1 / (1 + len(self.nulls[self.reference].values)) if self.reference else float("nan")
+        sides = 2 if self.alternative == "two-sided" else 1
+        return sides / (1 + len(self.nulls[self.reference].values)) if self.reference else float("nan")
 
     @property
     def verdict(self) -> str:
@@ -160,7 +161,8 @@ class TestResult:
     def beyond(self, null: str) -> bool:
         """Whether the mean lies on the claimed side of the null's, with 95% bootstrap intervals apart."""
         own, other = self.interval, self.nulls[null].interval
-        return own[0] > other[1] if self.alternative == "greater" else own[1] < other[0]
+        above, below = own[0] > other[1], own[1] < other[0]
+        return {"greater": above, "less": below, "two-sided": above or below}[self.alternative]
 
     def relative(self, value: float) -> float:
         """A value on a scale from the reference null's mean (0) to the prediction (1); nan where they coincide."""

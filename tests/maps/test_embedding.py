@@ -75,31 +75,37 @@ def test_maps_that_cannot_be_are_refused(arguments: dict, says: str) -> None:
 def test_trustworthiness_is_sklearns_where_all_points_are_judged() -> None:
     rng = np.random.default_rng(1)
     points = rng.standard_normal((300, 8)) * np.linspace(3, 0.1, 8)
-    found = geo.maps.trustworthiness(points, points[:, :2], k=9, draws=19)
-    assert found.value == pytest.approx(reference(points, points[:, :2], n_neighbors=9), abs=1e-6)
-    assert found.null.mean() == pytest.approx(0.5, abs=0.02)
-    assert found.null_kept.mean() == pytest.approx(9 / 299, abs=0.01)
-    assert found.p_value == 0.05
-    assert geo.maps.trustworthiness(points, points, k=9, draws=1).kept == 1
+    result = geo.maps.trustworthiness(points, points[:, :2], k=9, n_permutations=19)
+    assert result.value == pytest.approx(reference(points, points[:, :2], n_neighbors=9), abs=1e-6)
+    assert result.nulls["permuted"].mean == pytest.approx(0.5, abs=0.02)
+    assert result.null_kept.mean() == pytest.approx(9 / 299, abs=0.01)
+    assert result.p_value == 0.05
+    assert geo.maps.trustworthiness(points, points, k=9, n_permutations=1).kept == 1
     permuted = points[geo.randomness.generator(0, "trustworthiness", 0).permutation(300)]
-    assert found.null[0] == pytest.approx(reference(points, permuted[:, :2], n_neighbors=9), abs=1e-6)
+    assert result.nulls["permuted"].means[0] == pytest.approx(
+        reference(points, permuted[:, :2], n_neighbors=9), abs=1e-6
+    )
+    assert result.to_dict()["nulls"] == {"permuted": result.nulls["permuted"].mean}
+    assert str(result).endswith(f"{result.kept:.1%} of 9 neighbours kept")
 
 
 def test_a_sample_estimates_what_all_points_give() -> None:
     rng = np.random.default_rng(2)
     points = rng.standard_normal((1500, 5))
-    whole, part = (geo.maps.trustworthiness(points, points[:, :2], sample=sample, draws=0) for sample in (1500, 300))
+    whole, part = (
+        geo.maps.trustworthiness(points, points[:, :2], sample=sample, n_permutations=0) for sample in (1500, 300)
+    )
     assert part.sample == 300
     assert part.value == pytest.approx(whole.value, abs=0.02)
     assert part.kept == pytest.approx(whole.kept, abs=0.03)
-    assert part.to_dict()["p_value"] != part.to_dict()["p_value"]
+    assert np.isnan(part.to_dict()["p_value"])
 
 
 def test_noise_on_a_map_is_not_trustworthy() -> None:
     rng = np.random.default_rng(5)
-    found = geo.maps.trustworthiness(rng.standard_normal((400, 10)), rng.standard_normal((400, 2)))
-    assert abs(found.value - 0.5) < 0.03
-    assert found.p_value > 0.05
+    result = geo.maps.trustworthiness(rng.standard_normal((400, 10)), rng.standard_normal((400, 2)))
+    assert abs(result.value - 0.5) < 0.03
+    assert result.p_value > 0.05
 
 
 @pytest.mark.parametrize(("arguments", "says"), [({"k": 10}, "less than 10"), ({"sample": 0}, "sample")])

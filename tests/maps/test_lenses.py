@@ -3,8 +3,8 @@ import pytest
 from sklearn.decomposition import PCA
 
 import geometry as geo
-from tests.conftest import Planted
 from tests.maps.clouds import two_blobs, unlabelled
+from tests.planted import Planted
 
 
 def test_projections_are_on_vectors_fitted_to_the_labels() -> None:

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 import geometry as geo
-from tests.conftest import Planted
+from tests.planted import Planted
 
 
 def test_a_concepts_tokens_are_labelled_by_its_children(planted: Planted) -> None:

@@ -1,0 +1,171 @@
+"""Mapper: cover points by overlapping intervals of a lens, cluster each part, join clusters that share points.
+
+The cover and the loop over it are KeplerMapper's. Its nerve compares every two clusters as sets, which takes
+minutes at 50,000 points; here one sparse product counts all shared points.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array, triu
+from scipy.stats import rankdata
+
+from geometry.errors import EstimationError
+from geometry.maps.clustering import MutualNeighbours
+from geometry.maps.lenses import Lens, lens_values
+from geometry.maps.mapper_graph import MapperGraph
+from geometry.maps.points import LabelledPoints
+
+# The positions of an interval's points and their cluster labels.
+Clustered = tuple[NDArray[np.int64], NDArray[np.int64]]
+
+
+class NoClusterError(EstimationError):
+    """Mapper found all points to be noise, which in a null model is a result."""
+
+
+class Clusterer(Protocol):
+    """What scikit-learn's clusterers offer: a label a point, −1 for noise."""
+
+    def fit_predict(self, X: Any, /) -> Any:  # noqa: N803
+        """Labels of points, shape (n,)."""
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:  # noqa: D102
+        ...
+
+
+@dataclass(frozen=True)
+class Cover:
+    """Overlapping intervals of each lens, and their products where there are several.
+
+    Attributes
+    ----------
+    cubes : intervals of each lens.
+    overlap : share of an interval that the next one covers too, at least 0 and less than 1.
+    balanced : intervals of equally many points instead of equal length: the lens is replaced by its ranks.
+
+    Raises
+    ------
+    EstimationError
+        Values out of range.
+    """
+
+    cubes: int = 10
+    overlap: float = 0.4
+    balanced: bool = True
+
+    def __post_init__(self) -> None:
+        if self.cubes < 1 or not 0 <= self.overlap < 1:
+            raise EstimationError(f"{self}: there must be at least 1 cube, and an overlap of 0 up to less than 1")
+
+
+def mapper(
+    labelled: LabelledPoints, lens: Lens, *, cover: Cover | None = None, clusterer: Clusterer | None = None
+) -> MapperGraph:
+    """The Mapper graph of points seen through a lens.
+
+    Examples
+    --------
+    >>> import geometry as geo
+    >>> angle = np.linspace(0, 2 * np.pi, 200, endpoint=False)
+    >>> circle = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    >>> labelled = geo.maps.LabelledPoints(circle, {"all": np.arange(200)})
+    >>> geo.mapper(labelled, geo.maps.pca_lens(1))
+    MapperGraph(18 nodes, 18 edges, 1 components, 1 loops)
+
+    Parameters
+    ----------
+    labelled : the points; labels enter through the lens alone.
+    lens : for example `projection_lens()`; `given_lens(values)` for values at hand.
+    cover : default ten intervals of equally many points that overlap by 40%.
+    clusterer : scikit-learn's or one built alike; default `MutualNeighbours()`.
+
+    Raises
+    ------
+    EstimationError
+        A lens that is constant, not finite or of another number of points, or no cluster anywhere.
+
+    References
+    ----------
+    Singh, Mémoli, Carlsson: Topological methods for the analysis of high dimensional data sets (2007).
+    """
+    return mapper_of_values(labelled.points, lens_values(lens, labelled), cover or Cover(), clusterer)
+
+
+def mapper_of_values(
+    points: NDArray[np.float32],
+    values: NDArray[np.float64],
+    cover: Cover,
+    clusterer: Clusterer | None = None,
+    rows: NDArray[np.int64] | None = None,
+    intervals: list[Clustered] | None = None,
+) -> MapperGraph:
+    """`mapper` with the lens evaluated, shape (n, c).
+
+    Parameters
+    ----------
+    rows : take these points alone, but in the intervals of all.
+    intervals : a list to be filled with the positions and labels of what was clustered in each interval.
+    """
+    import kmapper  # brings half of scikit-learn, a second or two
+    from kmapper.nerve import Nerve
+
+    class SparseNerve(Nerve):  # type: ignore[misc]  # kmapper has no types
+        min_intersection = 1
+
+        def compute(self, nodes: dict[str, list[int]]) -> tuple[dict[str, list[str]], list[list[str]]]:
+            return {}, [[name] for name in nodes]  # the edges are found below
+
+    scale = rankdata(values, axis=0) if cover.balanced else values
+    # A little wider than the lens, lest rounding leave out its ends.
+    margin = 1e-9 * np.ptp(scale, axis=0)
+    limits = np.stack([scale.min(axis=0) - margin, scale.max(axis=0) + margin], axis=1)
+    if rows is not None:
+        points, values, scale = points[rows], values[rows], scale[rows]
+    complex_ = kmapper.KeplerMapper(verbose=0).map(
+        scale,
+        np.arange(len(points))[:, None],
+        cover=kmapper.Cover(n_cubes=cover.cubes, perc_overlap=cover.overlap, limits=limits),
+        clusterer=_OnRows(clusterer or MutualNeighbours(), points, [] if intervals is None else intervals),
+        nerve=SparseNerve(),
+        remove_duplicate_nodes=True,
+    )
+    nodes = [np.sort(np.array(members, dtype=np.int64)) for members in complex_["nodes"].values()]
+    if not nodes:
+        raise NoClusterError(
+            f"{cover} and {clusterer or MutualNeighbours()} find no cluster among {len(points)} points;"
+            " take fewer cubes, or a clusterer that allows smaller clusters"
+        )
+    edges, shared = _edges(nodes, len(points))
+    centres = np.stack([values[members].mean(axis=0) for members in nodes])
+    return MapperGraph(tuple(nodes), edges, shared, centres, len(points))
+
+
+class _OnRows:
+    """A clusterer that is given the numbers of points; kmapper would copy all points to float64 otherwise."""
+
+    def __init__(self, clusterer: Clusterer, points: NDArray[np.float32], intervals: list[Clustered]) -> None:
+        self._clusterer = clusterer
+        self._points = points
+        self._intervals = intervals
+
+    def get_params(self) -> dict[str, Any]:
+        return self._clusterer.get_params()
+
+    def fit_predict(self, numbers: NDArray[np.int64]) -> Any:
+        labels = self._clusterer.fit_predict(self._points[numbers[:, 0]])
+        self._intervals.append((numbers[:, 0], np.asarray(labels)))
+        return labels
+
+
+def _edges(nodes: Sequence[NDArray[np.int64]], n: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Pairs of nodes that share points, the lower number first, and how many they share."""
+    node = np.repeat(np.arange(len(nodes)), [len(members) for members in nodes])
+    ones = np.ones(len(node), dtype=np.int64)
+    incidence = coo_array((ones, (node, np.concatenate(nodes))), shape=(len(nodes), n)).tocsr()
+    shared = triu(incidence @ incidence.T, k=1).tocoo()
+    order = np.lexsort((shared.col, shared.row))
+    return np.stack([shared.row, shared.col], axis=1)[order].astype(np.int64), shared.data[order].astype(np.int64)
