@@ -33,7 +33,7 @@ def train_mask(
     if split not in get_args(Split):
         raise EstimationError(f"unknown split {split!r}; choose from {', '.join(get_args(Split))}")
     if not 0 < train_fraction < 1:
-        raise EstimationError(f"the training fraction must lie strictly between 0 and 1, not {train_fraction}")
+        raise EstimationError(f"train_fraction must lie strictly between 0 and 1, not {train_fraction}")
     if split == "whole":
         return np.ones(len(hierarchy.tokens), dtype=bool)
     fraction = 0.5 if split == "halves" else train_fraction

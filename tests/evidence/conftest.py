@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import geometry as geo
-from tests.conftest import Planted
+from tests.planted import Planted
 
 
 @pytest.fixture(scope="session")
@@ -24,7 +24,8 @@ def halves(
 ) -> tuple[geo.ConceptDirections, geo.ConceptDirections]:
     mask = geo.evidence.train_mask(organisms, "halves", np.random.default_rng(0))
     one, other = (
-        geo.ConceptDirections.fit(smollm2_space, organisms, train=part) for part in geo.evidence.training_parts("halves", mask)
+        geo.ConceptDirections.fit(smollm2_space, organisms, train=part)
+        for part in geo.evidence.training_parts("halves", mask)
     )
     return one, other
 
@@ -44,7 +45,9 @@ def overlapping(planted: Planted) -> geo.ConceptDirections:
     }
     parents = {"furry": ("thing",), "flying": ("thing",), "rare": ("flying",), "odd": ("furry", "flying")}
     parents |= {"big": ("furry",), "small": ("furry",)}
-    concepts = tuple(geo.concepts.Concept.from_words(name, some, planted.unembedding.vocabulary) for name, some in own.items())
+    concepts = tuple(
+        geo.concepts.Concept.from_words(name, some, planted.unembedding.vocabulary) for name, some in own.items()
+    )
     hierarchy = geo.ConceptHierarchy("overlapping", concepts, parents)
     train = np.arange(90) % 3 != 0
     return geo.ConceptDirections.fit(geo.CausalSpace.fit(planted.unembedding), hierarchy, train=train)

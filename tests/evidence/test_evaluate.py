@@ -1,136 +1,129 @@
-"""The battery where the answer is known: noise, in which nothing is, and a planted model, in which everything is."""
+"""Claims where the answer is known: noise, in which nothing is, and a planted model, in which everything is."""
 
 from collections import Counter
 
 import numpy as np
 import pytest
-import torch
 
 import geometry as geo
+from tests.planted import nested_words, planted_tree, synthetic
 
 ORTHOGONALITY = {f"orthogonality-{letter}" for letter in "abcd"}
 
 
-def nested_words(levels: tuple[int, ...], per_leaf: int) -> tuple[dict[str, list[str]], dict[str, tuple[str, ...]]]:
-    """Words of every concept of a regular tree, and its parents; the root is "r", its children "ra", "rb" …"""
-    words, parents, current = {"r": []}, {}, ["r"]
-    for width in levels:
-        for name in (current := [parent + "abcdefgh"[i] for parent in current for i in range(width)]):
-            words[name], parents[name] = [], (name[:-1],)
-    for leaf in current:
-        own = [f"{leaf}w{number}" for number in range(per_leaf)]
-        for length in range(1, len(leaf) + 1):
-            words[leaf[:length]] += own
-    return words, parents
-
-
-def model(rows: np.ndarray, words: dict, parents: dict) -> tuple[geo.Unembedding, geo.ConceptHierarchy]:
-    named = words["r"]
-    tokens = [f"Ġ{word}" for word in named] + [f"Ġfiller{number}" for number in range(len(rows) - len(named))]
-    vocabulary = geo.Vocabulary(tokens)
-    concepts = tuple(geo.concepts.Concept.from_words(name, own, vocabulary) for name, own in words.items())
-    unembedding = geo.Unembedding(torch.from_numpy(rows.astype(np.float32)), vocabulary, "synthetic")
-    return unembedding, geo.ConceptHierarchy("synthetic", concepts, parents)
-
-
-def planted_model(
-    levels: tuple[int, ...], per_leaf: int, width: int, rows: int
-) -> tuple[geo.Unembedding, geo.ConceptHierarchy]:
-    """Every family a regular simplex, every level orthogonal to the others, and unit noise on each row."""
-    rng = np.random.default_rng(0)
-    words, parents = nested_words(levels, per_leaf)
-    axes = iter(np.linalg.qr(rng.standard_normal((width, width)))[0].T)
-    centre = {"r": 8 * next(axes)}
-    for parent in [name for name in words if any(above == (name,) for above in parents.values())]:
-        children = [name for name, above in parents.items() if above == (parent,)]
-        vertices = np.stack([next(axes) for _ in children])
-        for child, vertex in zip(children, 8 * (vertices - vertices.mean(axis=0)), strict=True):
-            centre[child] = centre[parent] + vertex
-    means = np.stack([centre[word.split("w")[0]] for word in words["r"]])
-    noise = rng.standard_normal((rows, width))
-    noise[: len(means)] += means
-    return model(noise, words, parents)
-
-
 @pytest.fixture(scope="module")
-def planted() -> tuple[geo.CausalSpace, geo.ConceptHierarchy, list[geo.evidence.ClaimResult]]:
-    unembedding, hierarchy = planted_model((3, 3, 3), per_leaf=24, width=256, rows=6000)
+def planted() -> tuple[geo.CausalSpace, geo.ConceptHierarchy, geo.results.Results]:
+    unembedding, hierarchy = planted_tree((3, 3, 3), per_leaf=24, width=256, rows=6000)
     space = geo.CausalSpace.fit(unembedding)
-    return space, hierarchy, geo.evaluate_claims(space, [hierarchy], draws=39, other_draws=10)
+    also = [geo.evidence.simplex_angles(), geo.evidence.projection("token")]
+    return (
+        space,
+        hierarchy,
+        geo.evaluate_claims(space, hierarchy, also=also, n_permutations=39, n_others=10, max_tokens=128),
+    )
 
 
 def test_every_planted_claim_is_found(planted: tuple) -> None:
-    verdicts = {result.claim.name: result.verdict for result in planted[2]}
+    verdicts = {result.name: result.verdict for result in planted[2] if result.rule}
     assert verdicts == dict.fromkeys((claim.name for claim in geo.CLAIMS), "supported")
 
 
 def test_planted_angles_are_right_angles_within_the_noise(planted: tuple) -> None:
-    space, hierarchy, results = planted
+    _, hierarchy, results = planted
     # A mean over n words errs by 1/√n along any direction, against contrasts of length 8√(2/3) and parents
     # at least as long: the cosine of two such vectors is off by √(1/n + 1/n) / (8√(2/3)), n the words of half a leaf.
     words = min(len(concept) for concept in hierarchy) / 2
     bound = np.sqrt(2 / words) / (8 * np.sqrt(2 / 3))
-    for result in results:
-        if result.claim.name in ORTHOGONALITY:
-            assert result.test.mean < bound
-    angles = geo.test_against_nulls(
-        space, hierarchy, [geo.evidence.simplex_angles()], nulls=("shuffled",), draws=1, missing="nan"
-    )
-    assert angles["angles/halves"].values.max() < np.degrees(2 * bound)
+    for name in ORTHOGONALITY:
+        assert results[name].value < bound
+    assert results["simplex_angles"].values.max() < np.degrees(2 * bound)
 
 
 def test_results_say_all_that_a_report_needs(planted: tuple) -> None:
-    entries = [result.to_dict() for result in planted[2]]
-    assert [entry["claim"] for entry in entries] == [claim.name for claim in geo.CLAIMS]
+    entries = [result.to_dict() for result in planted[2] if result.rule]
+    assert [entry["name"] for entry in entries] == [claim.name for claim in geo.CLAIMS]
     for entry in entries:
-        assert entry["hierarchy"] == "synthetic"
+        assert entry["subject"] == "synthetic"
         low, high = entry["interval"]
         assert low <= entry["value"] <= high
         assert entry["p_floor"] == 1 / 40
-        assert entry["p_floor"] <= entry["p_value"] <= entry["q_value"] <= 1
+        assert entry["p_floor"] <= entry["p_value"] <= entry["p_adjusted"] <= 1
         assert {"shuffled", "gaussian", "frequency_matched", "random_metric"} <= set(entry["nulls"])
-        assert ("all_words" in entry) == (entry["claim"] in ORTHOGONALITY)
+        assert ("published" in entry) == (entry["name"] in ORTHOGONALITY)
 
 
-def test_on_noise_the_battery_finds_nothing() -> None:
+def test_further_statistics_are_measured_in_the_same_pass_and_judged_by_nobody(planted: tuple) -> None:
+    space, hierarchy, results = planted
+    also = results["projection_token"]
+    assert len(results) == len(geo.CLAIMS) + 2
+    assert also.verdict == ""
+    statistic = geo.evidence.projection("token")
+    alone = geo.test_against_nulls(space, hierarchy, [statistic], nulls=["shuffled"], n_permutations=2, max_tokens=128)
+    np.testing.assert_array_equal(also.values, alone["projection_token"].values)
+    np.testing.assert_array_equal(also.nulls["shuffled"].values[:2], alone[0].nulls["shuffled"].values)
+
+
+def test_a_claim_and_a_null_of_ones_own(planted: tuple) -> None:
+    space, hierarchy, _ = planted
+
+    def lengths(directions: geo.ConceptDirections) -> np.ndarray:
+        return directions.vectors.norm(dim=1).numpy()
+
+    def mirrored(_: object, cloud: geo.directions.TokenCloud, __: object) -> geo.directions.TokenCloud:
+        return cloud.moved(-cloud.points)
+
+    statistic = geo.Statistic("lengths", "whole", 0.0, lengths, lambda directions: directions.hierarchy.names)
+    claim = geo.Claim("long", "Concept vectors are long", "length", 8.0, statistic)
+    nulls = {name: geo.NULLS[name] for name in ("shuffled", "random_subset")}
+    nulls["mirrored"] = geo.NullModel(mirrored, label="mirrored rows", marker="*", random=False)
+    results = geo.evaluate_claims(space, hierarchy, claims=[claim], nulls=nulls, n_permutations=19)
+    assert results["long"].verdict == "supported"
+    assert results["long"].nulls["mirrored"].mean == pytest.approx(results["long"].value)
+    assert (results["long"].nulls["mirrored"].label, results["long"].nulls["mirrored"].marker) == ("mirrored rows", "*")
+    assert "mirrored rows" in results.to_frame().columns
+    figure = results.plot()
+    written = [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+    assert "mirrored rows" in written
+
+
+def test_on_noise_no_claim_is_found() -> None:
     words, parents = nested_words((3, 2), per_leaf=11)
-    found, supported = Counter(), []
-    draws = 200
-    for seed in range(draws):
+    significant, supported = Counter(), []
+    models = 200
+    for seed in range(models):
         rows = np.random.default_rng(seed).standard_normal((150, 20))
-        unembedding, hierarchy = model(rows, words, parents)
+        unembedding, hierarchy = synthetic(rows, words, parents)
         results = geo.evaluate_claims(
             geo.CausalSpace.fit(unembedding),
-            [hierarchy],
+            hierarchy,
             nulls=("shuffled", "random_subset"),
-            draws=29,
-            other_draws=3,
+            n_permutations=29,
+            n_others=3,
+            max_tokens=10,
             seed=seed,
             progress=False,
         )
-        found.update(result.claim.name for result in results if result.p_value < 0.05)
-        orthogonal = [result for result in results if result.claim.name in ORTHOGONALITY]
-        supported += [result for result in orthogonal if result.verdict == "supported"]
+        significant.update(result.name for result in results if result.p_value < 0.05)
+        supported += [r for r in results if r.name in ORTHOGONALITY and r.verdict == "supported"]
     # 9% is the upper 99% bound of a binomial with 200 draws at a level of 5%.
-    assert max(found.values()) <= 0.09 * draws, found
+    assert max(significant.values()) <= 0.09 * models, significant
     # A test that never rejects would pass as well; each rejects sometimes.
-    assert set(found) == {claim.name for claim in geo.CLAIMS}
+    assert set(significant) == {claim.name for claim in geo.CLAIMS}
     assert not supported
 
 
 def test_a_hierarchy_too_shallow_for_some_claims_leaves_them_unmeasured() -> None:
-    unembedding, hierarchy = planted_model((3,), per_leaf=12, width=32, rows=300)
-    results = geo.evaluate_claims(
-        geo.CausalSpace.fit(unembedding), [hierarchy], nulls=("shuffled", "random_subset"), draws=2, progress=False
-    )
-    verdicts = {result.claim.name: result.verdict for result in results}
-    unmeasured = {name for name, verdict in verdicts.items() if verdict == "not measured"}
+    unembedding, hierarchy = planted_tree((3,), per_leaf=12, width=32, rows=300)
+    nulls = ("shuffled", "random_subset")
+    space = geo.CausalSpace.fit(unembedding)
+    results = geo.evaluate_claims(space, hierarchy, nulls=nulls, n_permutations=2, max_tokens=16, progress=False)
+    unmeasured = {result.name for result in results if result.verdict == "not measurable"}
     assert unmeasured == {
         "orthogonality-c", "orthogonality-d", "logits", "quartets", "four-points", "tree-correlation-disjoint"
     }  # fmt: skip
-    entry = next(result.to_dict() for result in results if result.claim.name == "logits")
+    entry = results["logits"].to_dict()
     assert entry["interval"] is None
-    assert np.isnan([entry["value"], entry["p_value"], entry["q_value"]]).all()
+    assert np.isnan([entry["value"], entry["p_value"], entry["p_adjusted"]]).all()
 
 
 def test_concepts_that_are_passed_over_are_listed_with_the_reason() -> None:
@@ -149,11 +142,11 @@ def test_concepts_that_are_passed_over_are_listed_with_the_reason() -> None:
     skipped = geo.evidence.skipped_concepts(hierarchy)
     assert "a single value, ox: no simplex" in skipped["animal"]
     assert "forms of one lemma" in skipped["ox"]
-    assert "unseen after a lemma split" in skipped["plant"]
+    assert "held out by a lemma split" in skipped["plant"]
     assert "all" not in skipped
 
 
 def test_the_nulls_that_verdicts_need_must_be_there() -> None:
-    unembedding, hierarchy = planted_model((3,), per_leaf=8, width=32, rows=300)
-    with pytest.raises(geo.errors.EstimationError, match="needs the null model 'random_subset'"):
-        geo.evaluate_claims(geo.CausalSpace.fit(unembedding), [hierarchy], nulls=("shuffled",), draws=1)
+    unembedding, hierarchy = planted_tree((3,), per_leaf=8, width=32, rows=300)
+    with pytest.raises(geo.errors.EstimationError, match="need the null model 'random_subset'"):
+        geo.evaluate_claims(geo.CausalSpace.fit(unembedding), hierarchy, nulls=("shuffled",), n_permutations=1)

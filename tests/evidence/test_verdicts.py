@@ -1,8 +1,15 @@
+"""Rules on results of known means; a verdict is always of the closed list."""
+
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import geometry as geo
-from geometry.evidence.verdicts import verdict
+from geometry.evidence import VERDICTS, OrthogonalityRule, StructureRule, verdict_word
+from tests.planted import result
 
 
 def spread(mean: float, shape: tuple[int, ...] = (200,), seed: int = 0) -> np.ndarray:
@@ -11,76 +18,120 @@ def spread(mean: float, shape: tuple[int, ...] = (200,), seed: int = 0) -> np.nd
     return values - values.mean(axis=-1, keepdims=True) + mean
 
 
-def comparison(model: float, draws: int = 3, **nulls: float) -> geo.TestResult:
-    drawn = {name: spread(mean, (draws, 200), seed) for seed, (name, mean) in enumerate(nulls.items(), 1)}
-    return geo.TestResult("x", tuple(map(str, range(200))), spread(model), drawn)
+def structure(
+    model: float, p_adjusted: float, *, alternative: str = "greater", predicted: float = 1.0, **nulls: float
+) -> geo.TestResult:
+    drawn = {name: spread(mean, (3, 200), seed) for seed, (name, mean) in enumerate(nulls.items(), 1)}
+    test = result(spread(model), drawn, alternative=alternative, predicted=predicted)
+    object.__setattr__(test, "p_adjusted", p_adjusted)
+    return test
+
+
+NESTING = StructureRule(("random_subset",))
 
 
 @pytest.mark.parametrize(
-    ("test", "q", "expected"),
+    ("test", "expected"),
     [
-        (comparison(0.9, shuffled=0.0, random_subset=0.2), 0.01, "supported"),
-        (comparison(0.5, shuffled=0.0, random_subset=0.2), 0.05, "supported"),
-        (comparison(0.49, shuffled=0.0, random_subset=0.2), 0.05, "weak"),
-        (comparison(0.6, shuffled=0.3), 0.01, "weak"),
-        (comparison(0.9, shuffled=0.0, random_subset=0.9), 0.01, "by construction"),
-        (comparison(0.9, shuffled=0.0, random_subset=0.95), 0.01, "by construction"),
-        (comparison(0.9, shuffled=0.0, random_subset=0.2), 0.06, "beyond all draws"),
-        (comparison(0.9, shuffled=0.0, random_subset=0.95), 0.06, "by construction"),
-        (comparison(0.9, shuffled=0.0, random_subset=0.2), float("nan"), "beyond all draws"),
-        (comparison(0.0, shuffled=0.1, random_subset=0.2), 0.8, "not found"),
-        (comparison(float("nan"), shuffled=0.0), float("nan"), "not measured"),
+        (structure(0.9, 0.01, shuffled=0.0, random_subset=0.2), "supported"),
+        (structure(0.5, 0.05, shuffled=0.0, random_subset=0.2), "supported"),
+        (structure(0.49, 0.05, shuffled=0.0, random_subset=0.2), "significant, small effect"),
+        (structure(0.6, 0.01, shuffled=0.3), "significant, small effect"),
+        (structure(0.9, 0.01, shuffled=0.0, random_subset=0.9), "explained by nesting"),
+        (structure(0.9, 0.01, shuffled=0.0, random_subset=0.95), "explained by nesting"),
+        (structure(0.9, 0.06, shuffled=0.0, random_subset=0.2), "too few permutations to decide"),
+        (structure(0.9, 0.06, shuffled=0.0, random_subset=0.95), "explained by nesting"),
+        (structure(0.9, float("nan"), shuffled=0.0, random_subset=0.2), "too few permutations to decide"),
+        (structure(0.0, 0.8, shuffled=0.1, random_subset=0.2), "not significant"),
+        (structure(float("nan"), float("nan"), shuffled=0.0), "not measurable"),
     ],
 )
-def test_verdicts_on_structure_above_its_nulls(test: geo.TestResult, q: float, expected: str) -> None:
-    assert verdict(test, "greater", q, predicted=1, explained_by=("random_subset",), attainable=1 / 4) == expected
+def test_verdicts_on_structure_above_its_nulls(test: geo.TestResult, expected: str) -> None:
+    assert NESTING(test) == expected
 
 
 @pytest.mark.parametrize(
-    ("model", "q", "expected"),
-    [(0.1, 0.01, "supported"), (0.6, 0.01, "weak"), (0.1, 0.2, "beyond all draws"), (1, 1, "not found")],
+    ("model", "p", "expected"),
+    [
+        (0.1, 0.01, "supported"),
+        (0.6, 0.01, "significant, small effect"),
+        (0.1, 0.2, "too few permutations to decide"),
+        (1, 1, "not significant"),
+    ],
 )
-def test_verdicts_on_structure_below_its_nulls(model: float, q: float, expected: str) -> None:
-    test = comparison(model, shuffled=0.9)
-    assert verdict(test, "less", q, predicted=0, attainable=1 / 4) == expected
+def test_verdicts_on_structure_below_its_nulls(model: float, p: float, expected: str) -> None:
+    assert StructureRule()(structure(model, p, alternative="less", predicted=0.0, shuffled=0.9)) == expected
 
 
 def test_every_explanation_must_be_exceeded() -> None:
-    test = comparison(0.9, shuffled=0.0, random_subset=0.2, random_parent=0.9)
-    assert verdict(test, "greater", 0.01, predicted=1, explained_by=("random_subset",), attainable=0.25) == "supported"
-    both = ("random_subset", "random_parent")
-    assert verdict(test, "greater", 0.01, predicted=1, explained_by=both, attainable=0.25) == "by construction"
+    test = structure(0.9, 0.01, shuffled=0.0, random_subset=0.2, random_parent=0.9)
+    assert NESTING(test) == "supported"
+    assert StructureRule(("random_subset", "random_parent"))(test) == "explained by nesting"
 
 
 def cosines(model: float, random_subset: float) -> geo.TestResult:
     """Signed cosines of these magnitudes, half of them negative."""
     signs = np.resize([1.0, -1.0], 200)
     own, other = np.abs(spread(model)) * signs, np.abs(spread(random_subset, (3, 200), 1)) * signs
-    return geo.TestResult("cosine/whole", tuple(map(str, range(200))), own, {"random_subset": other})
+    return result(own, {"random_subset": other}, alternative="less", predicted=0.0)
+
+
+def orthogonality(
+    published: geo.TestResult | None,
+    halves: geo.TestResult,
+    p_adjusted: float = 0.01,
+    separation: geo.TestResult | None = None,
+) -> geo.TestResult:
+    related = {"published": published, "separation": separation}
+    test = replace(halves.absolute(), related={name: part for name, part in related.items() if part is not None})
+    object.__setattr__(test, "p_adjusted", p_adjusted)
+    return test
 
 
 NEAR = cosines(0.03, 0.2)
-GOOD = {"halves": cosines(0.03, 0.2), "q_value": 0.01, "separation": comparison(0.8, random_subset=0.5)}
+TOLD = structure(0.8, 0.01, random_subset=0.5)
 
 
 @pytest.mark.parametrize(
-    ("test", "evidence", "expected"),
+    ("test", "expected"),
     [
-        (NEAR, GOOD, "supported"),
-        (NEAR, {}, "undecided"),
-        (NEAR, {**GOOD, "halves": None}, "undecided"),
-        (NEAR, {**GOOD, "separation": None}, "undecided"),
-        (NEAR, {**GOOD, "q_value": 0.06}, "undecided"),
-        (NEAR, {**GOOD, "q_value": float("nan")}, "undecided"),
-        (NEAR, {**GOOD, "halves": cosines(0.2, 0.2)}, "undecided"),
-        (NEAR, {**GOOD, "separation": comparison(0.5, random_subset=0.5)}, "undecided"),
-        (NEAR, {**GOOD, "bound": 0.03}, "not orthogonal"),
-        (cosines(0.3, 0.9), GOOD, "not orthogonal"),
-        (cosines(0.099, 0.9), GOOD, "not orthogonal"),
-        (cosines(0.03, 0.03), GOOD, "by construction"),
-        (cosines(0.05, 0.01), GOOD, "by construction"),
-        (cosines(float("nan"), 0.2), GOOD, "not measured"),
+        (orthogonality(NEAR, NEAR, separation=TOLD), "supported"),
+        (orthogonality(None, NEAR, separation=TOLD), "not measurable"),
+        (orthogonality(NEAR, NEAR), "inconclusive"),
+        (orthogonality(NEAR, NEAR, 0.06, TOLD), "inconclusive"),
+        (orthogonality(NEAR, NEAR, float("nan"), TOLD), "inconclusive"),
+        (orthogonality(NEAR, cosines(0.2, 0.2), separation=TOLD), "inconclusive"),
+        (orthogonality(NEAR, NEAR, separation=structure(0.5, 1.0, random_subset=0.5)), "inconclusive"),
+        (orthogonality(cosines(0.3, 0.9), NEAR, separation=TOLD), "contradicted"),
+        (orthogonality(cosines(0.099, 0.9), NEAR, separation=TOLD), "contradicted"),
+        (orthogonality(cosines(0.03, 0.03), NEAR, separation=TOLD), "explained by nesting"),
+        (orthogonality(cosines(0.05, 0.01), NEAR, separation=TOLD), "explained by nesting"),
+        (orthogonality(cosines(float("nan"), 0.2), NEAR, separation=TOLD), "not measurable"),
     ],
 )
-def test_verdicts_on_orthogonality(test: geo.TestResult, evidence: dict, expected: str) -> None:
-    assert geo.evidence.orthogonality_verdict(test, **evidence) == expected
+def test_verdicts_on_orthogonality(test: geo.TestResult, expected: str) -> None:
+    assert OrthogonalityRule()(test) == expected
+
+
+def test_the_bound_is_the_rules_own() -> None:
+    assert OrthogonalityRule(bound=0.03)(orthogonality(NEAR, NEAR, separation=TOLD)) == "contradicted"
+
+
+@given(
+    st.floats(-1, 2),
+    st.floats(0, 1),
+    st.floats(-1, 2),
+    st.floats(-1, 2),
+    st.sampled_from(["greater", "less"]),
+)
+def test_verdicts_are_of_the_closed_list_and_never_against_their_numbers(
+    model: float, p: float, shuffled: float, subset: float, alternative: str
+) -> None:
+    test = structure(model, p, alternative=alternative, predicted=1.0, shuffled=shuffled, random_subset=subset)
+    verdict = NESTING(test)
+    assert verdict_word(verdict) in VERDICTS
+    if verdict in ("supported", "significant, small effect"):
+        assert p <= 0.05
+        assert test.beyond("random_subset")
+    if verdict == "explained by nesting":
+        assert not test.beyond("random_subset")

@@ -21,7 +21,7 @@ def cloud(strength: float, seed: int = 0, d: int = 30) -> NDArray[np.float64]:
 
 def test_against_ridge_by_hand() -> None:
     points = cloud(2.0)
-    found = geo.probing.classify_held_out(points, LABELS, GROUPS, draws=3)
+    found = geo.probing.classify_held_out(points, LABELS, GROUPS, n_permutations=3)
     labels, groups = np.array(LABELS), np.array(GROUPS)
     predicted = np.empty(len(labels), dtype=labels.dtype)
     for group in np.unique(groups):
@@ -32,20 +32,23 @@ def test_against_ridge_by_hand() -> None:
         weights = np.linalg.solve(x.T @ x + points.shape[1] * np.eye(x.shape[1]), x.T @ (y - y.mean()))
         predicted[test] = np.where(held @ weights + y.mean() > 0.5, "cross", "calm")
         assert found.groups[str(group)] == pytest.approx(balanced_accuracy_score(labels[test], predicted[test]))
-    assert found.accuracy == pytest.approx(balanced_accuracy_score(labels, predicted))
+    assert found.value == pytest.approx(balanced_accuracy_score(labels, predicted))
     assert found.confusion.sum(axis=1).tolist() == [20, 20]
     assert found.confusion.trace() == (labels == predicted).sum()
 
 
 def test_planted_classes_are_found() -> None:
     found = geo.probing.classify_held_out(cloud(6.0), LABELS, GROUPS, cells=CELLS)
-    assert found.accuracy >= 0.85
+    assert found.value >= 0.85
     assert found.p_value == 0.01
-    assert abs(found.nulls.mean() - found.chance) < 0.1
+    assert abs(found.nulls["shuffled"].mean - found.chance) < 0.1
 
 
 def test_noise_is_significant_as_often_as_it_may_be() -> None:
-    p = [geo.probing.classify_held_out(cloud(0.0, seed), LABELS, GROUPS, draws=19, seed=seed).p_value for seed in range(200)]
+    p = [
+        geo.probing.classify_held_out(cloud(0.0, seed), LABELS, GROUPS, n_permutations=19, seed=seed).p_value
+        for seed in range(200)
+    ]
     assert 1 <= sum(value <= 0.05 for value in p) <= 20
 
 
@@ -54,21 +57,21 @@ def test_what_holds_in_one_group_alone_is_not_found() -> None:
     points = cloud(0.0)
     side = np.where(np.array(LABELS) == "calm", 1, -1) * np.where(np.isin(GROUPS, ["speech", "thought"]), 1, -1)
     points[:, 0] += 6 * side
-    assert geo.probing.classify_held_out(points, LABELS, GROUPS).accuracy < 0.5
+    assert geo.probing.classify_held_out(points, LABELS, GROUPS).value < 0.5
 
 
 def test_labels_stay_in_their_cells_when_shuffled() -> None:
-    """Where each cell holds one class, no shuffle can change a label, and every draw equals the value."""
-    found = geo.probing.classify_held_out(cloud(3.0), LABELS, GROUPS, cells=LABELS, draws=9)
-    assert np.allclose(found.nulls, found.accuracy)
+    """Where each cell holds one class, no shuffle can change a label, and every permutation equals the value."""
+    found = geo.probing.classify_held_out(cloud(3.0), LABELS, GROUPS, cells=LABELS, n_permutations=9)
+    assert np.allclose(found.nulls["shuffled"].means, found.value)
     assert found.p_value == 1.0
 
 
 def test_scale_and_place_do_not_matter() -> None:
     points = cloud(1.0)
     moved = points * np.linspace(0.01, 100, points.shape[1]) + 7
-    one, other = (geo.probing.classify_held_out(some, LABELS, GROUPS, draws=5) for some in (points, moved))
-    assert one.accuracy == other.accuracy
+    one, other = (geo.probing.classify_held_out(some, LABELS, GROUPS, n_permutations=5) for some in (points, moved))
+    assert one.value == other.value
     assert one.to_dict() == other.to_dict()
 
 
@@ -84,7 +87,7 @@ def test_scale_and_place_do_not_matter() -> None:
 )
 def test_what_cannot_be_held_out_is_refused(labels: list[str], groups: list[str], complaint: str | None) -> None:
     if complaint is None:
-        assert geo.probing.classify_held_out(cloud(0.0), labels, groups, draws=2).chance == 0.25
+        assert geo.probing.classify_held_out(cloud(0.0), labels, groups, n_permutations=2).chance == 0.25
         return
     with pytest.raises(geo.errors.EstimationError, match=complaint):
         geo.probing.classify_held_out(cloud(0.0), labels, groups)
@@ -98,7 +101,14 @@ def test_nan_is_refused() -> None:
 
 
 def result(accuracy: float, nulls: list[float]) -> geo.probing.HeldOutClassification:
-    return geo.probing.HeldOutClassification(("a", "b"), {}, np.eye(2, dtype=np.int64), accuracy, np.array(nulls))
+    return geo.probing.HeldOutClassification(
+        name="held_out_classification",
+        labels=("a", "b"),
+        values=np.full(2, accuracy),
+        nulls={"shuffled": np.array(nulls)},
+        groups={},
+        confusion=np.eye(2, dtype=np.int64),
+    )
 
 
 def test_a_sweep_makes_up_for_looking_at_many_places() -> None:

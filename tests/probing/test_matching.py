@@ -22,18 +22,21 @@ def test_few_things_are_permuted_in_every_way() -> None:
     rng = np.random.default_rng(0)
     one, other = rng.standard_normal((2, 4, 9))
     found = geo.probing.matched_cosines(one, other)
-    assert len(found.nulls) == 23
+    assert len(found.nulls["permuted"].values) == 23
     everyone = [np.mean([found.cosines[i, j] for i, j in enumerate(order)]) for order in permutations(range(4))]
-    assert sorted(everyone) == pytest.approx(sorted([found.value, *found.nulls]))
+    assert sorted(everyone) == pytest.approx(sorted([found.value, *found.nulls["permuted"].means]))
     assert geo.probing.matched_cosines(one, one).p_value == pytest.approx(1 / 24)
-    without = geo.probing.matched_cosines(one, other, draws=0)
+    without = geo.probing.matched_cosines(one, other, n_permutations=0)
     assert np.array_equal(without.cosines, found.cosines)
-    assert not len(without.nulls)
+    assert not len(without.nulls["permuted"].values)
 
 
 def test_many_things_are_permuted_at_random_and_noise_does_not_match() -> None:
     rng = np.random.default_rng(1)
-    p = [geo.probing.matched_cosines(*rng.standard_normal((2, 8, 40)), draws=19, seed=seed).p_value for seed in range(200)]
+    p = [
+        geo.probing.matched_cosines(*rng.standard_normal((2, 8, 40)), n_permutations=19, seed=seed).p_value
+        for seed in range(200)
+    ]
     assert 1 <= sum(value <= 0.05 for value in p) <= 20
 
 

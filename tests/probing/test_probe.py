@@ -20,15 +20,17 @@ def test_against_ridge_by_hand() -> None:
     new = RNG.standard_normal((5, 8))
     expected = (new - mean) / sd @ weights + y.mean(axis=0)
     assert np.allclose(probe.scores(new), expected)
-    assert probe.told(new).tolist() == expected.argmax(axis=1).tolist()
-    assert (probe.told(POINTS) == np.repeat([0, 1, 2], 10)).mean() > 0.8
+    assert probe.predict(new).tolist() == expected.argmax(axis=1).tolist()
+    assert (probe.predict(POINTS) == np.repeat([0, 1, 2], 10)).mean() > 0.8
 
 
-def test_of_noise_it_tells_nothing_new() -> None:
+def test_of_noise_it_predicts_nothing() -> None:
     rows = RNG.standard_normal((400, 8))
     labels = RNG.choice(["warm", "cold"], size=400).tolist()
     probe = geo.probing.Probe.fit(rows[:200], labels[:200])
-    right = [probe.classes[told] == label for told, label in zip(probe.told(rows[200:]), labels[200:], strict=True)]
+    right = [
+        probe.classes[index] == label for index, label in zip(probe.predict(rows[200:]), labels[200:], strict=True)
+    ]
     assert 0.4 < np.mean(right) < 0.6
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import geometry as geo
+from geometry.evidence.series.composition import _normalised
 
 SeriesOfVectors = dict[str, tuple[tuple[str, ...], np.ndarray, np.ndarray]]
 PLACES = {"days": np.arange(7), "numbers": np.array([0, 1, 2, 4, 5, 6, 8]), "ordinals": np.array([1, 2, 3, 4, 7])}
@@ -41,10 +42,10 @@ def without(data: SeriesOfVectors, left_out: tuple[str, str]) -> np.ndarray:
 
 @pytest.mark.parametrize("data", [noise(0), additive(0)], ids=["noise", "additive"])
 def test_every_cell_is_predicted_from_a_fit_without_it(data: SeriesOfVectors) -> None:
-    found = geo.evidence.additive_composition(data, draws=1)
+    found = geo.evidence.additive_composition(data, n_permutations=1)
     alone = {("numbers", "n8"), ("ordinals", "o7")}
     assert set(found.cells) == {(name, value) for name, (values, _, _) in data.items() for value in values} - alone
-    for cell, predicted, rank, size in zip(found.cells, found.predicted, found.ranks, found.sizes, strict=True):
+    for cell, predicted, rank, size in zip(found.cells, found.composed, found.ranks, found.sizes, strict=True):
         by_hand = without(data, cell)
         np.testing.assert_allclose(predicted, by_hand, atol=1e-9)
         values, _, vectors = data[cell[0]]
@@ -56,26 +57,36 @@ def test_every_cell_is_predicted_from_a_fit_without_it(data: SeriesOfVectors) ->
 def test_exactly_additive_series_are_retrieved() -> None:
     found = geo.evidence.additive_composition(additive(1))
     assert found.ranks.tolist() == [1] * len(found.cells)
-    assert found.score == 1
+    assert found.value == 1
     assert found.p_value == 1 / 100
-    assert found.shuffled.mean() < 0.8
+    assert found.nulls["shuffled_positions"].mean < 0.8
     assert found.to_dict()["ranks"]["days: d3"] == 1
 
 
 def test_noise_is_not_retrieved() -> None:
-    found = [geo.evidence.additive_composition(noise(seed), draws=39) for seed in range(20)]
+    found = [geo.evidence.additive_composition(noise(seed), n_permutations=39) for seed in range(20)]
     assert np.mean([some.p_value for some in found]) == pytest.approx(0.5, abs=0.2)
-    assert np.mean([some.score - some.shuffled.mean() for some in found]) == pytest.approx(0, abs=0.06)
+    assert np.mean([some.value - some.nulls["shuffled_positions"].mean for some in found]) == pytest.approx(0, abs=0.06)
 
 
 def test_scores_by_hand() -> None:
     cells = (("a", "x"), ("a", "y"), ("b", "z"))
+    ranks, sizes = np.array([1, 3, 4]), np.array([5, 5, 4])
+    values = _normalised(ranks, sizes)
+    assert values.tolist() == [1, 0.5, 0]
     found = geo.evidence.Composition(
-        cells, np.array([1, 3, 4]), np.array([5, 5, 4]), np.zeros((3, 2)), shuffled=np.array([0.2, 0.5, 0.9])
+        name="composition",
+        labels=("a: x", "a: y", "b: z"),
+        values=values,
+        nulls={"shuffled_positions": np.array([0.2, 0.5, 0.9])},
+        cells=cells,
+        ranks=ranks,
+        sizes=sizes,
+        composed=np.zeros((3, 2)),
     )
-    assert found.per_cell.tolist() == [1, 0.5, 0]
-    assert found.score == 0.5
+    assert found.value == 0.5
     assert found.p_value == 3 / 4
+    assert found.to_dict()["by_series"] == {"a": 0.75, "b": 0.0}
 
 
 def test_cells_that_no_fit_can_predict_are_left_out() -> None:
@@ -104,25 +115,27 @@ def test_contrasts_against_a_plain_loop() -> None:
     rng = np.random.default_rng(0)
     first, second = rng.standard_normal((2, 9, 20))
     second += 0.7
-    found = geo.evidence.pair_contrast(first, second, draws=5)
-    for pair, cosine in enumerate(found.cosines):
+    found = geo.evidence.pair_contrast(first, second, n_permutations=5)
+    for pair, cosine in enumerate(found.values):
         mean = np.mean([second[other] - first[other] for other in range(9) if other != pair], axis=0)
         own = second[pair] - first[pair]
         assert cosine == pytest.approx(own @ mean / np.linalg.norm(own) / np.linalg.norm(mean))
     np.testing.assert_allclose(found.direction, np.mean(second - first, axis=0))
-    assert found.mean == pytest.approx(np.mean(found.cosines))
-    assert found.swapped.shape == found.repaired.shape == (5,)
+    assert found.value == pytest.approx(np.mean(found.values))
+    assert [null.values.shape for null in found.nulls.values()] == [(5, 1), (5, 1)]
 
 
-def test_a_common_direction_is_told_from_swapped_pairs_and_noise_is_not() -> None:
+def test_a_common_direction_is_discriminated_from_sign_flips_and_noise_is_not() -> None:
     rng = np.random.default_rng(0)
     first, step = rng.standard_normal((12, 30)), 2 * rng.standard_normal(30)
     same = geo.evidence.pair_contrast(first, first + step)
-    np.testing.assert_allclose(same.cosines, 1)
+    np.testing.assert_allclose(same.values, 1)
     assert same.p_value == 1 / 100
-    assert same.swapped.mean() < 0.5
-    assert same.repaired.mean() < same.mean
-    found = [geo.evidence.pair_contrast(*rng.standard_normal((2, 12, 30)), draws=39).p_value for _ in range(40)]
+    assert same.nulls["sign_flip"].mean < 0.5
+    assert same.nulls["shuffled_partners"].mean < same.value
+    found = [
+        geo.evidence.pair_contrast(*rng.standard_normal((2, 12, 30)), n_permutations=39).p_value for _ in range(40)
+    ]
     assert np.mean(found) == pytest.approx(0.5, abs=0.15)
 
 
@@ -131,12 +144,12 @@ def test_two_classes_with_arbitrary_partners_are_seen_as_such() -> None:
     first, second = rng.standard_normal((2, 12, 30)) + np.array([0.0, 1.0])[:, None, None]
     found = geo.evidence.pair_contrast(first, second)
     assert found.p_value == 1 / 100
-    assert found.repaired.mean() == pytest.approx(found.mean, abs=0.03)
+    assert found.nulls["shuffled_partners"].mean == pytest.approx(found.value, abs=0.03)
 
 
 def test_a_pair_that_does_not_differ_has_no_direction() -> None:
     first = np.eye(4)
-    assert geo.evidence.pair_contrast(first, first + np.array([[0.0], [1], [1], [1]])).cosines.tolist()[0] == 0
+    assert geo.evidence.pair_contrast(first, first + np.array([[0.0], [1], [1], [1]])).values.tolist()[0] == 0
 
 
 @pytest.mark.parametrize("shapes", [((2, 5), (2, 5)), ((4, 5), (3, 5)), ((9,), (9,))])

@@ -27,7 +27,9 @@ def expected_failures(estimator: geo.evidence.ShapeClassifier) -> dict[str, str]
 
 
 @parametrize_with_checks(
-    [geo.evidence.ShapeClassifier(shape) for shape in SHAPES], expected_failed_checks=expected_failures, xfail_strict=True
+    [geo.evidence.ShapeClassifier(shape) for shape in SHAPES],
+    expected_failed_checks=expected_failures,
+    xfail_strict=True,
 )
 def test_scikit_learns_conventions(estimator: geo.evidence.ShapeClassifier, check: Any) -> None:
     check(estimator)
@@ -180,29 +182,33 @@ NAMES = tuple("abcdefghijkl")
 @pytest.mark.parametrize("shape", SHAPES)
 def test_planted_shapes_win(shape: str) -> None:
     found = geo.evidence.compare_shapes(planted(shape), NAMES, groups=GROUPS)
-    assert found.winner == shape
-    assert found.scores["simplex"] == 0
-    assert np.isnan(found.p_value("simplex"))
+    assert found.preferred == shape
+    assert "simplex" not in found.tests
     if shape == "simplex":
-        assert all(found.p_value(other) > 0.05 or found.scores[other] <= 0 for other in found.nulls)
+        assert all(test.p_value > 0.05 or test.value <= 0 for test in found.tests.values())
+        assert found.verdict == "no shape preferred"
     else:
-        assert found.p_value(shape) == 1 / 100
-        assert found.scores[shape] > 0.5
-        assert found.scores[shape] == max(found.scores.values())
+        assert found.tests[shape].p_value == 1 / 100
+        assert found.tests[shape].value > 0.5
+        assert found.tests[shape].value == max(test.value for test in found.tests.values())
+        assert found.verdict == ("no shape preferred" if found.rivals else f"preferred shape: {shape}")
 
 
 def test_a_scrambled_order_has_no_shape() -> None:
     order = np.random.default_rng(3).permutation(12)
     found = geo.evidence.compare_shapes(planted("line")[order], NAMES)
-    assert found.winner == "simplex"
-    assert set(found.scores) == {"simplex", "line", "circle"}
+    assert found.preferred == "simplex"
+    assert set(found.tests) == {"line", "circle"}
 
 
 def test_p_values_of_random_orders_are_uniform() -> None:
     rng = np.random.default_rng(0)
-    found = [geo.evidence.compare_shapes(rng.standard_normal((6, 20)), NAMES[:6], draws=19, seed=i) for i in range(60)]
+    found = [
+        geo.evidence.compare_shapes(rng.standard_normal((6, 20)), NAMES[:6], n_permutations=19, seed=i)
+        for i in range(60)
+    ]
     for shape in ("line", "circle"):
-        assert np.mean([some.p_value(shape) for some in found]) == pytest.approx(0.5, abs=0.12)
+        assert np.mean([some.tests[shape].p_value for some in found]) == pytest.approx(0.5, abs=0.12)
 
 
 def test_orders_that_are_symmetries_count_as_ties() -> None:
@@ -210,28 +216,31 @@ def test_orders_that_are_symmetries_count_as_ties() -> None:
     rng = np.random.default_rng(0)
     groups = np.array([0, 0, 0, 1, 1, 1])
     means = 3 * np.eye(20)[groups] + 0.3 * rng.standard_normal((6, 20))
-    found = geo.evidence.compare_shapes(means, NAMES[:6], groups=groups, draws=999)
-    assert found.p_value("tree") == pytest.approx(0.1, abs=0.03)
+    found = geo.evidence.compare_shapes(means, NAMES[:6], groups=groups, n_permutations=999)
+    assert found.tests["tree"].p_value == pytest.approx(0.1, abs=0.03)
 
 
 def test_scores_of_random_rows_and_what_is_recorded() -> None:
     rng = np.random.default_rng(0)
     noise = rng.standard_normal((5, 12, 40))
-    found = geo.evidence.compare_shapes(planted("line"), NAMES, noise=noise, draws=19)
+    found = geo.evidence.compare_shapes(planted("line"), NAMES, noise=noise, n_permutations=19)
     kernel = shape_kernel("line", np.arange(12.0))
-    np.testing.assert_allclose(found.noise["line"], [geo.evidence.left_out_score(kernel, some @ some.T, 40) for some in noise])
-    again = geo.evidence.compare_shapes(planted("line"), NAMES, draws=19)
-    assert np.array_equal(found.nulls["line"], again.nulls["line"])
-    assert again.noise == {}
+    line = found.tests["line"]
+    by_hand = [geo.evidence.left_out_score(kernel, some @ some.T, 40) for some in noise]
+    np.testing.assert_allclose(line.nulls["random_rows"].values.ravel(), by_hand)
+    again = geo.evidence.compare_shapes(planted("line"), NAMES, n_permutations=19)
+    permuted = again.tests["line"].nulls["permuted_order"]
+    assert np.array_equal(line.nulls["permuted_order"].values, permuted.values)
+    assert list(again.tests["line"].nulls) == ["permuted_order"]
     entry = found.to_dict()
-    assert entry["winner"] == "line"
-    assert entry["p_values"]["line"] == 1 / 20
-    assert entry["random_order"]["line"] == pytest.approx(found.nulls["line"].mean())
+    assert entry["preferred"] == "line"
+    assert entry["shapes"]["line"]["p_value"] == 1 / 20
+    assert entry["shapes"]["line"]["nulls"]["permuted_order"] == pytest.approx(permuted.mean)
 
 
 def test_standard_errors_are_the_jackknifes() -> None:
     means = planted("line") + np.random.default_rng(1).standard_normal((12, 40))
-    found = geo.evidence.compare_shapes(means, NAMES, draws=1)
+    found = geo.evidence.compare_shapes(means, NAMES, n_permutations=1)
     without = []
     for i in range(12):
         rest = [j for j in range(12) if j != i]
@@ -248,7 +257,7 @@ def test_standard_errors_are_the_jackknifes() -> None:
         (np.full((5, 2), np.nan), {}, "finite means"),
         (np.full((5, 2), np.inf), {}, "finite means"),
         (np.ones((5, 2)), {}, "not all equal"),
-        (np.eye(5), {"draws": 0}, "at least one random order, not 0"),
+        (np.eye(5), {"n_permutations": 0}, "at least one random order, not 0"),
     ],
 )
 def test_means_that_have_no_shape_are_refused(means: np.ndarray, options: dict, complaint: str) -> None:
@@ -256,7 +265,7 @@ def test_means_that_have_no_shape_are_refused(means: np.ndarray, options: dict, 
         geo.evidence.compare_shapes(means, **{"values": NAMES[: len(means)], **options})
 
 
-def test_rivals_are_the_shapes_that_the_winner_is_not_clearly_ahead_of() -> None:
+def test_rivals_are_the_shapes_that_the_preferred_one_is_not_clearly_ahead_of() -> None:
     rng = np.random.default_rng(0)
     names = tuple(f"v{number}" for number in range(12))
     angles = 2 * np.pi * np.arange(12) / 12
@@ -264,22 +273,22 @@ def test_rivals_are_the_shapes_that_the_winner_is_not_clearly_ahead_of() -> None
     ring[:, 0], ring[:, 1] = 5 * np.cos(angles), 5 * np.sin(angles)
     found = geo.evidence.compare_shapes(ring + 0.05 * rng.standard_normal(ring.shape), names)
     # A path is a cycle but for the step from its end to its start, and one step is no evidence.
-    assert (found.winner, found.rivals) == ("circle", ("line",))
+    assert (found.preferred, found.rivals) == ("circle", ("line",))
     groups = np.arange(12) % 3
     branches = 5 * np.eye(40)[groups] + 0.5 * rng.standard_normal((12, 40))
     found = geo.evidence.compare_shapes(branches, names, groups=groups)
-    assert (found.winner, found.rivals) == ("tree", ())
+    assert (found.preferred, found.rivals) == ("tree", ())
 
 
 def test_too_few_orders_do_not_hide_the_best_shape() -> None:
     means = np.arange(6.0)[:, None] * np.eye(20)[:1] + 0.01 * np.eye(20)[:6]
-    found = geo.evidence.compare_shapes(means, tuple("abcdef"), draws=5)
-    assert found.winner == "line"
+    found = geo.evidence.compare_shapes(means, tuple("abcdef"), n_permutations=5)
+    assert found.preferred == "line"
 
 
 def test_the_best_possible_score_is_that_of_an_exact_shape() -> None:
     # Six values in a row, each step in a new direction: squared distances are |i − j|.
     steps = np.tril(np.ones((6, 6)))[:, 1:]
-    found = geo.evidence.compare_shapes(steps, tuple("abcdef"), draws=9)
-    assert found.scores["line"] == pytest.approx(found.exact["line"], abs=0.02)
-    assert found.exact["line"] < 0.6
+    found = geo.evidence.compare_shapes(steps, tuple("abcdef"), n_permutations=9)
+    assert found.tests["line"].value == pytest.approx(found.tests["line"].predicted, abs=0.02)
+    assert found.tests["line"].predicted < 0.6

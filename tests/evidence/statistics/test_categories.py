@@ -10,7 +10,7 @@ import torch
 from scipy.linalg import subspace_angles
 
 import geometry as geo
-from tests.structure.conftest import held_out
+from tests.evidence.conftest import held_out
 
 Halves = tuple[geo.ConceptDirections, geo.ConceptDirections]
 
@@ -67,7 +67,9 @@ def test_membership_is_zero_by_chance_and_one_if_every_word_is_at_its_own(direct
             points[torch.from_numpy(hierarchy.members[hierarchy.index(child)])] = directions[child]
     at_their_own = values(geo.evidence.membership(), replace(directions, cloud=directions.cloud.moved(points)))
     assert at_their_own["animal (6)"] == at_their_own["plant (6)"] == 1
-    at_one_point = values(geo.evidence.membership(), replace(directions, cloud=directions.cloud.moved(torch.zeros_like(points))))
+    at_one_point = values(
+        geo.evidence.membership(), replace(directions, cloud=directions.cloud.moved(torch.zeros_like(points)))
+    )
     assert at_one_point["organism (2)"] == pytest.approx(0)
     assert at_one_point["plant (6)"] == pytest.approx(0)
 

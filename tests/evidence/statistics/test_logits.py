@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import geometry as geo
-from tests.conftest import Planted
+from tests.planted import Planted
 
 
 def log_odds_changes(
@@ -52,7 +52,7 @@ def test_changes_are_those_of_logits(smollm2: geo.Unembedding, smollm2_space: ge
     parents = {"animal": ["thing"], "plant": ["thing"], "mammal": ["animal"], "bird": ["animal"]}
     parents |= {"tree": ["plant"], "fruit": ["plant"]}
     hierarchy = geo.concepts.hierarchy_from_words("toy", own, parents, smollm2.vocabulary)
-    train = geo.evidence.train_mask(hierarchy, "lemma", np.random.default_rng(0), share=0.5)
+    train = geo.evidence.train_mask(hierarchy, "lemma", np.random.default_rng(0), train_fraction=0.5)
     changes = check(smollm2_space, geo.ConceptDirections.fit(smollm2_space, hierarchy, train=train))
     assert changes.labels == ("plant → animal: mammal, bird", "animal → plant: tree, fruit")
     assert np.isfinite([*changes.parent, *changes.child]).all()
@@ -85,18 +85,18 @@ def test_selectivity_compares_parents_with_children(overlapping: geo.ConceptDire
 def test_a_planted_hierarchy_is_selective_and_noise_is_not(planted: Planted) -> None:
     space = geo.CausalSpace.fit(planted.unembedding)
     tests = geo.test_against_nulls(
-        space, planted.hierarchy, [geo.evidence.logit_selectivity()], nulls=("shuffled", "gaussian"), draws=100
+        space, planted.hierarchy, [geo.evidence.logit_selectivity()], nulls=("shuffled", "gaussian"), n_permutations=100
     )
-    test = tests["logit-selectivity/lemma"]
-    assert test.mean > 0.8
+    test = tests["logit_selectivity"]
+    assert test.value > 0.8
     # Of two changes of the same size and any sign (p − |c|)/(|p| + |c|) is −½ on average.
-    assert test.null_mean("shuffled") == pytest.approx(-0.5, abs=0.2)
-    assert test.null_mean("gaussian") == pytest.approx(-0.5, abs=0.2)
+    assert test.nulls["shuffled"].mean == pytest.approx(-0.5, abs=0.2)
+    assert test.nulls["gaussian"].mean == pytest.approx(-0.5, abs=0.2)
 
 
 def test_hierarchies_without_quadruples_have_nothing_to_measure(planted: Planted) -> None:
     space = geo.CausalSpace.fit(planted.unembedding)
     flat = geo.ConceptHierarchy("flat", (planted.hierarchy["mammal"], planted.hierarchy["tree"]), {})
     assert geo.evidence.logit_changes(geo.ConceptDirections.fit(space, flat)).labels == ()
-    with pytest.raises(geo.errors.EstimationError, match="logit-selectivity/lemma: nothing to measure"):
+    with pytest.raises(geo.errors.EstimationError, match="logit_selectivity: nothing to measure"):
         geo.test_against_nulls(space, flat, [geo.evidence.logit_selectivity()])

@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 import geometry as geo
 from geometry.evidence.statistics.child_separation import separation_auc
 from geometry.evidence.statistics.existence import held_out_projection
-from tests.structure.conftest import held_out
+from tests.evidence.conftest import held_out
 
 
 def test_projection(directions: geo.ConceptDirections) -> None:
@@ -100,7 +100,7 @@ def test_simplex_by_hand(directions: geo.ConceptDirections) -> None:
     member = geo.evidence.simplex_membership(names)
     np.testing.assert_allclose(member.evaluate(directions), found.recall)
     assert member.unstructured == pytest.approx(1 / 3)
-    assert found.irregularity == pytest.approx(found.edges.std() / found.edges.mean())
+    assert found.edge_variation == pytest.approx(found.edges.std() / found.edges.mean())
 
 
 def test_pairwise_cosines_fill_a_square(directions: geo.ConceptDirections) -> None:

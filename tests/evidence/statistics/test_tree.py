@@ -11,6 +11,7 @@ import torch
 from scipy.stats import pearsonr, rankdata, spearmanr
 
 import geometry as geo
+from tests.planted import result
 
 Pairs = list[tuple[int, int]]
 
@@ -57,7 +58,7 @@ def test_tree_correlation_is_spearmans(directions: geo.ConceptDirections, which:
     cosines = directions.cosines()
     expected = spearmanr([cosines[pair] for pair in pairs], closeness(directions.hierarchy, pairs)).statistic
     np.testing.assert_allclose(statistic.evaluate(directions), [expected])
-    assert statistic.name == f"tree-{which}/whole"
+    assert statistic.name == ("tree_correlation_all" if which == "all" else "tree_correlation")
     assert len(statistic.labels(directions)) == 1
 
 
@@ -93,11 +94,11 @@ def test_the_bootstrap_interval_covers(directions: geo.ConceptDirections, which:
     for _ in range(100):
         noise = random_vectors(directions, rng)
         own, means = statistic.evaluate(noise), statistic.resample(noise, rng)
-        low, high = geo.TestResult("ρ", ("pairs",), own, resampled=means).interval
+        low, high = result(own, resampled=means).interval
         covered += low <= 0 <= high
     assert 88 <= covered <= 100
     own = statistic.evaluate(directions)
-    low, high = geo.TestResult("ρ", ("pairs",), own, resampled=statistic.resample(directions, rng)).interval
+    low, high = result(own, resampled=statistic.resample(directions, rng)).interval
     assert 0 < low < own[0] < high < 1
 
 
@@ -129,7 +130,9 @@ def quartets_by_hand(directions: geo.ConceptDirections) -> tuple[dict[str, float
 def test_quartets_and_four_points_by_hand(few: geo.ConceptDirections) -> None:
     noise = random_vectors(few, np.random.default_rng(1))
     for directions in (few, noise):
-        for statistic, expected in zip((geo.evidence.quartets(), geo.evidence.four_points()), quartets_by_hand(directions), strict=True):
+        for statistic, expected in zip(
+            (geo.evidence.quartets(), geo.evidence.four_points()), quartets_by_hand(directions), strict=True
+        ):
             found = dict(zip(statistic.labels(directions), statistic.evaluate(directions).tolist(), strict=True))
             assert {name: value for name, value in found.items() if not np.isnan(value)} == pytest.approx(expected)
             assert set(found) - set(expected) == {"organism", "animal", "plant"}
@@ -161,7 +164,9 @@ def test_a_forest_has_quartets_across_its_trees(directions: geo.ConceptDirection
     parents = {"mammal": ("animal",), "bird": ("animal",), "tree": ("plant",), "fruit": ("plant",)}
     forest = geo.ConceptHierarchy("forest", tuple(hierarchy[name] for name in kept), parents)
     points = directions.cloud.points[torch.from_numpy(np.searchsorted(hierarchy.tokens, forest.tokens))]
-    found = geo.evidence.quartets().evaluate(additive(geo.ConceptDirections.fit_cloud(geo.directions.TokenCloud(forest, points))))
+    found = geo.evidence.quartets().evaluate(
+        additive(geo.ConceptDirections.fit_cloud(geo.directions.TokenCloud(forest, points)))
+    )
     assert dict(zip(forest.names, found, strict=True)) == pytest.approx(
         {"animal": np.nan, "plant": np.nan, "mammal": 1, "bird": 1, "tree": 1, "fruit": 1}, nan_ok=True
     )
