@@ -1,24 +1,28 @@
-"""Mapper graphs: what is drawn measures what was given, and every edge says what it means."""
+"""Mapper graphs on paper: what is drawn measures what was given, and a node is named by its words."""
 
 import xml.etree.ElementTree as ET
-from collections.abc import Callable
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection, PatchCollection
 from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 
 from geometry import plots
-from geometry.plots.maps import looks
-from tests.plots.conftest import READ, Opened
+from geometry.plots.point_map import looks
+
+HOSTILE = "<b>$x^{"
 
 
-def graph(hostile: str = "<b>$x^{") -> plots.MapperGraph:
+def drawing(hostile: str = HOSTILE) -> plots.MapperDrawing:
     """animals – food – plants in a row, and a node of its own."""
-    return plots.MapperGraph(
+    return plots.MapperDrawing(
         positions=np.array([[0.0, 0.0], [1.0, 0.0], [2.0, 0.0], [1.0, 1.0]]),
         members=[[f"beast{n}" for n in range(7)] + [" chicken"], [" chicken", " rice"], [" rice", "oak"], [hostile]],
         labels=["animal", "food", "plant", hostile],
@@ -31,11 +35,15 @@ def graph(hostile: str = "<b>$x^{") -> plots.MapperGraph:
     )
 
 
+def words(axes: Axes) -> list[str]:
+    return [text.get_text() for text in axes.texts if text.get_text()]
+
+
 def test_areas_of_nodes_and_turns_of_pies_measure_what_was_given() -> None:
-    (axes,) = plots.plot_mapper(graph(), finding="f").axes
+    (axes,) = plots.graph(drawing()).axes
     rims = {tuple(patch.center): patch.radius for patch in axes.patches if isinstance(patch, Circle)}
     assert rims[0.0, 0.0] / rims[1.0, 0.0] == pytest.approx(2)  # 8 words against 2
-    pies = [one for one in axes.collections if isinstance(one, PatchCollection)]
+    pies = [item for item in axes.collections if isinstance(item, PatchCollection)]
     food = next(pie for pie in pies if len(pie.get_paths()) == 3)  # half animals, a quarter plants, the rest other
     sides = [path.vertices - [1.0, 0.0] for path in food.get_paths()]
     assert (sides[0][:, 0] > -1e-9).all()  # from 12 o'clock, clockwise
@@ -47,44 +55,88 @@ def test_areas_of_nodes_and_turns_of_pies_measure_what_was_given() -> None:
 
 
 def test_edges_are_the_wider_the_more_both_ends_share() -> None:
-    (axes,) = plots.plot_mapper(graph(), finding="f").axes
-    (lines,) = [one for one in axes.collections if isinstance(one, LineCollection)]
+    (axes,) = plots.graph(drawing()).axes
+    (lines,) = [item for item in axes.collections if isinstance(item, LineCollection)]
     np.testing.assert_allclose(lines.get_segments(), [[[0, 0], [1, 0]], [[1, 0], [2, 0]]])
     thin, wide = lines.get_linewidths()
     assert wide > 1.5 * thin
 
 
 def test_both_axes_have_one_scale_and_hold_all_nodes() -> None:
-    (axes,) = plots.plot_mapper(graph(), finding="f", detail="d").axes
+    (axes,) = plots.graph(drawing(), caption="d").axes
     frame = axes.get_window_extent()
     (x0, x1), (y0, y1) = axes.get_xlim(), axes.get_ylim()
     assert frame.width / (x1 - x0) == pytest.approx(frame.height / (y1 - y0))
-    assert x0 < 0 < 2 < x1
-    assert y0 < 0 < 1 < y1
+    for patch in axes.patches:
+        (x, y), radius = patch.center, patch.radius
+        assert x0 < x - radius < x + radius < x1
+        assert y0 < y - radius < y + radius < y1
 
 
-def test_the_largest_nodes_are_named_with_their_purity(tmp_path: Path) -> None:
-    figure = plots.plot_mapper(graph(), finding="$f$", detail="</svg>", named=3)
-    texts = [text.get_text() for text in figure.axes[0].texts]
-    assert {"animal 0.88", "food 0.50", "plant 1.00"} <= set(texts)
-    assert not any(text.startswith("<b>") for text in texts)
-    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == [
-        "animals",
-        "plants",
-        "<b>$x^{",
-        "other",
-    ]
+def test_the_largest_nodes_are_named_by_their_first_words(tmp_path: Path) -> None:
+    figure = plots.graph(drawing(), title="$f$", caption="</svg>", named=3)
+    assert set(words(figure.axes[0])) == {"beast0, beast1, beast2", "chicken, rice", "rice, oak"}
+    legend = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert legend == ["animals", "plants", HOSTILE, "other", "node: 1 to 8 words", "edge: 1 to 4 shared words"]
     _, svg = plots.save(figure, tmp_path / "figure")
-    assert not {one.tag.split("}")[-1] for one in ET.parse(svg).iter()} & {"b", "script"}  # noqa: S314 (our own file)
+    tags = {item.tag.split("}")[-1] for item in ET.parse(svg).iter()}  # noqa: S314 (our own file)
+    assert not tags & {"b", "script"}
+
+
+def test_long_words_shorten_a_name_and_hostile_ones_stay_text() -> None:
+    long = replace(drawing(), members=[["hippopotamus", "rhinoceroses", "x"], ["a" * 40, "b"], ["a\nb\x1b"], [HOSTILE]])
+    (axes,) = plots.graph(long).axes
+    assert set(words(axes)) == {"hippopotamus, rhinoceroses", "a" * 40, "a·b·", HOSTILE}
+    assert not any(text.get_parse_math() for text in axes.texts)
+
+
+def test_names_keep_apart_and_off_all_nodes() -> None:
+    rng = np.random.default_rng(0)
+    nodes = 40
+    many = plots.MapperDrawing(
+        rng.uniform(size=(nodes, 2)),
+        [[f"word{n}", "other", "third"] * int(rng.integers(1, 9)) for n in range(nodes)],
+        ["a"] * nodes,
+        np.ones(nodes),
+        ["a"],
+        np.ones((nodes, 1)),
+        [(n, n + 1) for n in range(nodes - 1)],
+        np.ones(nodes - 1, dtype=int),
+        [""] * (nodes - 1),
+    )
+    figure = plots.graph(many)
+    (axes,) = figure.axes
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    boxes = [text.get_window_extent(canvas.get_renderer()) for text in axes.texts if text.get_text()]
+    assert len(boxes) > 15
+    assert not any(first.overlaps(second) for first, second in combinations(boxes, 2))
+    places = axes.transData.transform(many.positions)
+    assert not any(box.contains(*place) for box in boxes for place in places)
 
 
 def test_a_graph_of_one_node_without_edges_is_drawn() -> None:
     alone = replace(
-        graph(), positions=np.zeros((1, 2)), members=[["a"]], labels=["a"], purity=np.ones(1),
+        drawing(), positions=np.zeros((1, 2)), members=[["a"]], labels=["a"], purity=np.ones(1),
         shares=np.ones((1, 3)) / 3, edges=[], shared=np.empty(0, dtype=int), meanings=[],
     )  # fmt: skip
-    assert len([one for one in plots.plot_mapper(alone, finding="f").axes[0].patches if isinstance(one, Circle)]) == 1
-    assert "<script" in plots.mapper_page(alone, title="t")
+    figure = plots.graph(alone)
+    assert len([item for item in figure.axes[0].patches if isinstance(item, Circle)]) == 1
+    assert figure.legends[0].get_texts()[-1].get_text() == "node: 1 words"
+
+
+def test_it_draws_into_given_axes_in_given_colours_and_sizes() -> None:
+    figure = Figure(figsize=(6, 3))
+    left, right = figure.subplots(1, 2)
+    assert plots.graph(drawing(), ax=right, colours={"plants": "#123456"}, title="t") is figure
+    assert not left.collections
+    assert figure.get_label() == ""
+    pies = [item for item in right.collections if isinstance(item, PatchCollection)]
+    assert {"#123456"} == {to_hex(c) for pie in pies if len(pie.get_paths()) == 1 for c in pie.get_facecolor()} & {
+        "#123456",
+        looks("ab")[1][0].lower(),
+    }
+    assert plots.graph(drawing(), figsize=(5, 4)).get_size_inches().tolist() == [5, 4]
 
 
 @pytest.mark.parametrize(
@@ -101,67 +153,6 @@ def test_a_graph_of_one_node_without_edges_is_drawn() -> None:
         ({"categories": list("abcdefghijklm")}, "13 categories"),
     ],
 )
-@pytest.mark.parametrize(
-    "draw", [lambda g: plots.plot_mapper(g, finding="f"), lambda g: plots.mapper_page(g, title="t")]
-)
-def test_parts_that_do_not_fit_are_named(draw: Callable, changes: dict, says: str) -> None:
+def test_parts_that_do_not_fit_are_named(changes: dict, says: str) -> None:
     with pytest.raises(ValueError, match=says):
-        draw(replace(graph(), **changes))
-
-
-@pytest.fixture(scope="module")
-def shown(opened: Callable[[str], Opened], hostile: str) -> Opened:
-    return opened(plots.mapper_page(graph(hostile), title=f"found {hostile}", detail=hostile))
-
-
-def at(shown: Opened, node: int) -> tuple[float, float]:
-    x, y = shown.run(f"place(view, {node})")
-    return x, y
-
-
-def test_hovering_a_node_shows_its_words_and_purity(shown: Opened) -> None:
-    shown.hover(0, *at(shown, 1))
-    assert shown.text("#tip").split("\n") == ["food", "purity 0.50, 2 words", "␣chicken, ␣rice"]
-
-
-def test_hovering_an_edge_shows_what_it_means(shown: Opened, hostile: str) -> None:
-    (x, y), (right, _) = at(shown, 0), at(shown, 1)
-    shown.hover(0, (x + right) / 2, y)
-    assert shown.text("#tip").split("\n") == ["animal – food", "bridged by poultry", "1 shared: ␣chicken"]
-    (x, y), (right, _) = at(shown, 1), at(shown, 2)
-    shown.hover(0, (x + right) / 2, y + 1)
-    assert shown.text("#tip").split("\n")[1] == f"bridged by {hostile}"
-    shown.hover(0, (x + right) / 2, y + 60)
-    assert shown.page.is_hidden("#tip")
-
-
-def test_search_finds_the_nodes_that_hold_a_word(shown: Opened) -> None:
-    shown.page.fill("#search", " rice")
-    assert shown.texts("#hits li") == ["␣rice\nfood", "␣rice\nplant"]
-    shown.page.press("#search", "Enter")
-    assert shown.text("#said") == "food – purity 0.50, 2 words"
-    assert shown.texts("#words li") == ["␣chicken", "␣rice"]
-    x, y = at(shown, 1)
-    assert [x, y] == pytest.approx(shown.run("[view.width / 2, view.height / 2]"))
-
-
-def test_purity_is_another_colouring(shown: Opened, hostile: str) -> None:
-    assert shown.texts("#legend li") == ["animals", "plants", hostile, "other"]
-    inked = f"read = {READ}, [...read(view.base)].join()"
-    before = shown.run(inked)
-    shown.page.select_option("#colouring", "purity")
-    assert shown.texts("#legend li") == ["0.00", "0.25", "0.50", "0.75", "1.00"]
-    assert shown.run(inked) != before
-    shown.page.select_option("#colouring", "concepts of its words")
-    assert shown.run(inked) == before
-
-
-def test_hostile_words_stay_text_and_the_page_is_silent(shown: Opened, hostile: str) -> None:
-    shown.hover(0, *at(shown, 3))
-    assert shown.text("#tip").split("\n") == [hostile, "purity 0.25, 1 word", hostile]
-    shown.page.get_by_role("button", name=hostile).click()
-    assert shown.texts("#words li") == [hostile]
-    assert shown.text("h1") == shown.page.title() == f"found {hostile}"
-    assert shown.page.locator("img").count() == 0
-    assert shown.said == []
-    assert [url for url in shown.asked if not url.startswith(("file:", "data:"))] == []
+        plots.graph(replace(drawing(), **changes))

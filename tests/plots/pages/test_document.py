@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from geometry.plots.document import (
+from geometry.plots.pages import (
     Block,
     Commands,
     Links,
@@ -19,7 +19,7 @@ from geometry.plots.document import (
     document_page,
     downsampled,
 )
-from tests.plots.conftest import Opened
+from tests.plots.pages.conftest import Opened
 
 
 def png(pixels: np.ndarray, dpi: int | None = 300) -> bytes:

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from geometry import plots
-from geometry.plots.maps import looks, visible, window
-from tests.plots.conftest import READ, Opened
+from geometry.plots.pages import explorer_page
+from geometry.plots.pages.web import visible
+from geometry.plots.point_map import looks, window
+from tests.plots.pages.conftest import READ, Opened
 
 RNG = np.random.default_rng(0)
 FILLER = 400
@@ -45,7 +47,7 @@ def parts(hostile: str) -> dict:
 
 @pytest.fixture(scope="module")
 def shown(opened: Callable[[str], Opened], hostile: str) -> Opened:
-    return opened(plots.explorer_page(**parts(hostile), title=f"found {hostile}", detail=hostile))
+    return opened(explorer_page(**parts(hostile), title=f"found {hostile}", detail=hostile))
 
 
 COLOURED = (
@@ -90,7 +92,7 @@ def test_the_page_says_nothing_and_asks_for_nothing(shown: Opened) -> None:
 def test_the_policy_forbids_scripts_and_requests_that_are_not_ours(
     opened: Callable[[str], Opened], hostile: str
 ) -> None:
-    this = opened(plots.explorer_page(**parts(hostile), title="t"))
+    this = opened(explorer_page(**parts(hostile), title="t"))
     this.page.evaluate(
         "document.body.append(Object.assign(document.createElement('script'), {textContent: 'window.ran=1'}))"
     )
@@ -224,7 +226,7 @@ def test_a_map_of_concepts_alone(opened: Callable[[str], Opened], hostile: str) 
     none = np.empty(0, dtype=int)
     tree = replace(given["tree"], members=[none] * 5)
     panels = [replace(panel, points=np.empty((0, 2))) for panel in given["panels"]]
-    this = opened(plots.explorer_page(panels, [], [replace(given["colourings"][0], points=none)], tree, title="t"))
+    this = opened(explorer_page(panels, [], [replace(given["colourings"][0], points=none)], tree, title="t"))
     assert min(inked(this, BIRD)) > 0
     this.hover(1, *place(this, 2, 1))
     assert this.text("#tip") == "bird\nbelow animal"
@@ -240,7 +242,7 @@ def test_a_whole_vocabulary_fits_and_keeps_its_places(opened: Callable[[str], Op
     members = [RNG.choice(count, size, replace=False) for size in RNG.integers(50, 600, 400)]
     tree = plots.ConceptTree([f"concept {n}" for n in range(400)], [(n // 3, n) for n in range(1, 400)], members)
     colouring = plots.Colouring("c", list("abcdefghijkl"), RNG.integers(-1, 12, count))
-    html = plots.explorer_page(
+    html = explorer_page(
         [plots.MapPanel("a", points[0]), plots.MapPanel("b", points[1])], texts, [colouring] * 3, tree, title="t"
     )
     assert len(html.encode()) < 8e6
@@ -255,7 +257,7 @@ def test_a_whole_vocabulary_fits_and_keeps_its_places(opened: Callable[[str], Op
 
 
 def test_the_pages_text_holds_no_address_and_no_open_tag_from_outside(hostile: str) -> None:
-    page = plots.explorer_page(**parts(hostile), title=hostile, detail=hostile)
+    page = explorer_page(**parts(hostile), title=hostile, detail=hostile)
     assert not re.search(r"https?:|//[a-z]+\.|@import|url\(|src=(?!x onerror)", page)
     assert page.count("<script") == page.count("</script>") == 2
     assert page.count("<img") == 0
@@ -293,13 +295,13 @@ def test_parts_that_do_not_fit_are_named(change: Callable[[dict], None], says: s
     given = parts("x")
     change(given)
     with pytest.raises(ValueError, match=says):
-        plots.explorer_page(**given, title="t")
+        explorer_page(**given, title="t")
 
 
 def test_categories_differ_in_colour_and_neighbours_in_shape() -> None:
     chosen = looks([str(number) for number in range(12)])
     assert len({colour for colour, _ in chosen}) == 12
-    assert all(one != other for (_, one), (_, other) in pairwise(chosen))
+    assert all(first != second for (_, first), (_, second) in pairwise(chosen))
 
 
 def test_steps_of_a_scale_grow_lighter() -> None:
