@@ -99,7 +99,9 @@ def place_labels(
             annotation_clip=False,
         )
         drawn = np.asarray(text.get_window_extent().extents)
-        chosen = room.best(drawn + 0.8 * pixel * np.array([-1, -1, 1, 1]), here, label, farthest)
+        # At another resolution text is up to a fiftieth wider.
+        margin = np.array([0.8 * pixel + (drawn[2] - drawn[0]) / 50, 0.8 * pixel])
+        chosen = room.best(drawn + np.append(-margin, margin), here, label, farthest)
         if chosen is None:
             text.remove()
             continue
@@ -110,7 +112,7 @@ def place_labels(
         written[label.group] += 1
         if reach > _NEAR:
             end = np.clip(here, box[:2], box[2:])
-            room.avoid(np.linspace(here, end, 4 + int(reach))[2:], 30.0)
+            room.avoid(np.linspace(here, end, 4 + int(reach))[2:], 60.0)
             line = {"arrowstyle": "-", "lw": 0.45, "color": "#555555", "shrinkA": 0, "shrinkB": label.radius}
             axes.annotate(
                 "",
@@ -187,7 +189,7 @@ class _Room:
             inside = ((self.points > moved[:2] - self.pixel) & (self.points < moved[2:] + self.pixel)).all(axis=1)
             if inside.sum() > _CROWD and not label.region:
                 continue
-            covered = 0.0 if label.region else min(float(self.weights[inside].sum()), 40)
+            covered = 0.0 if label.region else min(float(self.weights[inside].sum()), 60)
             astray = self._crossed(here, moved) if reach > _NEAR else self._ambiguous(moved, here)
             cost = 0.8 * reach + covered + (astray if reach else 0)
             if cost < least:
