@@ -1,100 +1,165 @@
-"""The steering analysis as a script: what it writes, what it measures on the real model, and what it refuses."""
+"""The steering study on the real model: what it measures, chooses, says and writes; and what it refuses."""
 
 import json
-from functools import partial
+import re
 from html.parser import HTMLParser
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 import geometry as geo
-from analysis import steering
-from tests.analysis.scripts import nonsense, run_analysis
+from geometry.experiments import SteeringStudy
+from geometry.experiments.evaluator import BOUND
+from geometry.experiments.steering import setup
+from geometry.experiments.steering.result import SteeringResult
+from geometry.experiments.steering.wording import cell, times
+from tests.experiments.scripts import nonsense
 
-CONDITIONS = {"none", "parent", "child", "parent_child", "own", "random", "random_residual", "before_norm", "block"}
+CONDITIONS = {"unsteered", "parent", "child", "parent_child", "direct", "random", "random_residual", "before_norm"}
+CONDITIONS |= {"block", "block_strongest", "parent_norm_matched", "other_parent_child", "grandparent_parent_child"}
 ANIMAL, MAMMAL, BIRD, PLANT = "animal.n.01", "mammal.n.01", "bird.n.01", "plant.n.02"
-
-analyse = partial(run_analysis, "steering")
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("out") / "steering"
-    done = analyse("--draws", 9, "--every", 10, "--out", folder)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "parent_child" in done.stdout
-    return folder
+BEGINNINGS, TEXTS = 24, 2
 
 
 @pytest.fixture(scope="module")
-def results(folder: Path) -> dict[str, Any]:
-    return json.loads((folder / "results.json").read_text(encoding="utf-8"))["results"]
+def result(tmp_path_factory: pytest.TempPathFactory, smollm2_model: Any) -> SteeringResult:
+    """A run on half of the prompts, with the fewest random vectors that can decide."""
+    neutral = geo.steering.load_prompts("neutral")
+    prompts = tmp_path_factory.mktemp("prompts") / "half.json"
+    halved = {"beginnings": neutral.beginnings[::2], "texts": neutral.texts[:TEXTS]}
+    prompts.write_text(json.dumps({"prompts": halved}), encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(setup, "load_model", lambda _: smollm2_model)
+        return SteeringStudy(prompts=str(prompts), n_random=19, every=10).run()  # type: ignore[return-value]
 
 
-def test_there_are_four_figures_a_page_and_the_numbers(folder: Path) -> None:
-    figures = {
-        f"{name}.{ending}" for name in ("conditions", "words", "coefficients", "blocks") for ending in ("png", "svg")
-    }
-    assert {path.name for path in folder.iterdir()} == figures | {"completions.html", "results.json", "results.npz"}
+@pytest.fixture(scope="module")
+def numbers(result: SteeringResult) -> dict[str, Any]:
+    return result.to_dict()
 
 
-def test_every_condition_has_a_probability_of_every_synset(results: dict[str, Any]) -> None:
-    assert set(results["probability"]) >= CONDITIONS
-    for found in results["probability"].values():
-        assert set(found) == {ANIMAL, MAMMAL, BIRD, PLANT}
-        assert all(0 <= value <= 1 for value in found.values())
-        assert found[ANIMAL] >= max(found[MAMMAL], found[BIRD]) - 1e-9
-    assert results["prompts"]["reported"] >= 24
+@pytest.fixture(scope="module")
+def folder(result: SteeringResult, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return result.write(tmp_path_factory.mktemp("out") / "steering")
 
 
-def test_composing_parent_and_child_reaches_the_child_and_random_vectors_do_not(results: dict[str, Any]) -> None:
-    p, top = results["probability"], results["child_on_top"]
-    assert top["none"] == 0
-    assert top["parent_child"] > 0.75
+def test_every_condition_has_a_probability_of_every_synset(numbers: dict[str, Any]) -> None:
+    assert set(numbers["probability"]) == set(numbers["perplexity"]) == CONDITIONS
+    for by_synset in numbers["probability"].values():
+        assert set(by_synset) == {ANIMAL, MAMMAL, BIRD, PLANT}
+        assert all(0 <= value <= 1 for value in by_synset.values())
+        assert by_synset[ANIMAL] >= max(by_synset[MAMMAL], by_synset[BIRD]) - 1e-9
+    assert numbers["prompts"] == {"choosing": BEGINNINGS // 3, "reported": BEGINNINGS - BEGINNINGS // 3}
+
+
+def test_composing_parent_and_child_reaches_the_child_and_random_vectors_do_not(numbers: dict[str, Any]) -> None:
+    p, top = numbers["probability"], numbers["top1_rate"]
+    assert top["unsteered"] == 0
+    assert top["parent_child"] > 0.3
     assert top["random"] < 0.05
-    assert p["parent_child"][ANIMAL] > 0.7 > 10 * p["none"][ANIMAL] > 0
-    assert p["parent_child"][BIRD] > 0.5
+    assert p["parent_child"][ANIMAL] > 0.35 > 4 * p["unsteered"][ANIMAL] > 0
+    assert p["parent_child"][BIRD] > 0.2 > 10 * p["unsteered"][BIRD]
     assert max(p["random"][BIRD], p["random_residual"][BIRD]) < 0.02
     assert p["parent"][BIRD] < 0.1 < p["parent"][ANIMAL]
-    assert results["p_value"]["random"] == 0.1
+    assert p["parent_child"][BIRD] > 2 * max(p["parent_norm_matched"][BIRD], p["child"][BIRD])
+    assert numbers["p_value"] == {"random": 0.05, "random_residual": 0.05}
 
 
-def test_words_that_the_vector_never_saw_rise_too_but_not_those_of_nonsense(results: dict[str, Any]) -> None:
-    before, after = (results["probability_held_out"][name][BIRD] for name in ("none", "parent_child"))
-    assert before < 0.01 < 0.2 < after
-    assert results["nonsense"]["fitted"] > 5 * results["nonsense"]["fitted_unsteered"]
-    assert results["nonsense"]["held_out"] < 0.02
+def test_held_out_words_rise_too_but_not_those_of_random_tokens(
+    result: SteeringResult, numbers: dict[str, Any]
+) -> None:
+    before, after = (numbers["probability_held_out"][name][BIRD] for name in ("unsteered", "parent_child"))
+    assert before < 0.01 < 0.05 < after
+    control = numbers["random_token_control"]
+    assert control["fitted"] > 3 * control["fitted_unsteered"]
+    assert control["held_out"] < 0.02
+    test = result.tests["held_out_words"]
+    assert test.value == pytest.approx(after - before)
+    assert test.nulls["random_token_control"].values.shape == (19, 16)
+    assert test.p_value == 0.05
 
 
-def test_kinds_of_words_divide_the_whole(results: dict[str, Any]) -> None:
-    for name, found in results["probability"].items():
-        for synset, whole in found.items():
-            parts = (results[f"probability_{kind}"][name][synset] for kind in ("fitted", "held_out"))
+def test_kinds_of_words_divide_the_whole(numbers: dict[str, Any]) -> None:
+    for name, by_synset in numbers["probability"].items():
+        for synset, whole in by_synset.items():
+            parts = (numbers[f"probability_{kind}"][name][synset] for kind in ("fitted", "held_out"))
             assert sum(parts) == pytest.approx(whole, abs=1e-6)
 
 
-def test_the_price_stands_beside_the_gain(results: dict[str, Any]) -> None:
-    assert results["perplexity"]["none"] == pytest.approx(41, abs=2)
-    assert results["perplexity"]["parent_child"] > 2 * results["perplexity"]["none"]
-    for name, excess in results["excess_divergence"].items():
-        assert 0 <= excess <= results["divergence"][name] + 1e-6
-    assert results["divergence"]["none"] == 0
+def test_the_test_of_composition_is_made_of_prompts_and_random_vectors(
+    result: SteeringResult, numbers: dict[str, Any]
+) -> None:
+    test = result.tests["composition"]
+    assert test.value == pytest.approx(numbers["probability"]["parent_child"][BIRD])
+    for name, null in test.nulls.items():
+        assert null.values.shape == (19, len(test.labels)) == (19, 16)
+        assert null.mean == pytest.approx(numbers["probability"][name][BIRD])
 
 
-def test_the_whole_sweep_is_kept_with_its_blanks(folder: Path, results: dict[str, Any]) -> None:
+def test_the_cost_stands_beside_the_gain(numbers: dict[str, Any], smollm2_model: Any) -> None:
+    texts = geo.steering.load_prompts("neutral").texts[:TEXTS]
+    unsteered = geo.steering.perplexity(*smollm2_model, texts)
+    assert numbers["perplexity"]["unsteered"] == pytest.approx(unsteered, rel=1e-4)
+    assert numbers["perplexity"]["parent_child"] > 1.2 * unsteered
+    for name, excess in numbers["excess_kl"].items():
+        assert 0 <= excess <= numbers["kl"][name] + 1e-6
+    assert numbers["kl"]["unsteered"] == 0
+
+
+def test_settings_are_chosen_by_cost_and_the_strongest_cell_without_regard_to_it(
+    result: SteeringResult, numbers: dict[str, Any]
+) -> None:
+    chosen, ratios = result.chosen, numbers["perplexity_ratio"]
+    assert ratios["parent_child"] == pytest.approx(chosen.coefficient.ratio) <= BOUND
+    assert ratios["block"] == pytest.approx(chosen.strength.ratio, rel=1e-3) <= BOUND
+    assert result.curves["parent_child"]["perplexity_ratio"][result.coefficients > chosen.coefficient.value][0] > BOUND
+    maps, strengths = result.blocks, result.strengths.tolist()
+    for block in (9, 19):
+        measured = maps["perplexity_ratio"][block]
+        within = [column for column, ratio in enumerate(measured) if ratio <= BOUND]
+        assert within == list(range(len(within)))
+        best = maps["child"][chosen.block, strengths.index(chosen.strength.value)]
+        assert maps["child"][block, within[-1]] <= best
+        assert maps["child"][block].max() <= maps["child"][chosen.block_strongest].max()
+    assert ratios["block_strongest"] > BOUND
+
+
+def test_the_whole_sweep_is_kept_with_its_blanks(folder: Path, result: SteeringResult) -> None:
     with np.load(folder / "results.npz") as arrays:
         child = arrays["blocks/child"]
         assert child.shape == (30, 8)
         assert np.flatnonzero(np.isfinite(child).all(axis=1)).tolist() == [9, 19, 29]
         assert np.nanmax(child[:15]) < 0.25
-    assert results["chosen"]["block"][0] in (9, 19)
+    assert result.chosen.block in (9, 19)
 
 
-def test_the_page_loads_nothing_and_holds_every_completion(folder: Path, results: dict[str, Any]) -> None:
-    page = (folder / "completions.html").read_text(encoding="utf-8")
+def test_there_are_four_figures_a_page_and_the_numbers(folder: Path) -> None:
+    names = ("conditions", "words", "coefficients", "blocks")
+    figures = {f"{name}.{ending}" for name in names for ending in ("png", "svg")}
+    assert {path.name for path in folder.iterdir()} == figures | {"generations.html", "results.json", "results.npz"}
+    document = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    assert [figure["name"] for figure in document["figures"]] == list(names)
+    for figure in document["figures"]:
+        assert len(figure["title"]) <= 140
+        assert len(figure["caption"]) <= 380
+        assert not re.search(r"e[+-]?\d\d|nan|stream|nothing", figure["title"] + figure["caption"])
+    head, *_ = (table["head"] for table in document["tables"])
+    assert head[1:3] == ["P(animal)", "P(bird)"]
+    assert len(document["tables"][0]["rows"]) == len(CONDITIONS)
+
+
+def test_the_summary_says_what_was_found_and_what_not(result: SteeringResult) -> None:
+    first, *others = result.summary()
+    assert first.startswith("animal + (bird − animal) makes a bird word the most probable")
+    assert any("no better than the direct bird vector" in line for line in others)
+    assert any("any strength" in line for line in others)
+    assert "nan" not in str(result)
+
+
+def test_the_page_loads_nothing_and_holds_every_generation(folder: Path, numbers: dict[str, Any]) -> None:
+    page = (folder / "generations.html").read_text(encoding="utf-8")
     tags: list[tuple[str, list[Any]]] = []
     reader = HTMLParser()
     reader.handle_starttag = lambda tag, attributes: tags.append((tag, attributes))  # type: ignore[method-assign]
@@ -103,55 +168,58 @@ def test_the_page_loads_nothing_and_holds_every_completion(folder: Path, results
         "html head meta link title style body h1 p table thead tbody tr th td mark small br".split()
     )
     assert [value for _, attributes in tags for name, value in attributes if name in ("src", "href")] == ["data:,"]
-    assert sum(tag == "td" for tag, _ in tags) == sum(len(by) for by in results["completions"].values())
+    assert sum(tag == "td" for tag, _ in tags) == sum(len(texts) for texts in numbers["generations"].values()) > 0
 
 
 @pytest.mark.parametrize(
-    ("depth", "every", "quick", "blocks"),
-    [(30, 1, True, [5, 15, 25]), (2, 1, True, [0, 1]), (1, 1, True, [0]), (6, 4, False, [1, 5]), (3, 9, False, [2])],
-)
-def test_a_quick_sweep_is_three_blocks_where_they_exist(
-    monkeypatch: pytest.MonkeyPatch, depth: int, every: int, quick: bool, blocks: list[int]
-) -> None:
-    monkeypatch.setattr(geo.steering.Architecture, "of", lambda _: SimpleNamespace(blocks=range(depth)))
-    assert steering.swept(SimpleNamespace(model=None), every, quick=quick) == blocks  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("depth", "options", "blocks"),
     [
-        (("--quick", "--every", "2"), "not allowed with"),
-        (("--child", "plant.n.02"), "no ancestor"),
-        (("--child", "brid.n.01"), "did you mean bird.n.01"),
-        (("--prompts", "nothing.yaml"), "no such file"),
-        (("--draws", "0"), "at least 1"),
+        (30, {"blocks": 3}, [5, 15, 25]),
+        (2, {"blocks": 3}, [0, 1]),
+        (1, {"blocks": 3}, [0]),
+        (6, {"every": 4}, [1, 5]),
+        (3, {"every": 9}, [2]),
+        (4, {}, [0, 1, 2, 3]),
     ],
 )
-def test_bad_input_is_refused_in_one_line_before_the_model_is_loaded(
-    tmp_path: Path, arguments: tuple[str, ...], message: str
+def test_blocks_are_swept_evenly(depth: int, options: dict[str, int], blocks: list[int]) -> None:
+    assert SteeringStudy(**options).swept(depth) == blocks
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"blocks": 3, "every": 2}, "give one of them"),
+        ({"child": "plant.n.02"}, "no ancestor"),
+        ({"child": "brid.n.01"}, "did you mean bird.n.01"),
+        ({"prompts": "nothing.yaml"}, "no such file"),
+        ({"n_random": 0}, "at least 1"),
+        ({"beside": ("mammal.n.01",)}, "2 values"),
+    ],
+)
+def test_bad_input_is_refused_before_the_model_is_loaded(
+    monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], message: str
 ) -> None:
-    done = analyse(*arguments, "--out", tmp_path / "out")
-    assert done.returncode == 2
-    assert message in done.stderr
-    assert done.stderr.count("\n") == 1
-    assert not (tmp_path / "out").exists()
+    monkeypatch.setattr(setup, "CausalSpace", None)
+    monkeypatch.setattr(setup, "load_model", None)
+    with pytest.raises(geo.GeometryError, match=message):
+        SteeringStudy(**options).run()
 
 
 def test_a_model_without_the_concepts_is_refused(tmp_path: Path) -> None:
     model, _ = nonsense(tmp_path, words=60)
-    done = analyse("--model", model, "--out", tmp_path / "out")
-    assert done.returncode == 2
-    assert done.stderr.startswith("error: WordNet nouns")
+    with pytest.raises(geo.GeometryError, match=r"^WordNet nouns"):
+        SteeringStudy(model=str(model)).run()
 
 
-def test_prompt_sets_are_read_and_malformed_ones_refused(tmp_path: Path) -> None:
-    neutral = geo.steering.load_prompts("neutral")
-    assert len(neutral.beginnings) == len(set(neutral.beginnings)) >= 36
-    assert all(text.endswith(".") for text in neutral.texts)
-    path = tmp_path / "own.yaml"
-    for content in ("prompts: {beginnings: []}", "prompts: {beginnings: [a], texts: 3}", "prompts: {x: [a]}", "- a"):
-        path.write_text(content)
-        with pytest.raises(geo.errors.SteeringError, match="own"):
-            geo.steering.load_prompts(path)
-    path.write_text("prompts: {beginnings: ['A  b'], texts: [c]}")
-    assert geo.steering.load_prompts(path) == geo.steering.PromptSet("own.yaml", ("A b",), ("c",))
+@pytest.mark.parametrize(
+    ("ratio", "said", "short"),
+    [
+        (1.72, "1.7 times", "1.72"),
+        (57.3, "57 times", "57"),
+        (12345.0, "12,000 times", "12,300"),
+        (8e23, "more than a million times", "≥ 10⁶"),
+    ],
+)
+def test_large_ratios_are_said_in_words(ratio: float, said: str, short: str) -> None:
+    assert (times(ratio), cell(ratio)) == (said, short)
