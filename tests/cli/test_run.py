@@ -1,0 +1,112 @@
+"""`run`, `figures` and analysis scripts: fields as options, one line for bad input, folders whole or untouched."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import geometry as geo
+from geometry.cli import main, script
+from geometry.experiments import STUDIES, StudyResult
+from geometry.experiments.study import Step
+from tests.experiments.test_study import CountResult, CountStudy
+
+
+@pytest.fixture
+def counting(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    monkeypatch.setitem(STUDIES, "count", CountStudy)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def settings(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "results.json").read_text(encoding="utf-8"))["settings"]
+
+
+def test_options_come_from_the_fields(counting: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "count", "m", "--times", "3", "--kinds", "u", "v", "--pair", "p", "q", "--loud"]) == 0
+    written = settings(counting / "figures" / "m" / "count")
+    assert written == {"seed": 0, "times": 3, "kinds": ["u", "v"], "pair": ["p", "q"], "way": "up", "loud": True}
+    out, err = capsys.readouterr()
+    assert "Counted 3." in out
+    assert "written in" in out
+    assert [line.split("count: ")[1] for line in err.splitlines()] == ["counting", "drawing"]
+
+
+def test_quick_fills_in_what_was_not_given(counting: Path) -> None:
+    assert main(["run", "count", "--quick", "--out", "a"]) == 0
+    assert settings(counting / "a")["times"] == 2
+    assert main(["run", "count", "--quick", "--times", "4", "--out", "b"]) == 0
+    assert settings(counting / "b")["times"] == 4
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nothing"], ["count", "--times", "0"], ["count", "--times", "x"], ["count", "--way", "sideways"],
+        ["count", "--pair", "p"], ["count", "--seed", "-1"], ["count", "--times"], ["count", "m", "n"],
+    ],
+)  # fmt: skip
+def test_bad_options_are_one_line(counting: Path, capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["run", *arguments])
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert error.startswith("error: ")
+    assert not list(counting.iterdir())
+
+
+def test_an_unwritable_folder_is_refused_before_work(counting: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (counting / "file").write_text("")
+    assert main(["run", "count", "--out", "file/below"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def failing(study: CountStudy) -> StudyResult:
+    raise geo.errors.ModelError(f"{study.model}: no such\nmodel")
+
+
+def test_scripts_write_what_their_main_returns(counting: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def body(study: CountStudy) -> CountResult:
+        return study.run()
+
+    assert script(CountStudy, body, "How many?", ["m", "--times", "1", "--out", "here"]) == 0
+    assert settings(counting / "here")["times"] == 1
+    capsys.readouterr()
+    assert script(CountStudy, failing, None, ["m", "--out", "there"]) == 2
+    assert capsys.readouterr().err == "error: m: no such model\n"
+    assert not (counting / "there").exists()
+
+
+def test_interrupts_leave_nothing(counting: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted(_: CountStudy) -> StudyResult:
+        raise KeyboardInterrupt
+
+    assert script(CountStudy, interrupted, None, ["--out", "there"]) == 130
+    assert "nothing was written" in capsys.readouterr().err
+    assert not (counting / "there").exists()
+
+
+def test_figures_runs_all_and_one_that_fails_does_not_stop_the_others(
+    counting: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Failing(CountStudy):
+        name = "claims"
+
+        def measure(self, step: Step) -> CountResult:
+            step("failing")
+            return failing(self)
+
+    for name in ("claims", "steering", "maps"):
+        study = Failing if name == "claims" else type("Own", (CountStudy,), {"name": name})
+        monkeypatch.setitem(STUDIES, name, study)
+    assert main(["figures", "m", "--seed", "3"]) == 2
+    error = capsys.readouterr().err.splitlines()
+    assert error[-1] == "error: claims: m: no such model"
+    assert "claims: left out: m: no such model" in error
+    for name in ("steering", "maps"):
+        assert settings(counting / "figures" / "m" / name)["times"] == 2  # quick
+    assert (counting / "figures" / "m" / "index.html").exists()
+    assert main(["figures", "m", "--full", "--studies", "maps"]) == 0
+    assert settings(counting / "figures" / "m" / "maps")["times"] == 5
