@@ -3,47 +3,44 @@ MODEL ?= smollm2-135m
 MODELS ?= smollm2-135m gemma3-270m tinyllama-1.1b
 BIN := .venv/bin
 
-.PHONY: help figures gallery comparison test test-llama check benchmark clean
+.PHONY: help figures gallery comparison test test-long docs check benchmark clean
 
 help:
-	@echo "make figures [MODEL=...]  install, fetch the model, draw its figures and a page of all into figures/<model>/"
-	@echo "make gallery [MODEL=...]  the same with more draws of every null model, every block steered, and behaviours; takes about fifteen minutes"
+	@echo "make figures [MODEL=...]  install, fetch the model, run its studies and write a page of all their figures into figures/<model>/"
+	@echo "make gallery [MODEL=...]  the same with all permutations and blocks, and classes of behaviour; takes about fifteen minutes"
 	@echo "make comparison           SmolLM2, Gemma 3 and TinyLlama side by side in figures/comparison/; needs npm"
-	@echo "make test                 install, fetch what the tests need, run them"
-	@echo "make test-llama           compile llama.cpp's bindings and run SmolLM2 there with an exported vector"
+	@echo "make test                 install, fetch what the tests need, run all but the long ones"
+	@echo "make test-long            the long tests, and SmolLM2 in llama.cpp with an exported vector; compiles llama.cpp"
+	@echo "make docs                 run the code of README.md and of the pages in docs/"
 	@echo "make check                lint and type checks"
 	@echo "make benchmark            speed and memory, as ratios measured side by side"
 	@echo "make clean                remove the virtual environment"
 
 figures: .venv/installed
 	$(BIN)/concept-geometry fetch "$(MODEL)"
-	$(BIN)/python -m analysis.hierarchy --model "$(MODEL)"
-	$(BIN)/python -m analysis.structure --model "$(MODEL)" --quick
-	$(BIN)/python -m analysis.steering --model "$(MODEL)" --quick
-	$(BIN)/python -m analysis.maps --model "$(MODEL)"
-	$(BIN)/concept-geometry report "$(MODEL)"
+	$(BIN)/concept-geometry figures "$(MODEL)"
 
 gallery: .venv/installed
 	$(BIN)/concept-geometry fetch "$(MODEL)"
-	$(BIN)/python -m analysis.hierarchy --model "$(MODEL)"
-	$(BIN)/python -m analysis.structure --model "$(MODEL)"
-	$(BIN)/python -m analysis.steering --model "$(MODEL)"
-	$(BIN)/python -m analysis.maps --model "$(MODEL)"
-	$(BIN)/python -m analysis.behaviours --model "$(MODEL)"
-	$(BIN)/concept-geometry report "$(MODEL)"
+	$(BIN)/concept-geometry figures --full "$(MODEL)"
 
 comparison: .venv/installed
 	$(BIN)/concept-geometry fetch $(MODELS)
-	$(BIN)/python -m analysis.compare --models $(MODELS)
+	$(BIN)/concept-geometry run comparison $(MODELS)
 
 test: .venv/installed-dev
 	$(BIN)/concept-geometry fetch smollm2-135m wordnet-3.0
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-test-llama: .venv/installed-dev
-	$(BIN)/concept-geometry fetch smollm2-135m
+test-long: .venv/installed-dev
+	$(BIN)/concept-geometry fetch smollm2-135m wordnet-3.0
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m long
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt llama-cpp-python
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m llama tests/steering/test_llama_cpp.py
+
+docs: .venv/installed-dev
+	$(BIN)/concept-geometry fetch smollm2-135m
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/docs
 
 check: .venv/installed-dev
 	$(BIN)/ruff check .

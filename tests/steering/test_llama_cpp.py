@@ -18,7 +18,7 @@ from tests.steering.test_control_vector import read_by_hand
 pytestmark = [
     pytest.mark.llama,
     pytest.mark.skipif(
-        find_spec("llama_cpp") is None, reason="llama-cpp-python is missing; make test-llama installs it"
+        find_spec("llama_cpp") is None, reason="llama-cpp-python is missing; make test-long installs it"
     ),
 ]
 PROMPT = "The old sailor looked at the sea and"
