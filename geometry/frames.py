@@ -26,10 +26,7 @@ class Frame:
     def spanned_by(cls, *vectors: torch.Tensor, origin: torch.Tensor | None = None) -> "Frame":
         """Gram–Schmidt in the order given: axis i is the part of vector i not in the earlier ones.
 
-        Raises
-        ------
-        EstimationError
-            The vectors are linearly dependent.
+        EstimationError: the vectors are linearly dependent.
         """
         if not vectors or len(vectors) > len(vectors[0]):
             raise EstimationError(f"{len(vectors)} vectors of a frame cannot be independent in this space")

@@ -25,10 +25,7 @@ def behaviour_words(families: Sequence[Behaviour], vocabulary: Vocabulary) -> Co
 
     A kind stands above its families where it has several, and "behaviour" above what would else be several roots.
 
-    Raises
-    ------
-    HierarchyError
-        No families, two of one name, or a class none of whose words is in the vocabulary.
+    HierarchyError: no families, two of one name, or a class none of whose words is in the vocabulary.
     """
     parents = _parents(families)
     words: dict[str, list[str]] = {parent: [] for listed in parents.values() for parent in listed}
@@ -44,10 +41,7 @@ def behaviour_prompts(families: Sequence[Behaviour]) -> ConceptHierarchy:
     "Tokens" number the prompts, family after family and class after class. All prompts of a template are one
     lemma, so that a split by lemmas holds out whole templates, the same ones of every class.
 
-    Raises
-    ------
-    HierarchyError
-        No families, or two of one name.
+    HierarchyError: no families, or two of one name.
     """
     parents = _parents(families)
     members: dict[str, dict[int, str]] = {}

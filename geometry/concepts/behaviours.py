@@ -66,10 +66,7 @@ class Behaviour:
         >>> {name: len(texts) for name, texts in train.items()}
         {'peaceful': 24, 'firm': 24, 'irritated': 24, 'hostile': 24, 'violent': 24}
 
-        Raises
-        ------
-        HierarchyError
-            A template or domain that the family lacks.
+        HierarchyError: a template or domain that the family lacks.
         """
         kept = {}
         for what, asked, known in (("template", templates, self.templates), ("domain", domains, self.domains)):

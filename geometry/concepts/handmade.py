@@ -25,13 +25,10 @@ def hierarchy_from_words(
     A concept to which the vocabulary leaves exactly the words of a parent is skipped; its children hang on
     that parent, and `notes` says so.
 
-    Examples
-    --------
-    >>> import geometry as geo
-    >>> vocabulary = geo.Vocabulary(["Ġcat", "Ġcats", "Ġcrow", "Ġanimal"])
+    >>> vocabulary = Vocabulary(["Ġcat", "Ġcats", "Ġcrow", "Ġanimal"])
     >>> own = {"animal": ["animal"], "mammal": ["cat"], "bird": ["crow"]}
     >>> parents = {"mammal": ["animal"], "bird": ["animal"]}
-    >>> toy = geo.concepts.hierarchy_from_words("toy", own, parents, vocabulary)
+    >>> toy = hierarchy_from_words("toy", own, parents, vocabulary)
     >>> toy["animal"].words, toy["mammal"].words
     (('cat', 'cats', 'crow', 'animal'), ('cat', 'cats'))
 

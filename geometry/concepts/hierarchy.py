@@ -127,10 +127,7 @@ class ConceptHierarchy:
     def over(self, vocabulary: Vocabulary) -> "ConceptHierarchy":
         """The same concepts and words with the tokens of another vocabulary.
 
-        Raises
-        ------
-        HierarchyError
-            A word is no single token there.
+        HierarchyError: a word is no single token there.
         """
         concepts = tuple(Concept.from_words(concept.name, concept.words, vocabulary) for concept in self)
         for before, after in zip(self, concepts, strict=True):

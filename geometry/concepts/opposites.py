@@ -24,10 +24,7 @@ class Opposites:
 def load_opposites(source: str | Path = "contrasts") -> dict[str, Opposites]:
     """Read packaged contrasts or a YAML or JSON file like data/opposites/contrasts.yaml, by name.
 
-    Examples
-    --------
-    >>> import geometry as geo
-    >>> geo.concepts.load_opposites()["love-hate"].single
+    >>> load_opposites()["love-hate"].single
     ('Love', 'Hate')
 
     Raises

@@ -85,11 +85,7 @@ def load_series(
 ) -> dict[str, Series]:
     """Read sets of ordered values and keep what `vocabulary` has as single tokens.
 
-    Examples
-    --------
-    >>> import geometry as geo
-    >>> geo.concepts.load_series(geo.Unembedding.load("smollm2-135m").vocabulary)["weekdays"].values[:3]
-    ('monday', 'tuesday', 'wednesday')
+    >>> series = geo.concepts.load_series(unembedding.vocabulary)["weekdays"]  # doctest: +SKIP
 
     Parameters
     ----------
@@ -141,12 +137,7 @@ def load_pairs(
 ) -> dict[str, tuple[tuple[tuple[str, str], ...], NDArray[np.int64]]]:
     """Read families of word pairs and keep those of which both words are single tokens.
 
-    Examples
-    --------
-    >>> import geometry as geo
-    >>> pairs, ids = geo.concepts.load_pairs(geo.Unembedding.load("smollm2-135m").vocabulary)["male – female"]
-    >>> pairs[0], ids.shape[1]
-    (('king', 'queen'), 2)
+    >>> pairs, ids = geo.concepts.load_pairs(unembedding.vocabulary)["male – female"]  # doctest: +SKIP
 
     Returns
     -------

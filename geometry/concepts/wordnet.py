@@ -48,7 +48,6 @@ def wordnet_hierarchy(
     A WordNet of one's own: a folder of database files, or after `nltk.download("omw-1.4")` the Open Multilingual
     WordNet:
 
-    >>> own = {"wordnet": "WordNet-3.1/dict"}
     >>> own = {"wordnet": nltk.corpus.wordnet, "language": "fra"}  # doctest: +SKIP
     >>> geo.concepts.wordnet_hierarchy("noun", vocabulary, **own)  # doctest: +SKIP
 

@@ -41,10 +41,7 @@ def wordnet_table() -> dict[str, Synset]:
 def synsets_of(wordnet: "WordNetCorpusReader", language: str = "eng") -> dict[str, Synset]:
     """The same of a reader of NLTK's, with the lemmas of a language.
 
-    Raises
-    ------
-    HierarchyError
-        NLTK does not find the files, or the language is not among them.
+    HierarchyError: NLTK does not find the files, or the language is not among them.
     """
     from nltk.corpus.reader.wordnet import WordNetError
 
@@ -69,10 +66,7 @@ def opened_wordnet(folder: str | Path) -> "Iterator[WordNetCorpusReader]":
 
     Line ends may be CRLF and files that nouns and verbs do not need may be missing.
 
-    Raises
-    ------
-    HierarchyError
-        The folder lacks the nouns or the verbs.
+    HierarchyError: the folder lacks the nouns or the verbs.
     """
     import nltk  # takes a second to import
     from nltk.corpus.reader.wordnet import WordNetCorpusReader

@@ -23,8 +23,6 @@ def umap_embedding(
 ) -> NDArray[np.float32]:
     """Coordinates of points on a UMAP map, shape (n, dimensions).
 
-    Examples
-    --------
     >>> umap_embedding(np.random.default_rng(0).standard_normal((100, 8)), epochs=10).shape
     (100, 2)
 

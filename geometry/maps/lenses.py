@@ -86,10 +86,7 @@ def depth_lens(hierarchy: ConceptHierarchy, concept: str) -> Lens:
 
     It depends on the words, not on where they lie, so a null model has the same.
 
-    Raises
-    ------
-    HierarchyError
-        An unknown concept.
+    HierarchyError: an unknown concept.
     """
     deepest = np.zeros(len(hierarchy.tokens))
     for members, depth in zip(hierarchy.members, hierarchy.depths, strict=True):
@@ -106,10 +103,8 @@ def given_lens(values: ArrayLike) -> Lens:
 def lens_values(lens: Lens, labelled: LabelledPoints) -> NDArray[np.float64]:
     """The lens at every point, shape (n, c).
 
-    Raises
-    ------
-    EstimationError
-        Another number of values than points, NaN or infinite values, or a lens that is the same at all points.
+    EstimationError: another number of values than points, NaN or infinite values, or a lens that is the same at all
+    points.
     """
     values = np.asarray(lens(labelled), dtype=np.float64)
     values = values[:, None] if values.ndim == 1 else values

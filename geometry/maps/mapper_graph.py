@@ -99,14 +99,8 @@ class MapperGraph:
 
     def summary(self) -> dict[str, float]:
         """Counts of nodes, edges, components, loops and holes, and the coverage."""
-        return {
-            "nodes": len(self),
-            "edges": len(self.edges),
-            "components": self.components,
-            "loops": self.loops,
-            "holes": self.holes,
-            "coverage": self.coverage,
-        }
+        topology = {name: getattr(self, name) for name in ("components", "loops", "holes", "coverage")}
+        return {"nodes": len(self), "edges": len(self.edges), **topology}
 
     def layout(self, seed: int = 0) -> NDArray[np.float64]:
         """Positions of the nodes for a picture, shape (m, 2): springs within a component, components side by side."""
@@ -133,10 +127,7 @@ class MapperGraph:
     def write_graphml(self, path: str | Path, attributes: Mapping[str, Any] | None = None) -> None:
         """Write `to_networkx` as GraphML, which Gephi, Cytoscape and networkx read.
 
-        Raises
-        ------
-        OutputError
-            The folder does not exist or the file cannot be written there.
+        OutputError: the folder does not exist or the file cannot be written there.
         """
         with replacing(path) as unfinished:
             nx.write_graphml_xml(self.to_networkx(attributes), unfinished)

@@ -48,8 +48,6 @@ def nearest_neighbours(
 ) -> Neighbours:
     """The k nearest others of every point by Euclidean distance.
 
-    Examples
-    --------
     >>> nearest_neighbours(np.array([[0.0], [1.0], [5.0]]), k=1).indices.ravel().tolist()
     [1, 0, 1]
 

@@ -19,8 +19,6 @@ from geometry.maps.points import LabelledPoints
 class PointNull:
     """A null model of labelled points; it owns how figures and tables show it.
 
-    Examples
-    --------
     >>> def mirrored(labelled, rng):
     ...     return labelled.moved(labelled.points * rng.choice([-1, 1], size=labelled.points.shape))
     >>> nulls = {**POINT_NULLS, "mirrored": PointNull(mirrored, label="mirrored points", marker="*")}

@@ -18,10 +18,7 @@ Points = torch.Tensor | ArrayLike
 def checked_points(points: Points, what: str = "points") -> NDArray[np.float32]:
     """The points as a float32 matrix.
 
-    Raises
-    ------
-    EstimationError
-        Not a matrix, fewer than two points, NaN or infinite values, or all points equal.
+    EstimationError: not a matrix, fewer than two points, NaN or infinite values, or all points equal.
     """
     array = np.asarray(points.detach().cpu() if isinstance(points, torch.Tensor) else points)
     if array.ndim != 2 or array.shape[1] == 0 or array.dtype.kind not in "fiu":
@@ -41,8 +38,6 @@ def checked_points(points: Points, what: str = "points") -> NDArray[np.float32]:
 class LabelledPoints:
     """Points, and the concepts or classes they belong to.
 
-    Examples
-    --------
     >>> points = np.arange(8.0).reshape(4, 2)
     >>> labelled = LabelledPoints.of_classes(points, ["b", "a", "", "b"])
     >>> {name: positions.tolist() for name, positions in labelled.members.items()}

@@ -47,8 +47,6 @@ def trustworthiness(
 ) -> Trustworthiness:
     """Trustworthiness of a map (Venna & Kaski) at a seeded sample of points, beside permuted maps.
 
-    Examples
-    --------
     >>> points = np.random.default_rng(0).standard_normal((100, 8))
     >>> trustworthiness(points, points[:, :2], k=5).p_value
     0.05

@@ -148,17 +148,16 @@ def _setting(
         whole = mapper_of_values(points, values, cover, clusterer, intervals=intervals)
     except NoClusterError:
         return None
-    agreement, components, loops = [], [], []
+    agreement, topology = [], []
     for rows in samples:
         of_sample: list[Clustered] = []
         try:
             graph = mapper_of_values(points, values, cover, clusterer, rows, of_sample)
-            components.append(graph.components)
-            loops.append(graph.loops)
+            topology.append((graph.components, graph.loops))
         except NoClusterError:
-            components.append(0)
-            loops.append(0)
+            topology.append((0, 0))
         agreement.append(pooled_agreement(intervals, [(rows[numbers], labels) for numbers, labels in of_sample]))
+    components, loops = np.array(topology).T
     return StabilitySetting(
         cover=cover,
         clusterer=clusterer,

@@ -85,10 +85,7 @@ class GGUFFile:
 def opened_gguf(path: Path) -> Iterator[GGUFFile]:
     """The file taken apart.
 
-    Raises
-    ------
-    ModelError
-        Not a GGUF file of version 2 or 3, or a damaged or truncated one.
+    ModelError: not a GGUF file of version 2 or 3, or a damaged or truncated one.
     """
     try:
         with path.open("rb") as file:

@@ -25,10 +25,7 @@ def read_gguf(path: Path, side: Side = "output") -> tuple[torch.Tensor, Vocabula
 
     The matrix is float32, shape (V, d). `tied` tells that unembedding and input embedding are one.
 
-    Raises
-    ------
-    ModelError
-        The file is not GGUF, is corrupt or truncated, or holds no unembedding or vocabulary.
+    ModelError: the file is not GGUF, is corrupt or truncated, or holds no unembedding or vocabulary.
     """
     with opened_gguf(path) as file:
         architecture = str(_field(file, "general.architecture", path))

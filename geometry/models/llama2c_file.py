@@ -36,10 +36,7 @@ def is_llama2c(path: Path) -> bool:
 def as_gguf(path: Path) -> Iterator[Path]:
     """A GGUF copy of the model that lasts as long as the block.
 
-    Raises
-    ------
-    ModelError
-        The file is not a llama2.c checkpoint with its tokenizer, or is truncated.
+    ModelError: the file is not a llama2.c checkpoint with its tokenizer, or is truncated.
     """
     with TemporaryDirectory() as folder:
         target = Path(folder) / f"{path.stem}.gguf"

@@ -18,10 +18,7 @@ def locate(model: str | Path, side: Side = "output") -> Path:
     A catalogued name must have been fetched; a hub id is downloaded into the hub's own cache (only
     the configuration, the tokenizer and the shard with the unembedding, or the input embedding).
 
-    Raises
-    ------
-    ModelError
-        Nothing goes by that name, it has not been fetched, or its checksum is wrong.
+    ModelError: nothing goes by that name, it has not been fetched, or its checksum is wrong.
     """
     path = local_path(model)
     return _from_hub(str(model), side) if path is None else path
@@ -30,10 +27,7 @@ def locate(model: str | Path, side: Side = "output") -> Path:
 def local_path(model: str | Path) -> Path | None:
     """The folder or file on this machine that holds `model`; None for what can only be a hub id.
 
-    Raises
-    ------
-    ModelError
-        Neither, a catalogued model that has not been fetched, or one whose checksum is wrong.
+    ModelError: neither, a catalogued model that has not been fetched, or one whose checksum is wrong.
     """
     resource = CATALOGUE.get(str(model))
     if resource is not None and resource.kind != "model":

@@ -22,10 +22,7 @@ def read_safetensors(path: Path, side: Side = "output") -> tuple[torch.Tensor, V
     The matrix keeps its stored dtype, shape (V, d). The vocabulary comes from `tokenizer.json`
     beside the weights and the family from `config.json`. `tied` tells that unembedding and input embedding are one.
 
-    Raises
-    ------
-    ModelError
-        A file is missing, corrupt or truncated, or the checkpoint holds no unembedding.
+    ModelError: a file is missing, corrupt or truncated, or the checkpoint holds no unembedding.
     """
     folder = path if path.is_dir() else path.parent
     config = read_config(folder)
