@@ -74,7 +74,10 @@ class ModelProfile:
             "effective_dimension": self.effective_dimension,
             "concepts": {"common": len(self.hierarchy), "own": len(self.own)},
             "words": {"common": len(self.hierarchy.tokens), "own": len(self.own.tokens)},
-            "claims": {"common": self.claims.to_dict(), "own": self.own_claims.to_dict()},
+            "claims": {
+                "common": [_entry(result) for result in self.claims],
+                "own": [_entry(result) for result in self.own_claims],
+            },
         }
 
 
@@ -144,6 +147,11 @@ def check_common(profiles: Sequence[ModelProfile]) -> None:
                 f"{profiles[0].name} and {profile.name} were measured on different concepts;"
                 " build both hierarchies with common_vocabulary"
             )
+
+
+def _entry(result: TestResult) -> dict[str, Any]:
+    entry = result.to_dict()
+    return {"claim": entry.pop("name"), "hierarchy": entry.pop("subject"), **entry}
 
 
 def _matrix(cosines: NDArray[np.float64]) -> NDArray[np.float64]:

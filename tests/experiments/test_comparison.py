@@ -1,7 +1,8 @@
+"""The comparison of models: what it finds in two real ones and in noise, what it writes, what it refuses."""
+
 import json
 import shutil
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,86 +11,154 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+import geometry as geo
+from analysis import comparison
 from geometry.compare import PAIR_MEASURES
+from geometry.experiments import ComparisonStudy
+from geometry.experiments.comparison.figures import branch, leaves
+from geometry.experiments.comparison.result import ComparisonResult
 from geometry.models import CATALOGUE, cached_path
-from tests.analysis.scripts import nonsense, run_analysis
+from tests.experiments.scripts import nonsense
 from tests.models.checkpoints import write_tokenizer
 
-analyse = partial(run_analysis, "compare")
+FIGURES = ("similarity", "claims", "scale", "spectra", "tree")
+
+
+def run(*models: Path | str, **options: Any) -> ComparisonResult:
+    result = ComparisonStudy(models=tuple(map(str, models)), **options).run()
+    assert isinstance(result, ComparisonResult)
+    return result
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+def real(tmp_path_factory: pytest.TempPathFactory) -> tuple[ComparisonResult, Path]:
     if not cached_path(CATALOGUE["stories15m"]).exists():
         pytest.skip("needs npm; run: concept-geometry fetch stories15m")
-    folder = tmp_path_factory.mktemp("comparison")
-    done = analyse("--models", "stories15m", "smollm2-135m", "--draws", 9, "--permutations", 19, "--out", folder)
-    assert (done.returncode, done.stderr) == (0, "")
-    return folder, json.loads((folder / "results.json").read_text(encoding="utf-8"))["results"]
+    # Verbs are fewer than nouns; what is shown is the same.
+    result = run("stories15m", "smollm2-135m", hierarchy="wordnet-verb", n_permutations=4, n_concept_permutations=4)
+    return result, result.write(tmp_path_factory.mktemp("comparison"))
 
 
-def test_two_real_models_are_alike_beyond_noise(results: tuple[Path, dict[str, Any]]) -> None:
-    _, found = results
-    pair = found["similarity"]["stories15m | smollm2-135m"]
+def read(folder: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    return content
+
+
+def test_two_real_models_are_similar_beyond_noise(real: tuple[ComparisonResult, Path]) -> None:
+    result, folder = real
+    pair = read(folder)["results"]["similarity"]["stories15m | smollm2-135m"]
     assert set(pair) == {*(measure.name for measure in PAIR_MEASURES), "claims"}
-    for name in ("similarity", "cka"):
+    for name in ("representational_similarity", "cka"):
         assert pair[name]["value"] > 0.2 > 0.1 > abs(pair[name]["nulls"]["shuffled"])
-        assert pair[name]["p_value"] == 1 / 10
-    assert pair["alignment"]["value"] < pair["alignment"]["nulls"]["shuffled"] < 1.1
+        assert pair[name]["p_value"] == 1 / 5
+        assert pair[name]["p_adjusted"] >= 1 / 5
+        assert pair[name]["n_permutations"] == {"shuffled": 4, "permuted": 4}
+    assert pair["alignment_error"]["value"] < pair["alignment_error"]["nulls"]["shuffled"] < 1.1
+    assert pair["alignment_error"]["alternative"] == "less"
     # The negative result: nested concepts give noise a tree as well.
-    assert pair["tree"]["value"] < pair["tree"]["nulls"]["shuffled"] + 0.3
-    assert pair["claims"]["existence"]["rho"] > pair["claims"]["existence"]["shuffled"]
+    assert pair["tree_agreement"]["value"] < pair["tree_agreement"]["nulls"]["shuffled"] + 0.3
+    existence = pair["claims"]["existence"]
+    assert existence["value"] > existence["nulls"]["shuffled"]
+    assert existence["verdicts"] == [profile.claims["existence"].verdict for profile in result.profiles]
+    assert 0 < existence["n_common"] <= len(result.profiles[0].hierarchy)
+    assert result.summary()[0].startswith("Which concepts are similar agrees between models: RSA ρ ≥ 0.")
 
 
-def test_models_are_reported_on_common_and_on_own_concepts(results: tuple[Path, dict[str, Any]]) -> None:
-    folder, found = results
-    stories, smollm2 = found["models"]
+def test_models_are_reported_on_common_and_on_own_concepts(real: tuple[ComparisonResult, Path]) -> None:
+    _, folder = real
+    results = read(folder)["results"]
+    stories, smollm2 = results["models"]
     assert (stories["name"], smollm2["width"]) == ("stories15m", 576)
-    assert stories["concepts"]["common"] == smollm2["concepts"]["common"] < smollm2["concepts"]["own"] == 403
+    assert stories["concepts"]["common"] == smollm2["concepts"]["common"] < smollm2["concepts"]["own"]
     assert stories["words"]["common"] == smollm2["words"]["common"]
+    assert 1 < stories["effective_dimension"] < smollm2["effective_dimension"] < 576
     own = {claim["claim"]: claim["value"] for claim in smollm2["claims"]["own"]}
+    assert own.keys() == {"existence", "separation", "membership"}
     assert own["existence"] == pytest.approx(0.5, abs=0.1)
+    assert results["max_tokens"] == geo.evidence.MAX_TOKENS
+    assert results["trees"].keys() == {"stories15m", "smollm2-135m", "consensus"}
     with np.load(folder / "results.npz", allow_pickle=False) as arrays:
         k = smollm2["concepts"]["common"]
         assert len(arrays["stories15m:cosines"]) == k * (k - 1) // 2
         assert len(arrays["concepts"]) == k
+        assert len(arrays["smollm2-135m:eigenvalues"]) == 576
+        assert arrays["stories15m | smollm2-135m:cka:permuted"].shape == (4, 1)
+        assert arrays["consensus:tree:shuffled"].shape == (4, 1)
 
 
-def test_figures_and_the_page_are_there(results: tuple[Path, dict[str, Any]]) -> None:
-    folder, _ = results
-    figures = {
-        f"{name}.{end}" for name in ("claims", "alikeness", "scale", "spectra", "tree") for end in ("png", "svg")
-    }
-    assert {path.name for path in folder.iterdir()} == figures | {"index.html", "results.json", "results.npz"}
+def test_figures_tables_and_the_page_are_there(real: tuple[ComparisonResult, Path]) -> None:
+    result, folder = real
+    files = {f"{name}.{end}" for name in FIGURES for end in ("png", "svg")}
+    assert {path.name for path in folder.iterdir()} == files | {"index.html", "results.json", "results.npz"}
+    content = read(folder)
+    assert [figure["name"] for figure in content["figures"]] == list(FIGURES)
+    assert content["pages"] == [{"name": "index.html", "title": "The comparison on one page"}]
+    assert "model" not in content
+    for figure in content["figures"]:
+        assert len(figure["title"]) <= 140
+        assert len(figure["caption"]) <= 380
     page = (folder / "index.html").read_text(encoding="utf-8")
     assert page.count("data:image/png") == 5
     assert "stories15m | smollm2-135m" in page
+    assert content["command"] in page
+    words = {claim.verdict for profile in result.profiles for claim in profile.claims}
+    assert words <= {row[0] for row in content["tables"][-1]["rows"]}
+
+
+def test_leaves_hardly_share_a_word_and_have_a_branch(real: tuple[ComparisonResult, Path]) -> None:
+    hierarchy = real[0].profiles[0].hierarchy
+    chosen = leaves(hierarchy)
+    assert 5 < len(chosen) <= 40
+    sizes = np.array([len(members) for members in hierarchy.members])[chosen]
+    shared = hierarchy.shared_tokens()[np.ix_(chosen, chosen)]
+    assert (shared - np.diag(np.diag(shared)) <= 0.1 * np.minimum(sizes[:, None], sizes)).all()
+    top = next(index for index, name in enumerate(hierarchy.names) if not hierarchy.parents[name])
+    assert branch(hierarchy, top) == geo.concepts.short_name(hierarchy.names[top])
 
 
 def two_of_noise(folder: Path, change: Callable[[Path], None] = lambda _: None) -> tuple[Path, Path, Path]:
     (folder / "a").mkdir()
     (folder / "b").mkdir()
     torch.manual_seed(0)
-    (one, hierarchy), (other, _) = nonsense(folder / "a", words=300), nonsense(folder / "b", words=320)
-    one, other = (path.rename(path.with_name(name)) for path, name in ((one, "one"), (other, "other")))
-    change(other)
-    return one, other, hierarchy
+    (first, hierarchy), (second, _) = nonsense(folder / "a", words=300), nonsense(folder / "b", words=320)
+    first, second = (path.rename(path.with_name(name)) for path, name in ((first, "first"), (second, "second")))
+    change(second)
+    return first, second, hierarchy
 
 
-def test_noise_is_not_alike(tmp_path: Path) -> None:
-    one, other, hierarchy = two_of_noise(tmp_path)
-    done = analyse("--models", one, other, "--hierarchy", hierarchy, "--draws", 9, "--out", tmp_path / "out")
-    assert done.returncode == 0
+def test_noise_is_not_similar_and_the_script_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first, second, hierarchy = two_of_noise(tmp_path)
+    out = tmp_path / "out"
+    options = ["--hierarchy", hierarchy, "--n-permutations", 9, "--n-concept-permutations", 3, "--out", out]
+    arguments = [str(argument) for argument in (first, second, *options)]
+    assert geo.cli.script(ComparisonStudy, comparison.main, comparison.__doc__, arguments) == 0
+    content = read(out)
+    similarity = content["results"]["similarity"]["first | second"]["representational_similarity"]
+    assert similarity["p_value"] > 0.1
+    assert "no more than between their shuffled rows" in content["summary"][0]
+    assert {model["concepts"]["common"] for model in content["results"]["models"]} == {5}
     # These checkpoints hold nothing but a head.
-    assert done.stderr.count("compared without its input embedding") == done.stderr.count("\n") == 2
-    found = json.loads((tmp_path / "out" / "results.json").read_text(encoding="utf-8"))["results"]
-    assert found["similarity"]["one | other"]["similarity"]["p_value"] > 0.1
-    assert {model["concepts"]["common"] for model in found["models"]} == {5}
+    assert [note.split(":")[0] for note in content["results"]["notes"]] == [
+        f"{path} is compared without its input embedding" for path in (first, second)
+    ]
+    assert content["command"].startswith(f"concept-geometry run comparison {first} {second} --hierarchy")
+    assert content["settings"]["n_permutations"] == 9
+    assert "existence" in capsys.readouterr().out
+
+
+def test_a_run_is_repeated_by_its_seed(tmp_path: Path) -> None:
+    first, second, hierarchy = two_of_noise(tmp_path)
+    options = {"hierarchy": str(hierarchy), "n_permutations": 2, "n_concept_permutations": 2}
+    once, again, other = (run(first, second, seed=seed, **options) for seed in (3, 3, 4))
+    for name in ("cka", "alignment_error"):
+        values = [result.pairs[name].nulls["shuffled"].values for result in (once, again, other)]
+        np.testing.assert_array_equal(values[0], values[1])
+        assert not np.array_equal(values[0], values[2], equal_nan=True) or np.isnan(values[0]).all()
 
 
 def same(folder: Path) -> None:
-    shutil.copy(folder.parents[1] / "a" / "one" / "model.safetensors", folder)
-    shutil.copy(folder.parents[1] / "a" / "one" / "tokenizer.json", folder)
+    shutil.copy(folder.parents[1] / "a" / "first" / "model.safetensors", folder)
+    shutil.copy(folder.parents[1] / "a" / "first" / "tokenizer.json", folder)
 
 
 def other_words(folder: Path) -> None:
@@ -108,36 +177,35 @@ def no_marker(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        (same, "one and other are the same weights"),
+        (same, "first and second are the same weights"),
         (other_words, "no word in common"),
         (too_many_tokens, "does not belong to these weights"),
         (no_marker, "start of a word"),
     ],
 )
 def test_models_that_cannot_be_compared_are_told_plainly(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], change: Any, complaint: str
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], change: Any, complaint: str
 ) -> None:
-    from analysis import compare
-
-    one, other, hierarchy = two_of_noise(tmp_path, change)
-    out = str(tmp_path / "out")
-    monkeypatch.setattr(
-        "sys.argv", ["x", "--models", str(one), str(other), "--hierarchy", str(hierarchy), "--out", out]
-    )
-    assert compare.main() == 2
+    first, second, hierarchy = two_of_noise(tmp_path, change)
+    out = tmp_path / "out"
+    arguments = [str(first), str(second), "--hierarchy", str(hierarchy), "--out", str(out)]
+    assert geo.cli.script(ComparisonStudy, comparison.main, comparison.__doc__, arguments) == 2
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith("error: ")
     assert complaint in error
-    assert not (tmp_path / "out").exists()
+    assert not out.exists()
 
 
-def test_one_model_alone_and_one_name_twice_are_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    from analysis import compare
+def test_one_model_alone_and_one_name_twice_are_refused(tmp_path: Path) -> None:
+    first, _, _ = two_of_noise(tmp_path)
+    with pytest.raises(geo.errors.ModelError, match="nothing to compare it with"):
+        run(first)
+    with pytest.raises(geo.errors.ModelError, match="two models are called 'first'"):
+        run(first, first)
 
-    one, _, _ = two_of_noise(tmp_path)
-    for models, complaint in (((one,), "nothing to compare it with"), ((one, one), "two models are called 'one'")):
-        monkeypatch.setattr("sys.argv", ["x", "--models", *map(str, models), "--out", str(tmp_path / "out")])
-        assert compare.main() == 2
-        assert complaint in capsys.readouterr().err
+
+def test_too_few_common_concepts_are_refused(tmp_path: Path) -> None:
+    first, second, hierarchy = two_of_noise(tmp_path)
+    hierarchy.write_text("forms: none\nconcepts:\n  all: {words: [w1, w2]}\n  part: {parents: [all], words: [w1]}\n")
+    with pytest.raises(geo.errors.HierarchyError, match=r"2 concepts of .* in common and 5 are needed: 300 words"):
+        run(first, second, hierarchy=str(hierarchy))

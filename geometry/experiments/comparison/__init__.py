@@ -1,1 +1,1 @@
-"""The study of comparison."""
+"""Several models side by side: are hierarchies laid out alike in them?"""

@@ -1,250 +1,279 @@
-"""The figures and the page of the comparison of models: what each shows, in a sentence, from the results."""
+"""The figures of the comparison: what each shows, its finding in a sentence, and its nulls."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from functools import partial
+from itertools import combinations
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
-import geometry as geo
-from geometry import compare, plots
+import geometry.plots as plots
+from geometry.compare import PAIR_MEASURES, ModelProfile, consensus, dendrogram
+from geometry.concepts import ConceptHierarchy, short_name
+from geometry.experiments.result import FigureSpec
+from geometry.results import Results, TestResult
 
-Pairs = Mapping[tuple[str, str], Mapping[str, geo.TestResult]]
-Profiles = Sequence[compare.ModelProfile]
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
-REAL = ("supported", "weak", "beyond all draws")
-SCALED = ("existence", "separation")
-MOST_LEAVES = 40
-MOST_SHARED = 0.1
-SPECTRUM_POINTS = 200
+__all__ = ["branch", "cell_text", "figure_specs", "leaves"]
+
+# Verdicts of structure beyond shuffled rows.
+_BEYOND = ("supported", "significant, small effect", "too few permutations to decide")
+_SCALED = ("existence", "separation")
+_MOST_LEAVES = 40
+_MOST_SHARED = 0.1
+_SPECTRUM_POINTS = 200
+_SIMILARITIES, _ERRORS = "YlGnBu", "Oranges"
+
+Profiles = Sequence[ModelProfile]
+Trees = Mapping[str, TestResult]
 
 
-def claims_figure(profiles: Profiles) -> plots.Figure:
-    rows: list[tuple[str, list[plots.Cell | None]]] = []
-    alike = 0
-    for place, first in enumerate(profiles[0].claims):
-        of_common = [one.claims[place] for one in profiles]
-        own = [next((r for r in one.own_claims if r.claim.name == first.claim.name), None) for one in profiles]
-        alike += len({result.verdict in REAL for result in of_common}) == 1
-        cells = [_cell(result) for pair in zip(of_common, own, strict=True) for result in pair]
-        rows.append((first.claim.says, cells))
-    columns = [
-        (one.name, f"{what}: {len(hierarchy)}")
-        for one in profiles
-        for what, hierarchy in (("common", one.hierarchy), ("own", one.own))
+def figure_specs(profiles: Profiles, pairs: Results, trees: Trees) -> list[FigureSpec]:
+    """All figures of a comparison, the main one first; nothing is drawn yet."""
+    return [
+        _similarity(profiles, pairs),
+        _claims(profiles),
+        _scale(profiles),
+        _spectra(profiles),
+        _tree(profiles, trees),
     ]
-    return plots.plot_standings(
-        rows,
-        columns,
-        finding=f"On {alike} of {len(rows)} claims all {len(profiles)} agree whether there is structure beyond noise",
-        detail="The model's value and, in brackets, shuffled rows'; the colour goes from noise to what the theory"
-        " predicts. Below it the verdict. For each model the concepts that all have in common, and its own full set;"
-        " the number is how many concepts that is.",
+
+
+def _similarity(profiles: Profiles, pairs: Results) -> FigureSpec:
+    similar = [result for result in pairs if result.name == "representational_similarity"]
+    beyond = [result for result in similar if result.p_value <= result.p_floor]
+    null = max(abs(result.nulls["shuffled"].mean) for result in similar)
+    if len(beyond) == len(similar):
+        lowest = min(result.value for result in similar)
+        title = (
+            f"Which concepts are similar agrees between models: RSA ρ ≥ {lowest:.2f},"
+            f" shuffled rows within ±{max(null, 0.005):.2f}"
+        )
+    elif beyond:
+        title = (
+            f"Which concepts are similar agrees beyond shuffled rows in {len(beyond)} of {len(similar)} pairs of models"
+        )
+    else:
+        title = "Which concepts are similar agrees between models no more than between their shuffled rows"
+    caption = (
+        f"Below the diagonal pairs of models, above it (grey) their shuffled rows. {len(profiles[0].hierarchy)} common"
+        " concepts; a, b, d: pairs of concepts that share no word; c: mean 1 − cos after aligning on concepts with less"
+        " than a tenth of their words from the subtree held out (0 the same, 1 unrelated)."
     )
+    return FigureSpec("similarity", title, caption, partial(_draw_similarity, profiles, pairs))
 
 
-def _cell(result: geo.evidence.ClaimResult | None) -> plots.Cell | None:
-    if result is None or not result.test.measured:
-        return None
-    value, noise = result.test.mean, result.test.null_mean("shuffled")
-    return plots.Cell(value, noise, result.relative(value), result.verdict, result.verdict in REAL)
-
-
-def alikeness_figure(profiles: Profiles, pairs: Pairs) -> plots.Figure:
-    names = [one.name for one in profiles]
+def _draw_similarity(profiles: Profiles, pairs: Results, **heading: str) -> "Figure":
+    names = [profile.name for profile in profiles]
+    above = np.triu(np.ones((len(names), len(names)), dtype=np.bool_))
     panels = []
-    for measure in compare.PAIR_MEASURES:
-        values, noise = (np.full((len(names), len(names)), np.nan) for _ in range(2))
-        for (one, other), tests in pairs.items():
-            place = np.ix_([names.index(one), names.index(other)], [names.index(one), names.index(other)])
-            values[place], noise[place] = tests[measure.name].mean, tests[measure.name].null_mean("shuffled")
-        above = np.triu(np.ones_like(values, dtype=np.bool_))
-        shown = np.where(above, noise, values)
-        np.fill_diagonal(shown, np.nan)
-        panels.append(plots.Square(measure.says, names, shown, above, (measure.unrelated, measure.alike)))
-    found = [tests["similarity"] for tests in pairs.values()]
-    low, high = min(test.mean for test in found), max(test.mean for test in found)
-    tree_real = sum(tests["tree"].mean > tests["tree"].nulls["shuffled"].max() for tests in pairs.values())
-    spread = f"{low:.2f}" if len(found) == 1 else f"{low:.2f} to {high:.2f}"
-    noise_high = max(abs(test.null_mean("shuffled")) for test in found)
-    return plots.plot_squares(
-        panels,
-        finding=f"Concepts that are alike in one model are alike in another: ρ {spread}, shuffled rows within"
-        f" ±{max(noise_high, 0.005):.2f}",
-        detail=f"Below the diagonal the models, above it their shuffled rows. {len(profiles[0].hierarchy)} common"
-        " concepts; pairs of concepts that share a word are left out of a, b and d, and c aligns on concepts with less"
-        " than a tenth of their words from the subtree left out. The recovered trees agree beyond every draw of"
-        f" shuffled rows in {tree_real} of {len(pairs)} pairs: nested concepts make trees alike in any model.",
+    for measure in PAIR_MEASURES:
+        shown = np.full(above.shape, np.nan)
+        for first, second in combinations(range(len(names)), 2):
+            result = pairs.about(f"{names[first]} | {names[second]}")[measure.name]
+            shown[second, first], shown[first, second] = result.value, result.nulls["shuffled"].mean
+        texts = plots.numbers(shown)
+        for place in range(len(names)):
+            texts[place][place] = ""
+        error = measure.identical < measure.unrelated
+        panel = plots.HeatmapPanel(
+            shown,
+            names,
+            names,
+            title=measure.measure,
+            cmap=_ERRORS if error else _SIMILARITIES,
+            colourbar="error, 0 the same" if error else "similarity, 1 the same",
+            texts=texts,
+            null=above,
+        )
+        panels.append(panel)
+    return plots.heatmap(panels, ncols=2, **heading)
+
+
+def _claims(profiles: Profiles) -> FigureSpec:
+    of_claims = list(zip(*(profile.claims for profile in profiles), strict=True))
+    measured = [results for results in of_claims if any(result.measured for result in results)]
+    agreeing = sum(len({result.verdict in _BEYOND for result in results}) == 1 for results in measured)
+    title = f"The models agree on {agreeing} of {len(measured)} claims whether there is structure beyond the nulls"
+    caption = (
+        "The model's value and, in brackets, that of shuffled rows; colour: from their mean (0) to the prediction (1),"
+        " white where nothing is beyond the nulls. Below it the verdict. Of each model the concepts common to all, and"
+        " its own full set; the number says how many concepts these are."
     )
+    return FigureSpec("claims", title, caption, partial(_draw_claims, profiles))
 
 
-def scale_figure(profiles: Profiles) -> plots.Figure:
-    panels = []
-    for name in SCALED:
-        rows = []
-        for one in profiles:
-            both = {"common concepts": one.claims, "own concepts": one.own_claims}
-            results = {key: next(r for r in claims if r.claim.name == name) for key, claims in both.items()}
-            rows.append(
-                plots.DotRow(
-                    {key: (result.test.mean, *result.test.interval) for key, result in results.items()},
-                    {
-                        "shuffled rows": results["common concepts"].test.null_mean("shuffled"),
-                        "random subset of the parent": results["common concepts"].test.null_mean("random_subset"),
-                    },
-                )
-            )
-        panels.append(plots.Dots(results["common concepts"].claim.measure, rows, 1.0))
-    names = [f"{one.name}\nd {one.model['width']}, V {one.model['vocabulary']:,}" for one in profiles]
-    change = max(abs(row.values["common concepts"][0] - row.values["own concepts"][0]) for row in panels[0].rows)
-    widest = max(profiles, key=lambda one: int(one.model["width"]))
-    return plots.plot_dots(
-        panels,
-        names,
-        finding=f"Vocabulary size moves existence by at most {change:.2f}; the widest model, {widest.name}, has"
-        f" {panels[0].rows[list(profiles).index(widest)].values['common concepts'][0]:.2f}",
-        detail="Means over concepts or edges with bootstrap intervals, vectors fitted to equally many words in all"
-        " models. Nulls on the common concepts. In more dimensions as many words say less about where unseen ones"
-        " lie, so compare widths with care.",
-    )
+def _both(profile: ModelProfile, claim: str) -> tuple[TestResult, TestResult | None]:
+    own = [result for result in profile.own_claims if result.name == claim]
+    return profile.claims[claim], own[0] if own else None
 
 
-def spectra_figure(profiles: Profiles) -> plots.Figure:
-    lines, cumulated = {}, {}
-    for one in profiles:
-        descending = one.eigenvalues[::-1]
-        rank = np.arange(1, len(descending) + 1) / len(descending)
-        kept = np.unique(np.geomspace(1, len(descending), SPECTRUM_POINTS).astype(int)) - 1
-        lines[one.name] = (rank[kept], descending[kept] / descending.mean())
-        cumulated[one.name] = (rank[kept], (np.cumsum(descending) / descending.sum())[kept])
-    shares = ", ".join(f"{one.name} {one.dimensions / len(one.eigenvalues):.2f}" for one in profiles)
-    return plots.plot_curves(
+def cell_text(result: TestResult | None, apart: str = "\n") -> str:
+    """Value, null mean and verdict."""
+    if result is None or not result.measured:
+        return ""
+    return f"{result.value:.2f} ({result.nulls['shuffled'].mean:.2f}){apart}{result.verdict}"
+
+
+def _draw_claims(profiles: Profiles, **heading: str) -> "Figure":
+    columns = [
+        f"{profile.name}\n{kind}: {len(hierarchy)}"
+        for profile in profiles
+        for kind, hierarchy in (("common", profile.hierarchy), ("own", profile.own))
+    ]
+    rows = [[result for profile in profiles for result in _both(profile, claim.name)] for claim in profiles[0].claims]
+    shown = np.array(
         [
-            plots.Curves(
-                "Eigenvalues of Σ", "rank / d", "eigenvalue / mean", lines, (1.0, "isotropic"), "xy", marked=False
-            ),
-            plots.Curves("Cumulated", "rank / d", "share of the variance", cumulated, marked=False),
-        ],
-        finding="How many directions the rows fill, as a share of d (participation ratio): " + shares,
-        detail="Σ is the covariance of the rows that text can produce. An isotropic cloud has the dotted line.",
+            [result.relative(result.value) if result and result.verdict in _BEYOND else np.nan for result in row]
+            for row in rows
+        ]
     )
+    panel = plots.HeatmapPanel(
+        shown,
+        [claim.title for claim in profiles[0].claims],
+        columns,
+        cmap=_SIMILARITIES,
+        colourbar="from the null mean (0) to the prediction (1)",
+        texts=[[cell_text(result) for result in row] for row in rows],
+        null=np.isnan(shown),
+    )
+    return plots.heatmap([panel], **heading)
 
 
-def tree_figure(profiles: Profiles, trees: Mapping[str, geo.TestResult]) -> plots.Figure:
+def _scale(profiles: Profiles) -> FigureSpec:
+    existence = [_both(profile, "existence") for profile in profiles]
+    change = max(abs(common.value - own.value) for common, own in existence if own is not None)
+    widest = max(profiles, key=lambda profile: int(profile.model["width"]))
+    title = (
+        f"A model's own vocabulary moves existence by at most {change:.2f};"
+        f" the widest model, {widest.name}, has {widest.claims['existence'].value:.2f}"
+    )
+    caption = (
+        "Means over concepts or edges with 95% bootstrap intervals; vectors are fitted to equally many words in all"
+        " models, nulls are on the common concepts. Dimensionality caveat: in more dimensions (d) as many words say"
+        " less about where held-out ones lie, so models of different width are not on one scale."
+    )
+    return FigureSpec("scale", title, caption, partial(_draw_scale, profiles))
+
+
+def _draw_scale(profiles: Profiles, **heading: str) -> "Figure":
+    panels = []
+    for name in _SCALED:
+        rows = []
+        for profile in profiles:
+            common, own = _both(profile, name)
+            estimates = {
+                f"{kind} concepts": plots.Estimate(result.value, *result.interval)
+                for kind, result in (("common", common), ("own", own))
+                if result is not None
+            }
+            nulls = {
+                null.label: plots.NullMark(null.mean, null.marker)
+                for null in (common.nulls["shuffled"], common.nulls["random_subset"])
+            }
+            rows.append(plots.ForestRow(estimates, nulls))
+        panels.append(plots.ForestPanel(common.measure, rows, references={1.0: "prediction"}))
+    names = [
+        f"{profile.name} (d = {profile.model['width']}, V = {profile.model['vocabulary']:,})" for profile in profiles
+    ]
+    return plots.forest(panels, names, **heading)
+
+
+def _spectra(profiles: Profiles) -> FigureSpec:
+    shares = {profile.name: profile.effective_dimension / len(profile.eigenvalues) for profile in profiles}
+    low, high = min(shares, key=lambda name: shares[name]), max(shares, key=lambda name: shares[name])
+    title = f"Effective dimension as a share of the width: {shares[low]:.2f} ({low}) to {shares[high]:.2f} ({high})"
+    caption = (
+        "Σ is the covariance of the rows that text can produce, λ its eigenvalues; effective dimension is the"
+        " participation ratio (Σλ)²/Σλ². An isotropic cloud has the dotted line."
+    )
+    return FigureSpec("spectra", title, caption, partial(_draw_spectra, profiles))
+
+
+def _draw_spectra(profiles: Profiles, **heading: str) -> "Figure":
+    eigenvalues, cumulated = {}, {}
+    for profile in profiles:
+        descending = profile.eigenvalues[::-1]
+        rank = np.arange(1, len(descending) + 1) / len(descending)
+        kept = np.unique(np.geomspace(1, len(descending), _SPECTRUM_POINTS).astype(int)) - 1
+        eigenvalues[profile.name] = plots.Curve(rank[kept], (descending / descending.mean())[kept])
+        cumulated[profile.name] = plots.Curve(rank[kept], (np.cumsum(descending) / descending.sum())[kept])
+    panels = [
+        plots.CurvePanel(
+            "rank / d",
+            "eigenvalue / mean",
+            eigenvalues,
+            title="eigenvalues of Σ",
+            references={1.0: "isotropic"},
+            log="xy",
+            marked=False,
+        ),
+        plots.CurvePanel("rank / d", "share of the variance", cumulated, title="cumulated", marked=False),
+    ]
+    return plots.curves(panels, **heading)
+
+
+def _tree(profiles: Profiles, trees: Trees) -> FigureSpec:
+    hierarchy = profiles[0].hierarchy
+    measured = {name: tree for name, tree in trees.items() if tree.measured}
+    beyond = [name for name, tree in measured.items() if tree.p_value <= tree.p_floor]
+    if not measured:
+        title = "The common concepts are too flat a hierarchy to compare trees with"
+    elif beyond:
+        title = f"Clusters follow the hierarchy beyond every permutation of shuffled rows in {', '.join(beyond)}"
+    else:
+        best = max(tree.value for tree in measured.values())
+        title = f"Clusters follow the hierarchy no more than those of shuffled rows do: at best {best:.2f}"
+    caption = (
+        f"a: average linkage of the mean rank of cosines over {len(profiles)} models; {len(leaves(hierarchy))} of the"
+        f" {len(hierarchy)} common concepts that share hardly a word. b: cophenetic correlation with {hierarchy.name},"
+        " all common concepts, word-disjoint pairs; grey bars hold 95% of the permutations, their tick the mean."
+    )
+    return FigureSpec("tree", title, caption, partial(_draw_tree, profiles, trees))
+
+
+def _draw_tree(profiles: Profiles, trees: Trees, *, title: str, caption: str) -> "Figure":
     hierarchy = profiles[0].hierarchy
     chosen = leaves(hierarchy)
-    together = compare.consensus([one.matrix for one in profiles])
-    merges = compare.dendrogram(together[np.ix_(chosen, chosen)])
-    measured = {name: test for name, test in trees.items() if test.measured}
-    above = [name for name, test in measured.items() if (test.nulls["shuffled"] < test.mean).all()]
-    if measured:
-        best = max(measured, key=lambda name: measured[name].mean)
-        beyond = (
-            f"beyond every draw of shuffled rows for {', '.join(above)}" if above else "no more than shuffled rows do"
-        )
-        finding = f"Clusters follow the hierarchy's tree {beyond} (at best {measured[best].mean:.2f}, {best})"
-    else:
-        finding = "The common concepts are too flat a hierarchy to compare trees with"
-    return plots.plot_tree(
-        merges,
-        [hierarchy.names[index].split(".")[0].replace("_", " ") for index in chosen],
-        [branch(hierarchy, int(index)) for index in chosen],
-        [plots.Recovery(name, test.mean, test.nulls) for name, test in trees.items()],
-        measure=f"cophenetic correlation with {hierarchy.name}",
-        finding=finding,
-        detail=f"a: average linkage of the mean rank of cosines over {len(profiles)} models, {len(chosen)} of the"
-        f" {len(hierarchy)} common concepts that share hardly a word. b: of all common concepts, word-disjoint pairs;"
-        " grey bars hold 95% of the draws.",
+    together = consensus([profile.matrix for profile in profiles])
+    height = max(3.6, 1.7 + 0.13 * len(chosen))
+    figure, (left, right) = plots.grid(1, 2, figsize=(7.2, height), title=title, caption=caption, width_ratios=(1.1, 1))
+    plots.dendrogram(
+        dendrogram(together[np.ix_(chosen, chosen)]),
+        [short_name(hierarchy.names[index]) for index in chosen],
+        [branch(hierarchy, index) for index in chosen.tolist()],
+        ax=left,
     )
+    rows = [
+        plots.ForestRow(
+            {"models": plots.Estimate(tree.value)},
+            {null.label: plots.NullMark(null.mean, "|", *null.interval) for null in tree.nulls.values()},
+        )
+        for tree in trees.values()
+    ]
+    panel = plots.ForestPanel("cophenetic correlation", rows, references={0.0: ""})
+    plots.forest([panel], list(trees), ax=right)
+    for letter, axes in zip("ab", (left, right), strict=True):
+        plots.tag_panel(axes, letter)
+    return figure
 
 
-def leaves(hierarchy: geo.ConceptHierarchy) -> np.ndarray[Any, np.dtype[np.int64]]:
+def leaves(hierarchy: ConceptHierarchy) -> NDArray[np.int64]:
     """At most 40 concepts, the smallest first, none of which has more than a tenth of its words from another."""
     shared, sizes = hierarchy.shared_tokens(), np.array([len(members) for members in hierarchy.members])
     chosen: list[int] = []
     for index in np.argsort(sizes, kind="stable").tolist():
-        if all(shared[index, other] <= MOST_SHARED * min(sizes[index], sizes[other]) for other in chosen):
+        if all(shared[index, other] <= _MOST_SHARED * min(sizes[index], sizes[other]) for other in chosen):
             chosen.append(index)
-    return np.array(sorted(chosen[:MOST_LEAVES]), dtype=np.int64)
+    return np.array(sorted(chosen[:_MOST_LEAVES]), dtype=np.int64)
 
 
-def branch(hierarchy: geo.ConceptHierarchy, index: int) -> str:
+def branch(hierarchy: ConceptHierarchy, index: int) -> str:
     """The ancestor two steps below the root, by first parents."""
     line = [hierarchy.names[index]]
     while hierarchy.parents[line[-1]]:
         line.append(hierarchy.parents[line[-1]][0])
-    return line[max(0, len(line) - 3)].split(".")[0].replace("_", " ")
-
-
-def comparison_page(
-    pictures: Mapping[str, bytes], results: Mapping[str, Any], settings: Mapping[str, Any], seed: int
-) -> str:
-    """Everything on one page: what each figure shows, the models, and every pair's numbers with nulls and p."""
-    sections: list[tuple[str, list[plots.Block]]] = [("Models", [_models_table(results["models"])])]
-    for name, (heading, says) in _SECTIONS.items():
-        links = (("PNG", f"{name}.png"), ("SVG", f"{name}.svg"))
-        picture = plots.Picture(plots.downsampled(pictures[name]), says, links)
-        tables = [_pairs_table(results)] if name == "alikeness" else []
-        sections.append((heading, [picture, *tables]))
-    chosen = " ".join(f"'{model}'" if " " in model else model for model in settings["models"])
-    command = (
-        f"python -m analysis.compare --models {chosen} --hierarchy {settings['hierarchy']} --draws {settings['draws']}"
-        f" --permutations {settings['permutations']} --seed {seed}"
-    )
-    data = plots.Links(
-        [("results.json", "results.json", "all numbers"), ("results.npz", "results.npz", "cosines, spectra and draws")]
-    )
-    sections.append(("Data, and how to rerun", [data, plots.Commands(command)]))
-    names = ", ".join(model["name"] for model in results["models"])
-    return plots.document_page(
-        "One geometry, many models",
-        f"How {names} lay out the concepts of {settings['hierarchy']} in their token matrices, beside null models.",
-        sections,
-    )
-
-
-_SECTIONS = {
-    "claims": ("Claim by claim", "Which claims of the theory hold, in the common concepts and in each model's own."),
-    "alikeness": ("Likeness of pairs", "Four ways to compare two models' concept vectors; shuffled rows above."),
-    "scale": ("Width and vocabulary", "Existence and separation in common and in own concepts."),
-    "spectra": ("Spectra", "How the variance of the rows is spread over directions."),
-    "tree": ("Trees", "The tree that clustering recovers, and how far it is the hierarchy's."),
-}
-
-
-def _models_table(models: Sequence[Mapping[str, Any]]) -> plots.Table:
-    head = ("model", "family", "vocabulary", "width", "matrix", "dimensions filled", "concepts own", "words own")
-    rows = [
-        (
-            str(one["name"]),
-            str(one["family"]),
-            f"{one['vocabulary']:,}",
-            str(one["width"]),
-            "tied" if one["tied"] else str(one["side"]),
-            f"{one['participation_ratio']:.0f}",
-            str(one["concepts"]["own"]),
-            f"{one['words']['own']:,}",
-        )
-        for one in models
-    ]
-    common = models[0]
-    says = f"{common['concepts']['common']} concepts of {common['words']['common']:,} words are common to all."
-    return plots.Table(head, rows, says)
-
-
-def _pairs_table(results: Mapping[str, Any]) -> plots.Table:
-    rows = []
-    for pair, measures in results["similarity"].items():
-        for name, about in results["measures"].items():
-            found = measures[name]
-            shown = [found["value"], found["nulls"]["shuffled"], found["nulls"]["permuted"]]
-            p = [found["p_value"], found["q_value"]]
-            numbers = [f"{value:.2f}" if np.isfinite(value) else "–" for value in shown]
-            rows.append(
-                (pair, about["says"], *numbers, *(f"{value:.3f}" if np.isfinite(value) else "–" for value in p))
-            )
-    return plots.Table(
-        ("pair", "measure", "value", "shuffled rows", "permuted concepts", "p", "q"),
-        rows,
-        "p is the share of draws of shuffled rows as alike as the models, q after Benjamini and Hochberg over all."
-        " Concepts that share words cannot be exchanged, so the permuted ones only show where no pairing leads.",
-    )
+    return short_name(line[max(0, len(line) - 3)])

@@ -1,263 +1,215 @@
-"""The figures and pages of the maps: what is coloured, what is named, and the finding in a sentence."""
+"""The figures and pages of the maps: what each shows, its finding in a sentence, and its nulls."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-import geometry as geo
-from geometry import plots
+import geometry.plots as plots
+from geometry.concepts import ConceptHierarchy, short_name
+from geometry.evidence import NULLS
+from geometry.evidence.verdicts import LEVEL
+from geometry.experiments.maps.colouring import by_concept, by_depth, by_kind, disjoint_concepts
+from geometry.experiments.maps.parts import PRODUCTS, ConceptMap, MappedVocabulary, MapperOfConcept
+from geometry.experiments.result import FigureSpec
+from geometry.maps import drawing
 
 if TYPE_CHECKING:
-    from analysis.maps import Mapper
+    from matplotlib.figure import Figure
 
-FAMILIES = 9
-LARGEST_FAMILY, SMALLEST_FAMILY = 0.15, 0.01
-MOST_OVERLAP = 0.2
-WORDS_A_FAMILY = 3
-DEPTHS = 8
-CATEGORIES = 11
+__all__ = [
+    "concepts_figure",
+    "concepts_page",
+    "mapper_figure",
+    "mapper_html",
+    "purity_figure",
+    "vocabulary_figure",
+    "vocabulary_page",
+]
 
-Vectors = Mapping[str, tuple[NDArray[np.float32], float]]
+_WORDS_A_CONCEPT = 2
+_NAMED_CONCEPTS = 14
+_CLOSE = 1.5
 
-
-@dataclass(frozen=True, eq=False)
-class Mapped:
-    """The vocabulary on its maps: `members` and `typical` are places in `texts`, of each concept."""
-
-    model: str
-    hierarchy: geo.ConceptHierarchy
-    texts: Sequence[str]
-    members: Mapping[str, NDArray[np.int64]]
-    maps: Mapping[str, NDArray[np.float32]]
-    captions: Mapping[str, str]
-    typical: Mapping[str, NDArray[np.int64]]
-
-    @property
-    def panels(self) -> list[plots.MapPanel]:
-        """One a product."""
-        return [plots.MapPanel(name, places, self.captions[name]) for name, places in self.maps.items()]
+ConceptMaps = Mapping[str, ConceptMap]
 
 
-def short(name: str) -> str:
-    """A synset's name as a reader wants it."""
-    return name.split(".")[0].replace("_", " ") if name.count(".") >= 2 else name
-
-
-def families(hierarchy: geo.ConceptHierarchy) -> list[str]:
-    """A few large concepts that hardly share a word, none with more than a seventh of all words."""
-    shared, sizes = hierarchy.shared_tokens(), np.array([len(members) for members in hierarchy.members])
-    allowed = (sizes <= LARGEST_FAMILY * len(hierarchy.tokens)) & (sizes >= SMALLEST_FAMILY * len(hierarchy.tokens))
-    chosen: list[int] = []
-    for index in np.argsort(-sizes, kind="stable").tolist():
-        if allowed[index] and all(shared[index, other] <= MOST_OVERLAP * sizes[index] for other in chosen):
-            chosen.append(index)
-    return [hierarchy.names[index] for index in chosen[:FAMILIES]] or [hierarchy.names[0]]
-
-
-def family_colouring(
-    hierarchy: geo.ConceptHierarchy, members: Mapping[str, NDArray[np.int64]], n: int
-) -> plots.Colouring:
-    """By family; a word of several has the smallest one's colour, a concept that of the family above it."""
-    names = families(hierarchy)
-    return plots.Colouring(
-        "family",
-        [short(name) for name in names],
-        _codes(names, members, n),
-        np.array([_family(hierarchy, name, names) for name in hierarchy.names]),
+def vocabulary_figure(vocabulary: MappedVocabulary) -> FigureSpec:
+    """The whole vocabulary under both products."""
+    purity = vocabulary.maps["causal"].purity["on the map"]
+    null = purity.nulls["shuffled"]
+    beyond = "" if purity.p_value <= purity.p_floor else ", which is no more"
+    title = f"kNN purity of the vocabulary map is {purity.value:.1%}, with {null.label} {null.mean:.1%}{beyond}"
+    caption = (
+        f"UMAP of all {len(vocabulary.texts):,} tokens of {vocabulary.model}; kNN purity: share of a word's"
+        f" {vocabulary.maps['causal'].trust.k} neighbours that are of its concept, other spellings left out. In colour"
+        f" those {len(_coloured(vocabulary))} disjoint concepts of {vocabulary.hierarchy.name} that keep most to"
+        " themselves, with the words farthest along their vectors. Axes mean nothing."
     )
+    return FigureSpec("vocabulary", title, caption, partial(_draw_vocabulary, vocabulary))
 
 
-def _family(hierarchy: geo.ConceptHierarchy, name: str, families: Sequence[str]) -> int:
-    own = [place for place, family in enumerate(families) if name == family or name in hierarchy.descendants(family)]
-    return own[0] if own else -1
+def _coloured(vocabulary: MappedVocabulary) -> list[str]:
+    """Concepts whose words the map keeps together: those that are spread all over it make one mixed cloud."""
+    purity = vocabulary.maps["causal"].purity["on the map"]
+    null = purity.nulls["shuffled"].values
+    chance = np.array([np.mean(column) for column in null.T])
+    return disjoint_concepts(vocabulary.hierarchy, purity.values - chance)
 
 
-def _codes(names: Sequence[str], members: Mapping[str, NDArray[np.int64]], n: int) -> NDArray[np.int64]:
-    codes = np.full(n, -1)
-    for place in sorted(range(len(names)), key=lambda place: -len(members[names[place]])):
-        codes[members[names[place]]] = place
-    return codes
+def _map_panels(vocabulary: MappedVocabulary) -> "list[plots.MapPanel]":
+    panels = []
+    for product, mapped in vocabulary.maps.items():
+        trust = mapped.trust
+        caption = (
+            f"trustworthiness {trust.value:.2f} (permuted map {trust.nulls['permuted'].mean:.2f}),"
+            f" {trust.kept:.0%} of {trust.k} neighbours preserved"
+        )
+        panels.append(plots.MapPanel(PRODUCTS[product], mapped.coordinates, caption))
+    return panels
 
 
-def depth_colouring(
-    hierarchy: geo.ConceptHierarchy, members: Mapping[str, NDArray[np.int64]], n: int
-) -> plots.Colouring:
-    """By depth: of a word its deepest concept's."""
-    codes = np.full(n, -1)
-    depths = np.minimum(hierarchy.depths, DEPTHS - 1)
-    for index, name in enumerate(hierarchy.names):
-        places = members[name]
-        codes[places] = np.maximum(codes[places], depths[index])
-    most = int(depths.max())
-    steps = [str(depth) for depth in range(most + 1)]
-    if hierarchy.depths.max() > most:
-        steps[-1] += " and more"
-    return plots.Colouring("depth", steps, codes, depths, ordered=True)
-
-
-def vocabulary_figure(scene: Mapped, finding: str) -> plots.Figure:
-    colouring = _of_points(family_colouring(scene.hierarchy, scene.members, len(scene.texts)))
-    labels: dict[str, Sequence[int]] = {}
-    names = families(scene.hierarchy)
+def _draw_vocabulary(vocabulary: MappedVocabulary, **heading: str) -> "Figure":
+    names = _coloured(vocabulary)
+    colouring = by_concept(vocabulary.hierarchy, names, vocabulary.members, len(vocabulary.texts))
+    labels: dict[str, Sequence[int]] = {short_name(name): vocabulary.members[name].tolist() for name in names}
     for name in names:
-        labels[short(name)] = scene.members[name].tolist()
-    for name in names:
-        unlike = [int(place) for place in scene.typical[name] if scene.texts[place].strip().islower()]
-        labels |= {scene.texts[place].strip(): [place] for place in unlike[:WORDS_A_FAMILY]}
-    return plots.plot_vocabulary_map(
-        scene.panels,
-        colouring,
-        labels=labels,
-        finding=finding,
-        detail=f"UMAP of all {len(scene.texts):,} tokens of {scene.model}; {len(names)} concepts of"
-        f" {scene.hierarchy.name} in colour, with the words farthest along their vectors. Axes mean nothing.",
+        words = [int(index) for index in vocabulary.typical[name] if vocabulary.texts[index].strip().islower()]
+        labels |= {vocabulary.texts[index].strip(): [index] for index in words[:_WORDS_A_CONCEPT]}
+    return plots.point_map(_map_panels(vocabulary), replace(colouring, concepts=None), labels=labels, **heading)
+
+
+def vocabulary_page(vocabulary: MappedVocabulary, concept: str) -> str:
+    """The same to search and to walk."""
+    hierarchy, members, n = vocabulary.hierarchy, vocabulary.members, len(vocabulary.texts)
+    colourings = [
+        by_concept(hierarchy, _coloured(vocabulary), members, n),
+        by_depth(hierarchy, members, n),
+        by_kind(hierarchy, concept, members, n),
+    ]
+    spec = vocabulary_figure(vocabulary)
+    return plots.pages.explorer_page(
+        _map_panels(vocabulary),
+        vocabulary.texts,
+        [replace(colouring, concepts=None) for colouring in colourings],
+        plots.ConceptTree(hierarchy.names, hierarchy.edges, [members[name] for name in hierarchy.names]),
+        title=spec.title,
+        detail=spec.caption,
     )
 
 
-def vocabulary_page(scene: Mapped, finding: str, concept: str) -> str:
-    n, hierarchy = len(scene.texts), scene.hierarchy
-    below = sorted(hierarchy.children[concept], key=lambda name: -len(hierarchy[name]))[:CATEGORIES] or [concept]
-    within = plots.Colouring(
-        f"kinds of {short(concept)}",
-        [short(name) for name in below],
-        _codes(below, scene.members, n),
+def purity_figure(vocabulary: MappedVocabulary) -> FigureSpec:
+    """kNN purity in space and on the maps."""
+    preserved = {
+        product: mapped.purity["on the map"].value / mapped.purity["in space"].value
+        for product, mapped in vocabulary.maps.items()
+    }
+    in_space = {product: mapped.purity["in space"] for product, mapped in vocabulary.maps.items()}
+    if all(result.p_value <= result.p_floor for result in in_space.values()):
+        title = (
+            f"Maps preserve {preserved['causal']:.0%} of the kNN purity of causal space,"
+            f" {preserved['euclidean']:.0%} of that of Euclidean space"
+        )
+    else:
+        title = "kNN purity in space is no more than with shuffled labels, so that maps have nothing to preserve"
+    k = vocabulary.maps["causal"].trust.k
+    caption = (
+        f"kNN purity: share of a word's {k} neighbours that are of its concept, other spellings of the word left out;"
+        f" mean over {in_space['causal'].n} concepts of {vocabulary.hierarchy.name} with 95% bootstrap intervals."
+        f" {in_space['causal'].nulls['shuffled'].label.capitalize()}: each word gets the concepts of another."
     )
-    tree = plots.ConceptTree(hierarchy.names, hierarchy.edges, [scene.members[name] for name in hierarchy.names])
-    return plots.explorer_page(
-        scene.panels,
-        scene.texts,
-        [
-            _of_points(family_colouring(hierarchy, scene.members, n)),
-            _of_points(depth_colouring(hierarchy, scene.members, n)),
-            within,
-        ],
-        tree,
-        title=finding,
-        detail=f"UMAP of all tokens of {scene.model} ({n:,}), coloured by concepts of {hierarchy.name}.",
-    )
+    return FigureSpec("purity", title, caption, partial(_draw_purity, vocabulary))
 
 
-def _of_points(colouring: plots.Colouring) -> plots.Colouring:
-    return plots.Colouring(colouring.name, colouring.categories, colouring.points, ordered=colouring.ordered)
-
-
-def purity_figure(purities: Mapping[str, Mapping[str, geo.TestResult]], products: Mapping[str, str]) -> plots.Figure:
+def _draw_purity(vocabulary: MappedVocabulary, **heading: str) -> "Figure":
     rows, names = [], []
-    for product, by_place in purities.items():
-        for place, test in by_place.items():
-            rows.append(
-                plots.DotRow({"concepts": (test.mean, *test.interval)}, {"shuffled rows": test.null_mean("shuffled")})
-            )
-            names.append(f"{products[product]}\n{place}")
-    space = {product: by_place["in space"].mean for product, by_place in purities.items()}
-    on_map = {product: by_place["on the map"].mean for product, by_place in purities.items()}
-    null = max(test.null_mean("shuffled") for by_place in purities.values() for test in by_place.values())
-    better = max(space, key=lambda product: space[product])
-    return plots.plot_dots(
-        [plots.Dots("share of a word's 15 neighbours in its concept", rows)],
-        names,
-        finding=f"Neighbours share concepts: {space['causal']:.1%} in causal space, {space['euclidean']:.1%} in"
-        f" Euclidean, at most {null:.1%} with shuffled rows; maps keep {on_map['causal'] / space['causal']:.0%} and"
-        f" {on_map['euclidean'] / space['euclidean']:.0%} of it",
-        detail=f"Mean over concepts with 95% intervals; other spellings of the word itself do not count. In space the"
-        f" {products[better].split()[0]} product is ahead.",
+    for product, mapped in vocabulary.maps.items():
+        for where, result in mapped.purity.items():
+            nulls = {null.label: plots.NullMark(null.mean, null.marker) for null in result.nulls.values()}
+            rows.append(plots.ForestRow({"model": plots.Estimate(result.value, *result.interval)}, nulls))
+            names.append(f"{PRODUCTS[product]}, {where}")
+    return plots.forest([plots.ForestPanel("kNN purity", rows)], names, **heading)
+
+
+def concepts_figure(hierarchy: ConceptHierarchy, maps: ConceptMaps) -> FigureSpec:
+    """Concept vectors under both products, and of shuffled rows."""
+    model, noise = next(iter(maps.values())).ratio, maps[NULLS["shuffled"].label].ratio
+    title = f"Parent and child lie at {model:.2f} of the mean distance of concepts, on shuffled rows at {noise:.2f}"
+    close = (
+        " Shuffled rows come near: shared words alone draw nested concepts together." if noise < _CLOSE * model else ""
     )
-
-
-def concepts_figure(hierarchy: geo.ConceptHierarchy, vectors: Vectors) -> plots.Figure:
-    colouring, tree, panels = _concept_scene(hierarchy, vectors)
-    sizes = np.array([len(members) for members in hierarchy.members])
-    named = np.argsort(-sizes, kind="stable")[:14].tolist()
-    return plots.plot_vocabulary_map(
-        panels, colouring, tree, named=named, finding=concepts_finding(vectors), detail=_concepts_detail(hierarchy)
+    caption = (
+        f"UMAP of the unit vectors ℓ/‖ℓ‖ of {len(hierarchy)} concepts ({hierarchy.name}); lines join parents and"
+        f" children, colours are the largest disjoint concepts and what lies below them.{close}"
     )
+    return FigureSpec("concepts", title, caption, partial(_draw_concepts, hierarchy, maps))
 
 
-def concepts_page(hierarchy: geo.ConceptHierarchy, vectors: Vectors) -> str:
-    colouring, tree, panels = _concept_scene(hierarchy, vectors)
-    nothing = {name: np.empty(0, dtype=np.int64) for name in hierarchy.names}
-    depth = depth_colouring(hierarchy, nothing, 0)
-    return plots.explorer_page(
-        panels, [], [colouring, depth], tree, title=concepts_finding(vectors), detail=_concepts_detail(hierarchy)
-    )
-
-
-def concepts_finding(vectors: Vectors) -> str:
-    own, noise = next(iter(vectors.values()))[1], vectors["shuffled rows"][1]
-    close = noise < 1.5 * own
-    comment = ": shared words alone draw nested concepts together" if close else ""
-    return f"Parent and child lie at {own:.2f} of any pair's distance, on shuffled rows at {noise:.2f}{comment}"
-
-
-def _concepts_detail(hierarchy: geo.ConceptHierarchy) -> str:
-    return f"UMAP of the unit vectors of {len(hierarchy)} concepts ({hierarchy.name}); lines join parents and children."
+def _sizes(hierarchy: ConceptHierarchy) -> list[int]:
+    return [len(members) for members in hierarchy.members]
 
 
 def _concept_scene(
-    hierarchy: geo.ConceptHierarchy, vectors: Vectors
-) -> tuple[plots.Colouring, plots.ConceptTree, list[plots.MapPanel]]:
-    empty = np.empty(0, dtype=np.int64)
-    nothing = dict.fromkeys(hierarchy.names, empty)
-    colouring = family_colouring(hierarchy, nothing, 0)
-    tree = plots.ConceptTree([short(name) for name in hierarchy.names], hierarchy.edges, [empty] * len(hierarchy))
+    hierarchy: ConceptHierarchy, maps: ConceptMaps
+) -> "tuple[list[plots.MapPanel], plots.Colouring, plots.ConceptTree]":
+    no_points = np.empty(0, dtype=np.int64)
+    nobody = dict.fromkeys(hierarchy.names, no_points)
+    colouring = by_concept(hierarchy, disjoint_concepts(hierarchy, _sizes(hierarchy)), nobody, 0)
+    tree = plots.ConceptTree(list(map(short_name, hierarchy.names)), hierarchy.edges, list(nobody.values()))
     panels = [
-        plots.MapPanel(name, np.empty((0, 2)), f"parent to child: {ratio:.2f} of any pair", places)
-        for name, (places, ratio) in vectors.items()
+        plots.MapPanel(name, np.empty((0, 2)), f"parent to child: {mapped.ratio:.2f} of any pair", mapped.coordinates)
+        for name, mapped in maps.items()
     ]
-    return colouring, tree, panels
+    return panels, colouring, tree
 
 
-def _mapper_graph(found: "Mapper") -> plots.MapperGraph:
-    graph, concepts = found.comparison.graph, found.concepts
-    largest = np.argsort(-(concepts.shares * concepts.sizes[:, None]).sum(axis=0), kind="stable")[:CATEGORIES]
-    shares = concepts.shares[:, largest]
-    meanings = []
-    for bridge in found.bridges:
-        one, other = (short(name) or "nothing named" for name in bridge.concepts)
-        through = f"{one} and {other} meet" if one != other else f"both {one}"
-        meanings.append(f"{through} in {', '.join(word.strip() for word in bridge.words[:12])}")
-    return plots.MapperGraph(
-        graph.layout(),
-        [[word.strip() for word in words] for words in concepts.words],
-        [short(name) or "other" for name in concepts.dominant],
-        concepts.purity,
-        [short(concepts.concepts[index]) for index in largest],
-        # A word of two kinds counts half for each.
-        shares / np.maximum(1, shares.sum(axis=1, keepdims=True)),
-        [(int(one), int(other)) for one, other in graph.edges],
-        graph.shared,
-        meanings,
+def _draw_concepts(hierarchy: ConceptHierarchy, maps: ConceptMaps, **heading: str) -> "Figure":
+    named = disjoint_concepts(hierarchy, _sizes(hierarchy), _NAMED_CONCEPTS)
+    scene = _concept_scene(hierarchy, maps)
+    return plots.point_map(*scene, named=[hierarchy.index(name) for name in named], **heading)
+
+
+def concepts_page(hierarchy: ConceptHierarchy, maps: ConceptMaps) -> str:
+    """The same to search and to walk."""
+    panels, colouring, tree = _concept_scene(hierarchy, maps)
+    depth = by_depth(hierarchy, dict.fromkeys(hierarchy.names, np.empty(0, dtype=np.int64)), 0)
+    spec = concepts_figure(hierarchy, maps)
+    return plots.pages.explorer_page(panels, [], [colouring, depth], tree, title=spec.title, detail=spec.caption)
+
+
+def mapper_figure(mapper: MapperOfConcept) -> FigureSpec:
+    """The Mapper graph of a concept's words."""
+    tests, kind = mapper.comparison.tests, short_name(mapper.concept)
+    purity, holes, cover = tests["purity"], tests["holes"], mapper.sweep.choice.cover
+    null = purity.nulls["shuffled"]
+    said = f"node purity {purity.value:.2f}, {null.label} {null.mean:.2f}"
+    title = (
+        f"Mapper keeps kinds of {kind} apart: {said}"
+        if purity.p_value <= LEVEL
+        else f"Mapper mixes kinds of {kind} as its null does: {said}"
     )
-
-
-def mapper_finding(found: "Mapper", concept: str) -> str:
-    test = found.comparison
-    purity, p = test.values["purity"], test.p_value("purity", "shuffled rows")
-    noise = float(np.nanmean(test.nulls["shuffled rows"]["purity"]))
-    holes, p_holes = test.values["holes"], test.p_value("holes", "shuffled rows")
-    shape = "loops are no more than noise has" if not p_holes <= 0.05 else "its loops differ from noise's"
-    return (
-        f"Kinds of {short(concept)} hold together: node purity {purity:.2f}, shuffled rows {noise:.2f} (p = {p:.3f});"
-        f" {shape} ({holes:.0f})"
+    unfilled = f"{holes.value:.0f} not filled by triple overlaps"
+    unfilled += f" (p = {holes.p_value:.2f})" if np.isfinite(holes.p_value) else " (as in every permutation)"
+    counts = f"{tests['components'].value:.0f} components, {tests['loops'].value:.0f} loops"
+    caption = (
+        f"Mapper of {len(mapper.labelled)} words, one spelling each, labelled by their nodes' most typical ones. Lens:"
+        f" projections on the kinds' vectors; {cover.cubes} balanced intervals, overlap {cover.overlap:.0%}, chosen"
+        f" with the clusterer by stability. {counts}, {unfilled}."
     )
+    return FigureSpec("mapper", title, caption, partial(_draw_mapper, mapper))
 
 
-def mapper_detail(found: "Mapper") -> str:
-    values, choice = found.comparison.values, found.sweep.choice
-    return (
-        f"Mapper of {len(found.labelled)} words, one spelling each; lens: projections on the kinds' vectors; cover of"
-        f" {choice.cover.cubes} balanced intervals overlapping by {choice.cover.overlap:.0%}, chosen with the clusterer"
-        f" by stability under resampling. {values['components']:.0f} components, {values['loops']:.0f} loops of the"
-        f" graph of which {values['holes']:.0f} are not filled by triple overlaps."
-    )
+def _drawing(mapper: MapperOfConcept) -> "plots.MapperDrawing":
+    return drawing(mapper.comparison.graph, mapper.labelled, mapper.concepts, mapper.bridges)
 
 
-def mapper_figure(found: "Mapper", concept: str) -> plots.Figure:
-    return plots.plot_mapper(_mapper_graph(found), finding=mapper_finding(found, concept), detail=mapper_detail(found))
+def _draw_mapper(mapper: MapperOfConcept, **heading: str) -> "Figure":
+    return plots.graph(_drawing(mapper), **heading)
 
 
-def mapper_html(found: "Mapper", concept: str) -> str:
-    return plots.mapper_page(_mapper_graph(found), title=mapper_finding(found, concept), detail=mapper_detail(found))
+def mapper_html(mapper: MapperOfConcept) -> str:
+    """The same to explore."""
+    spec = mapper_figure(mapper)
+    return plots.pages.mapper_page(_drawing(mapper), title=spec.title, detail=spec.caption)

@@ -1,0 +1,150 @@
+"""The method of the study of maps, in the order of a method section."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from geometry.causal import CausalSpace
+from geometry.concepts import ConceptHierarchy, load_hierarchy
+from geometry.directions import ConceptDirections, TokenCloud
+from geometry.errors import EstimationError
+from geometry.evidence import NULLS
+from geometry.experiments.maps.parts import (
+    PRODUCTS,
+    ConceptMap,
+    MappedVocabulary,
+    MapperOfConcept,
+    VocabularyMap,
+)
+from geometry.experiments.maps.result import MapsResult
+from geometry.experiments.maps.study import MapsStudy
+from geometry.experiments.study import Step
+from geometry.maps import (
+    POINT_NULLS,
+    LabelledPoints,
+    bridges,
+    compare_mapper,
+    nearest_neighbours,
+    neighbourhood_purity,
+    node_concepts,
+    projection_lens,
+    stability_sweep,
+    token_null,
+    trustworthiness,
+    umap_embedding,
+)
+from geometry.models import Unembedding
+from geometry.randomness import generator
+
+__all__ = ["measure_maps"]
+
+_NEIGHBOURS = 15
+_NEIGHBOURS_OF_CONCEPTS = 10
+_PERMUTATIONS = 19  # of the maps' nulls, whose every p is far from the level
+
+
+def measure_maps(study: MapsStudy, step: Step) -> MapsResult:
+    """Map the vocabulary and its concepts, then the Mapper graph of one concept's words."""
+    step(f"reading the unembedding of {study.model}")
+    unembedding = Unembedding.load(study.model)
+    hierarchy = load_hierarchy(study.hierarchy, unembedding.vocabulary)
+    hierarchy.index(study.concept)
+    if len(unembedding.rows) <= _NEIGHBOURS or len(hierarchy) <= _NEIGHBOURS_OF_CONCEPTS:
+        raise EstimationError(
+            f"{unembedding.name}: {len(unembedding.rows)} tokens and {len(hierarchy)} concepts are too few to map;"
+            f" more than {_NEIGHBOURS} and {_NEIGHBOURS_OF_CONCEPTS} are needed"
+        )
+    space = CausalSpace.fit(unembedding)
+    cloud = TokenCloud.of(space, hierarchy)
+
+    labelled = _labelled_vocabulary(space, hierarchy)
+    rows = torch.from_numpy(unembedding.rows)
+    clouds = {"causal": space.unified, "euclidean": unembedding.matrix[rows].float() - space.mean.float()}
+    maps = {}
+    for name, points in clouds.items():
+        step(f"mapping the vocabulary, {PRODUCTS[name]}")
+        maps[name] = _vocabulary_map(labelled.moved(points), study.seed)
+    vocabulary = MappedVocabulary(
+        unembedding.name,
+        hierarchy,
+        unembedding.rows,
+        [unembedding.vocabulary.text(int(token)) for token in unembedding.rows],
+        labelled.members,
+        _typical(space, cloud, labelled),
+        maps,
+    )
+    step("mapping concept vectors")
+    concepts = _concept_maps(space, cloud, study.seed)
+    step(f"Mapper of the words of {study.concept}")
+    mapper = _mapper(space, cloud, study)
+    return MapsResult(study=study, model=unembedding.summary(), vocabulary=vocabulary, concepts=concepts, mapper=mapper)
+
+
+def _labelled_vocabulary(space: CausalSpace, hierarchy: ConceptHierarchy) -> LabelledPoints:
+    """g of all usable rows with the concepts of the hierarchy; spellings of one word are one group."""
+    rows = space.unembedding.rows
+    groups = np.arange(len(rows)) + len(rows)
+    groups[np.searchsorted(rows, hierarchy.tokens)] = hierarchy.lemmas
+    members = {concept.name: np.searchsorted(rows, concept.tokens) for concept in hierarchy}
+    return LabelledPoints(space.unified.numpy(), members, groups=groups)
+
+
+def _vocabulary_map(labelled: LabelledPoints, seed: int) -> VocabularyMap:
+    """UMAP of the points; how far to trust it; kNN purity in space and on the map."""
+    nearest = nearest_neighbours(labelled.points, _NEIGHBOURS)
+    coordinates = umap_embedding(labelled.points, nearest=nearest, seed=seed)
+    on_map = nearest_neighbours(coordinates, _NEIGHBOURS)
+    options = {"n_permutations": _PERMUTATIONS, "seed": seed}
+    purity = {
+        where: neighbourhood_purity(labelled, neighbours, **options)
+        for where, neighbours in (("in space", nearest), ("on the map", on_map))
+    }
+    return VocabularyMap(coordinates, trustworthiness(labelled.points, coordinates, **options), purity)
+
+
+def _typical(space: CausalSpace, cloud: TokenCloud, labelled: LabelledPoints) -> dict[str, NDArray[np.int64]]:
+    """Of every concept its tokens' positions in the vocabulary, the farthest along its vector first."""
+    directions = ConceptDirections.fit_cloud(cloud)
+    return {
+        name: members[np.argsort(-(space.unified[members] @ directions[name]).numpy(), kind="stable")]
+        for name, members in labelled.members.items()
+    }
+
+
+def _concept_maps(space: CausalSpace, cloud: TokenCloud, seed: int) -> dict[str, ConceptMap]:
+    """Maps of unit concept vectors, of the model under both products and of shuffled rows."""
+    rng = generator(seed, "shuffled")
+    clouds = {
+        PRODUCTS["causal"]: cloud,
+        PRODUCTS["euclidean"]: NULLS["euclidean"].draw(space, cloud, rng),
+        NULLS["shuffled"].label: NULLS["shuffled"].draw(space, cloud, rng),
+    }
+    maps = {}
+    parents, children = np.array(cloud.hierarchy.edges).reshape(-1, 2).T
+    for name, points in clouds.items():
+        units = torch.nn.functional.normalize(ConceptDirections.fit_cloud(points).vectors, dim=1)
+        coordinates = umap_embedding(units, neighbours=_NEIGHBOURS_OF_CONCEPTS, seed=seed)
+        edges = np.linalg.norm(coordinates[parents] - coordinates[children], axis=1)
+        pairs = np.linalg.norm(coordinates[:, None] - coordinates[None], axis=2)[np.triu_indices(len(coordinates), 1)]
+        maps[name] = ConceptMap(coordinates, float(edges.mean() / pairs.mean()))
+    return maps
+
+
+def _mapper(space: CausalSpace, cloud: TokenCloud, study: MapsStudy) -> MapperOfConcept:
+    """Cover and clusterer by stability, then the graph beside shuffled rows and shuffled labels."""
+    labelled = LabelledPoints.of_concept(cloud, study.concept).one_per_group()
+    lens = projection_lens()
+    sweep = stability_sweep(labelled, lens, seed=study.seed)
+    comparison = compare_mapper(
+        labelled,
+        lens,
+        cover=sweep.choice.cover,
+        clusterer=sweep.choice.clusterer,
+        nulls={"shuffled": token_null(space, cloud), "labels": POINT_NULLS["labels"]},
+        n_permutations=study.n_permutations,
+        seed=study.seed,
+    )
+    graph = comparison.graph
+    return MapperOfConcept(
+        study.concept, labelled, comparison, node_concepts(graph, labelled), bridges(graph, labelled), sweep
+    )

@@ -1,0 +1,84 @@
+"""What the study of maps measures: maps of the vocabulary, maps of its concepts, a Mapper graph."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geometry.concepts import ConceptHierarchy
+from geometry.maps import Bridge, LabelledPoints, MapperComparison, NodeConcepts, StabilitySweep, Trustworthiness
+from geometry.results import TestResult
+
+__all__ = ["PRODUCTS", "ConceptMap", "MappedVocabulary", "MapperOfConcept", "VocabularyMap"]
+
+PRODUCTS = {"causal": "causal inner product", "euclidean": "Euclidean inner product"}
+
+
+@dataclass(frozen=True, eq=False)
+class VocabularyMap:
+    """One map of the vocabulary: shape (n, 2), how far to trust it, kNN purity "in space" and "on the map"."""
+
+    coordinates: NDArray[np.float32]
+    trust: Trustworthiness
+    purity: Mapping[str, TestResult]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Its entry in results.json."""
+        null_kept = float(np.mean(self.trust.null_kept)) if len(self.trust.null_kept) else None
+        return {
+            "trustworthiness": self.trust.to_dict(),
+            "neighbourhood_preservation": {"value": self.trust.kept, "null": null_kept, "k": self.trust.k},
+            "knn_purity": {where: result.to_dict() for where, result in self.purity.items()},
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class MappedVocabulary:
+    """All usable tokens of a model.
+
+    Attributes
+    ----------
+    tokens, texts : of the n rows.
+    members : concept → positions among the rows, and `typical` the same, the farthest along its vector first.
+    maps : product → map.
+    """
+
+    model: str
+    hierarchy: ConceptHierarchy
+    tokens: NDArray[np.int64]
+    texts: Sequence[str]
+    members: Mapping[str, NDArray[np.int64]]
+    typical: Mapping[str, NDArray[np.int64]]
+    maps: Mapping[str, VocabularyMap]
+
+
+@dataclass(frozen=True, eq=False)
+class ConceptMap:
+    """A map of unit concept vectors, shape (k, 2); how far apart parent and child are there, all pairs being 1."""
+
+    coordinates: NDArray[np.float32]
+    ratio: float
+
+
+@dataclass(frozen=True, eq=False)
+class MapperOfConcept:
+    """The Mapper graph of a concept's words, its nulls, and the settings that were tried before."""
+
+    concept: str
+    labelled: LabelledPoints
+    comparison: MapperComparison
+    concepts: NodeConcepts
+    bridges: Sequence[Bridge]
+    sweep: StabilitySweep
+
+    def to_dict(self) -> dict[str, Any]:
+        """Its entry in results.json."""
+        return {
+            "concept": self.concept,
+            "points": len(self.labelled),
+            "numbers": self.comparison.to_dict(),
+            "bridges": [bridge.to_dict() for bridge in self.bridges if bridge.between],
+            "stability": self.sweep.to_dict(),
+        }
