@@ -208,7 +208,7 @@ class _Room:
 
     def _crossed(self, here: NDArray[np.floating], box: NDArray[np.floating]) -> float:
         """What speaks against a line over other places, and forbids one under labels or nodes, where it is lost."""
-        steps = np.linspace(here, np.clip(here, box[:2], box[2:]), 12)[:, None]
+        steps = np.linspace(here, np.clip(here, box[:2], box[2:]), 40)[:, None]
         within = ((steps > self.taken[:, :2]) & (steps < self.taken[:, 2:])).all(axis=2)
         crossed = self.taken[within.any(axis=0) & ~within[0]]
         return np.inf if (np.ptp(crossed[:, 1::2], axis=1) > 5 * self.pixel).any() else 4.0 * len(crossed)

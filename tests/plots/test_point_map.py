@@ -1,4 +1,4 @@
-"""Maps on paper: labels keep off each other, every part is drawn where it belongs, bad input is named."""
+"""Maps on paper: every part is drawn where it belongs, groups are named where they keep together."""
 
 import xml.etree.ElementTree as ET
 from dataclasses import replace
@@ -7,97 +7,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
-from matplotlib.text import Annotation
-from matplotlib.transforms import Bbox
 
 from geometry import plots
-from geometry.plots.labels import Label, place_labels
-from geometry.plots.maps import looks
+from geometry.plots.point_map import looks
 from geometry.plots.style import style
+from tests.plots.test_labels import drawn_boxes
 
 RNG = np.random.default_rng(0)
 NONE = np.empty((0, 2))
-
-
-def drawn_boxes(figure: Figure, labels: list[Annotation], dpi: int) -> list[Bbox]:
-    """What the real renderer makes of labels, at another resolution than they were placed at."""
-    figure.set_dpi(dpi)
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return [label.get_window_extent(canvas.get_renderer()) for label in labels]
-
-
-def empty_axes() -> tuple[Figure, object]:
-    figure = Figure(figsize=(4, 4))
-    axes = figure.subplots()
-    axes.set(xlim=(0, 1), ylim=(0, 1))
-    return figure, axes
-
-
-@pytest.mark.parametrize("dpi", [100, 300])
-def test_crowded_labels_never_overlap_nor_leave_the_axes(dpi: int) -> None:
-    with style():
-        figure, axes = empty_axes()
-        places = RNG.uniform(0.3, 0.6, (40, 2))
-        wanted = [Label(f"word {n} gyÅ" * (1 + n % 2), x, y, region=n % 5 == 0) for n, (x, y) in enumerate(places)]
-        labels = place_labels(axes, wanted, places)
-        assert 12 <= len(labels) < 40
-        boxes = drawn_boxes(figure, labels, dpi)
-    frame = axes.get_window_extent()
-    assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
-    assert all(frame.x0 <= box.x0 and box.x1 <= frame.x1 and frame.y0 <= box.y0 and box.y1 <= frame.y1 for box in boxes)
-
-
-def test_the_first_labels_win_and_the_hopeless_are_left_out() -> None:
-    _, axes = empty_axes()
-    labels = place_labels(axes, [Label(f"number {n}", 0.5, 0.5) for n in range(200)], NONE)
-    assert labels[0].get_text() == "number 0"
-    assert 5 < len(labels) < 40
-    assert place_labels(axes, [Label("outside", 2, 2), Label("  ", 0.5, 0.5)], NONE) == []
-
-
-def test_a_label_with_room_stands_beside_its_place_without_a_line() -> None:
-    figure, axes = empty_axes()
-    (label,) = place_labels(axes, [Label("alone", 0.5, 0.5)], NONE)
-    assert len(axes.texts) == 1
-    (box,) = drawn_boxes(figure, [label], 100)
-    x, y = axes.transData.transform((0.5, 0.5))
-    assert 0 < box.x0 - x < 10
-    assert box.y0 < y < box.y1
-
-
-def test_labels_keep_off_points_where_they_can() -> None:
-    figure, axes = empty_axes()
-    right = np.stack([RNG.uniform(0.52, 0.8, 500), RNG.uniform(0.35, 0.65, 500)], axis=1)
-    (label,) = place_labels(axes, [Label("alone", 0.5, 0.5)], right)
-    (box,) = drawn_boxes(figure, [label], 100)
-    assert box.x1 < axes.transData.transform((0.51, 0.5))[0]
-
-
-def test_labels_stand_outside_their_own_and_all_other_discs() -> None:
-    figure, axes = empty_axes()
-    places = np.array([[0.3, 0.5], [0.45, 0.5], [0.6, 0.5]])
-    discs = np.column_stack([places, [0.05, 0.06, 0.05]])
-    labels = place_labels(axes, [Label("a node", x, y, radius=r) for x, y, r in discs], NONE, discs=discs)
-    assert len(labels) == 3
-    unit = axes.get_window_extent().width
-    for box in drawn_boxes(figure, labels, 100):
-        for (x, y), radius in zip(axes.transData.transform(places), unit * discs[:, 2], strict=True):
-            inner = Bbox([[x - 0.8 * radius, y - 0.8 * radius], [x + 0.8 * radius, y + 0.8 * radius]])
-            assert not box.overlaps(inner)
-
-
-def test_a_distant_label_has_a_line_to_its_place() -> None:
-    _, axes = empty_axes()
-    wanted = [Label("the same place", 0.5, 0.5) for _ in range(12)]
-    placed = place_labels(axes, wanted, NONE)
-    lines = [text for text in axes.texts if text.arrow_patch is not None]
-    assert 0 < len(lines) < len(placed)
-    assert all(line.xy == (0.5, 0.5) for line in lines)
 
 
 def parts(hostile: str = "$x^{") -> tuple[list[plots.MapPanel], plots.Colouring, plots.ConceptTree]:
@@ -120,9 +41,7 @@ def parts(hostile: str = "$x^{") -> tuple[list[plots.MapPanel], plots.Colouring,
 
 def test_every_point_is_drawn_once_in_its_categorys_colour_or_in_grey() -> None:
     panels, colouring, _ = parts()
-    figure = plots.plot_vocabulary_map(
-        [replace(panel, concepts=None) for panel in panels], replace(colouring, concepts=None), finding="f"
-    )
+    figure = plots.point_map([replace(panel, concepts=None) for panel in panels], replace(colouring, concepts=None))
     for axes, panel in zip(figure.axes, panels, strict=True):
         layers = {
             to_hex(c.get_facecolor()[0]): c
@@ -139,7 +58,7 @@ def test_every_point_is_drawn_once_in_its_categorys_colour_or_in_grey() -> None:
 
 def test_edges_join_the_places_of_parent_and_child() -> None:
     panels, colouring, tree = parts()
-    figure = plots.plot_vocabulary_map(panels, colouring, tree, named=[1], finding="f")
+    figure = plots.point_map(panels, colouring, tree, named=[1])
     for axes, panel in zip(figure.axes, panels, strict=True):
         (lines,) = [c for c in axes.collections if isinstance(c, LineCollection)]
         np.testing.assert_allclose(lines.get_segments(), panel.concepts[np.array(tree.edges)])
@@ -147,18 +66,35 @@ def test_edges_join_the_places_of_parent_and_child() -> None:
         np.testing.assert_allclose(label.xy, panel.concepts[1])
 
 
-def test_a_label_of_many_points_is_bold_at_one_amid_them_and_of_one_point_ringed() -> None:
+def rings(axes: Axes) -> np.ndarray:
+    (drawn,) = [c for c in axes.collections if isinstance(c, PathCollection) and not len(c.get_facecolor())]
+    return np.asarray(drawn.get_offsets())
+
+
+def test_a_label_of_one_point_stands_at_its_ring_and_one_without_room_has_none() -> None:
     panels, colouring, tree = parts()
-    points = panels[0].points.copy()
-    points[:3] = [[0.0, 0.0], [0.1, 0.0], [0.9, 0.0]]
-    labels = {" birds": [0, 1, 2], " penguin": [7]}
-    figure = plots.plot_vocabulary_map([replace(panels[0], points=points)], colouring, tree, labels=labels, finding="f")
-    drawn = {text.get_text(): text for text in figure.axes[0].texts}
-    assert drawn["birds"].xy == (0.1, 0.0)
-    assert drawn["birds"].get_fontweight() == "bold"
-    assert drawn["penguin"].xy == tuple(points[7])
-    rings = [c for c in figure.axes[0].collections if isinstance(c, PathCollection) and not len(c.get_facecolor())]
-    np.testing.assert_allclose(rings[0].get_offsets(), points[[7]])
+    labels = {" penguin": [7], " ": [8]}
+    (axes,) = plots.point_map([replace(panels[0], concepts=None)], colouring, tree, labels=labels).axes
+    drawn = {text.get_text(): text for text in axes.texts if text.get_text()}
+    assert set(drawn) == {"penguin"}
+    assert drawn["penguin"].xy == tuple(panels[0].points[7])
+    assert to_hex(drawn["penguin"].get_color()) == looks("a")[0][0].lower()
+    np.testing.assert_allclose(rings(axes), panels[0].points[[7]])
+
+
+def test_a_group_is_named_where_it_keeps_to_itself_and_not_at_all_where_it_is_mixed() -> None:
+    points = RNG.normal(size=(600, 2))
+    codes = np.arange(600) % 3
+    points[codes == 0] += [8, 0]
+    points[:3] = 0.0  # a few of the first group amid the others
+    colouring = plots.Colouring("c", ["apart", "mixed", "mixed too"], codes)
+    labels = {name: np.flatnonzero(codes == code).tolist() for code, name in enumerate(colouring.categories)}
+    (axes,) = plots.point_map([plots.MapPanel("t", points)], replace(colouring, categories=list("abc")), labels={
+        "apart": labels["apart"], "mixed": [*labels["mixed"][::9], *labels["mixed too"][::9]]}).axes  # fmt: skip
+    (label,) = [text for text in axes.texts if text.get_text()]
+    assert (label.get_text(), label.get_fontweight()) == ("apart", "bold")
+    assert np.linalg.norm(np.array(label.xy) - [8, 0]) < 1
+    assert label.xy in {tuple(point) for point in points[codes == 0]}
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4])
@@ -166,14 +102,12 @@ def test_captions_titles_and_legend_are_literal_and_the_svg_is_well_formed(tmp_p
     hostile = "</script>$\\frac{1}{0}$\x00"
     panels, colouring, tree = parts(hostile)
     labels = {hostile: [3], "\x1b": [4]}
-    figure = plots.plot_vocabulary_map(
-        (panels * 2)[:count], colouring, tree, labels=labels, finding=hostile, detail=hostile
-    )
+    figure = plots.point_map((panels * 2)[:count], colouring, tree, labels=labels, title=hostile, caption=hostile)
     shown = hostile.replace("\x00", "·")
     assert [axes.get_xlabel() for axes in figure.axes[:count]] == ["trust 0.9; shuffled 0.5", "c"] * (count // 2) + [
         "trust 0.9; shuffled 0.5"
     ] * (count % 2)
-    assert [axes.get_title(loc="left") for axes in figure.axes[:count]] == (["causal", shown] * 2)[:count]
+    assert [axes.get_title(loc="center") for axes in figure.axes[:count]] == (["causal", shown] * 2)[:count]
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["bird", "cat", shown, "other"]
     _, svg = plots.save(figure, tmp_path / "figure")
     tags = {element.tag.split("}")[-1] for element in ET.parse(svg).iter()}  # noqa: S314 (our own file)
@@ -184,11 +118,11 @@ def test_all_labels_of_a_figure_keep_apart() -> None:
     panels, colouring, tree = parts()
     labels = {f"label {n}": [n] for n in range(36)}
     with style():
-        figure = plots.plot_vocabulary_map(panels, colouring, tree, labels=labels, named=[0, 1, 2, 3], finding="f")
+        figure = plots.point_map(panels, colouring, tree, labels=labels, named=[0, 1, 2, 3])
         for axes in figure.axes:
-            boxes = drawn_boxes(figure, [text for text in axes.texts if len(text.get_text()) > 1], 300)
+            boxes = drawn_boxes(figure, [text for text in axes.texts if text.get_text()], 300)
             assert len(boxes) > 20
-            assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
+            assert not any(first.overlaps(second) for first, second in combinations(boxes, 2))
 
 
 @pytest.mark.parametrize(
@@ -203,10 +137,37 @@ def test_all_labels_of_a_figure_keep_apart() -> None:
 def test_labels_of_nothing_are_refused(labels: dict, named: list, says: str) -> None:
     panels, colouring, tree = parts()
     with pytest.raises(ValueError, match=says):
-        plots.plot_vocabulary_map(panels, colouring, tree, labels=labels, named=named, finding="f")
+        plots.point_map(panels, colouring, tree, labels=labels, named=named)
 
 
 def test_an_empty_map_is_refused() -> None:
     none = np.empty(0, dtype=int)
     with pytest.raises(ValueError, match="is empty"):
-        plots.plot_vocabulary_map([plots.MapPanel("t", NONE)], plots.Colouring("c", ["a"], none), finding="f")
+        plots.point_map([plots.MapPanel("t", NONE)], plots.Colouring("c", ["a"], none))
+
+
+def test_it_draws_into_given_axes_in_given_colours_and_sizes() -> None:
+    panels, colouring, _ = parts()
+    panels = [replace(panel, concepts=None) for panel in panels]
+    colouring = replace(colouring, concepts=None)
+    figure = Figure(figsize=(6, 3))
+    axes = list(figure.subplots(1, 3))
+    assert plots.point_map(panels, colouring, ax=axes[1:], colours={"cat": "#123456"}, title="t") is figure
+    assert not axes[0].collections
+    assert figure.get_label() == ""
+    for item in axes[1:]:
+        colours = {to_hex(c.get_facecolor()[0]) for c in item.collections if len(c.get_facecolor())}
+        assert colours == {"#cfcfcf", looks("abc")[0][0].lower(), "#123456", looks("abc")[2][0].lower()}
+    with pytest.raises(ValueError, match="2 panels need as many axes, not 1"):
+        plots.point_map(panels, colouring, ax=axes[0])
+    assert plots.point_map(panels, colouring, figsize=(5, 3)).get_size_inches().tolist() == [5, 3]
+
+
+def test_the_same_map_has_the_same_bytes(tmp_path: Path) -> None:
+    panels, colouring, tree = parts()
+    labels = {f"label {n}": [n] for n in range(20)}
+    written = []
+    for name in "ab":
+        paths = plots.save(plots.point_map(panels, colouring, tree, labels=labels, title="t"), tmp_path / name)
+        written.append([path.read_bytes() for path in paths])
+    assert written[0] == written[1]
