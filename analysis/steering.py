@@ -3,7 +3,7 @@
     python -m analysis.steering [MODEL] [--parent SYNSET] [--child SYNSET] [--quick] [--out DIR]
 
 1. Concept vectors are fitted to 70% of the lemmas of WordNet's nouns, so that the words that a vector was fitted to
-   can be told from held-out ones.
+   can be distinguished from held-out ones.
 2. On a third of the prompts settings are chosen. A strength is the largest that keeps the perplexity of neutral text
    within twice the unsteered, without a look at effects; at every block so, and of the blocks the one with the most
    probable child.

@@ -23,7 +23,7 @@ MOST_CATEGORIES = 12
 _MOST_LABELS = 40
 _GREY = "#cfcfcf"
 _SHAPES = "os^DvP"
-# Paul Tol's muted scheme lends four that are dark, and so told from Okabe & Ito's in greyscale.
+# Paul Tol's muted scheme lends four that are dark, and so stand apart from Okabe & Ito's in greyscale.
 _COLOURS = (*COLOURS[:7], "#882255", "#332288", "#999933", "#44AA99", COLOURS[7])
 
 

@@ -99,7 +99,7 @@ class SteeringVector:
     model: str = ""
     notes: tuple[str, ...] = ()
 
-    # NumPy would take the vector for an array of objects; told so, it leaves products to __rmul__.
+    # NumPy would take the vector for an array of objects; with this it leaves products to __rmul__.
     __array_ufunc__: ClassVar[None] = None
 
     def __post_init__(self) -> None:

@@ -48,7 +48,7 @@ def shape_claims(
     """Whether each series has the shape expected of it, and how the shapes compare.
 
     Series of fewer than 4 values or without distinct means are passed over; one of which no shape is expected is
-    compared but claims nothing. The p-value is against random orders of the same values. A simplex is what is left
+    compared but claims nothing. The p-value is against permuted orders of the same values. A simplex is what is left
     where no other shape predicts left-out values: its result holds the best of those, and no p-value.
     """
     results, compared = [], {}

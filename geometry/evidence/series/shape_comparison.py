@@ -38,13 +38,13 @@ class ShapeComparison:
 
     @property
     def preferred(self) -> str:
-        """The shape that predicts left-out values best, and beyond 95% of random orders or all; else "simplex"."""
+        """The shape that predicts left-out values best, and beyond 95% of permuted orders or all; else "simplex"."""
         ordered = [shape for shape, test in self.tests.items() if test.value > 0 and _beyond(test)]
         return max(ordered, key=lambda shape: self.tests[shape].value, default="simplex")
 
     @property
     def rivals(self) -> tuple[str, ...]:
-        """Shapes beyond random orders too, over which the preferred one's lead is within 1.96 standard errors.
+        """Shapes beyond permuted orders too, over which the preferred one's lead is within 1.96 standard errors.
 
         A line and a circle differ in the step from the end to the start alone, and can seldom be discriminated.
         """
@@ -90,14 +90,14 @@ def compare_shapes(
     n_permutations: int = 99,
     seed: int = 0,
 ) -> ShapeComparison:
-    """Score all shapes on the means of a series of values, against random orders of the same means.
+    """Score all shapes on the means of a series of values, against permuted orders of the same means.
 
     Parameters
     ----------
     means : shape (k, d), k ≥ 4; their order is the hypothesis.
     positions, period, groups : see `shape_kernel`; default positions 0 … k − 1, and no tree without groups.
     noise : shape (permutations, k, d), means of random rows, as a further null.
-    n_permutations : random orders; p-values are at least 1/(1 + n_permutations).
+    n_permutations : permuted orders; p-values are at least 1/(1 + n_permutations).
 
     Raises
     ------

@@ -92,7 +92,7 @@ def _membership(children: Sequence[int], directions: ConceptDirections) -> float
     enough = confusion.sum(axis=1) >= FEWEST
     if enough.sum() < 2:
         return np.nan
-    # A child with too few unseen words stays a vertex that others may be nearest to.
+    # A child with too few held-out words stays a vertex that others may be nearest to.
     accuracy = (confusion.diagonal()[enough] / confusion.sum(axis=1)[enough]).mean()
     return float((accuracy - 1 / len(fitted)) / (1 - 1 / len(fitted)))
 

@@ -1,4 +1,4 @@
-"""Separation: a child's unseen words are told from its parent's other words."""
+"""Separation: a child's vector discriminates its held-out words from its parent's others."""
 
 from functools import partial
 
@@ -17,7 +17,7 @@ _SLICE = 1 << 20
 
 
 def separation_auc(directions: ConceptDirections, *, contrast: bool = False) -> NDArray[np.float64]:
-    """AUC of ℓ_child at telling held-out child tokens from the parent's other held-out tokens, shape (E,).
+    """AUC of ℓ_child: held-out tokens of the child against the parent's other held-out tokens, shape (E,).
 
     With `contrast` the score is along ℓ_child − ℓ_parent, which discounts what all of the parent's
     tokens share.
@@ -30,10 +30,10 @@ def separation_auc(directions: ConceptDirections, *, contrast: bool = False) -> 
     vectors = directions.vectors[[child for _, child in edges]]
     if contrast:
         vectors = vectors - directions.vectors[[parent for parent, _ in edges]]
-    unseen = np.flatnonzero(~directions.train)
-    points = directions.cloud.points[torch.from_numpy(unseen)].T
+    held_out_tokens = np.flatnonzero(~directions.train)
+    points = directions.cloud.points[torch.from_numpy(held_out_tokens)].T
     # All scores of many edges in one product; the large parents' many words are looked up, not multiplied again.
-    step = max(1, _SLICE // max(1, len(unseen)))
+    step = max(1, _SLICE // max(1, len(held_out_tokens)))
     place = np.cumsum(~directions.train) - 1
     held_out = [directions.held_out(concept) for concept in range(len(hierarchy))]
     inside = np.zeros(len(directions.train), dtype=bool)

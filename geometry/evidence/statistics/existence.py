@@ -1,4 +1,4 @@
-"""Existence: words that a concept vector has not seen lie along it."""
+"""Existence: held-out words project on their concept vector."""
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ def held_out_projection(directions: ConceptDirections) -> NDArray[np.float64]:
 
     On a null model with drawn concepts, theirs alone, in order.
 
-    1 on the training tokens by construction, 0 for random tokens (arXiv 2406.01506, figure 3).
+    Always 1 on the training tokens, 0 for random tokens (arXiv 2406.01506, figure 3).
     """
     units = directions.vectors / directions.vectors.square().sum(dim=1, keepdim=True)
     result = []

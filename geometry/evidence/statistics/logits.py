@@ -31,7 +31,7 @@ class LogitChanges:
     ----------
     labels : "w0 → w1: z0, z1".
     parent, child : shape (m, 2), mean and standard deviation over word pairs of the change of
-        log P(y1)/P(y0), in nats: y1, y0 unseen words of w1, w0 ("parent") and of z1, z0 ("child").
+        log P(y1)/P(y0), in nats: y1, y0 held-out words of w1, w0 ("parent") and of z1, z0 ("child").
     """
 
     labels: tuple[str, ...]
@@ -87,10 +87,10 @@ class _Plan:
     Attributes
     ----------
     contrasts : the (w1, w0), shape (c, 2).
-    sets : of each quadruple: unseen words of w1 but not w0, of w0 but not w1, and likewise of z1 and z0, as places in
+    sets : of each quadruple: held-out words of w1 but not w0, of w0 but not w1, and likewise of z1 and z0, as places in
         the list of all (contrast, set); shape (m, 4).
     starts, counts : of each (contrast, set) in the two lists below; sets of too few words count none.
-    contrast, word : of every projection a set's mean is taken over, as places in `contrasts` and among unseen words.
+    contrast, word : of every projection a set's mean is taken over, as places in `contrasts` and among held-out words.
     """
 
     contrasts: NDArray[np.int64]
@@ -106,13 +106,15 @@ class _Plan:
 def _plan(hierarchy: ConceptHierarchy, train: bytes) -> _Plan:
     mask = np.frombuffer(train, dtype=bool)
     place = np.cumsum(~mask) - 1
-    unseen = [members[~mask[members]] for members in hierarchy.members]
+    held_out = [members[~mask[members]] for members in hierarchy.members]
     quadruples = np.array(list(_quadruples(hierarchy)), dtype=np.int64).reshape(-1, 4)
     contrasts, of = np.unique(quadruples[:, :2], axis=0, return_inverse=True)
     w1, w0, z1, z0 = quadruples.T
     wanted = np.stack([of.ravel(), w1, w0, of.ravel(), w0, w1, of.ravel(), z1, z0, of.ravel(), z0, z1], axis=1)
     unique, sets = np.unique(wanted.reshape(-1, 3), axis=0, return_inverse=True)
-    words = [place[np.setdiff1d(unseen[one], hierarchy.members[other], assume_unique=True)] for _, one, other in unique]
+    words = [
+        place[np.setdiff1d(held_out[one], hierarchy.members[other], assume_unique=True)] for _, one, other in unique
+    ]
     words = [some if len(some) >= FEWEST else some[:0] for some in words]
     counts = np.array([len(some) for some in words], dtype=np.int64)
     return _Plan(

@@ -40,7 +40,7 @@ class Simplex:
 
     @property
     def recall(self) -> NDArray[np.float64]:
-        """Share of each concept's held-out tokens nearest their own vertex; the mean is balanced accuracy."""
+        """Share of each concept's held-out tokens that are nearest to its vertex; the mean is balanced accuracy."""
         recall: NDArray[np.float64] = self.confusion.diagonal() / self.confusion.sum(axis=1)
         return recall
 
@@ -73,12 +73,12 @@ def nearest_vertices(directions: ConceptDirections, concepts: Sequence[int]) -> 
     owners = np.zeros(len(directions.train), dtype=np.int64)
     for concept in concepts:
         owners[members[concept]] += 1
-    unseen = [tokens[owners[tokens] == 1] for tokens in map(directions.held_out, concepts)]
-    points = directions.cloud.points[torch.from_numpy(np.concatenate(unseen))]
+    held_out = [tokens[owners[tokens] == 1] for tokens in map(directions.held_out, concepts)]
+    points = directions.cloud.points[torch.from_numpy(np.concatenate(held_out))]
     vertices = directions.vectors[torch.tensor(concepts)]
     # ‖y − ℓ‖² without the ‖y‖² that all vertices have in common.
     distances = vertices.square().sum(dim=1) - points @ (2 * vertices).T
-    truth = np.repeat(np.arange(len(concepts)), [len(tokens) for tokens in unseen])
+    truth = np.repeat(np.arange(len(concepts)), [len(tokens) for tokens in held_out])
     flat = np.bincount(truth * len(concepts) + distances.argmin(dim=1).cpu().numpy(), minlength=len(concepts) ** 2)
     return flat.reshape(len(concepts), len(concepts))
 

@@ -1,4 +1,4 @@
-"""Tree-likeness: concepts close in the hierarchy have similar vectors, and four of them meet as the tree says."""
+"""Tree structure: rank correlation of cosine with tree proximity, quartet topology, four-point condition."""
 
 from functools import lru_cache, partial
 from itertools import combinations
