@@ -1,5 +1,4 @@
 from .clustering import MutualNeighbours as MutualNeighbours
-from .drawing import drawing as drawing
 from .embedding import umap_embedding as umap_embedding
 from .lenses import Lens as Lens
 from .lenses import depth_lens as depth_lens
@@ -12,6 +11,7 @@ from .lenses import umap_lens as umap_lens
 from .mapper_algorithm import Clusterer as Clusterer
 from .mapper_algorithm import Cover as Cover
 from .mapper_algorithm import mapper as mapper
+from .mapper_drawing import drawing as drawing
 from .mapper_graph import MapperGraph as MapperGraph
 from .mapper_nulls import MapperComparison as MapperComparison
 from .mapper_nulls import compare_mapper as compare_mapper

@@ -151,3 +151,12 @@ def test_what_cannot_be_mapped_is_one_line_and_no_trace(
     assert error.startswith("error: ")
     assert complaint in error
     assert not out.exists()
+
+
+def test_a_concept_without_kinds_is_refused_before_the_long_work(noise: tuple[Path, Path]) -> None:
+    model, hierarchy = noise
+    steps: list[str] = []
+    study = MapsStudy(model=str(model), hierarchy=str(hierarchy), concept="k1")
+    with pytest.raises(geo.errors.EstimationError, match="'k1' has no children"):
+        study.run(steps.append)
+    assert not [step for step in steps if "mapping" in step]

@@ -56,6 +56,7 @@ def measure_maps(study: MapsStudy, step: Step) -> MapsResult:
         )
     space = CausalSpace.fit(unembedding)
     cloud = TokenCloud.of(space, hierarchy)
+    words = LabelledPoints.of_concept(cloud, study.concept).one_per_group()  # refused here, before the long work
 
     labelled = _labelled_vocabulary(space, hierarchy)
     rows = torch.from_numpy(unembedding.rows)
@@ -76,7 +77,7 @@ def measure_maps(study: MapsStudy, step: Step) -> MapsResult:
     step("mapping concept vectors")
     concepts = _concept_maps(space, cloud, study.seed)
     step(f"Mapper of the words of {study.concept}")
-    mapper = _mapper(space, cloud, study)
+    mapper = _mapper(space, cloud, words, study)
     return MapsResult(study=study, model=unembedding.summary(), vocabulary=vocabulary, concepts=concepts, mapper=mapper)
 
 
@@ -130,9 +131,8 @@ def _concept_maps(space: CausalSpace, cloud: TokenCloud, seed: int) -> dict[str,
     return maps
 
 
-def _mapper(space: CausalSpace, cloud: TokenCloud, study: MapsStudy) -> MapperOfConcept:
+def _mapper(space: CausalSpace, cloud: TokenCloud, labelled: LabelledPoints, study: MapsStudy) -> MapperOfConcept:
     """Cover and clusterer by stability, then the graph beside shuffled rows and shuffled labels."""
-    labelled = LabelledPoints.of_concept(cloud, study.concept).one_per_group()
     lens = projection_lens()
     sweep = stability_sweep(labelled, lens, seed=study.seed)
     comparison = compare_mapper(
