@@ -146,28 +146,28 @@ def _described(file: DataFile, entry: str) -> dict[str, str]:
 
 
 def _class(file: DataFile, name: str, templates: Collection[str], domains: Collection[str]) -> BehaviourClass:
-    place = "classes", name
-    file.mapping(*place, known=("words", "prompts"))
-    words = file.texts(*place, "words")
+    keys = "classes", name
+    file.mapping(*keys, known=("words", "prompts"))
+    words = file.texts(*keys, "words")
     if spaced := [word for word in words if " " in word]:
-        raise file.refuse((*place, "words"), f"{spaced[0]!r} is not a single word")
-    _check_complete(file, (*place, "prompts"), domains)
+        raise file.refuse((*keys, "words"), f"{spaced[0]!r} is not a single word")
+    _check_complete(file, (*keys, "prompts"), domains)
     for domain in domains:
-        _check_complete(file, (*place, "prompts", domain), templates)
+        _check_complete(file, (*keys, "prompts", domain), templates)
     prompts = tuple(
         Prompt(text, template, domain)
         for domain in domains
         for template in templates
-        for text in file.texts(*place, "prompts", domain, template)
+        for text in file.texts(*keys, "prompts", domain, template)
     )
     return BehaviourClass(name, tuple(words), prompts)
 
 
-def _check_complete(file: DataFile, place: tuple[str, ...], names: Collection[str]) -> None:
-    entries = file.mapping(*place, known=names)
+def _check_complete(file: DataFile, keys: tuple[str, ...], names: Collection[str]) -> None:
+    entries = file.mapping(*keys, known=names)
     if missing := [name for name in names if name not in entries]:
         problem = f"nothing under {missing[0]!r}; every class needs every template in every domain"
-        raise file.refuse(place, problem)
+        raise file.refuse(keys, problem)
 
 
 def _refuse_repeated(file: DataFile, classes: Collection[BehaviourClass], what: str) -> None:

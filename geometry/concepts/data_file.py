@@ -15,7 +15,7 @@ import yaml
 
 from geometry.errors import HierarchyError
 
-Place = tuple[Any, ...]
+Keys = tuple[Any, ...]
 _ABSENT = object()
 
 
@@ -25,7 +25,7 @@ def packaged_names(folder: str) -> tuple[str, ...]:
 
 
 class DataFile:
-    """A packaged data file, or a YAML or JSON file of the user's own; entries are asked for by their place in it.
+    """A packaged data file, or a YAML or JSON file of the user's own; entries are asked for by their keys in it.
 
     Parameters
     ----------
@@ -48,116 +48,113 @@ class DataFile:
         self.mapping(known=("name", "content", "source", "licence", entry, *optional))
         self.name = self.text("name", default=self.label)
 
-    def refuse(self, place: Place, problem: str) -> HierarchyError:
+    def refuse(self, keys: Keys, problem: str) -> HierarchyError:
         """The error that names file, line and field."""
-        line = self._line_of(place)
+        line = self._line_of(keys)
         where = "" if line is None else f", line {line}"
-        field = ".".join(map(str, place))
+        field = ".".join(map(str, keys))
         return HierarchyError(f"{self.label}{where}: {field + ': ' if field else ''}{problem}")
 
-    def get(self, *place: Any, default: Any = None) -> Any:
-        """What stands at a place, `default` where nothing does."""
+    def get(self, *keys: Any, default: Any = None) -> Any:
+        """What stands under these keys, `default` where nothing does."""
         value = self._document
-        for part in place:
-            if not (isinstance(value, dict) and part in value) and not isinstance(value, list):
+        for key in keys:
+            if not (isinstance(value, dict) and key in value) and not isinstance(value, list):
                 return default
-            value = value[part]
+            value = value[key]
         return value
 
-    def mapping(self, *place: Any, known: Collection[str] = ()) -> dict[str, Any]:
+    def mapping(self, *keys: Any, known: Collection[str] = ()) -> dict[str, Any]:
         """A mapping whose keys are names, and where `known` are given, those."""
-        value = self.get(*place)
+        value = self.get(*keys)
         if not isinstance(value, dict):
-            raise self.refuse(place, f"expected a mapping{' with ' if known else ''}{', '.join(sorted(known))}")
+            raise self.refuse(keys, f"expected a mapping{' with ' if known else ''}{', '.join(sorted(known))}")
         for key in value:
             if known and key not in known:
-                raise self.refuse((*place, key), f"unknown; known here: {', '.join(sorted(known))}")
+                raise self.refuse((*keys, key), f"unknown; known here: {', '.join(sorted(known))}")
             if not isinstance(key, str) or not key.strip():
-                raise self.refuse((*place, key), f"{key!r} must be a name (quote what YAML reads otherwise)")
+                raise self.refuse((*keys, key), f"{key!r} must be a name (quote what YAML reads otherwise)")
         return value
 
-    def text(self, *place: Any, default: str | None = None) -> str:
+    def text(self, *keys: Any, default: str | None = None) -> str:
         """A text with single spaces."""
-        value = self.get(*place, default=_ABSENT)
+        value = self.get(*keys, default=_ABSENT)
         if value is _ABSENT and default is not None:
             return default
         # `no` and `on` are booleans in YAML, and so a likely accident.
         if not isinstance(value, str) or not value.strip():
-            raise self.refuse(place, f"must be a text (quote what YAML reads otherwise), not {value!r}")
+            raise self.refuse(keys, f"must be a text (quote what YAML reads otherwise), not {value!r}")
         return " ".join(value.split())
 
-    def texts(self, *place: Any) -> list[str]:
+    def texts(self, *keys: Any) -> list[str]:
         """A list of texts that is not empty."""
-        value = self.get(*place)
+        value = self.get(*keys)
         if not isinstance(value, list) or not value:
-            raise self.refuse(place, "must be a list, and not empty")
-        return [self.text(*place, index) for index in range(len(value))]
+            raise self.refuse(keys, "must be a list, and not empty")
+        return [self.text(*keys, index) for index in range(len(value))]
 
-    def words(self, *place: Any) -> list[str]:
+    def words(self, *keys: Any) -> list[str]:
         """A list of words, trimmed; empty where nothing stands."""
-        value = self.get(*place, default=[])
+        value = self.get(*keys, default=[])
         if not isinstance(value, list) or not all(
             isinstance(item, str) and item.strip() and item.isprintable() for item in value
         ):
-            raise self.refuse(place, "must be a list of words (quote what YAML reads otherwise)")
+            raise self.refuse(keys, "must be a list of words (quote what YAML reads otherwise)")
         return [item.strip() for item in value]
 
-    def pair(self, *place: Any) -> tuple[str, str]:
+    def pair(self, *keys: Any) -> tuple[str, str]:
         """Two different texts."""
-        value = self.get(*place)
+        value = self.get(*keys)
         texts = value if isinstance(value, list) and len(value) == 2 else []
         first, second = (" ".join(text.split()) if isinstance(text, str) else "" for text in texts or ("", ""))
         if not first or not second or first == second:
-            raise self.refuse(place, f"must be two different texts, not {value!r}")
+            raise self.refuse(keys, f"must be two different texts, not {value!r}")
         return first, second
 
-    def choice(self, *place: Any, options: Collection[str], default: str) -> str:
+    def choice(self, *keys: Any, options: Collection[str], default: str) -> str:
         """One of some texts."""
-        value = self.get(*place, default=default)
+        value = self.get(*keys, default=default)
         if not isinstance(value, str) or value not in options:
-            raise self.refuse(place, f"must be one of {', '.join(filter(None, options))}, not {value!r}")
+            raise self.refuse(keys, f"must be one of {', '.join(filter(None, options))}, not {value!r}")
         return value
 
-    def partition(self, *place: Any, names: Collection[str]) -> dict[Any, tuple[str, ...]]:
+    def partition(self, *keys: Any, names: Collection[str]) -> dict[Any, tuple[str, ...]]:
         """Groups of names, a mapping of lists or a list of lists: each name stands in one of them."""
-        groups = self.get(*place)
+        groups = self.get(*keys)
         if not isinstance(groups, dict | list):
-            raise self.refuse(place, "expected groups, each a list of names")
-        parts = {group: tuple(self.texts(*place, group)) for group in _keys(groups)}
+            raise self.refuse(keys, "expected groups, each a list of names")
+        labels = groups if isinstance(groups, dict) else range(len(groups))
+        parts = {label: tuple(self.texts(*keys, label)) for label in labels}
         grouped: set[str] = set()
         for group, members in parts.items():
             for name in members:
                 if name not in names:
-                    raise self.refuse((*place, group), f"{name!r} is unknown; there are {', '.join(names)}")
+                    raise self.refuse((*keys, group), f"{name!r} is unknown; there are {', '.join(names)}")
                 if name in grouped:
-                    raise self.refuse((*place, group), f"{name!r} stands in a group already")
+                    raise self.refuse((*keys, group), f"{name!r} stands in a group already")
                 grouped.add(name)
         if missing := [name for name in names if name not in grouped]:
-            raise self.refuse(place, f"{missing[0]!r} is in no group")
+            raise self.refuse(keys, f"{missing[0]!r} is in no group")
         return parts
 
-    def _line_of(self, place: Place) -> int | None:
-        """The line of a key or an item of a list, 1-based; of the last part of the place that is there."""
+    def _line_of(self, keys: Keys) -> int | None:
+        """The line of a key or an item of a list, 1-based; of the last of the keys that is there."""
         try:
             node = yaml.compose(self._text, Loader=yaml.SafeLoader)
         except (yaml.YAMLError, ValueError):
             return None
         line = None
-        for part in place:
+        for key in keys:
             if isinstance(node, yaml.MappingNode):
-                key, node = next(((k, v) for k, v in node.value if k.value == part), (None, None))
-            elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-                key = node = node.value[part]
+                marked, node = next(((k, v) for k, v in node.value if k.value == key), (None, None))
+            elif isinstance(node, yaml.SequenceNode) and isinstance(key, int) and key < len(node.value):
+                marked = node = node.value[key]
             else:
                 break
-            if key is None:
+            if marked is None:
                 break
-            line = int(key.start_mark.line) + 1
+            line = int(marked.start_mark.line) + 1
         return line
-
-
-def _keys(groups: dict[Any, Any] | list[Any]) -> Collection[Any]:
-    return groups if isinstance(groups, dict) else range(len(groups))
 
 
 def _read(source: str | Path, folder: str) -> tuple[str, str]:

@@ -35,10 +35,10 @@ def load_opposites(source: str | Path = "contrasts") -> dict[str, Opposites]:
     file = DataFile(source, "opposites", "contrasts")
     opposites = {}
     for name in file.mapping("contrasts"):
-        place = "contrasts", name
-        listed = file.mapping(*place, known=("single", "pairs")).get("pairs")
+        keys = "contrasts", name
+        listed = file.mapping(*keys, known=("single", "pairs")).get("pairs")
         if not isinstance(listed, list) or not listed:
-            raise file.refuse((*place, "pairs"), "must be a list of pairs, and not empty")
-        pairs = tuple(file.pair(*place, "pairs", index) for index in range(len(listed)))
-        opposites[name] = Opposites(name, file.pair(*place, "single"), pairs)
+            raise file.refuse((*keys, "pairs"), "must be a list of pairs, and not empty")
+        pairs = tuple(file.pair(*keys, "pairs", index) for index in range(len(listed)))
+        opposites[name] = Opposites(name, file.pair(*keys, "single"), pairs)
     return opposites

@@ -113,14 +113,14 @@ def load_series(
 
 
 def _series(file: DataFile, name: str, vocabulary: Vocabulary) -> Series:
-    place = "sets", name
-    has_groups = "groups" in file.mapping(*place, known=("expected", "values", "groups", "forms"))
-    forms = file.choice(*place, "forms", options=get_args(Forms), default="noun")
-    expected = file.choice(*place, "expected", options=_SHAPES, default="")
+    keys = "sets", name
+    has_groups = "groups" in file.mapping(*keys, known=("expected", "values", "groups", "forms"))
+    forms = file.choice(*keys, "forms", options=get_args(Forms), default="noun")
+    expected = file.choice(*keys, "expected", options=_SHAPES, default="")
     if expected == "tree" and not has_groups:
-        raise file.refuse((*place, "expected"), "a tree needs 'groups', its branches")
-    words = {value: file.words(*place, "values", value) for value in file.mapping(*place, "values")}
-    groups = file.partition(*place, "groups", names=words) if has_groups else {value: (value,) for value in words}
+        raise file.refuse((*keys, "expected"), "a tree needs 'groups', its branches")
+    words = {value: file.words(*keys, "values", value) for value in file.mapping(*keys, "values")}
+    groups = file.partition(*keys, "groups", names=words) if has_groups else {value: (value,) for value in words}
     tokens = {}
     for value, own in words.items():
         # A capital is meant where it is written: "May" the month, not "may"; "A" the letter, not "a".
