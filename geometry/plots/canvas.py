@@ -96,9 +96,10 @@ class Canvas:
         return [range(first, min(first + self.columns, count)) for first in range(0, count, self.columns)]
 
     def inches(self, axes: Axes) -> tuple[float, float]:
-        """Width and height of axes."""
+        """Width and height of axes; given ones may become narrower when a layout finds room for what follows."""
         box = axes.get_window_extent()
-        return float(box.width / self.figure.dpi), float(box.height / self.figure.dpi)
+        share = 1 if self.own or not self.figure.get_layout_engine() else 0.8
+        return float(share * box.width / self.figure.dpi), float(box.height / self.figure.dpi)
 
     def names(self, axes: Axes, most: float) -> float:
         """Inches that names left of the axes may take: all there are in a figure whose layout is not ours to move."""
@@ -110,26 +111,15 @@ class Canvas:
         return min(most, max(0.3, float(room * self.figure.get_figwidth()) - 0.15))
 
     def arrange(self, heights: Sequence[float] = ()) -> None:
-        """Let the layout make room for what has been drawn; lines of new axes become so many inches high.
-
-        Where a given size or given axes leave less than that, text at the rows becomes as much smaller.
-        """
-        execute = engine.execute if (engine := self.figure.get_layout_engine()) else lambda _: None
+        """Let the layout make room for what has been drawn; lines of panels become about so many inches high."""
         for axes in self.axes:  # what lies inside of the axes takes no room
             for artist in (*axes.lines, *axes.collections, *axes.patches):
                 artist.set_in_layout(False)
         if heights and not self.fixed:
             cast(Any, self.axes[0].get_subplotspec()).get_gridspec().set_height_ratios(heights)
             self.figure.set_figheight(sum(heights) + 0.8 * len(heights) + 1)
-            for _ in range(2):
-                execute(self.figure)
-                lacking = sum(heights) - sum(self.inches(axes)[1] for axes in self.axes[:: self.columns])
-                self.figure.set_figheight(self.figure.get_figheight() + lacking)
-        execute(self.figure)
-        for place, axes in enumerate(self.axes if heights and self.fixed else ()):
-            scale = self.inches(axes)[1] / heights[place // self.columns]
-            for text in (*axes.get_yticklabels(), *axes.texts) if scale < 0.98 else ():
-                text.set_fontsize(max(2.0, cast(float, text.get_fontsize()) * scale))
+        if engine := self.figure.get_layout_engine():
+            engine.execute(self.figure)
 
     def titles(self, titles: Sequence[str], lifts: Sequence[float] = (), size: float = 8, right: float = 0) -> None:
         """Titles above the panels, with a letter before each; points to leave below them, and to take at the right."""
@@ -167,15 +157,23 @@ class Canvas:
         how |= {"bbox_to_anchor": (0, 0), "bbox_transform": offset_copy(axes.transAxes, self.figure, x=x, y=y)}
         axes.legend(handles, labels, loc="upper left", borderaxespad=0, **how)
 
-    def finish(self, heights: Sequence[float]) -> Figure:
-        """The headline above a new figure, and every panel in the place where it stays."""
+    def finish(self, heights: Sequence[float], *, rows: bool = True) -> Figure:
+        """The headline above a new figure, and every panel in the place where it stays.
+
+        Where a given size or given axes leave less than the heights, text at `rows` becomes as much smaller.
+        """
         if not self.fixed:
             self.arrange(heights)
             width, height = self.figure.get_size_inches()
-            self.figure.set_figheight(height + headline_height(*self.heads, width=width))
+            lacking = sum(heights) - sum(self.inches(axes)[1] for axes in self.axes[:: self.columns])
+            self.figure.set_figheight(height + lacking + headline_height(*self.heads, width=width))
             headline(self.figure, *self.heads)
+        self.arrange()
+        for place, axes in enumerate(self.axes if self.fixed and rows else ()):
+            scale = self.inches(axes)[1] / heights[place // self.columns]
+            for text in (*axes.get_yticklabels(), *axes.texts) if scale < 0.98 else ():
+                text.set_fontsize(max(2.0, cast(float, text.get_fontsize()) * scale))
         if self.own:
-            self.arrange()
             self.figure.set_layout_engine("none")
         return self.figure
 
@@ -193,9 +191,11 @@ def limits_of(values: Sequence[Any], *, log: bool = False, pad: float = 0.05) ->
 def numeric(axis: Axis, inches: float, *, log: bool = False) -> None:
     """Ticks with short labels, no more than fit; powers of ten as such, since mathematical text is off."""
     low, high = sorted(axis.get_view_interval())
+    axis.label.set_fontsize(7.5)
+    axis.set_tick_params(labelsize=7)
     tiny = 1e-9 * (high - low)
     axis.set_major_formatter(FuncFormatter(lambda value, _: short(value if log or abs(value) > tiny else 0.0, 4)))
-    most = max(2, int(inches / (0.45 if isinstance(axis, XAxis) else 0.28)))
+    most = max(2, int(inches / (0.4 if isinstance(axis, XAxis) else 0.28)))
     if not log:
         axis.set_major_locator(MaxNLocator(nbins=min(most, 7), steps=[1, 2, 2.5, 5, 10]))
         return
@@ -219,7 +219,7 @@ def references(canvas: Canvas, axes: Axes, marks: Mapping[float, str], *, horizo
             shown.append((float(place), literal(meaning)))
     shown.sort()
     if horizontal:
-        middles = spread([place * height * 72 for place, _ in shown], 1.15 * _SMALL)
+        middles = spread([place * height * 72 for place, _ in shown], 1.35 * _SMALL)
         for middle, (_, meaning) in zip(middles, shown, strict=True):
             outside(axes, meaning, (1, middle / 72 / height), (3, 0), va="center")
     levels: list[float] = []  # where the last name of each line ends, in inches
@@ -228,7 +228,9 @@ def references(canvas: Canvas, axes: Axes, marks: Mapping[float, str], *, horizo
         left = min(max(place * width - wide / 2, 0), max(width - wide, 0))
         level = next((n for n, end in enumerate(levels) if end + 0.05 <= left), len(levels))
         levels[level : level + 1] = [left + wide]
-        outside(axes, meaning, (left / width, 1), (0, 2 + 7 * level))
+        ends = {0: (0.0, "left"), max(width - wide, 0): (1.0, "right")}
+        x, ha = ends.get(left, (place, "center"))
+        outside(axes, meaning, (x, 1), (0, 2 + 7 * level), ha=ha)
     return 9.0 * bool(levels) + 7.0 * max(0, len(levels) - 1)
 
 

@@ -99,7 +99,7 @@ def curves(
                 _tick_each(canvas, axes, np.unique(np.concatenate([_array(c.x) for c in panel.curves.values()])))
             references(canvas, axes, panel.references, horizontal=True)
         canvas.titles([panel.title for panel in panels])
-        return canvas.finish(heights)
+        return canvas.finish(heights, rows=False)
 
 
 def _array(values: ArrayLike | None) -> NDArray[np.float64]:

@@ -128,7 +128,7 @@ def forest(
             for row, heights, borders in zip(panel.rows, lanes, pairwise(tops), strict=True):
                 _row(axes, row, heights, borders, looks, greys)
             axes.hlines(tops[1:-1], *panel.extremes, color="#e4e4e4", lw=0.5, zorder=0)
-            axes.set_yticks([sum(both) / 2 for both in pairwise(tops)], [""] * len(names) if place else labels)
+            axes.set_yticks([] if place else [sum(both) / 2 for both in pairwise(tops)], [] if place else labels)
             axes.tick_params(axis="y", length=0, labelsize=size)
             _texts(axes, panel, lanes, looks, columns)
         for label in canvas.axes[0].get_yticklabels():
@@ -136,8 +136,7 @@ def forest(
         wide = max((extent(line, size) for label in labels for line in label.split("\n")), default=0)
         canvas.axes[0].tick_params(axis="y", pad=72 * wide + 5)
         handles = [Line2D([], [], marker=m, color=c, lw=1.2, ms=4.2, label=name) for name, (c, m) in looks.items()]
-        canvas.legend([*handles, *(_handle(label, mark, greys[label]) for label, mark in marks.items())])
-        canvas.arrange([tops[-1]])
+        canvas.arrange()
         lifts = []
         for axes, panel in zip(canvas.axes, panels, strict=True):
             width = canvas.inches(axes)[0]
@@ -145,6 +144,7 @@ def forest(
             numeric(axes.xaxis, width, log=panel.log)
             lifts.append(references(canvas, axes, panel.references))
         canvas.titles([panel.title for panel in panels], lifts)
+        canvas.legend([*handles, *(_handle(label, mark, greys[label]) for label, mark in marks.items())])
         return canvas.finish([tops[-1]])
 
 

@@ -107,11 +107,11 @@ def heatmap(
         needed = [_write(*these) for these in every]
         heights = [max(needed[place] for place in line) for line in canvas.lines()]
         lifts = [_name_columns(*these) for these in every]
-        canvas.arrange(heights)
-        for axes in canvas.axes:  # as many names of rows as fit
+        for (axes, *_), height in zip(every, needed, strict=True):  # as many names of rows as fit
             ticks, labels = axes.get_yticks(), [label.get_text() for label in axes.get_yticklabels()]
             lines = max((label.count("\n") + 1 for label in labels), default=0)
-            each = int(np.ceil(len(labels) * lines * _SIZE * 1.12 / 72 / canvas.inches(axes)[1]))
+            room = canvas.inches(axes)[1] if canvas.fixed else height
+            each = int(np.ceil(len(labels) * lines * _SIZE * 1.12 / 72 / room))
             if each > 1:
                 axes.set_yticks(ticks[::each], labels[::each], fontsize=_SIZE)
         canvas.titles([panel.title for panel in panels], lifts, size=7.5)
@@ -190,7 +190,7 @@ def _write(axes: Axes, panel: HeatmapPanel, width: float) -> float:
     rows, columns = (int(count) for count in panel.matrix.shape)
     lines = max((label.get_text().count("\n") + 1 for label in axes.get_yticklabels()), default=1)
     if panel.texts is None:
-        return max(1.3, 0.1 * rows * lines) if panel.rows and rows <= 40 else min(max(1.3, width * rows / columns), 4.5)
+        return max(1.3, 0.1 * rows * lines) if panel.rows and rows <= 40 else min(max(1.3, width * rows / columns), 5.5)
     cell = width / columns - 0.06
     parts = {part for row in panel.texts for text in row for part in signed(text).split("\n")}
     size = next((s for s in (7.0, 6.5, 6.0) if all(extent(part, s) <= cell for part in parts)), 5.6)
@@ -199,7 +199,7 @@ def _write(axes: Axes, panel: HeatmapPanel, width: float) -> float:
         fitted = wrapped(drawn.get_text(), cell, size)
         drawn.set(text="\n".join(fitted), fontsize=size)
         most = max(most, len(fitted))
-    return rows * max(0.24, 0.1 + 1.2 * most * size / 72, 0.11 * lines + 0.05)
+    return rows * max(0.24, min(0.4, 0.25 * cell), 0.1 + 1.2 * most * size / 72, 0.11 * lines + 0.05)
 
 
 def _name_columns(axes: Axes, panel: HeatmapPanel, width: float) -> float:

@@ -99,7 +99,7 @@ def scatter(
             outside(axes, "\n".join(note), (0, 1), (0, 3), fontsize=6.5)
             lifts.append(6.5 * 1.25 * len(note))
         canvas.titles([panel.title for panel in panels], lifts)
-        return canvas.finish(heights)
+        return canvas.finish(heights, rows=False)
 
 
 def _pairs(values: ArrayLike) -> NDArray[np.float64]:

@@ -91,7 +91,7 @@ def strip(
                 if place == line[-1] and any(row.texts for row in panel.rows):
                     texts = [row.texts for row in panel.rows]
                     beside(axes, range(len(texts)), texts, columns, [INK] * len(texts), start=end + 10)
-        canvas.arrange(heights)
+        canvas.arrange()
         lifts = []
         for axes, panel in zip(canvas.axes, panels, strict=True):
             width = canvas.inches(axes)[0]
