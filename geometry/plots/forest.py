@@ -112,6 +112,8 @@ def forest(
     names : of the rows.
     columns : heads of the rows' `texts`.
     """
+    if any(len(panel.rows) != len(names) for panel in panels):
+        raise ValueError(f"{len(names)} names need as many rows in every panel")
     rows = [row for panel in panels for row in panel.rows]
     series = palette([name for row in rows for name in (*row.estimates, *row.texts)], colours)
     looks = {name: (colour, MARKERS[n % len(MARKERS)]) for n, (name, colour) in enumerate(series.items())}

@@ -75,8 +75,10 @@ def heatmap(
 ) -> Figure:
     """Matrices side by side.
 
+    >>> from geometry import plots
     >>> values = [[0.1, 0.9], [0.4, 0.2]]
-    >>> figure = heatmap([HeatmapPanel(values, ["a", "b"], ["c", "d"], texts=plots.numbers(values))])
+    >>> panel = plots.HeatmapPanel(values, ["calm", "angry"], ["one", "two"], texts=plots.numbers(values))
+    >>> figure = plots.heatmap([panel], title="Rows and columns agree")
 
     Parameters
     ----------
@@ -130,6 +132,10 @@ def _scale(panel: HeatmapPanel) -> Normalize:
 
 def _draw(axes: Axes, panel: HeatmapPanel, outline: str) -> None:
     values, texts = panel.matrix, panel.texts
+    if any(names and len(names) != n for names, n in zip((panel.rows, panel.columns), values.shape, strict=True)):
+        raise ValueError(
+            f"{panel.title!r}: values of shape {values.shape} need a name for each row and column, or none"
+        )
     lacking = ~np.isfinite(values)
     painted = np.array(mpl.colormaps[panel.cmap](_scale(panel)(np.where(lacking, panel.limits[0], values)).filled(0)))
     painted[lacking] = _BLANK

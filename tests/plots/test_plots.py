@@ -281,6 +281,15 @@ def test_one_row_or_hundreds(count: int) -> None:
             assert not one.padded(-0.7).overlaps(other.padded(-0.7))
 
 
+def test_names_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(ValueError, match="2 names need as many rows"):
+        plots.forest([plots.ForestPanel("x", [plots.ForestRow({})])], ["a", "b"])
+    with pytest.raises(ValueError, match="'title': values of shape"):
+        plots.heatmap([plots.HeatmapPanel(np.eye(2), ["a"], title="title")])
+    with pytest.raises(ValueError, match="at least one panel"):
+        plots.curves([])
+
+
 def test_hostile_names_are_drawn_literally() -> None:
     shown = {text.get_text(): text for text in drawn_texts(forest(HOSTILE))}
     assert {"$x^{", "</script><b>x", "··[31m", "a\nb", "$\\frac{1}{0}$", "日本"} <= set(shown)
