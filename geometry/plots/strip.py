@@ -148,7 +148,9 @@ def _row(axes: Axes, line: int, values: NDArray[np.float64], colour: str, *, bar
             shape.set(facecolor=colour, alpha=0.45, edgecolor="none")
     low, high = axes.get_xlim()
     shown = shown[(low <= shown) & (shown <= high)]
-    jitter = line + (0.44 * (rng.random(len(shown)) - 0.5) if bar else 0.08 + 0.2 * rng.random(len(shown)))
-    how: dict[str, Any] = {"s": 9, "alpha": 0.8} if few else {"s": 2.5, "alpha": 0.55, "rasterized": len(shown) > 50}
+    jitter = line + (
+        0.44 * (rng.random(len(shown)) - 0.5) if bar else (0.08 + 0.2 * rng.random(len(shown))) * (len(values) > 1)
+    )
+    how: dict[str, Any] = {"s": 16, "alpha": 0.9} if few else {"s": 2.5, "alpha": 0.55, "rasterized": len(shown) > 50}
     axes.scatter(shown, jitter, color=colour, lw=0, clip_on=False, **how)
-    axes.plot([mean, mean], [line - 0.36, line + 0.32], color=INK, lw=1.2, zorder=3)
+    axes.plot([mean, mean], [line - 0.36, line + 0.32], color=INK, lw=1.2, zorder=0.9 if few else 3)
