@@ -80,10 +80,14 @@ def graph(
             for name, colour in zip(names, [*hues, _OTHER], strict=True)
         ]
         marks.append(
-            Line2D([], [], ls="", marker="o", ms=7, mfc="none", mec=INK, mew=0.5, label=f"node: {_span(sizes)} words")
+            Line2D(
+                [], [], ls="", marker="o", ms=7, mfc="none", mec=INK, mew=0.5, label=f"words in a node: {_span(sizes)}"
+            )
         )
         if drawing.edges:
-            marks.append(Line2D([], [], lw=2, color="#9a9a9a", label=f"edge: {_span(drawing.shared)} shared words"))
+            marks.append(
+                Line2D([], [], lw=2, color="#9a9a9a", label=f"words that an edge shares: {_span(drawing.shared)}")
+            )
         canvas.legend(marks)
         figure = canvas.finish([5.4])
         extent = max(float(np.ptp(drawing.positions, axis=0).max()), 1e-12)
@@ -99,10 +103,10 @@ def graph(
         place_labels(
             axes,
             [
-                Label(_words(drawing.members[node]), *map(float, drawing.positions[node]), radius=float(points[node]))
+                Label(_words(drawing.members[node]), drawing.positions[node], radius=float(points[node]))
                 for node in np.argsort(-sizes, kind="stable")[:named]
             ],
-            avoid=np.concatenate([np.empty((0, 2)), *(np.linspace(*pair, 40) for pair in ends)]),
+            avoid=np.concatenate([np.empty((0, 2)), *(np.linspace(start, end, 40) for start, end in ends)]),
             discs=np.column_stack([drawing.positions, points]),
         )
     return figure

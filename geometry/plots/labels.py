@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -19,14 +19,15 @@ _REACHES = (2.5, 6.0, 11.0, 17.0, 25.0, 35.0, 46.0, 60.0, 76.0)  # points betwee
 _CROWD = 15  # points that no label may cover, unless it names a region
 _NEAR = 6.0  # as far as that, a label needs no line to its place
 _TURNS = np.radians([0, 180, 90, 270, 45, 135, 315, 225, 22, 158, 338, 202, 68, 112, 292, 248])
+_WAYS = np.round(np.stack([np.cos(_TURNS), np.sin(_TURNS)], axis=1), 9)
 _NONE = np.empty((0, 2))
 
-Boxes = NDArray[np.floating]  # shape (n, 4): x0, y0, x1, y1 in pixels
+Array = NDArray[np.floating]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Label:
-    """A text and its place in data coordinates.
+    """A text and its place in data coordinates, shape (2,).
 
     Attributes
     ----------
@@ -37,8 +38,7 @@ class Label:
     """
 
     text: str
-    x: float
-    y: float
+    place: Sequence[float] | Array
     bold: bool = False
     region: bool = False
     radius: float = 0.0
@@ -50,8 +50,8 @@ def place_labels(
     axes: Axes,
     labels: Sequence[Label],
     *,
-    avoid: NDArray[np.floating] = _NONE,
-    discs: NDArray[np.floating] | None = None,
+    avoid: Array = _NONE,
+    discs: Array | None = None,
     fontsize: float = 6.2,
     farthest: float = 46,
     most: int | None = None,
@@ -70,63 +70,49 @@ def place_labels(
     most : labels of each group that has a name; the others are spares for want of room.
     """
     pixel = _settled(axes)
-    room = _Room(pixel, np.asarray(axes.get_window_extent().extents))
+    frame = axes.get_window_extent()
+    room = _Room(pixel, np.asarray(frame.extents))
     if len(avoid):
         room.avoid(axes.transData.transform(avoid), max(1.0, 300 / len(avoid)))
     if discs is not None:
-        centres, halves = axes.transData.transform(discs[:, :2]), 0.85 * pixel * discs[:, 2:]
-        room.take(np.hstack([centres - halves, centres + halves]))
-        room.places = centres
+        room.places, halves = axes.transData.transform(discs[:, :2]), 0.85 * pixel * discs[:, 2:]
+        room.taken = np.hstack([room.places - halves, room.places + halves])
     placed: list[Annotation] = []
     written = Counter[str]()
+    beside: dict[str, Any] = {"textcoords": "offset points", "annotation_clip": False}
+    look: dict[str, Any] = {"ha": "center", "va": "center", "path_effects": HALO, "zorder": 6}
+    line = {"arrowstyle": "-", "lw": 0.45, "color": "#555555", "shrinkA": 0}
     for label in labels:
-        here = axes.transData.transform((label.x, label.y))
+        place = (float(label.place[0]), float(label.place[1]))
+        here = axes.transData.transform(place)
         spare = bool(label.group) and written[label.group] == most
-        if spare or not literal(label.text) or not room.holds(np.tile(here, 2)):
+        if spare or not literal(label.text) or not frame.contains(*here):
             continue
+        size, weight = (1.1 * fontsize, "bold") if label.bold else (fontsize, "normal")
         text = axes.annotate(
-            literal(label.text),
-            (label.x, label.y),
-            (0, 0),
-            textcoords="offset points",
-            ha="center",
-            va="center",
-            fontsize=fontsize * (1.1 if label.bold else 1),
-            fontweight="bold" if label.bold else "normal",
-            color=label.colour,
-            path_effects=HALO,
-            zorder=6,
-            annotation_clip=False,
+            literal(label.text), place, (0, 0), fontsize=size, fontweight=weight, color=label.colour, **look, **beside
         )
         drawn = np.asarray(text.get_window_extent().extents)
         # At another resolution text is up to a fiftieth wider.
-        margin = np.array([0.8 * pixel + (drawn[2] - drawn[0]) / 50, 0.8 * pixel])
-        chosen = room.best(drawn + np.append(-margin, margin), here, label, farthest)
+        half = (drawn[2:] - drawn[:2]) / 2 + pixel * 0.8 + [(drawn[2] - drawn[0]) / 50, 0]
+        chosen = room.best(half, here, label, farthest)
         if chosen is None:
             text.remove()
             continue
         box, reach = chosen
         text.set_position(tuple((box[:2] + box[2:] - drawn[:2] - drawn[2:]) / 2 / pixel))
-        room.take(box[None])
+        room.taken = np.vstack([room.taken, box])
         placed.append(text)
         written[label.group] += 1
         if reach > _NEAR:
             end = np.clip(here, box[:2], box[2:])
             room.avoid(np.linspace(here, end, 4 + int(reach))[2:], 60.0)
-            line = {"arrowstyle": "-", "lw": 0.45, "color": "#555555", "shrinkA": 0, "shrinkB": label.radius}
-            axes.annotate(
-                "",
-                (label.x, label.y),
-                tuple((end - here) / pixel),
-                textcoords="offset points",
-                arrowprops=line,
-                zorder=5,
-                annotation_clip=False,
-            )
+            arrow = line | {"shrinkB": label.radius}
+            axes.annotate("", place, tuple((end - here) / pixel), arrowprops=arrow, zorder=5, **beside)
     return placed
 
 
-def equal_scale(axes: Axes, points: NDArray[np.floating], pad: tuple[float, float]) -> float:
+def equal_scale(axes: Axes, points: Array, pad: tuple[float, float]) -> float:
     """Limits that hold the points and `pad` points (of type) around them, with one scale for both axes.
 
     Gives the points of type per unit of data.
@@ -147,68 +133,57 @@ def _settled(axes: Axes) -> float:
     figure = cast(Figure, axes.get_figure(root=True))
     if engine := figure.get_layout_engine():
         engine.execute(figure)
-    locator = axes.get_axes_locator()
-    axes.apply_aspect(locator(axes, None) if locator else None)
+    locator: Any = axes.get_axes_locator()
+    axes.apply_aspect(locator and locator(axes, None))
     return figure.dpi / 72
 
 
 class _Room:
-    """What is left of the axes, in pixels."""
+    """What is left of the axes, in pixels: boxes are x0, y0, x1, y1."""
 
-    def __init__(self, pixel: float, frame: NDArray[np.floating]) -> None:
-        self.pixel, self.frame = pixel, frame
-        self.taken: Boxes = np.empty((0, 4))
+    def __init__(self, pixel: float, frame: Array) -> None:
+        self.pixel, self.frame, self.taken = pixel, frame, np.empty((0, 4))
         self.places, self.points, self.weights = _NONE, _NONE, np.empty(0)
 
-    def take(self, boxes: Boxes) -> None:
-        self.taken = np.concatenate([self.taken, boxes])
-
-    def avoid(self, points: NDArray[np.floating], weight: float) -> None:
+    def avoid(self, points: Array, weight: float) -> None:
         self.points = np.concatenate([self.points, points])
         self.weights = np.append(self.weights, np.full(len(points), weight))
 
-    def holds(self, box: NDArray[np.floating]) -> bool:
-        return bool((box[:2] >= self.frame[:2]).all() and (box[2:] <= self.frame[2:]).all())
+    def best(self, half: Array, here: Array, label: Label, farthest: float) -> tuple[Array, float] | None:
+        """The box, of such half size, in which a label should stand, and how far off it is in points."""
+        reach = np.repeat([reach for reach in _REACHES if reach <= farthest], len(_WAYS))
+        way = np.tile(_WAYS, (len(reach) // len(_WAYS), 1))
+        # Beside: the box touches a circle around the place, at the side or corner that faces it.
+        away = way * (label.radius + reach[:, None]) * self.pixel + np.sign(way) * half * np.minimum(1, 1.5 * abs(way))
+        if label.region:
+            reach, away = np.append(0, reach), np.vstack([[0, 0], away])
+        boxes = np.hstack([here + away - half, here + away + half])
+        free = ((boxes[:, :2] >= self.frame[:2]) & (boxes[:, 2:] <= self.frame[2:])).all(axis=1)
+        over = (self.taken[:, :2] < boxes[:, None, 2:]) & (self.taken[:, 2:] > boxes[:, None, :2])
+        free &= ~np.any(np.all(over, axis=2), axis=1)
+        reach, boxes = reach[free], boxes[free]
+        low, high = boxes[:, None, :2], boxes[:, None, 2:]
+        cost = 0.8 * reach + np.where(reach > _NEAR, self._crossed(here, boxes), self._ambiguous(here, boxes))
+        if not label.region:
+            covered = ((self.points > low - self.pixel) & (self.points < high + self.pixel)).all(axis=2)
+            cost += np.where(covered.sum(axis=1) > _CROWD, np.inf, np.minimum(covered @ self.weights, 60))
+        chosen = int(cost.argmin()) if len(cost) else -1
+        return (boxes[chosen], float(reach[chosen])) if len(cost) and np.isfinite(cost[chosen]) else None
 
-    def best(
-        self, box: NDArray[np.floating], here: NDArray[np.floating], label: Label, farthest: float
-    ) -> tuple[NDArray[np.floating], float] | None:
-        """Where a box that is now centred `here` should go, and how far from there in points."""
-        half, best, least = (box[2:] - box[:2]) / 2, None, np.inf
-        tries = [(0.0, 0.0)] * label.region + [(reach, turn) for reach in _REACHES for turn in _TURNS]
-        for reach, turn in tries:
-            if reach > farthest or 0.8 * reach >= least:  # what follows is farther still
-                break
-            way = np.round([np.cos(turn), np.sin(turn)], 9)
-            # Beside: the box touches a circle around the place, at the side or corner that faces it.
-            away = way * (label.radius + reach) * self.pixel + np.sign(way) * half * np.minimum(1, np.abs(way) * 1.5)
-            centre = here + (away if reach else 0)
-            moved = np.concatenate([centre - half, centre + half])
-            if not self.holds(moved) or self._overlaps(moved):
-                continue
-            inside = ((self.points > moved[:2] - self.pixel) & (self.points < moved[2:] + self.pixel)).all(axis=1)
-            if inside.sum() > _CROWD and not label.region:
-                continue
-            covered = 0.0 if label.region else min(float(self.weights[inside].sum()), 60)
-            astray = self._crossed(here, moved) if reach > _NEAR else self._ambiguous(moved, here)
-            cost = 0.8 * reach + covered + (astray if reach else 0)
-            if cost < least:
-                best, least = (moved, reach), cost
-        return best
+    def _ambiguous(self, here: Array, boxes: Array) -> Array:
+        """What speaks against labels that seem to belong to another place: much where there are few."""
+        low, high = boxes[:, None, :2], boxes[:, None, 2:]
+        others = self.places[np.linalg.norm(self.places - here, axis=1) > self.pixel]
+        own = np.linalg.norm(np.clip(here, low, high) - here, axis=2)
+        away = np.linalg.norm(np.clip(others, low, high) - others, axis=2)
+        astray = np.any(away < own + 0.5 * self.pixel, axis=1)
+        return np.where(astray, min(15.0, 500 / max(1, len(others))), 0.0)
 
-    def _overlaps(self, box: NDArray[np.floating]) -> bool:
-        return bool(((self.taken[:, :2] < box[2:]) & (self.taken[:, 2:] > box[:2])).all(axis=1).any())
-
-    def _ambiguous(self, box: NDArray[np.floating], here: NDArray[np.floating]) -> float:
-        """What speaks against a label that seems to belong to another place: much where there are few."""
-        own = np.linalg.norm(np.clip(here, box[:2], box[2:]) - here)
-        away = np.linalg.norm(np.clip(self.places, box[:2], box[2:]) - self.places, axis=1)
-        others = np.linalg.norm(self.places - here, axis=1) > self.pixel
-        return min(15.0, 500 / len(others)) if (away[others] < own + 0.5 * self.pixel).any() else 0.0
-
-    def _crossed(self, here: NDArray[np.floating], box: NDArray[np.floating]) -> float:
-        """What speaks against a line over other places, and forbids one under labels or nodes, where it is lost."""
-        steps = np.linspace(here, np.clip(here, box[:2], box[2:]), 40)[:, None]
-        within = ((steps > self.taken[:, :2]) & (steps < self.taken[:, 2:])).all(axis=2)
-        crossed = self.taken[within.any(axis=0) & ~within[0]]
-        return np.inf if (np.ptp(crossed[:, 1::2], axis=1) > 5 * self.pixel).any() else 4.0 * len(crossed)
+    def _crossed(self, here: Array, boxes: Array) -> Array:
+        """What speaks against lines over other places, and forbids those under labels or nodes, where they are lost."""
+        ends = np.clip(here, boxes[:, :2], boxes[:, 2:])
+        steps = np.linspace(here + 0 * ends, ends, 40)[:, :, None]
+        within = np.all((steps > self.taken[:, :2]) & (steps < self.taken[:, 2:]), axis=3)
+        crossed = within.any(axis=0) & ~within[0]
+        hides = np.ptp(self.taken[:, 1::2], axis=1) > 5 * self.pixel
+        return np.where((crossed & hides).any(axis=1), np.inf, 4.0 * crossed.sum(axis=1))

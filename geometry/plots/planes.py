@@ -68,7 +68,7 @@ def planes(
             axes.set_xlabel("" if below == plane.x else literal(plane.x))
             axes.set_ylabel(literal(plane.y), labelpad=1)
             axes.locator_params(nbins=5, steps=[1, 2, 5, 10])
-            axes.set_box_aspect(1 if canvas.own else None)
+            axes.set_box_aspect(1 if canvas.own and columns == 1 else None)
             _draw(axes, plane, looks)
         canvas.titles([plane.title for plane in every])
         marks = [Line2D([], [], ls="", marker=m, color=c, ms=4, label=literal(name)) for name, (c, m) in looks.items()]
@@ -99,12 +99,14 @@ def _shown(plane: Plane) -> NDArray[np.floating]:
 
 
 def _draw(axes: Axes, plane: Plane, looks: Mapping[str, tuple[str, str]]) -> None:
-    axes.scatter(*plane.vocabulary.T, s=0.6, color=_GREY, lw=0, rasterized=True)
+    axes.scatter(plane.vocabulary[:, 0], plane.vocabulary[:, 1], s=0.6, color=_GREY, lw=0, rasterized=True)
     axes.axhline(0, color="#999999", lw=0.4)
     axes.axvline(0, color="#999999", lw=0.4)
     for name, points in plane.words.items():
         colour, marker = looks[name]
-        axes.scatter(*points.T, s=8, color=colour, marker=marker, lw=0.2, edgecolor="white", rasterized=True)
+        axes.scatter(
+            points[:, 0], points[:, 1], s=8, color=colour, marker=marker, lw=0.2, edgecolor="white", rasterized=True
+        )
     arrow = {"arrowstyle": "-|>", "lw": 1.1, "color": INK, "shrinkA": 0, "shrinkB": 0}
     for x, y in plane.arrows.values():
         axes.annotate("", (x, y), (0, 0), arrowprops=arrow)
@@ -116,7 +118,7 @@ def _shafts(plane: Plane) -> list[NDArray[np.floating]]:
 
 def _wanted(plane: Plane, looks: Mapping[str, tuple[str, str]], words: bool) -> list[Label]:
     """The arrows' names, then of each concept the words furthest out, one spelling each, the concepts in turn."""
-    wanted = [Label(name, *map(float, tip), bold=True, radius=2) for name, tip in plane.arrows.items()]
+    wanted = [Label(name, tip, bold=True, radius=2) for name, tip in plane.arrows.items()]
     ranked: list[tuple[int, Label]] = []
     for name, points in plane.words.items() if words else ():
         seen: set[str] = set()
@@ -124,7 +126,7 @@ def _wanted(plane: Plane, looks: Mapping[str, tuple[str, str]], words: bool) -> 
             text = literal(plane.texts[name][index])
             if (root := text.lower().removesuffix("s")) not in seen:
                 colour = readable(looks[name][0])
-                label = Label(text, *map(float, points[index]), radius=1.5, colour=colour, group=name)
+                label = Label(text, points[index], radius=1.5, colour=colour, group=name)
                 ranked.append((len(seen), label))
                 seen.add(root)
     return wanted + [label for _, label in sorted(ranked, key=lambda item: item[0])]

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -135,8 +136,8 @@ def point_map(
             coloured = panel.points[colouring.points >= 0]
             drawn = {text.get_text() for text in place_labels(axes, wanted, avoid=coloured, discs=discs)}
             ringed = [panel.points[at[0]] for text, at in labels.items() if len(at) == 1 and literal(text) in drawn]
-            x, y = np.array(ringed).reshape(-1, 2).T
-            axes.scatter(x, y, s=10, facecolor="none", edgecolor=INK, lw=0.6, zorder=4)
+            rings = np.reshape(ringed, (-1, 2))
+            axes.scatter(rings[:, 0], rings[:, 1], s=10, facecolor="none", edgecolor=INK, lw=0.6, zorder=4)
     return figure
 
 
@@ -235,24 +236,23 @@ def _draw(
 ) -> None:
     """The panel without its labels."""
     grey = panel.points[colouring.points < 0]
-    axes.scatter(*grey.T, s=0.35 if len(grey) > 5000 else 2, color=_GREY, lw=0, rasterized=True)
+    _dots(axes, grey, (_GREY, "o"), s=0.35 if len(grey) > 5000 else 2, lw=0, rasterized=True)
     coloured = [panel.points[colouring.points == code] for code in range(len(chosen))]
     size = float(np.clip(14 - 3 * np.log10(1 + sum(map(len, coloured))), 2, 9))
     for code in sorted(range(len(chosen)), key=lambda code: -len(coloured[code])):  # small ones on top
-        colour, marker = chosen[code]
-        axes.scatter(
-            *coloured[code].T, s=size, color=colour, marker=marker, lw=0.15, edgecolor="white", rasterized=True
-        )
+        _dots(axes, coloured[code], chosen[code], s=size, lw=0.15, edgecolor="white", rasterized=True)
     if panel.concepts is not None and tree is not None:
         ends = panel.concepts[np.array(tree.edges, dtype=int).reshape(-1, 2)]
         axes.add_collection(LineCollection(list(ends), colors="#555555", linewidths=0.4, alpha=0.5, zorder=2.5))
         codes = np.full(len(panel.concepts), -1) if colouring.concepts is None else colouring.concepts
-        edge = INK if len(panel.points) else "white"
-        for code, (colour, marker) in [(-1, ("#b5b5b5", "o")), *enumerate(chosen)]:
-            size = (5 if code < 0 else 11) if len(codes) > 100 else (8 if code < 0 else 16)
-            axes.scatter(
-                *panel.concepts[codes == code].T, s=size, color=colour, marker=marker, lw=0.5, edgecolor=edge, zorder=3
-            )
+        edge, size = INK if len(panel.points) else "white", 11 if len(codes) > 100 else 16
+        _dots(axes, panel.concepts[codes < 0], ("#b5b5b5", "o"), s=size / 2, lw=0.5, edgecolor=edge, zorder=3)
+        for code, look in enumerate(chosen):
+            _dots(axes, panel.concepts[codes == code], look, s=size, lw=0.5, edgecolor=edge, zorder=3)
+
+
+def _dots(axes: Axes, points: NDArray[np.floating], look: tuple[str, str], **how: Any) -> None:
+    axes.scatter(points[:, 0], points[:, 1], color=look[0], marker=look[1], **how)
 
 
 def _wanted(
@@ -265,16 +265,16 @@ def _wanted(
 ) -> list[Label]:
     wanted = []
     if tree is not None and panel.concepts is not None:
-        wanted = [Label(tree.names[index], *map(float, panel.concepts[index]), radius=2.2) for index in named]
+        wanted = [Label(tree.names[index], panel.concepts[index], radius=2.2) for index in named]
     for text, members in labels.items():
         own = np.zeros(len(panel.points), dtype=np.bool_)
         own[np.asarray(members)] = True
         place = panel.points[own][0] if len(members) == 1 else _heart(panel.points, own, (colouring.points >= 0) | own)
         if place is not None:
-            many, (x, y) = len(members) > 1, map(float, place)
+            many = len(members) > 1
             codes = np.bincount(colouring.points[own & (colouring.points >= 0)])
-            colour = readable(chosen[codes.argmax()][0]) if len(codes) else INK
-            wanted.append(Label(text, x, y, bold=many, region=many, radius=2.0 * (not many), colour=colour))
+            colour = readable(chosen[int(codes.argmax())][0]) if len(codes) else INK
+            wanted.append(Label(text, place, bold=many, region=many, radius=2.0 * (not many), colour=colour))
     return wanted
 
 

@@ -91,16 +91,16 @@ def _plane(axes: Axes, panel: SeriesPanel) -> None:
     equal_scale(axes, panel.points, (22, 9))
     path = np.concatenate([panel.points, panel.points[:1]]) if panel.closed else panel.points
     if panel.ordered:
-        axes.plot(*path.T, color=NULL_GREYS[2], lw=0.9, zorder=1)
+        axes.plot(path[:, 0], path[:, 1], color=NULL_GREYS[2], lw=0.9, zorder=1)
     shade = np.linspace(0.1, 0.85, len(panel.points))
-    axes.scatter(*panel.points.T, s=9, c=shade, cmap="cividis", vmin=0, vmax=1, zorder=2, lw=0)
+    axes.scatter(panel.points[:, 0], panel.points[:, 1], s=9, c=shade, cmap="cividis", vmin=0, vmax=1, zorder=2, lw=0)
     joined = [np.linspace(first, second, 15)[1:-1] for first, second in pairwise(path)]
     # Those amid others have the fewest places to go: they come first.
     distances = np.linalg.norm(panel.points[:, None] - panel.points, axis=2)
     crowded = np.argsort(np.sort(distances, axis=1)[:, :4].sum(axis=1), kind="stable")
     place_labels(
         axes,
-        [Label(panel.labels[index], *map(float, panel.points[index]), radius=1.7) for index in crowded],
+        [Label(panel.labels[index], panel.points[index], radius=1.7) for index in crowded],
         avoid=np.concatenate([np.empty((0, 2)), *joined]) if panel.ordered else np.empty((0, 2)),
         discs=np.column_stack([panel.points, np.full(len(panel.points), 1.9)]),
         fontsize=5.6,

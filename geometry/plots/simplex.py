@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from geometry.plots.canvas import Canvas, Given
 from geometry.plots.labels import Label, equal_scale, place_labels
-from geometry.plots.style import INK, MARKERS, Colours, literal, palette, style
+from geometry.plots.style import INK, MARKERS, Colours, palette, style
 
 __all__ = ["SimplexPanel", "simplex"]
 
@@ -63,9 +63,7 @@ def simplex(
         canvas.legend([vector, *marks])
         figure = canvas.finish([2.9])
         # One scale: every window is as wide as the widest simplex with its words.
-        clouds = [
-            np.stack([*corners.values(), *np.concatenate(list(words.values()) or [[]])]) for corners, words in seen
-        ]
+        clouds = [np.concatenate([np.stack(list(corners.values())), *words.values()]) for corners, words in seen]
         reach = max(float(np.ptp(shown, axis=0).max()) for shown in clouds) / 2
         for axes, shown, (corners, words) in zip(canvas.axes, clouds, seen, strict=True):
             middle = (shown.min(axis=0) + shown.max(axis=0)) / 2
@@ -97,14 +95,14 @@ def _draw(axes: Axes, corners: Places, words: Places, looks: Mapping[str, tuple[
     for face in combinations(corners.values(), 3):
         axes.add_patch(Polygon(np.stack(face), closed=True, fc="#8899aa", ec="none", alpha=0.07))
     for first, second in combinations(corners.values(), 2):
-        axes.plot(*np.stack([first, second]).T, color=INK, lw=0.8, zorder=1.5)
+        axes.plot([first[0], second[0]], [first[1], second[1]], color=INK, lw=0.8, zorder=1.5)
     for name, points in words.items():
         colour, marker = looks[name]
-        axes.scatter(*points.T, s=9, color=colour, marker=marker, lw=0, alpha=0.8, zorder=2)
+        axes.scatter(points[:, 0], points[:, 1], s=9, color=colour, marker=marker, lw=0, alpha=0.8, zorder=2)
     labels = []
-    for name, (x, y) in corners.items():
+    for name, corner in corners.items():
         colour, marker = looks[name]
-        axes.scatter(x, y, s=55, color=colour, marker=marker, edgecolor=INK, lw=0.8, zorder=3)
-        labels.append(Label(literal(name), float(x), float(y), bold=True, radius=5))
+        axes.scatter(corner[0], corner[1], s=55, color=colour, marker=marker, edgecolor=INK, lw=0.8, zorder=3)
+        labels.append(Label(name, corner, bold=True, radius=5))
     edges = [np.linspace(first, second, 40) for first, second in combinations(corners.values(), 2)]
     place_labels(axes, labels, avoid=np.concatenate([*words.values(), *edges]), fontsize=7)

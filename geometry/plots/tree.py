@@ -50,7 +50,7 @@ def dendrogram(
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(False)
         at = axes.get_yaxis_transform()
-        for place, leaf in enumerate(drawn["leaves"]):
+        for place, leaf in enumerate(drawn["leaves"] or ()):
             colour, marker = looks.get(groups[leaf], (_GREY, "."))
             axes.plot(1, 10 * place + 5, marker, color=colour, ms=3.4, transform=at, clip_on=False)
             axes.annotate(

@@ -77,7 +77,14 @@ def test_the_largest_nodes_are_named_by_their_first_words(tmp_path: Path) -> Non
     figure = plots.graph(drawing(), title="$f$", caption="</svg>", named=3)
     assert set(words(figure.axes[0])) == {"beast0, beast1, beast2", "chicken, rice", "rice, oak"}
     legend = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert legend == ["animals", "plants", HOSTILE, "other", "node: 1 to 8 words", "edge: 1 to 4 shared words"]
+    assert legend == [
+        "animals",
+        "plants",
+        HOSTILE,
+        "other",
+        "words in a node: 1 to 8",
+        "words that an edge shares: 1 to 4",
+    ]
     _, svg = plots.save(figure, tmp_path / "figure")
     tags = {item.tag.split("}")[-1] for item in ET.parse(svg).iter()}  # noqa: S314 (our own file)
     assert not tags & {"b", "script"}
@@ -122,7 +129,7 @@ def test_a_graph_of_one_node_without_edges_is_drawn() -> None:
     )  # fmt: skip
     figure = plots.graph(alone)
     assert len([item for item in figure.axes[0].patches if isinstance(item, Circle)]) == 1
-    assert figure.legends[0].get_texts()[-1].get_text() == "node: 1 words"
+    assert figure.legends[0].get_texts()[-1].get_text() == "words in a node: 1"
 
 
 def test_it_draws_into_given_axes_in_given_colours_and_sizes() -> None:

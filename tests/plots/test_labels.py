@@ -36,7 +36,7 @@ def test_crowded_labels_never_overlap_nor_leave_the_axes(dpi: int) -> None:
     with style():
         figure, axes = empty_axes()
         places = RNG.uniform(0.3, 0.6, (40, 2))
-        wanted = [Label(f"word {n} gyÅ" * (1 + n % 2), x, y, bold=n % 5 == 0) for n, (x, y) in enumerate(places)]
+        wanted = [Label(f"word {n} gyÅ" * (1 + n % 2), (x, y), bold=n % 5 == 0) for n, (x, y) in enumerate(places)]
         labels = place_labels(axes, wanted, avoid=places)
         assert 12 <= len(labels) < 40
         boxes = drawn_boxes(figure, labels, dpi)
@@ -47,15 +47,15 @@ def test_crowded_labels_never_overlap_nor_leave_the_axes(dpi: int) -> None:
 
 def test_the_first_labels_win_and_the_hopeless_are_left_out() -> None:
     _, axes = empty_axes()
-    labels = place_labels(axes, [Label(f"number {n}", 0.5, 0.5) for n in range(200)])
+    labels = place_labels(axes, [Label(f"number {n}", (0.5, 0.5)) for n in range(200)])
     assert labels[0].get_text() == "number 0"
     assert 3 < len(labels) < 40
-    assert place_labels(axes, [Label("outside", 2, 2), Label("  ", 0.5, 0.5)]) == []
+    assert place_labels(axes, [Label("outside", (2, 2)), Label("  ", (0.5, 0.5))]) == []
 
 
 def test_a_label_with_room_stands_beside_its_place_without_a_line() -> None:
     figure, axes = empty_axes()
-    (label,) = place_labels(axes, [Label("alone", 0.5, 0.5)])
+    (label,) = place_labels(axes, [Label("alone", (0.5, 0.5))])
     assert len(axes.texts) == 1
     (box,) = drawn_boxes(figure, [label], 100)
     x, y = axes.transData.transform((0.5, 0.5))
@@ -66,19 +66,19 @@ def test_a_label_with_room_stands_beside_its_place_without_a_line() -> None:
 def test_labels_keep_off_points_where_they_can_and_out_of_a_crowd() -> None:
     figure, axes = empty_axes()
     right = np.stack([RNG.uniform(0.52, 0.8, 500), RNG.uniform(0.35, 0.65, 500)], axis=1)
-    (label,) = place_labels(axes, [Label("alone", 0.5, 0.5)], avoid=right)
+    (label,) = place_labels(axes, [Label("alone", (0.5, 0.5))], avoid=right)
     (box,) = drawn_boxes(figure, [label], 100)
     assert box.x1 < axes.transData.transform((0.51, 0.5))[0]
     crowd = RNG.uniform(0, 1, (20000, 2))
-    assert place_labels(axes, [Label("lost", 0.5, 0.5)], avoid=crowd) == []
-    assert len(place_labels(axes, [Label("region", 0.5, 0.5, region=True)], avoid=crowd)) == 1
+    assert place_labels(axes, [Label("lost", (0.5, 0.5))], avoid=crowd) == []
+    assert len(place_labels(axes, [Label("region", (0.5, 0.5), region=True)], avoid=crowd)) == 1
 
 
 def test_labels_stand_outside_their_own_and_all_other_discs() -> None:
     figure, axes = empty_axes()
     places = np.array([[0.3, 0.5], [0.45, 0.5], [0.6, 0.5]])
     discs = np.column_stack([places, [11.0, 13.0, 11.0]])
-    labels = place_labels(axes, [Label("a node", x, y, radius=r) for x, y, r in discs], discs=discs)
+    labels = place_labels(axes, [Label("a node", (x, y), radius=r) for x, y, r in discs], discs=discs)
     assert len(labels) == 3
     for box in drawn_boxes(figure, labels, 72):
         for (x, y), radius in zip(axes.transData.transform(places), discs[:, 2], strict=True):
@@ -90,7 +90,7 @@ def test_a_label_stands_nearer_to_its_own_place_than_to_another_or_has_a_line() 
     figure, axes = empty_axes()
     places = np.column_stack([np.full(8, 0.5), np.linspace(0.4, 0.6, 8), np.full(8, 2.0)])
     labels = place_labels(
-        axes, [Label(f"word {n}", x, y, radius=2) for n, (x, y, _) in enumerate(places)], discs=places
+        axes, [Label(f"word {n}", (x, y), radius=2) for n, (x, y, _) in enumerate(places)], discs=places
     )
     assert len(labels) == 8
     led = {text.xy for text in axes.texts if text.arrow_patch is not None}
@@ -103,7 +103,7 @@ def test_a_label_stands_nearer_to_its_own_place_than_to_another_or_has_a_line() 
 def test_a_distant_label_has_a_line_to_its_place_and_it_crosses_no_earlier_label() -> None:
     figure, axes = empty_axes()
     heap = RNG.normal(0.5, 0.01, (14, 2))
-    placed = place_labels(axes, [Label(f"word {n}", x, y) for n, (x, y) in enumerate(heap)])
+    placed = place_labels(axes, [Label(f"word {n}", (x, y)) for n, (x, y) in enumerate(heap)])
     boxes = drawn_boxes(figure, placed, 100)
     lines = {text.xy: np.array(text.xyann) * 100 / 72 for text in axes.texts if text.arrow_patch is not None}
     assert 0 < len(lines) < len(placed)
@@ -117,8 +117,8 @@ def test_a_distant_label_has_a_line_to_its_place_and_it_crosses_no_earlier_label
 
 def test_spares_are_written_only_in_place_of_others() -> None:
     _, axes = empty_axes()
-    wanted = [Label(f"{n}", 0.1 + 0.2 * (n % 5), 0.2 + 0.1 * (n // 5), group="ab"[n % 2]) for n in range(10)]
-    labels = place_labels(axes, [Label("outside", 2, 2, group="a"), *wanted], most=3)
+    wanted = [Label(f"{n}", (0.1 + 0.2 * (n % 5), 0.2 + 0.1 * (n // 5)), group="ab"[n % 2]) for n in range(10)]
+    labels = place_labels(axes, [Label("outside", (2, 2), group="a"), *wanted], most=3)
     assert [label.get_text() for label in labels] == ["0", "1", "2", "3", "4", "5"]
 
 
