@@ -9,7 +9,8 @@ The flow runs one way:
     hierarchy       load_hierarchy, ConceptHierarchy, load_behaviour
       → directions  ConceptDirections.fit
       → evidence    evaluate_claims (CLAIMS, Claim), test_against_nulls (Statistic, NULLS, NullModel) → TestResult
-      → steering    ConceptSteering, SteeringVector, Site, pull_back, steer, steer_each, generate, save_vector, load_vector
+      → steering    ConceptSteering, SteeringVector, Site, pull_back, steer, steer_each, generate,
+                    save_vector, load_vector
     prompts         read_activations, record_activations, class_means, activation_addition,
                     contrastive_activation_addition
       → maps        umap_embedding, mapper

@@ -1,7 +1,5 @@
 """The one family of exceptions: every refusal names the input, what is wrong, and what to do."""
 
-__all__ = ["EstimationError", "GeometryError", "HierarchyError", "ModelError", "OutputError", "SteeringError"]
-
 
 class GeometryError(Exception):
     """Base of every error this package raises on bad input. Its message is one plain line."""

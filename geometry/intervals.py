@@ -5,8 +5,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["central", "interval_of", "mean_of", "summarise"]
-
 _RESAMPLES = 2000
 
 

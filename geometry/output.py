@@ -18,8 +18,6 @@ from geometry.errors import OutputError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["OutputFolder", "replacing"]
-
 
 class OutputFolder:
     """Context manager that stages files and moves them into `folder` when the block ends well.
@@ -27,10 +25,7 @@ class OutputFolder:
     Entering checks that the folder can be written, before any work. Leaving by an exception removes
     what was staged, and the folder itself if it was new.
 
-    Raises
-    ------
-    OutputError
-        The folder cannot be created or written, or results cannot be stored.
+    OutputError: the folder cannot be created or written, or results cannot be stored.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -48,10 +43,7 @@ class OutputFolder:
         return self
 
     def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         try:
             if isinstance(error, OSError):
@@ -111,10 +103,7 @@ class OutputFolder:
 def replacing(path: str | Path) -> Iterator[Path]:
     """A file to write instead of `path`, which takes its place when the block ends well and goes if not.
 
-    Raises
-    ------
-    OutputError
-        The folder does not exist or the file cannot be written there.
+    OutputError: the folder does not exist or the file cannot be written there.
     """
     target = Path(path)
     unfinished = target.with_name(f".unfinished-{secrets.token_hex(4)}-{target.name}")

@@ -4,8 +4,6 @@ import zlib
 
 import numpy as np
 
-__all__ = ["generator"]
-
 
 def generator(seed: int, purpose: str, index: int = 0) -> np.random.Generator:
     """The random generator of one purpose: a null's permutation number `index`, or a split.

@@ -7,8 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import false_discovery_control
 
-__all__ = ["Alternative", "adjusted_p_values", "permutation_p"]
-
 Alternative = Literal["greater", "less", "two-sided"]
 
 

@@ -11,8 +11,6 @@ if TYPE_CHECKING:
 
     from geometry.models import Resource
 
-__all__ = ["main"]
-
 _OTHERS = (
     "Any hub id (openai-community/gpt2, Qwen/Qwen2.5-0.5B, google/gemma-2b), folder, .safetensors or .gguf file"
     " does as well."

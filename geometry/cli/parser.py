@@ -7,8 +7,6 @@ from typing import NoReturn
 
 from geometry.errors import GeometryError
 
-__all__ = ["OneLineParser", "one_line"]
-
 
 class OneLineParser(argparse.ArgumentParser):
     """Refuses bad arguments in one line, as all other bad input is refused."""

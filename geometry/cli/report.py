@@ -5,8 +5,6 @@ from pathlib import Path
 
 from geometry.models import display_name
 
-__all__ = ["add_report", "run_report"]
-
 
 def add_report(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments to a parser."""

@@ -14,8 +14,6 @@ from geometry.errors import GeometryError
 if TYPE_CHECKING:
     from geometry.experiments import Study, StudyResult
 
-__all__ = ["add_figures", "add_run", "run_figures", "run_run", "script"]
-
 
 def script(
     study: "type[Study]",
@@ -44,7 +42,7 @@ def add_options(parser: argparse.ArgumentParser, study: "type[Study]") -> None:
     for field in fields(study):
         says, choices = field.metadata["says"], field.metadata["choices"]
         several = isinstance(field.default, tuple)
-        shown = " ".join(map(str, field.default)) if several else field.default
+        shown = " ".join(map(str, field.default)) if isinstance(field.default, tuple) else field.default
         options: dict[str, Any] = {
             "default": argparse.SUPPRESS,
             "help": f"{says} (default: {shown})".replace("%", "%%"),

@@ -25,8 +25,6 @@ from geometry.steering import (
     to_absolute,
 )
 
-__all__ = ["run_steer"]
-
 
 def run_steer(options: argparse.Namespace) -> None:
     """Print each prompt's completions, unsteered and steered; GeometryError for bad input, before the model runs."""

@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from geometry.steering import Site
 
-__all__ = ["add_steer"]
-
 
 def add_steer(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments to a parser."""

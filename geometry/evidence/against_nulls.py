@@ -27,8 +27,6 @@ from geometry.memory import give_back
 from geometry.randomness import generator
 from geometry.results import NullValues, Results, TestResult
 
-__all__ = ["MAX_TOKENS", "test_against_nulls"]
-
 # What concepts are fitted to at most: one bound for all models, nulls and studies, so that numbers compare.
 MAX_TOKENS = 256
 

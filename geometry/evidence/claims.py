@@ -20,8 +20,6 @@ from geometry.evidence.verdicts import OrthogonalityRule, StructureRule
 from geometry.results import TestResult
 from geometry.significance import Alternative
 
-__all__ = ["CLAIMS", "Claim"]
-
 _STRUCTURE = StructureRule()
 _NESTING = StructureRule(("random_subset",))
 

@@ -16,8 +16,6 @@ from geometry.evidence.statistics.statistic import FEWEST, Statistic
 from geometry.randomness import generator
 from geometry.results import Results, TestResult
 
-__all__ = ["evaluate_claims", "skipped_concepts"]
-
 
 def evaluate_claims(
     space: CausalSpace,

@@ -17,23 +17,6 @@ from geometry.concepts import Concept, ConceptHierarchy
 from geometry.directions import TokenCloud
 from geometry.estimators import Estimator
 
-__all__ = [
-    "BASIC_NULLS",
-    "NULLS",
-    "PROMPT_NULLS",
-    "NullModel",
-    "euclidean",
-    "frequency_matched",
-    "gaussian_rows",
-    "random_metric",
-    "random_parent",
-    "random_subset",
-    "random_subset_of_points",
-    "shuffled_points",
-    "shuffled_rows",
-    "unchanged",
-]
-
 # Rows within so many usable ranks of each other count as equally frequent.
 _FREQUENCY_BAND = 500
 
@@ -146,8 +129,8 @@ def _random_subsets(cloud: TokenCloud, units: NDArray[np.int64], rng: np.random.
     for parent, child in real.edges:
         source, size = real.concepts[parent], len(real.concepts[child])
         own = units[real.members[parent]]
-        place = rng.permutation(int(own.max()) + 1)
-        chosen = np.sort(np.argsort(place[own], kind="stable")[:size])
+        position = rng.permutation(int(own.max()) + 1)
+        chosen = np.sort(np.argsort(position[own], kind="stable")[:size])
         name = f"{size} of {source.name}, for {real.names[child]}"
         words, tokens = (tuple(of[index] for index in chosen) for of in (source.words, source.tokens))
         drawn[name] = Concept(name, words, tokens), source.name

@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 from geometry.concepts import ConceptHierarchy
 from geometry.errors import EstimationError
 
-__all__ = ["Split", "train_mask", "training_parts"]
-
 Split = Literal["whole", "token", "lemma", "halves"]
 
 

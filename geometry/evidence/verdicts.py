@@ -4,8 +4,6 @@ from dataclasses import dataclass
 
 from geometry.results import TestResult
 
-__all__ = ["BOUND", "HALFWAY", "LEVEL", "VERDICTS", "OrthogonalityRule", "StructureRule", "verdict_word"]
-
 LEVEL = 0.05
 BOUND = 0.1
 # From the null mean to the prediction.

@@ -14,8 +14,6 @@ from geometry.errors import EstimationError
 from geometry.probing.probe import ridge
 from geometry.results import NullValues, TestResult
 
-__all__ = ["HeldOutClassification", "HeldOutSweep", "classify_held_out"]
-
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class HeldOutClassification(TestResult):

@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 from geometry.errors import EstimationError
 from geometry.results import NullValues, TestResult
 
-__all__ = ["Matching", "matched_cosines"]
-
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class Matching(TestResult):

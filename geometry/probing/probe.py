@@ -15,8 +15,6 @@ from geometry.errors import EstimationError
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
-__all__ = ["Probe", "ridge"]
-
 
 def ridge(width: int) -> "Pipeline":
     """Ridge regression on standardised dimensions, `width` of them.
@@ -72,10 +70,8 @@ class Probe:
 
     def scores(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
         """How much of each class the points have, shape (n, k); about 1 for a class they are in."""
-        scores: NDArray[np.float64] = self._regression.predict(np.asarray(points, dtype=np.float64))
-        return scores
+        return self._regression.predict(np.asarray(points, dtype=np.float64))
 
     def predict(self, points: NDArray[np.floating]) -> NDArray[np.int64]:
         """The number of the class with the highest score, shape (n,)."""
-        predicted: NDArray[np.int64] = self.scores(points).argmax(axis=1)
-        return predicted
+        return self.scores(points).argmax(axis=1)

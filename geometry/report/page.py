@@ -16,8 +16,6 @@ from geometry.plots.pages import Block, Commands, Links, Paragraph, Picture, Tab
 from geometry.report.reading import FigureFile, StudyFolder, read_studies
 from geometry.report.references import REFERENCES
 
-__all__ = ["report_page", "write_report"]
-
 # Of all pictures together; base64 takes a third more, and a page is to stay below 8 MB.
 _BYTES = 5_500_000
 _RESOLUTIONS = (150, 100, 72)

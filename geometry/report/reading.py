@@ -13,8 +13,6 @@ from PIL import Image
 from geometry.errors import OutputError
 from geometry.experiments.result import SCHEMA, TableSpec
 
-__all__ = ["FigureFile", "StudyFolder", "read_studies"]
-
 
 @dataclass(frozen=True)
 class FigureFile:

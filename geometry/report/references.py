@@ -1,7 +1,5 @@
 """What to cite. Data only."""
 
-__all__ = ["REFERENCES"]
-
 # (the studies that rest on it, or none for all; the reference)
 REFERENCES: tuple[tuple[tuple[str, ...], str], ...] = (
     (

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from pandas import DataFrame
 
-__all__ = ["NullValues", "TestResult"]
-
 
 @dataclass(frozen=True, eq=False)
 class NullValues:
@@ -257,8 +255,7 @@ class TestResult:
     def _repr_html_(self) -> str:
         from pandas import Series
 
-        html: str = Series(self.row(), dtype=object).to_frame(self.name).to_html(float_format="{:.3f}".format)
-        return html
+        return Series(self.row(), dtype=object).to_frame(self.name).to_html(float_format="{:.3f}".format)
 
 
 def _null_values(name: str, null: "NullValues | NDArray[np.float64]") -> NullValues:

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from pandas import DataFrame
 
-__all__ = ["Results"]
-
 
 class Results(Sequence[TestResult]):
     """The results of several tests, in order; `results["existence"]` looks one up by name.
@@ -108,7 +106,8 @@ class Results(Sequence[TestResult]):
                 for null in test.nulls.values():
                     marks.setdefault((null.label, null.marker), []).append(test.relative(null.mean))
                 reference = test.nulls[test.reference].mean if test.reference else float("nan")
-                texts[test.subject] = (f"{test.value:.3f}", f"{reference:.3f}", test.verdict)
+                shown = f"{reference:.3f}" if np.isfinite(reference) else "–"
+                texts[test.subject] = (f"{test.value:.3f}", shown, test.verdict)
             # One mark a null over all subjects, as wide as they differ.
             nulls = {
                 label: NullMark(float(np.mean(at)), marker, min(at), max(at)) for (label, marker), at in marks.items()
@@ -123,5 +122,4 @@ class Results(Sequence[TestResult]):
         return "\n".join(map(repr, self._tests)) or "no results"
 
     def _repr_html_(self) -> str:
-        html: str = self.to_frame().to_html(float_format="{:.3f}".format, na_rep="–")
-        return html
+        return self.to_frame().to_html(float_format="{:.3f}".format, na_rep="–")

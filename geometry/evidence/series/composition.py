@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 from geometry.errors import EstimationError
 from geometry.results import NullValues, TestResult
 
-__all__ = ["Composition", "additive_composition"]
-
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class Composition(TestResult):
@@ -130,10 +128,8 @@ def _ranks(family: NDArray[np.int64], composed: NDArray[np.float64], vectors: ND
     cosines = units[0] @ units[1].T
     same = family[:, None] == family[None]
     better = (cosines > cosines.diagonal()[:, None]) & same
-    ranks: NDArray[np.int64] = better.sum(axis=1) + 1
-    return ranks
+    return better.sum(axis=1) + 1
 
 
 def _normalised(ranks: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[np.float64]:
-    normalised: NDArray[np.float64] = 1 - (ranks - 1) / (sizes - 1)
-    return normalised
+    return 1 - (ranks - 1) / (sizes - 1)

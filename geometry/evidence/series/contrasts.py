@@ -13,8 +13,6 @@ from geometry.errors import EstimationError
 from geometry.evidence.statistics.statistic import FEWEST
 from geometry.results import NullValues, TestResult
 
-__all__ = ["PairContrast", "pair_contrast"]
-
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class PairContrast(TestResult):
@@ -76,5 +74,4 @@ def pair_contrast(
 def _against_others(differences: NDArray[np.float64]) -> NDArray[np.float64]:
     others = differences.sum(axis=0) - differences
     norms = np.linalg.norm(others, axis=1) * np.linalg.norm(differences, axis=1)
-    cosines: NDArray[np.float64] = (others * differences).sum(axis=1) / np.where(norms > 0, norms, np.inf)
-    return cosines
+    return (others * differences).sum(axis=1) / np.where(norms > 0, norms, np.inf)

@@ -15,8 +15,6 @@ from geometry.evidence.verdicts import HALFWAY, LEVEL, StructureRule
 from geometry.randomness import generator
 from geometry.results import Results, TestResult
 
-__all__ = ["ShapeRule", "composition_claim", "contrast_claims", "shape_claims"]
-
 
 @dataclass(frozen=True)
 class ShapeRule:

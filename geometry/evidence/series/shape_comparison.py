@@ -12,8 +12,6 @@ from geometry.errors import EstimationError
 from geometry.evidence.series.shapes import SHAPES, left_out_score, shape_kernel
 from geometry.results import NullValues, TestResult
 
-__all__ = ["ShapeComparison", "compare_shapes"]
-
 
 @dataclass(frozen=True, eq=False)
 class ShapeComparison:

@@ -13,8 +13,6 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-__all__ = ["SHAPES", "Shape", "ShapeClassifier", "left_out_score", "shape_kernel"]
-
 Shape = Literal["simplex", "line", "circle", "tree"]
 SHAPES: tuple[Shape, ...] = get_args(Shape)
 
@@ -93,8 +91,7 @@ class ShapeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         rows: NDArray[np.float64] = validate_data(self, X, reset=False, dtype=np.float64)
         distance = (self.centres_**2).sum(axis=1) - 2 * rows @ self.centres_.T
-        found: NDArray[Any] = self.classes_[distance.argmin(axis=1)]
-        return found
+        return self.classes_[distance.argmin(axis=1)]
 
 
 def shape_kernel(
@@ -144,8 +141,8 @@ def left_out_score(kernel: NDArray[np.float64], gram: NDArray[np.float64], width
         inverse = np.asarray(np.linalg.inv(known), dtype=np.float64)
         best = int(_likelihood(known, inverse, among, width).argmax())
         weights = _kriging_weights(inverse[best], covariance[best][rest, i])
-        for column, some in enumerate((weights, np.full(k - 1, 1 / (k - 1)))):
-            missed[i, column] = gram[i, i] - 2 * some @ gram[rest, i] + some @ among @ some
+        for column, subset in enumerate((weights, np.full(k - 1, 1 / (k - 1)))):
+            missed[i, column] = gram[i, i] - 2 * subset @ gram[rest, i] + subset @ among @ subset
     error, baseline = missed.sum(axis=0)
     return float(1 - error / baseline) if baseline > 0 else float("nan")
 
@@ -161,15 +158,13 @@ def _likelihood(
     quadratic = np.einsum("rij,ji->r", projected, gram)
     scale = np.maximum(quadratic, np.finfo(np.float64).tiny) / ((n - 1) * width)
     log_determinant = np.linalg.slogdet(covariance)[1]
-    found: NDArray[np.float64] = -0.5 * width * (log_determinant + np.log(total) + (n - 1) * np.log(scale))
-    return found
+    return -0.5 * width * (log_determinant + np.log(total) + (n - 1) * np.log(scale))
 
 
 def _kriging_weights(inverse: NDArray[np.float64], towards: NDArray[np.float64]) -> NDArray[np.float64]:
     """Weights of the known values, which sum to 1, for one with covariances `towards` them."""
     ones = inverse.sum(axis=1)
-    weights: NDArray[np.float64] = inverse @ towards + ones * (1 - ones @ towards) / ones.sum()
-    return weights
+    return inverse @ towards + ones * (1 - ones @ towards) / ones.sum()
 
 
 def _centres(kernel: NDArray[np.float64], means: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:

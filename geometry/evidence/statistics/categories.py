@@ -15,8 +15,6 @@ from geometry.directions import ConceptDirections
 from geometry.evidence.statistics.simplices import nearest_vertices
 from geometry.evidence.statistics.statistic import FEWEST, Statistic
 
-__all__ = ["angle_deviation", "edge_variation", "membership", "simplex_angles", "simplex_span"]
-
 # Two values make a line segment, which is always a regular simplex.
 _FEWEST_VALUES = 3
 
@@ -65,7 +63,7 @@ def simplex_angles() -> Statistic:
 
 
 def _categories(hierarchy: ConceptHierarchy, fewest: int) -> dict[int, tuple[int, ...]]:
-    return {parent: some for parent, some in hierarchy.reported_families.items() if len(some) >= fewest}
+    return {parent: subset for parent, subset in hierarchy.reported_families.items() if len(subset) >= fewest}
 
 
 def _per_category(measure: Callable[..., float], fewest: int) -> Callable[..., NDArray[np.float64]]:
@@ -99,16 +97,16 @@ def _membership(children: Sequence[int], directions: ConceptDirections) -> float
 
 def _vertices(children: Sequence[int], *fits: ConceptDirections) -> list[torch.Tensor] | None:
     """ℓ of the children that every fit has; None if too few."""
-    found = torch.stack([directions.vectors[torch.tensor(children)] for directions in fits])
-    whole = found.isfinite().all(dim=2).all(dim=0)
-    return list(found[:, whole]) if int(whole.sum()) >= _FEWEST_VALUES else None
+    result = torch.stack([directions.vectors[torch.tensor(children)] for directions in fits])
+    whole = result.isfinite().all(dim=2).all(dim=0)
+    return list(result[:, whole]) if int(whole.sum()) >= _FEWEST_VALUES else None
 
 
 def _span(children: Sequence[int], one: ConceptDirections, other: ConceptDirections) -> float:
     vertices = _vertices(children, one, other)
     if vertices is None or len(vertices[0]) > vertices[0].shape[1]:
         return np.nan
-    first, second = (torch.linalg.qr((some[1:] - some[0]).T).Q for some in vertices)
+    first, second = (torch.linalg.qr((subset[1:] - subset[0]).T).Q for subset in vertices)
     return float((first.T @ second).square().sum() / first.shape[1])
 
 

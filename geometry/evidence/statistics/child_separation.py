@@ -10,8 +10,6 @@ from geometry.directions import ConceptDirections
 from geometry.evidence.splits import Split
 from geometry.evidence.statistics.statistic import FEWEST, Statistic, keyed
 
-__all__ = ["separation", "separation_auc"]
-
 # Scores that are held at a time.
 _SLICE = 1 << 20
 
@@ -34,7 +32,7 @@ def separation_auc(directions: ConceptDirections, *, contrast: bool = False) -> 
     points = directions.cloud.points[torch.from_numpy(held_out_tokens)].T
     # All scores of many edges in one product; the large parents' many words are looked up, not multiplied again.
     step = max(1, _SLICE // max(1, len(held_out_tokens)))
-    place = np.cumsum(~directions.train) - 1
+    position = np.cumsum(~directions.train) - 1
     held_out = [directions.held_out(concept) for concept in range(len(hierarchy))]
     inside = np.zeros(len(directions.train), dtype=bool)
     for index, (parent, child) in enumerate(edges):
@@ -46,7 +44,7 @@ def separation_auc(directions: ConceptDirections, *, contrast: bool = False) -> 
         inside[hierarchy.members[child]] = False
         if min(len(held_out[child]), len(outside)) < FEWEST or not np.isfinite(own).all():
             continue
-        result[index] = _auc(own[place[held_out[child]]], own[place[outside]])
+        result[index] = _auc(own[position[held_out[child]]], own[position[outside]])
     return result
 
 

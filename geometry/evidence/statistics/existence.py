@@ -8,8 +8,6 @@ from geometry.directions import ConceptDirections
 from geometry.evidence.splits import Split
 from geometry.evidence.statistics.statistic import FEWEST, Statistic, keyed
 
-__all__ = ["held_out_projection", "projection"]
-
 
 def held_out_projection(directions: ConceptDirections) -> NDArray[np.float64]:
     """Existence: mean of ℓᵀg(y)/‖ℓ‖² over each concept's held-out tokens, shape (k,).

@@ -17,8 +17,6 @@ from geometry.concepts import ConceptHierarchy
 from geometry.directions import ConceptDirections
 from geometry.evidence.statistics.statistic import FEWEST, Statistic
 
-__all__ = ["LogitChanges", "logit_changes", "logit_selectivity"]
-
 # Positions (w1, w0, z1, z0): siblings, and two children of w1.
 Quadruple = tuple[int, int, int, int]
 
@@ -51,8 +49,8 @@ def logit_changes(directions: ConceptDirections) -> LogitChanges:
     """
     means, variances = _moments(directions)
     parents, children = (
-        np.stack([means[:, one] - means[:, other], np.sqrt(variances[:, one] + variances[:, other])], axis=1)
-        for one, other in ((0, 1), (2, 3))
+        np.stack([means[:, first] - means[:, second], np.sqrt(variances[:, first] + variances[:, second])], axis=1)
+        for first, second in ((0, 1), (2, 3))
     )
     return LogitChanges(_labels(directions), parents, children)
 
@@ -76,8 +74,7 @@ def _labels(directions: ConceptDirections) -> tuple[str, ...]:
 def _selectivity(parent: NDArray[np.float64], child: NDArray[np.float64]) -> NDArray[np.float64]:
     leaked = np.abs(child)
     with np.errstate(invalid="ignore"):
-        found: NDArray[np.float64] = (parent - leaked) / (np.abs(parent) + leaked)
-    return found
+        return (parent - leaked) / (np.abs(parent) + leaked)
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +102,7 @@ class _Plan:
 @lru_cache(maxsize=4)
 def _plan(hierarchy: ConceptHierarchy, train: bytes) -> _Plan:
     mask = np.frombuffer(train, dtype=bool)
-    place = np.cumsum(~mask) - 1
+    index = np.cumsum(~mask) - 1
     held_out = [members[~mask[members]] for members in hierarchy.members]
     quadruples = np.array(list(_quadruples(hierarchy)), dtype=np.int64).reshape(-1, 4)
     contrasts, of = np.unique(quadruples[:, :2], axis=0, return_inverse=True)
@@ -113,10 +110,11 @@ def _plan(hierarchy: ConceptHierarchy, train: bytes) -> _Plan:
     wanted = np.stack([of.ravel(), w1, w0, of.ravel(), w0, w1, of.ravel(), z1, z0, of.ravel(), z0, z1], axis=1)
     unique, sets = np.unique(wanted.reshape(-1, 3), axis=0, return_inverse=True)
     words = [
-        place[np.setdiff1d(held_out[one], hierarchy.members[other], assume_unique=True)] for _, one, other in unique
+        index[np.setdiff1d(held_out[first], hierarchy.members[second], assume_unique=True)]
+        for _, first, second in unique
     ]
-    words = [some if len(some) >= FEWEST else some[:0] for some in words]
-    counts = np.array([len(some) for some in words], dtype=np.int64)
+    words = [subset if len(subset) >= FEWEST else subset[:0] for subset in words]
+    counts = np.array([len(subset) for subset in words], dtype=np.int64)
     return _Plan(
         contrasts,
         sets.reshape(-1, 4),

@@ -17,14 +17,6 @@ from geometry.concepts import ConceptHierarchy
 from geometry.directions import ConceptDirections
 from geometry.evidence.statistics.statistic import Statistic, keyed
 
-__all__ = [
-    "Words",
-    "chain_orthogonality",
-    "parent_orthogonality",
-    "sibling_contrast_orthogonality",
-    "sibling_orthogonality",
-]
-
 # Positions (u1, u0, v1, v0) of a claim that ℓ_u1 − ℓ_u0 ⊥ ℓ_v1 − ℓ_v0; −1 stands for the zero vector.
 Quadruple = tuple[int, int, int, int]
 Quadruples = Callable[[ConceptHierarchy], Iterator[Quadruple]]
@@ -48,8 +40,8 @@ def _siblings_and_their_children(hierarchy: ConceptHierarchy) -> Iterator[Quadru
     below = hierarchy.reported_families
     for siblings in hierarchy.families.values():
         for first, second in combinations(siblings, 2):
-            for one in (first, second):
-                for lower, upper in combinations(below.get(one, ()), 2):
+            for item in (first, second):
+                for lower, upper in combinations(below.get(item, ()), 2):
                     yield second, first, upper, lower
 
 
@@ -107,7 +99,7 @@ def _cosines_between(quadruples: Quadruples, upper: ConceptDirections, lower: Co
     """cos(ℓ_u1 − ℓ_u0, ℓ_v1 − ℓ_v0) with the first contrast from `upper` and the second from `lower`."""
     indices = _listed(quadruples, upper.hierarchy)
     # A row of zeros at the end, so that position −1 is the zero vector.
-    first, second = (torch.cat([some.vectors, torch.zeros_like(some.vectors[:1])]) for some in (upper, lower))
+    first, second = (torch.cat([subset.vectors, torch.zeros_like(subset.vectors[:1])]) for subset in (upper, lower))
     parts = [
         torch.nn.functional.cosine_similarity(first[a] - first[b], second[c] - second[d], dim=1)
         for a, b, c, d in (block.T for block in torch.split(indices, max(1, _NUMBERS // first.shape[1])))

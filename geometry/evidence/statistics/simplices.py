@@ -15,8 +15,6 @@ from geometry.directions import ConceptDirections
 from geometry.errors import EstimationError
 from geometry.evidence.statistics.statistic import Statistic
 
-__all__ = ["Simplex", "simplex", "simplex_edge_variation", "simplex_membership"]
-
 
 @dataclass(frozen=True, eq=False)
 class Simplex:
@@ -41,8 +39,7 @@ class Simplex:
     @property
     def recall(self) -> NDArray[np.float64]:
         """Share of each concept's held-out tokens that are nearest to its vertex; the mean is balanced accuracy."""
-        recall: NDArray[np.float64] = self.confusion.diagonal() / self.confusion.sum(axis=1)
-        return recall
+        return self.confusion.diagonal() / self.confusion.sum(axis=1)
 
 
 def simplex(directions: ConceptDirections, names: Sequence[str]) -> Simplex:

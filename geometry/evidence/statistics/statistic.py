@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 from geometry.directions import ConceptDirections
 from geometry.evidence.splits import Split
 
-__all__ = ["FEWEST", "Statistic", "keyed"]
-
 # A mean, an AUC or a correlation over fewer tokens or pairs says nothing.
 FEWEST = 3
 

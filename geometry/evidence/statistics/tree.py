@@ -12,8 +12,6 @@ from geometry.concepts import ConceptHierarchy
 from geometry.directions import ConceptDirections
 from geometry.evidence.statistics.statistic import FEWEST, Statistic, keyed
 
-__all__ = ["four_points", "pairwise_cosines", "quartets", "tree_correlation"]
-
 Pairs = Literal["all", "word-disjoint"]
 _RESAMPLES = 500
 _QUARTETS_PER_CONCEPT = 20
@@ -49,8 +47,8 @@ def _ranked(pairs: Pairs, directions: ConceptDirections) -> tuple[NDArray[np.flo
     ranks = np.zeros((2, *cosines.shape))
     if counted.any():
         for matrix, values in zip(ranks, (cosines, _closeness(hierarchy)), strict=True):
-            found = rankdata(values[counted])
-            matrix[counted] = found - found.mean()
+            result = rankdata(values[counted])
+            matrix[counted] = result - result.mean()
     return ranks[0], ranks[1], counted.astype(np.float64)
 
 
@@ -76,8 +74,7 @@ def _resampled_correlation(
     with np.errstate(invalid="ignore", divide="ignore"):
         covariance = total(cosine * closeness) - x * y / n
         variances = (total(cosine**2) - x**2 / n) * (total(closeness**2) - y**2 / n)
-        found: NDArray[np.float64] = covariance / np.sqrt(variances)
-    return found
+        return covariance / np.sqrt(variances)
 
 
 def quartets() -> Statistic:
@@ -127,16 +124,15 @@ def _pair_sums(distance: NDArray[np.float64], quartet: NDArray[np.int64]) -> NDA
     """d(a,b) + d(c,d), d(a,c) + d(b,d), d(a,d) + d(b,c), shape (q, 3)."""
     a, b, c, d = quartet.T
     pairings = (((a, b), (c, d)), ((a, c), (b, d)), ((a, d), (b, c)))
-    return np.stack([distance[one] + distance[other] for one, other in pairings], axis=1)
+    return np.stack([distance[first] + distance[second] for first, second in pairings], axis=1)
 
 
 def _per_concept(k: int, drawn: NDArray[np.int64], values: NDArray[np.float64]) -> NDArray[np.float64]:
     kept = np.isfinite(values)
-    places, repeated = drawn[kept].ravel(), np.repeat(values[kept], 4)
-    counts = np.bincount(places, minlength=k)
+    indices, repeated = drawn[kept].ravel(), np.repeat(values[kept], 4)
+    counts = np.bincount(indices, minlength=k)
     with np.errstate(invalid="ignore", divide="ignore"):
-        found: NDArray[np.float64] = np.bincount(places, weights=repeated, minlength=k) / counts
-    return found
+        return np.bincount(indices, weights=repeated, minlength=k) / counts
 
 
 # Row nulls share the model's hierarchy, so these are worked out once for all of their draws.
@@ -170,8 +166,7 @@ def _shared(hierarchy: ConceptHierarchy) -> NDArray[np.int64]:
 
 @lru_cache(maxsize=8)
 def _closeness(hierarchy: ConceptHierarchy) -> NDArray[np.float64]:
-    closeness: NDArray[np.float64] = 1 / (1 + hierarchy.tree_distance())
-    return closeness
+    return 1 / (1 + hierarchy.tree_distance())
 
 
 def pairwise_cosines() -> Statistic:
@@ -181,6 +176,8 @@ def pairwise_cosines() -> Statistic:
         "whole",
         0.0,
         lambda directions: directions.cosines()[np.triu_indices(len(directions), 1)],
-        lambda directions: tuple(f"{one} | {other}" for one, other in combinations(directions.hierarchy.names, 2)),
+        lambda directions: tuple(
+            f"{first} | {second}" for first, second in combinations(directions.hierarchy.names, 2)
+        ),
         _NOT_BESIDE,
     )
