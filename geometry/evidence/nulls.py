@@ -61,7 +61,7 @@ def shuffled_points(space: CausalSpace, cloud: TokenCloud, rng: np.random.Genera
 
 
 def frequency_matched(space: CausalSpace, cloud: TokenCloud, rng: np.random.Generator) -> TokenCloud:
-    """Nonsense categories of words as frequent as the real ones: rows are shuffled among tokens of similar rank.
+    """Random categories of words as frequent as the real ones: rows are shuffled among tokens of similar rank.
 
     The token id stands for the rank: byte-pair vocabularies are ordered by merges, the frequent first.
     """

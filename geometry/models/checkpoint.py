@@ -14,8 +14,8 @@ SINGLE = "model.safetensors"
 TOKENIZER = "tokenizer.json"
 
 # Names by which checkpoints call the tensor, without the prefix a wrapping model adds.
-_HEADS = ("lm_head.weight", "embed_out.weight")
-_EMBEDDINGS = ("embed_tokens.weight", "wte.weight", "embed_in.weight", "word_embeddings.weight")
+HEADS = ("lm_head.weight", "embed_out.weight")
+EMBEDDINGS = ("embed_tokens.weight", "wte.weight", "embed_in.weight", "word_embeddings.weight")
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -52,13 +52,13 @@ def shard_holding(index: Path, config: dict[str, Any], side: Side = "output") ->
 
 def wanted_tensor(names: list[str], config: dict[str, Any], path: Path, side: Side) -> tuple[str, bool]:
     """The name of that side's tensor, and whether both sides are one; ModelError if it is not among `names`."""
-    head, embedding = _first_ending_with(names, _HEADS), _first_ending_with(names, _EMBEDDINGS)
+    head, embedding = _first_ending_with(names, HEADS), _first_ending_with(names, EMBEDDINGS)
     # Some checkpoints store a head that their configuration overrides by the embedding.
     if head is not None and not (embedding is not None and config.get("tie_word_embeddings") is True):
         if side == "output":
             return head, False
         if embedding is None:
-            raise ModelError(f"{path}: no input embedding among the tensors (looked for {', '.join(_EMBEDDINGS)})")
+            raise ModelError(f"{path}: no input embedding among the tensors (looked for {', '.join(EMBEDDINGS)})")
         return embedding, False
     listed = config.get("architectures")
     architectures = [str(name) for name in listed] if isinstance(listed, list) else []
@@ -70,7 +70,7 @@ def wanted_tensor(names: list[str], config: dict[str, Any], path: Path, side: Si
     if embedding is None or headless:
         kind = f" of {architectures[0]}" if architectures else ""
         raise ModelError(
-            f"{path}: no unembedding among the tensors{kind} (looked for {', '.join(_HEADS)}, or a tied embedding);"
+            f"{path}: no unembedding among the tensors{kind} (looked for {', '.join(HEADS)}, or a tied embedding);"
             " a causal language model is needed"
         )
     return embedding, True

@@ -110,7 +110,7 @@ def _means(space: CausalSpace, values: Series) -> NDArray[np.float64]:
 
 
 def _random_means(space: CausalSpace, values: Series, n_permutations: int, seed: int) -> NDArray[np.float64]:
-    """Means of as many random rows as every value has tokens, shape (draws, k, d)."""
+    """Means of as many random rows as every value has tokens, shape (n_permutations, k, d)."""
     usable = space.unembedding.rows
     picks = [
         generator(seed, f"series {values.name}", index).choice(usable, len(values.tokens))

@@ -135,7 +135,7 @@ def _per_concept(k: int, drawn: NDArray[np.int64], values: NDArray[np.float64]) 
         return np.bincount(indices, weights=repeated, minlength=k) / counts
 
 
-# Row nulls share the model's hierarchy, so these are worked out once for all of their draws.
+# Row nulls share the model's hierarchy, so these are worked out once for all of their permutations.
 @lru_cache(maxsize=8)
 def _drawn_quartets(hierarchy: ConceptHierarchy) -> NDArray[np.int64]:
     """Quartets of word-disjoint concepts which the tree parts into ab|cd, about 20 a concept, shape (q, 4)."""
