@@ -23,7 +23,8 @@ LONGEST = 80
 HOMELY = (
     "told from", "told so", "told as", "by construction", "beyond all draws", "beyond every draw", "long as the sum",
     "excess nats", "nearest their own vertex", "unseen", "never seen", "random swaps", "random orders",
-    "hang on arbitrary", "kinds hold together", "plain sentences", "family + level", "own vector", "other end of the model",
+    "hang on arbitrary", "kinds hold together", "plain sentences", "family + level", "own vector",
+    "other end of the model",
     "whatever situation", "noise to theory", "rather a line", "likeness", "q_value", "n_draws",
 )  # fmt: skip
 
