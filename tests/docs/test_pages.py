@@ -3,6 +3,7 @@
 import ast
 import re
 import shlex
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,8 +25,8 @@ HOMELY = (
     "told from", "told so", "told as", "by construction", "beyond all draws", "beyond every draw", "long as the sum",
     "excess nats", "nearest their own vertex", "unseen", "never seen", "random swaps", "random orders",
     "hang on arbitrary", "kinds hold together", "plain sentences", "family + level", "own vector",
-    "other end of the model",
-    "whatever situation", "noise to theory", "rather a line", "likeness", "q_value", "n_draws",
+    "other end of the model", "whatever situation", "noise to theory", "rather a line", "likeness", "q_value",
+    "n_draws",
 )  # fmt: skip
 
 
@@ -136,6 +137,12 @@ def test_links_and_pictures_of_a_page_exist(page: Path) -> None:
 def test_the_readme_leads_to_every_page() -> None:
     linked = set(re.findall(r"\]\((docs/[\w-]+\.md)\)", text(README)))
     assert linked == {name(page) for page in PAGES} - {"README.md"}
+
+
+def test_the_gallery_is_what_the_readme_shows() -> None:
+    command = ["git", "ls-files", "--", "figures"]
+    kept = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split()
+    assert sorted(kept) == sorted(re.findall(r"\]\((figures/[^)]+)\)", text(README)))
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page.stem.startswith("add-")], ids=name)
