@@ -1,207 +1,199 @@
-"""Where classes of behaviour lie: told on held-out prompts, by words and by prompts, their shape and their levels."""
+"""Where classes of behaviour lie: probed on held-out prompts, by words and by prompts, their shape and their levels."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-import geometry as geo
-from analysis.behaviours_study import FINAL, Study, class_rows, labels, names, prompts
+from geometry.concepts import behaviour_prompts, class_concept
+from geometry.directions import ConceptDirections, TokenCloud
+from geometry.evidence import (
+    CLAIMS,
+    NULLS,
+    PROMPT_NULLS,
+    PairContrast,
+    ShapeComparison,
+    compare_shapes,
+    evaluate_claims,
+    pair_contrast,
+)
+from geometry.experiments.behaviours.setup import FINAL, Family, Setup
+from geometry.probing import HeldOutSweep, Matching, classify_held_out, matched_cosines
+from geometry.randomness import generator
+from geometry.results import NullValues, Results, TestResult
+from geometry.steering import Site, logit_lens
 
 HELD_OUT = ("template", "domain")
-FEWEST_FOR_A_SHAPE = 4
-LEVEL_DRAWS = 99  # ten claims: fewer could not be significant
 LEVEL_CLAIMS = ("separation", "orthogonality-a", "orthogonality-b", "orthogonality-c", "orthogonality-d")
+_LATEST = 2 / 3  # of the depth
+_FEWEST_FOR_A_MATCH = 3
+_FEWEST_FOR_A_SHAPE = 4
+# Ten claims are adjusted together, and a shape has few orders: fewer permutations could not be significant.
+_PERMUTATIONS = 99
+_ORDERS = 199
 
-Sweeps = dict[str, geo.probing.HeldOutSweep]
+Values = NDArray[np.float64]
+
+
+def probe_held_out(setup: Setup, family: Family, kind: str) -> HeldOutSweep:
+    """Classification without one template or domain at a time, after each block and after the final norm."""
+    groups = [getattr(prompt, kind) for prompt in family.prompts]
+    options: dict[str, Any] = {"cells": family.cells, "n_permutations": setup.n_permutations, "seed": setup.seed}
+    points = [rows.numpy() for rows in family.activations.values()]
+    results = [classify_held_out(rows, family.labels.tolist(), groups, **options) for rows in points]
+    return HeldOutSweep([replace(result, name=f"held_out_{kind}", subject=family.name) for result in results])
+
+
+def best_block(setup: Setup, sweep: HeldOutSweep) -> int:
+    """The block after which probes are most accurate, of those with enough of the model after them to steer at."""
+    return int(sweep.accuracy[: max(1, int(_LATEST * len(setup.blocks)))].argmax())
 
 
 @dataclass(frozen=True, eq=False)
 class Routes:
-    """The word route against the prompt route, one class with itself.
+    """The class words against the prompts of each class.
 
     Attributes
     ----------
-    final : prompts by their final hidden states.
-    by_block : shape (blocks,), mean cosine with prompts by the stream after each block, put through the final norm.
-    block : of `by_block`, where classes are told best.
-    at_block : shape (k,), the cosine of each class there.
-    shuffled, random_prompts : shape (draws, k), with rows of random tokens for words, with plain sentences for prompts.
+    matching : cosine of both, prompts by their final hidden states; beside permuted classes, words of shuffled rows and
+        random classes of neutral prompts.
+    by_block : shape (blocks, k), cosines with prompts by the residual stream after each block, put through the final
+        norm.
     """
 
-    final: geo.probing.Matching
-    by_block: NDArray[np.float64]
-    block: int
-    at_block: NDArray[np.float64]
-    shuffled: NDArray[np.float64]
-    random_prompts: NDArray[np.float64]
-
-    def p_value(self, null: NDArray[np.float64]) -> float:
-        """Share of a null's draws whose mean cosine is as large."""
-        return geo.significance.permutation_p(self.final.value, null.mean(axis=1), "greater")
+    matching: Matching
+    by_block: Values
 
     @property
-    def real(self) -> bool:
-        """Beyond permuted classes and both nulls."""
-        return max(self.final.p_value, self.p_value(self.shuffled), self.p_value(self.random_prompts)) <= 0.05
+    def agree(self) -> bool:
+        """Beyond every null."""
+        return max(map(self.matching.p_against, self.matching.nulls)) <= 0.05
+
+    def to_dict(self) -> dict[str, Any]:
+        """The test, each class's cosine, the p-value against each null, and the mean cosine by block."""
+        return self.matching.to_dict() | {
+            "classes": dict(zip(self.matching.labels, self.matching.values.tolist(), strict=True)),
+            "p_values": {null: self.matching.p_against(null) for null in self.matching.nulls},
+            "by_block": self.by_block.mean(axis=1).tolist(),
+        }
 
 
-def held_out(study: Study, name: str, kind: str) -> geo.probing.HeldOutSweep:
-    """Classification without one template or domain at a time, after each block and after the final norm."""
-    some, labelled = prompts(study.families[name]), labels(study.families[name])
-    groups = [getattr(prompt, kind) for prompt in some]
-    cells = [(prompt.template, prompt.domain) for prompt in some]
-    return geo.probing.HeldOutSweep(
-        [
-            geo.probing.classify_held_out(rows.numpy(), labelled, groups, cells=cells, draws=study.draws, seed=study.seed)
-            for rows in study.activations[name].values()
-        ]
-    )
-
-
-def best_block(study: Study, sweeps: Sweeps) -> int:
-    """The block in the middle of the model after which classes are told best on unseen templates."""
-    return int(sweeps["template"].accuracy[: len(study.middle)].argmax())
-
-
-def compare_routes(study: Study, blocks: Mapping[str, int]) -> dict[str, Routes]:
+def compare_routes(setup: Setup) -> dict[str, Routes]:
     """Concept vectors of class words against Σ^(1/2) of mean hidden states, families of three classes or more."""
-    cloud = geo.directions.TokenCloud.of(study.space, study.words)
-    streams = (geo.randomness.generator(study.seed, "shuffled", draw) for draw in range(study.draws))
-    drawn = [geo.NULLS["shuffled"].draw(study.space, cloud, some) for some in streams]
-    fitted = [geo.ConceptDirections.fit_cloud(some) for some in (cloud, *drawn)]
-    found = {}
-    for name, block in blocks.items():
-        family = study.families[name]
-        concepts = [geo.concepts.class_concept(family, one) for one in names(family)]
-        if len(concepts) < 3:
-            continue
-        words, *shuffled = (torch.stack([some[concept] for concept in concepts]).numpy() for some in fitted)
-        shown = {site: unified(study, class_rows(family, lensed(study, name, site))) for site in study.blocks}
-        final = unified(study, class_rows(family, study.activations[name][FINAL]))
-        by_block = [own_cosines(words, rows) for rows in shown.values()]
-        found[name] = Routes(
-            geo.probing.matched_cosines(words, final, seed=study.seed),
-            np.array([cosines.mean() for cosines in by_block]),
-            block,
-            by_block[block],
-            np.array([own_cosines(some, final) for some in shuffled]),
-            np.array([own_cosines(words, unified(study, some)) for some in random_classes(study, len(concepts))]),
-        )
-    return found
+    cloud, draw = TokenCloud.of(setup.space, setup.words), NULLS["shuffled"].draw
+    generators = [generator(setup.seed, "shuffled", index) for index in range(setup.n_permutations)]
+    clouds = [cloud, *(draw(setup.space, cloud, rng) for rng in generators)]
+    fitted = [ConceptDirections.fit_cloud(each) for each in clouds]
+    families = [family for family in setup.families.values() if len(family.classes) >= _FEWEST_FOR_A_MATCH]
+    return {family.name: _routes(setup, family, fitted) for family in families}
 
 
-def lensed(study: Study, name: str, site: geo.Site) -> torch.Tensor:
-    return geo.steering.logit_lens(study.model, study.activations[name][site])
+def _routes(setup: Setup, family: Family, fitted: Sequence[ConceptDirections]) -> Routes:
+    concepts = [class_concept(family.behaviour, label) for label in family.classes]
+    words, *shuffled = (np.stack([each[concept].numpy() for concept in concepts]) for each in fitted)
+    final = _unified(setup, family.means(family.activations[FINAL]))
+    lensed = [logit_lens(setup.evaluator.model, family.activations[site]) for site in setup.blocks]
+    random_classes = _random_classes(setup, len(concepts))
+    by_block = [_cosines(words, _unified(setup, family.means(rows))) for rows in lensed]
+    by_shuffled = [_cosines(rows, final) for rows in shuffled]
+    by_random = [_cosines(words, _unified(setup, rows)) for rows in random_classes]
+    matching = matched_cosines(words, final, labels=family.classes, seed=setup.seed)
+    nulls = {
+        "shuffled": NullValues(np.array(by_shuffled), "shuffled rows", "x"),
+        "neutral_prompts": NullValues(np.array(by_random), "neutral prompts", "d"),
+    }
+    matching = replace(matching, name="routes", subject=family.name, nulls={**matching.nulls, **nulls})
+    return Routes(matching, np.array(by_block))
 
 
-def unified(study: Study, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+def _unified(setup: Setup, rows: Values) -> Values:
     """Σ^(1/2) λ."""
-    found: NDArray[np.float64] = rows @ study.space.colourer.double().numpy()
-    return found
+    unified: Values = rows @ setup.space.colourer.double().numpy()
+    return unified
 
 
-def own_cosines(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
-    return geo.probing.matched_cosines(one, other, draws=0).cosines.diagonal()
+def _cosines(words: Values, shown: Values) -> Values:
+    return matched_cosines(words, shown, n_permutations=0).values
 
 
-def random_classes(study: Study, k: int) -> list[NDArray[np.float64]]:
-    """Means of k random classes of plain sentences by their final hidden states, one array (k, d) a draw."""
-    rows = study.plain_activations[FINAL].double().numpy()
-    rng = np.random.default_rng(study.seed)
-    return [
-        np.stack([some.mean(axis=0) for some in np.array_split(rng.permutation(rows), k)]) for _ in range(study.draws)
-    ]
+def _random_classes(setup: Setup, k: int) -> list[Values]:
+    """Means of k random classes of neutral prompts by their final hidden states, one array (k, d) a permutation."""
+    rows = setup.neutral_activations[FINAL].double().numpy()
+    rng = np.random.default_rng(setup.seed)
+    permuted = [np.array_split(rng.permutation(rows), k) for _ in range(setup.n_permutations)]
+    return [np.stack([part.mean(axis=0) for part in parts]) for parts in permuted]
 
 
-def shape(study: Study, name: str, block: int) -> geo.evidence.ShapeComparison | None:
-    """Simplex, line, circle or tree, of the means after a block; None of too few classes."""
-    family = study.families[name]
-    if len(family.classes) < FEWEST_FOR_A_SHAPE:
+def class_shapes(setup: Setup, family: Family, site: Site) -> ShapeComparison | None:
+    """Line, circle or tree, of the means at a site; None of too few classes."""
+    if len(family.classes) < _FEWEST_FOR_A_SHAPE:
         return None
-    rows = study.activations[name][study.blocks[block]]
-    means = class_rows(family, rows)
-    branch = {one: group for group, some in family.groups.items() for one in some}
-    rng = np.random.default_rng(study.seed)
-    return geo.evidence.compare_shapes(
-        means,
-        tuple(names(family)),
-        groups=np.array([branch[one] for one in names(family)]) if branch else None,
-        noise=np.stack([class_rows(family, rows[rng.permutation(len(rows))]) for _ in range(study.draws)]),
-        draws=max(199, study.draws),
-        seed=study.seed,
+    rows, rng = family.activations[site], np.random.default_rng(setup.seed)
+    branch = {label: group for group, members in family.behaviour.groups.items() for label in members}
+    return compare_shapes(
+        family.means(rows),
+        tuple(family.classes),
+        groups=np.array([branch[label] for label in family.classes]) if branch else None,
+        noise=np.stack([family.means(rows[rng.permutation(len(rows))]) for _ in range(setup.n_permutations)]),
+        n_permutations=max(_ORDERS, setup.n_permutations),
+        seed=setup.seed,
     )
 
 
-def contrasts(study: Study, name: str, block: int) -> dict[tuple[str, str], geo.evidence.PairContrast]:
-    """Every two classes: do the differences of prompts in one situation share a direction after a block?"""
-    family = study.families[name]
-    rows = study.activations[name][study.blocks[block]].double().numpy()
-    cells: dict[str, dict[tuple[str, str], list[int]]] = {one: {} for one in names(family)}
-    for place, (prompt, owner) in enumerate(zip(prompts(family), labels(family), strict=True)):
-        cells[owner].setdefault((prompt.template, prompt.domain), []).append(place)
-    found = {}
-    for one, other in combinations(names(family), 2):
-        pairs = [
-            pair for cell in cells[one] for pair in zip(cells[one][cell], cells[other].get(cell, []), strict=False)
-        ]
+def class_contrasts(setup: Setup, family: Family, site: Site) -> dict[tuple[str, str], PairContrast]:
+    """Every two classes: do the differences of prompts in one context share a direction at a site?"""
+    rows = family.activations[site].double().numpy()
+    contexts: dict[str, dict[tuple[str, str], list[int]]] = {label: {} for label in family.classes}
+    for index, (label, cell) in enumerate(zip(family.labels.tolist(), family.cells, strict=True)):
+        contexts[label].setdefault(cell, []).append(index)
+    contrasts = {}
+    for one, two in combinations(family.classes, 2):
+        pairs = [pair for cell in contexts[one] for pair in zip(contexts[one][cell], contexts[two][cell], strict=False)]
         first, second = np.array(pairs).T
-        found[one, other] = geo.evidence.pair_contrast(rows[first], rows[second], draws=99, seed=study.seed)
-    return found
+        contrast = pair_contrast(rows[first], rows[second], n_permutations=_PERMUTATIONS, seed=setup.seed)
+        contrasts[one, two] = replace(contrast, subject=f"{family.name}: {one} – {two}")
+    return contrasts
 
 
-@dataclass(frozen=True, eq=False)
-class Opposed:
-    """Where a classic contrast points among the classes of a family.
-
-    Attributes
-    ----------
-    cosines : shape (k,), of the mean difference of its pairs with what sets each class apart from the family.
-    swapped : shape (draws, k), the same with the sentences of random pairs swapped, by the length of the former.
-    """
-
-    cosines: NDArray[np.float64]
-    swapped: NDArray[np.float64]
-
-
-def opposed(study: Study, name: str, block: int) -> dict[str, Opposed]:
-    """The classic contrasts, each the mean difference of its pairs (CAA), against the classes after a block."""
-    site = study.blocks[block]
-    means = class_rows(study.families[name], study.activations[name][site])
+def contrast_pair_directions(setup: Setup, family: Family, site: Site) -> dict[str, TestResult]:
+    """The mean difference of the pairs of each packaged contrast (CAA), against what sets the classes apart."""
+    means = family.means(family.activations[site])
     apart = means - means.mean(axis=0)
     apart /= np.linalg.norm(apart, axis=1, keepdims=True)
-    found = {}
-    for contrast, activations in study.opposed.items():
+    results = {}
+    for contrast, activations in setup.contrast_activations.items():
         rows = activations[site].double().numpy()
         differences = rows[0::2] - rows[1::2]
-        signs = geo.randomness.generator(study.seed, contrast).choice([-1.0, 1.0], size=(99, len(differences)))
-        vectors = np.concatenate([np.ones((1, len(differences))), signs]) @ differences
-        # Swapped pairs leave the axis and take the length: by the length of the true mean, that they do counts.
+        flips = generator(setup.seed, contrast).choice([-1.0, 1.0], size=(_PERMUTATIONS, len(differences)))
+        vectors = np.concatenate([np.ones((1, len(differences))), flips]) @ differences
+        # Flipped pairs leave the axis and get shorter: over the norm of the true mean, that they do counts.
         cosines = vectors @ apart.T / np.linalg.norm(vectors[0])
-        found[contrast] = Opposed(cosines[0], cosines[1:])
-    return found
+        results[contrast] = TestResult(
+            name=contrast,
+            labels=tuple(family.classes),
+            values=cosines[0],
+            nulls={"sign_flip": NullValues(cosines[1:], "sign flips", ".")},
+            measure="cosine of the contrast-pair direction with the class offset",
+            subject=family.name,
+            reference=None,  # each class is tested by itself; over all classes cosines cancel
+        )
+    return results
 
 
-def levels(study: Study) -> list[geo.evidence.ClaimResult]:
+def level_claims(setup: Setup) -> Results:
     """Orthogonality of levels, behaviour → kind → family → class, in the unified space: by words and by prompts.
 
-    Prompts are final hidden states less the mean of plain sentences.
+    Prompts are final hidden states less the mean of neutral prompts.
     """
-    claims = [claim for claim in geo.CLAIMS if claim.name in LEVEL_CLAIMS]
-    rows = torch.cat([some[FINAL] for some in study.activations.values()]) - study.plain_activations[FINAL].mean(0)
-    points = rows.to(study.space.mean) @ study.space.colourer
-    shown = geo.directions.TokenCloud(geo.concepts.behaviour_prompts(list(study.families.values())), points)
-    results: list[geo.evidence.ClaimResult] = []
-    for concepts, nulls in (
-        (study.words, {name: geo.NULLS[name] for name in geo.evidence.PROMPT_NULLS}),
-        (shown, geo.evidence.PROMPT_NULLS),
-    ):
-        hierarchy = concepts.hierarchy if isinstance(concepts, geo.directions.TokenCloud) else concepts
-        tests = geo.evidence.claim_tests(
-            study.space, concepts, claims=claims, nulls=nulls, draws=LEVEL_DRAWS, seed=study.seed, progress=False
-        )
-        results += geo.evidence.claim_results(claims, hierarchy, tests)
-    return geo.evidence.adjusted(results)
+    claims = [claim for claim in CLAIMS if claim.name in LEVEL_CLAIMS]
+    states = torch.cat([family.activations[FINAL] for family in setup.families.values()])
+    points = (states - setup.neutral_activations[FINAL].mean(0)).to(setup.space.mean) @ setup.space.colourer
+    shown = TokenCloud(behaviour_prompts([family.behaviour for family in setup.families.values()]), points)
+    options: dict[str, Any] = {"claims": claims, "n_permutations": _PERMUTATIONS, "seed": setup.seed, "progress": False}
+    by_words = evaluate_claims(setup.space, setup.words, nulls={name: NULLS[name] for name in PROMPT_NULLS}, **options)
+    by_prompts = evaluate_claims(setup.space, shown, nulls=PROMPT_NULLS, **options)
+    return Results([*by_words, *by_prompts]).adjusted()

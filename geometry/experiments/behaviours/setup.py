@@ -1,130 +1,146 @@
-"""What the analysis of behaviours is made on: families, the unified space, the model, activations of all prompts."""
+"""What the study of behaviours is made on: families, the unified space, the model, activations of all prompts."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-import geometry as geo
-from analysis.script import Run
+from geometry.causal import CausalSpace
+from geometry.concepts import (
+    Behaviour,
+    ConceptHierarchy,
+    Prompt,
+    behaviour_prompts,
+    behaviour_words,
+    load_behaviour,
+    load_opposites,
+)
+from geometry.errors import HierarchyError
+from geometry.experiments.evaluator import Evaluator
+from geometry.experiments.study import Step
+from geometry.models import Unembedding, load_model
+from geometry.steering import Architecture, PromptSet, Site, load_prompts, read_activations
 
-FINAL = geo.Site.parse("after_norm")
-LATEST = 2 / 3  # of the depth: a class is looked for, and steered, at a block with blocks after it
+if TYPE_CHECKING:
+    from geometry.experiments.behaviours.study import BehavioursStudy
 
-Activations = dict[geo.Site, torch.Tensor]
+__all__ = ["FINAL", "Family", "Setup", "prepare"]
+
+FINAL = Site.parse("after_norm")
+
+Activations = Mapping[Site, torch.Tensor]
 
 
 @dataclass(frozen=True, eq=False)
-class Study:
+class Family:
+    """A family of behaviour with the residual stream at the last token of each of its prompts, class after class."""
+
+    behaviour: Behaviour
+    activations: Activations
+
+    @property
+    def name(self) -> str:
+        """Of the behaviour."""
+        return self.behaviour.name
+
+    @cached_property
+    def classes(self) -> list[str]:
+        """Their names in order."""
+        return [item.name for item in self.behaviour.classes]
+
+    @cached_property
+    def prompts(self) -> list[Prompt]:
+        """All prompts, class after class."""
+        return [prompt for item in self.behaviour.classes for prompt in item.prompts]
+
+    @cached_property
+    def labels(self) -> NDArray[np.str_]:
+        """The class of each prompt."""
+        return np.array([item.name for item in self.behaviour.classes for _ in item.prompts])
+
+    @cached_property
+    def cells(self) -> list[tuple[str, str]]:
+        """Template and domain of each prompt: labels are shuffled and sentences paired within them."""
+        return [(prompt.template, prompt.domain) for prompt in self.prompts]
+
+    def means(self, points: torch.Tensor) -> NDArray[np.float64]:
+        """Mean of each class's points, shape (k, d)."""
+        return np.stack([points[torch.from_numpy(self.labels == name)].double().mean(0) for name in self.classes])
+
+
+@dataclass(frozen=True, eq=False)
+class Setup:
     """What all steps share.
 
     Attributes
     ----------
     words : behaviour → kind → family → class, of words that name the classes.
-    activations : family → site → the stream at the last token of each of its prompts, class after class.
-    plain : beginnings for a word of mood or manner, and sentences that show none.
-    plain_activations : site → the same of these sentences.
-    opposites, opposed : pairs of opposite sentences, and the same of these, one sentence after its counterpart.
-    neutral : texts by whose perplexity one sees what steering breaks, and `perplexity` without it.
+    evaluator : the model, with neutral texts by whose perplexity one sees what steering breaks.
+    neutral : beginnings for a word of mood or manner, and prompts that show no class; then activations of these.
+    contrast_activations : contrast → activations of its pairs of sentences, one after its counterpart.
     """
 
-    unembedding: geo.Unembedding
-    space: geo.CausalSpace
-    families: Mapping[str, geo.concepts.Behaviour]
-    words: geo.ConceptHierarchy
-    model: Any
-    tokenizer: Any
-    activations: Mapping[str, Activations]
-    plain: geo.steering.PromptSet
-    plain_activations: Activations
-    opposites: Mapping[str, geo.concepts.Opposites]
-    opposed: Mapping[str, Activations]
-    neutral: tuple[str, ...]
-    perplexity: float
-    draws: int
+    space: CausalSpace
+    families: Mapping[str, Family]
+    words: ConceptHierarchy
+    evaluator: Evaluator
+    neutral: PromptSet
+    neutral_activations: Activations
+    contrast_activations: Mapping[str, Activations]
+    n_permutations: int
     seed: int
 
     @property
-    def blocks(self) -> list[geo.Site]:
+    def blocks(self) -> list[Site]:
         """The output of each block."""
-        return [site for site in self.plain_activations if site != FINAL]
-
-    @property
-    def middle(self) -> list[geo.Site]:
-        """The blocks with enough of the model after them to steer at."""
-        return self.blocks[: max(1, int(LATEST * len(self.blocks)))]
+        return [site for site in self.neutral_activations if site != FINAL]
 
 
-def prepare(this: Run) -> Study:
+def prepare(study: "BehavioursStudy", step: Step) -> Setup:
     """Read and check the families, fit the space, load the model, read activations; what is bad is refused first."""
-    loaded = [geo.load_behaviour(source) for source in this.settings["families"]]
-    geo.concepts.behaviour_prompts(loaded)  # names that clash are refused here
-    families = {family.name: family for family in loaded}
-    for family in loaded:
-        check(family)
-    plain, neutral = geo.steering.load_prompts("plain"), geo.steering.load_prompts("neutral").texts[::2]
-    opposites = geo.concepts.load_opposites()
-    this.step(f"reading the unembedding of {this.model}")
-    unembedding = geo.Unembedding.load(this.model)
-    words = geo.concepts.behaviour_words(loaded, unembedding.vocabulary)
-    space = geo.CausalSpace.fit(unembedding)
+    loaded = [load_behaviour(source) for source in study.families]
+    behaviour_prompts(loaded)  # names that clash are refused here
+    for behaviour in loaded:
+        _check(behaviour)
+    neutral, contrasts = load_prompts("plain"), load_opposites()
+    step(f"reading the unembedding of {study.model}")
+    unembedding = Unembedding.load(study.model)
+    words = behaviour_words(loaded, unembedding.vocabulary)
+    space = CausalSpace.fit(unembedding)
 
-    this.step("reading activations")
-    model, tokenizer = geo.load_model(this.model)
-    sites = [*(geo.Site("output", block) for block in range(len(geo.steering.Architecture.of(model).blocks))), FINAL]
-    pairs = {name: [text for pair in some.pairs for text in pair] for name, some in opposites.items()}
-    texts = {name: [prompt.text for prompt in prompts(family)] for name, family in families.items()}
-    return Study(
-        unembedding,
-        space,
-        families,
-        words,
-        model,
-        tokenizer,
-        {name: geo.read_activations(model, tokenizer, some, sites, cache=True) for name, some in texts.items()},
-        plain,
-        geo.read_activations(model, tokenizer, plain.texts, sites, cache=True),
-        opposites,
-        {name: geo.read_activations(model, tokenizer, some, sites, cache=True) for name, some in pairs.items()},
-        neutral,
-        geo.steering.perplexity(model, tokenizer, neutral),
-        this.settings["draws"],
-        this.seed,
+    step("reading activations")
+    model, tokenizer = load_model(study.model)
+    sites = [*(Site("output", block) for block in range(len(Architecture.of(model).blocks))), FINAL]
+
+    def read(texts: Sequence[str]) -> Activations:
+        return read_activations(model, tokenizer, texts, sites, cache=True)
+
+    shown = {item.name: [prompt.text for each in item.classes for prompt in each.prompts] for item in loaded}
+    paired = {name: [text for pair in contrast.pairs for text in pair] for name, contrast in contrasts.items()}
+    return Setup(
+        space=space,
+        families={item.name: Family(item, read(shown[item.name])) for item in loaded},
+        words=words,
+        evaluator=Evaluator(model, tokenizer, load_prompts("neutral").texts[::2]),
+        neutral=neutral,
+        neutral_activations=read(neutral.texts),
+        contrast_activations={name: read(texts) for name, texts in paired.items()},
+        n_permutations=study.n_permutations,
+        seed=study.seed,
     )
 
 
-def check(family: geo.concepts.Behaviour) -> None:
-    """Refuse a family with a lonely sentence: one of each template and domain is steered, the others teach a probe."""
-    for one in family.classes:
-        cells = Counter((prompt.template, prompt.domain) for prompt in one.prompts)
-        for (template, domain), count in cells.items():
+def _check(behaviour: Behaviour) -> None:
+    """Refuse a class with a lonely prompt: one of each template and domain is steered, the others fit a probe."""
+    for item in behaviour.classes:
+        for (template, domain), count in Counter((each.template, each.domain) for each in item.prompts).items():
             if count < 2:
-                raise geo.errors.HierarchyError(
-                    f"{family.name}: class {one.name!r} has a single sentence under {template} in {domain};"
+                raise HierarchyError(
+                    f"{behaviour.name}: class {item.name!r} has a single sentence under {template} in {domain};"
                     " steering needs two at least"
                 )
-
-
-def prompts(family: geo.concepts.Behaviour) -> list[geo.concepts.Prompt]:
-    """All prompts, class after class."""
-    return [prompt for one in family.classes for prompt in one.prompts]
-
-
-def labels(family: geo.concepts.Behaviour) -> list[str]:
-    """The class of each of `prompts`."""
-    return [one.name for one in family.classes for _ in one.prompts]
-
-
-def names(family: geo.concepts.Behaviour) -> list[str]:
-    """The classes in order."""
-    return [one.name for one in family.classes]
-
-
-def class_rows(family: geo.concepts.Behaviour, points: torch.Tensor) -> NDArray[np.float64]:
-    """Mean of each class's points, shape (k, d)."""
-    owner = np.array(labels(family))
-    return np.stack([points[torch.from_numpy(owner == name)].double().mean(0).numpy() for name in names(family)])
