@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import geometry.plots as plots
-from geometry.compare import PAIR_MEASURES, ModelProfile, consensus, dendrogram
+from geometry.compare import OWN_CLAIMS, PAIR_MEASURES, ModelProfile, consensus, dendrogram
 from geometry.concepts import ConceptHierarchy, short_name
 from geometry.experiments.result import FigureSpec
 from geometry.results import Results, TestResult
@@ -21,7 +21,6 @@ __all__ = ["branch", "cell_text", "figure_specs", "leaves"]
 
 # Verdicts of structure beyond shuffled rows.
 _BEYOND = ("supported", "significant, small effect", "too few permutations to decide")
-_SCALED = ("existence", "separation")
 _MOST_LEAVES = 40
 _MOST_SHARED = 0.1
 _SPECTRUM_POINTS = 200
@@ -99,76 +98,65 @@ def _claims(profiles: Profiles) -> FigureSpec:
     agreeing = sum(len({result.verdict in _BEYOND for result in results}) == 1 for results in measured)
     title = f"The models agree on {agreeing} of {len(measured)} claims whether there is structure beyond the nulls"
     caption = (
-        "The model's value and, in brackets, that of shuffled rows; colour: from their mean (0) to the prediction (1),"
-        " white where nothing is beyond the nulls. Below it the verdict. Of each model the concepts common to all, and"
-        " its own full set; the number says how many concepts these are."
+        f"The model's value on the {len(profiles[0].hierarchy)} common concepts and, in brackets, that of shuffled"
+        " rows; below it the verdict. Colour: from the null mean (0) to the prediction (1); white where nothing is"
+        " beyond the nulls that the verdict consults."
     )
     return FigureSpec("claims", title, caption, partial(_draw_claims, profiles))
 
 
-def _both(profile: ModelProfile, claim: str) -> tuple[TestResult, TestResult | None]:
-    own = [result for result in profile.own_claims if result.name == claim]
-    return profile.claims[claim], own[0] if own else None
-
-
-def cell_text(result: TestResult | None, apart: str = "\n") -> str:
+def cell_text(result: TestResult, apart: str = "\n") -> str:
     """Value, null mean and verdict."""
-    if result is None or not result.measured:
-        return ""
+    if not result.measured:
+        return "–"
     return f"{result.value:.2f} ({result.nulls['shuffled'].mean:.2f}){apart}{result.verdict}"
 
 
 def _draw_claims(profiles: Profiles, **heading: str) -> "Figure":
-    columns = [
-        f"{profile.name}\n{kind}: {len(hierarchy)}"
-        for profile in profiles
-        for kind, hierarchy in (("common", profile.hierarchy), ("own", profile.own))
-    ]
-    rows = [[result for profile in profiles for result in _both(profile, claim.name)] for claim in profiles[0].claims]
+    rows = list(zip(*(profile.claims for profile in profiles), strict=True))
     shown = np.array(
         [
-            [result.relative(result.value) if result and result.verdict in _BEYOND else np.nan for result in row]
-            for row in rows
+            [result.relative(result.value) if result.verdict in _BEYOND else np.nan for result in results]
+            for results in rows
         ]
     )
     panel = plots.HeatmapPanel(
         shown,
         [claim.title for claim in profiles[0].claims],
-        columns,
+        [profile.name for profile in profiles],
         cmap=_SIMILARITIES,
         colourbar="from the null mean (0) to the prediction (1)",
-        texts=[[cell_text(result) for result in row] for row in rows],
+        texts=[[cell_text(result) for result in results] for results in rows],
         null=np.isnan(shown),
     )
     return plots.heatmap([panel], **heading)
 
 
 def _scale(profiles: Profiles) -> FigureSpec:
-    existence = [_both(profile, "existence") for profile in profiles]
-    change = max(abs(common.value - own.value) for common, own in existence if own is not None)
+    existence = [(profile.claims["existence"].value, profile.own_claims["existence"].value) for profile in profiles]
+    change = max(abs(common - own) for common, own in existence)
     widest = max(profiles, key=lambda profile: int(profile.model["width"]))
     title = (
         f"A model's own vocabulary moves existence by at most {change:.2f};"
         f" the widest model, {widest.name}, has {widest.claims['existence'].value:.2f}"
     )
     caption = (
-        "Means over concepts or edges with 95% bootstrap intervals; vectors are fitted to equally many words in all"
-        " models, nulls are on the common concepts. Dimensionality caveat: in more dimensions (d) as many words say"
-        " less about where held-out ones lie, so models of different width are not on one scale."
+        "Means over concepts or edges with 95% bootstrap intervals; V: tokens; vectors are fitted to equally many words"
+        " in all models, nulls are on the common concepts. Dimensionality caveat: in more dimensions (d) as many words"
+        " say less about where held-out ones lie, so models of different width are not on one scale."
     )
     return FigureSpec("scale", title, caption, partial(_draw_scale, profiles))
 
 
 def _draw_scale(profiles: Profiles, **heading: str) -> "Figure":
     panels = []
-    for name in _SCALED:
+    for name in (claim.name for claim in OWN_CLAIMS):
         rows = []
         for profile in profiles:
-            common, own = _both(profile, name)
+            common, own = profile.claims[name], profile.own_claims[name]
             estimates = {
-                f"{kind} concepts": plots.Estimate(result.value, *result.interval)
-                for kind, result in (("common", common), ("own", own))
-                if result is not None
+                "common concepts": plots.Estimate(common.value, *common.interval),
+                "own concepts": plots.Estimate(own.value, *own.interval),
             }
             nulls = {
                 null.label: plots.NullMark(null.mean, null.marker)
@@ -177,7 +165,7 @@ def _draw_scale(profiles: Profiles, **heading: str) -> "Figure":
             rows.append(plots.ForestRow(estimates, nulls))
         panels.append(plots.ForestPanel(common.measure, rows, references={1.0: "prediction"}))
     names = [
-        f"{profile.name} (d = {profile.model['width']}, V = {profile.model['vocabulary']:,})" for profile in profiles
+        f"{profile.name}, d = {profile.model['width']}, V = {profile.model['vocabulary']:,}" for profile in profiles
     ]
     return plots.forest(panels, names, **heading)
 
