@@ -120,15 +120,15 @@ def _limits(panels: Sequence[SeriesPanel]) -> tuple[float, float]:
 
 
 def _bars(axes: Axes, panel: SeriesPanel, hues: Mapping[str, str], limits: tuple[float, float]) -> None:
-    for place, (shape, colour) in enumerate(hues.items()):
+    for row, (shape, colour) in enumerate(hues.items()):
         if shape not in panel.scores:
             continue
         score, error, (low, high) = panel.scores[shape], panel.errors[shape], panel.chance[shape]
-        axes.barh(place, high - low, left=low, height=0.82, color=_CHANCE, lw=0)
-        axes.barh(place, score, height=0.42, color=colour, lw=0)
-        axes.plot([score - error, score + error], [place, place], color=INK, lw=0.8)
+        axes.barh(row, high - low, left=low, height=0.82, color=_CHANCE, lw=0)
+        axes.barh(row, score, height=0.42, color=colour, lw=0)
+        axes.plot([score - error, score + error], [row, row], color=INK, lw=0.8)
         number = signed(f"{score:.2f}")
-        axes.text(1.04, place, number, transform=axes.get_yaxis_transform(), fontsize=_SMALL, va="center")
+        axes.text(1.04, row, number, transform=axes.get_yaxis_transform(), fontsize=_SMALL, va="center")
     axes.axvline(0, color=INK, lw=0.6)
     axes.set(xlim=limits, ylim=(len(hues) - 0.4, -0.6))
     axes.set_yticks(range(len(hues)), [literal(shape) for shape in hues])

@@ -48,7 +48,7 @@ def simplex(
         if len(panel.vertices) not in (3, 4) or not set(panel.words) <= set(panel.vertices):
             raise ValueError(f"panel {panel.title!r}: give 3 or 4 vertices, and words of these only")
     hues = palette([name for panel in panels for name in panel.vertices], colours)
-    looks = {name: (colour, MARKERS[place % len(MARKERS)]) for place, (name, colour) in enumerate(hues.items())}
+    looks = {name: (colour, MARKERS[index % len(MARKERS)]) for index, (name, colour) in enumerate(hues.items())}
     seen = [_seen(panel) for panel in panels]
     with style():
         canvas = Canvas.of(ax, len(panels), figsize, title, caption, columns=len(panels))

@@ -50,12 +50,12 @@ def dendrogram(
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(False)
         at = axes.get_yaxis_transform()
-        for place, leaf in enumerate(drawn["leaves"] or ()):
+        for row, leaf in enumerate(drawn["leaves"] or ()):
             colour, marker = looks.get(groups[leaf], (_GREY, "."))
-            axes.plot(1, 10 * place + 5, marker, color=colour, ms=3.4, transform=at, clip_on=False)
+            axes.plot(1, 10 * row + 5, marker, color=colour, ms=3.4, transform=at, clip_on=False)
             axes.annotate(
                 literal(names[leaf]),
-                (1, 10 * place + 5),
+                (1, 10 * row + 5),
                 (6, 0),
                 ("axes fraction", "data"),
                 "offset points",

@@ -85,12 +85,12 @@ def document_page(title: str, detail: str, sections: Sequence[tuple[str, Sequenc
     ValueError : a row of a table is not as long as its head, an address is not relative, or a picture is no PNG.
     """
     headings = [plain(heading) for heading, _ in sections]
-    contents = "".join(f'<li><a href="#section-{place}">{name}</a></li>' for place, name in enumerate(headings, 1))
+    contents = "".join(f'<li><a href="#section-{number}">{name}</a></li>' for number, name in enumerate(headings, 1))
     body = f'<header><h1>{plain(title)}</h1><p class="detail">{plain(detail)}</p></header>\n'
     if len(sections) > 1:
         body += f'<nav aria-label="Contents"><ol>{contents}</ol></nav>\n'
-    for place, (name, (_, blocks)) in enumerate(zip(headings, sections, strict=True), 1):
-        body += f'<section id="section-{place}">\n<h2>{name}</h2>\n' + "".join(map(_block, blocks)) + "</section>\n"
+    for number, (name, (_, blocks)) in enumerate(zip(headings, sections, strict=True), 1):
+        body += f'<section id="section-{number}">\n<h2>{name}</h2>\n' + "".join(map(_block, blocks)) + "</section>\n"
     style = (files("geometry.plots.pages") / "document.css").read_text(encoding="utf-8")
     return static_page(title, style, f"<main>\n{body}</main>")
 
@@ -143,7 +143,7 @@ def _table(table: Table) -> str:
     shown = [[signed(cell) for cell in row] for row in table.rows]
     numeric = [bool(shown) and all(_NUMBER.fullmatch(cell) for cell in column) for column in zip(*shown, strict=True)]
     numeric = numeric or [False] * width
-    kind = [' class="number"' if some else "" for some in numeric]
+    kind = [' class="number"' if right else "" for right in numeric]
     head = "".join(f'<th scope="col"{k}>{plain(cell)}</th>' for cell, k in zip(table.head, kind, strict=True))
     rows = "".join(
         "<tr>"
