@@ -106,10 +106,7 @@ def add_figures(parser: argparse.ArgumentParser) -> None:
 def run_figures(options: argparse.Namespace) -> None:
     """Run the studies of a model one after another, then write its page; one that fails does not stop the others.
 
-    Raises
-    ------
-    GeometryError
-        A study failed: its own words, after all others are done.
+    Raises GeometryError: a study failed: its own words, after all others are done.
     """
     from geometry.experiments import STUDIES
     from geometry.models import display_name

@@ -76,11 +76,8 @@ def test_against_nulls(
     Results
         One a statistic, keyed by its name.
 
-    Raises
-    ------
-    EstimationError
-        No permutations, an unknown null, a concept too small to split, or nothing in the hierarchy to measure a
-        statistic on.
+    Raises EstimationError: no permutations, an unknown null, a concept too small to split, or nothing in the
+        hierarchy to measure a statistic on.
     """
     chosen = {name: (null, _times(name, null, n_permutations)) for name, null in _named(nulls).items()}
     statistics = list({statistic.name: statistic for statistic in statistics}.values())

@@ -55,10 +55,7 @@ def evaluate_claims(
         One a claim, in order, keyed by its name, p-values adjusted over these claims (not over `also`). A claim that
         the hierarchy gives nothing to measure on is there with value nan.
 
-    Raises
-    ------
-    EstimationError
-        A null that is needed is not among `nulls`, or what `test_against_nulls` refuses.
+    Raises EstimationError: a null that is needed is not among `nulls`, or what `test_against_nulls` refuses.
     """
     nulls = tuple(NULLS) if nulls is None else nulls
     if lacking := {"shuffled", "random_subset"} - set(nulls):

@@ -93,11 +93,8 @@ def classify_held_out(
     cells : labels are shuffled among points of one cell, such as template and domain together, so that what a cell
         says about the class stays as it is; default: among points of one group.
 
-    Raises
-    ------
-    EstimationError
-        Lengths that differ, fewer than two classes or groups, a class without points in a group, points that are not
-        finite.
+    Raises EstimationError: lengths that differ, fewer than two classes or groups, a class without points in a group,
+        points that are not finite.
 
     Notes
     -----

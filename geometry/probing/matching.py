@@ -44,10 +44,8 @@ def matched_cosines(
     labels : of the things; default, their numbers.
     n_permutations : of the things; where there are no more than that in all, each but the identity is taken once.
 
-    Raises
-    ------
-    EstimationError
-        Shapes that differ, fewer than 3 things, values that are not finite, a thing at its route's mean.
+    Raises EstimationError: shapes that differ, fewer than 3 things, values that are not finite, a thing at its
+        route's mean.
     """
     routes = [np.asarray(route, dtype=np.float64) for route in (one, other)]
     if routes[0].ndim != 2 or routes[0].shape != routes[1].shape or len(routes[0]) < 3:

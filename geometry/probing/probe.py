@@ -52,10 +52,7 @@ class Probe:
     def fit(cls, points: NDArray[np.floating], labels: Sequence[str]) -> "Probe":
         """Fit to points, shape (n, d), and the class of each.
 
-        Raises
-        ------
-        EstimationError
-            Lengths that differ, fewer than two classes, or points that are not finite.
+        Raises EstimationError: lengths that differ, fewer than two classes, or points that are not finite.
         """
         rows = np.asarray(points, dtype=np.float64)
         classes = tuple(dict.fromkeys(labels))

@@ -27,10 +27,7 @@ def write_report(folder: str | Path) -> Path:
 
     >>> write_report("figures/smollm2-135m")  # doctest: +SKIP
 
-    Raises
-    ------
-    OutputError
-        There is no study to report, or the page cannot be written.
+    Raises OutputError: there is no study to report, or the page cannot be written.
     """
     folder = Path(folder)
     page = report_page(folder)
@@ -43,10 +40,7 @@ def write_report(folder: str | Path) -> Path:
 def report_page(folder: Path) -> str:
     """The report as one string of HTML that needs nothing but links to the files beside it.
 
-    Raises
-    ------
-    OutputError
-        There is no study to report, or the folder cannot be read.
+    Raises OutputError: there is no study to report, or the folder cannot be read.
     """
     try:
         studies = read_studies(folder)

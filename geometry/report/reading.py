@@ -57,10 +57,7 @@ class StudyFolder:
 def read_studies(folder: Path) -> list[StudyFolder]:
     """The studies in the subfolders of `folder` that hold results.json or a figure, by name; OSError if it cannot.
 
-    Raises
-    ------
-    OutputError
-        Results of an earlier layout alone.
+    Raises OutputError: results of an earlier layout alone.
     """
     if not folder.is_dir():
         return []

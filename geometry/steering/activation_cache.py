@@ -16,8 +16,6 @@ from geometry.output import replacing
 from geometry.steering.prompts import Batch
 from geometry.steering.vector import Site
 
-__all__ = ["activations_file", "keep_activations", "kept_activations"]
-
 _FORMAT = "concept-geometry activations 1"
 
 

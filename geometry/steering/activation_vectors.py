@@ -19,15 +19,6 @@ from geometry.steering.vector import Site, SteeringVector
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-__all__ = [
-    "activation_addition",
-    "class_difference",
-    "class_means",
-    "contrastive_activation_addition",
-    "mean_vectors",
-    "principal_component_difference",
-]
-
 _ROUNDING = 16 * torch.finfo(torch.float32).eps
 
 
@@ -63,10 +54,8 @@ def activation_addition(
     SteeringVector
         One part of shape (p, d), for the p tokens of the longer prompt.
 
-    Raises
-    ------
-    SteeringError
-        An empty prompt, a block that the model lacks, no beginning-of-text token, no single token for a space.
+    Raises SteeringError: an empty prompt, a block that the model lacks, no beginning-of-text token, no single token
+        for a space.
 
     References
     ----------
@@ -119,10 +108,7 @@ def class_means(
     dict
         Class → vector with a part of shape (d,) at each site. See `class_difference` for one class against all others.
 
-    Raises
-    ------
-    SteeringError
-        No classes, a class without prompts, or what `read_activations` refuses.
+    Raises SteeringError: no classes, a class without prompts, or what `read_activations` refuses.
     """
     if not classes:
         raise SteeringError("there are no classes of prompts")
@@ -146,10 +132,7 @@ def mean_vectors(
     labels : the class of each of the n prompts.
     model : architecture the vectors are meant for; "" fits any of their width.
 
-    Raises
-    ------
-    SteeringError
-        No labels, or another number of them than of activations.
+    Raises SteeringError: no labels, or another number of them than of activations.
     """
     if not labels or any(len(rows) != len(labels) for rows in activations.values()):
         counts = sorted({len(rows) for rows in activations.values()})
@@ -168,10 +151,7 @@ def mean_vectors(
 def class_difference(means: Mapping[str, SteeringVector], name: str) -> SteeringVector:
     """One class against all others: its mean less the mean of the other classes' means.
 
-    Raises
-    ------
-    SteeringError
-        An unknown class, or no other.
+    Raises SteeringError: an unknown class, or no other.
     """
     if name not in means or len(means) < 2:
         raise SteeringError(f"no class {name!r} beside others; the classes are {', '.join(means)}")
@@ -206,10 +186,7 @@ def contrastive_activation_addition(
     SteeringVector
         A part of shape (d,) at each site.
 
-    Raises
-    ------
-    SteeringError
-        No pairs, an entry that is no pair, or what `read_activations` refuses.
+    Raises SteeringError: no pairs, an entry that is no pair, or what `read_activations` refuses.
 
     References
     ----------
@@ -233,10 +210,7 @@ def principal_component_difference(
     Taken about 0, so that what all pairs share counts; it points the way of the mean difference. Parameters are those
     of `contrastive_activation_addition`.
 
-    Raises
-    ------
-    SteeringError
-        As `contrastive_activation_addition`, or pairs that do not differ at a site.
+    Raises SteeringError: as `contrastive_activation_addition`, or pairs that do not differ at a site.
     """
     parts = {}
     for site, rows in _differences(read_activations(model, tokenizer, _flat(pairs), sites, token=token)).items():

@@ -20,8 +20,6 @@ from geometry.steering.vector import Site, SteeringVector
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-__all__ = ["Token", "read_activations", "record_activations"]
-
 Token = int | Literal["mean"]
 
 
@@ -46,10 +44,7 @@ def record_activations(model: nn.Module, sites: Sequence[Site | str]) -> Iterato
     dict
         Site → tensor of shape (prompts, tokens, d), in the model's own dtype and on its device.
 
-    Raises
-    ------
-    SteeringError
-        No sites, one that the model lacks, or a relative one.
+    Raises SteeringError: no sites, one that the model lacks, or a relative one.
     """
     architecture = Architecture.of(model)
     recorded = _sites(sites)
@@ -115,10 +110,8 @@ def read_activations(
     dict
         Site → float32 tensor on the CPU, shape (n, d), in the order of `prompts`.
 
-    Raises
-    ------
-    SteeringError
-        An empty prompt, a site that the model lacks, a prompt without that token, activations that are not finite.
+    Raises SteeringError: an empty prompt, a site that the model lacks, a prompt without that token, activations that
+        are not finite.
     """
     if token != "mean" and (isinstance(token, bool) or not isinstance(token, int)):  # noqa: S105 (no password)
         raise SteeringError(f"a token is an index or 'mean', not {token!r}")

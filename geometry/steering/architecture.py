@@ -16,8 +16,6 @@ from torch.utils.hooks import RemovableHandle
 from geometry.errors import SteeringError
 from geometry.steering.vector import Site
 
-__all__ = ["Architecture", "Change"]
-
 Change = Callable[[torch.Tensor], torch.Tensor | None]
 
 
@@ -47,10 +45,7 @@ class Architecture:
         Blocks are the one list of modules that stands beside the input embedding and is as long as the
         configuration says; the final norm is the norm declared beside them, last of all.
 
-        Raises
-        ------
-        SteeringError
-            Not such a model: no embedding, no list of blocks, no final norm.
+        Raises SteeringError: not such a model: no embedding, no list of blocks, no final norm.
         """
         kind = type(model).__name__
         if not isinstance(model, nn.Module) or not hasattr(model, "get_input_embeddings"):

@@ -15,8 +15,6 @@ from geometry.directions import ConceptDirections
 from geometry.errors import SteeringError
 from geometry.steering.vector import Site, SteeringVector
 
-__all__ = ["ConceptSteering"]
-
 
 class ConceptSteering:
     """Steering vectors of the concepts of a hierarchy.
@@ -37,10 +35,7 @@ class ConceptSteering:
         a coefficient is then how many nats a token moves whose g(y) has projection 1. False keeps the
         lengths of ℓ and their differences.
 
-    Raises
-    ------
-    SteeringError
-        Space and directions of different width.
+    Raises SteeringError: space and directions of different width.
 
     References
     ----------
@@ -65,12 +60,8 @@ class ConceptSteering:
         ----------
         of : the ancestor; default, the child's first parent.
 
-        Raises
-        ------
-        HierarchyError
-            An unknown name.
-        SteeringError
-            A root without `of`, or an `of` that is no ancestor.
+        Raises HierarchyError: an unknown name.
+        Raises SteeringError: a root without `of`, or an `of` that is no ancestor.
         """
         hierarchy = self.directions.hierarchy
         hierarchy.index(name)
@@ -89,12 +80,8 @@ class ConceptSteering:
         ----------
         coefficients : such as {"animal.n.01": 6, "bird.n.01": 4} for 6 × animal + 4 × (bird − animal).
 
-        Raises
-        ------
-        HierarchyError
-            An unknown name.
-        SteeringError
-            No concepts, or one that does not lie below the one before it.
+        Raises HierarchyError: an unknown name.
+        Raises SteeringError: no concepts, or one that does not lie below the one before it.
         """
         if not coefficients:
             raise SteeringError("a path needs a coefficient for at least one concept")

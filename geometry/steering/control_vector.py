@@ -16,8 +16,6 @@ from geometry.models.gguf_container import opened_gguf
 from geometry.output import replacing
 from geometry.steering.vector import Site, SteeringVector
 
-__all__ = ["load_control_vector", "save_control_vector"]
-
 _ARCHITECTURE = "controlvector"
 _DIRECTION = re.compile(r"direction\.(\d+)", re.ASCII)
 
@@ -25,12 +23,9 @@ _DIRECTION = re.compile(r"direction\.(\d+)", re.ASCII)
 def save_control_vector(vector: SteeringVector, path: str | Path) -> Path:
     """Write a `.gguf` control vector: the input of block l is written as the output of block l − 1.
 
-    Raises
-    ------
-    SteeringError
-        What the format cannot express: block 0, rows for positions, relative parts, places at the final norm.
-    OutputError
-        The file cannot be written.
+    Raises SteeringError: what the format cannot express: block 0, rows for positions, relative parts, places at the
+        final norm.
+    Raises OutputError: the file cannot be written.
 
     References
     ----------
@@ -59,10 +54,7 @@ def save_control_vector(vector: SteeringVector, path: str | Path) -> Path:
 def load_control_vector(path: str | Path) -> SteeringVector:
     """Read a control vector, by whatever program it was written: parts at the outputs of blocks.
 
-    Raises
-    ------
-    SteeringError
-        Not GGUF, corrupt or truncated, another kind of GGUF file, or malformed directions.
+    Raises SteeringError: not GGUF, corrupt or truncated, another kind of GGUF file, or malformed directions.
     """
     try:
         with opened_gguf(Path(path)) as file:

@@ -15,8 +15,6 @@ from geometry.errors import SteeringError
 from geometry.steering.architecture import Architecture
 from geometry.steering.vector import Site, SteeringVector
 
-__all__ = ["FinalNorm", "logit_lens", "pull_back", "removes_mean"]
-
 # A norm whose weight is this small beside its largest passes nothing on that could be steered.
 _DEAD = 1e-6
 
@@ -40,10 +38,7 @@ class FinalNorm:
     def of(cls, model: nn.Module) -> "FinalNorm":
         """Read it off a model, by putting known inputs through its final norm.
 
-        Raises
-        ------
-        SteeringError
-            An architecture that is not known (see `Architecture.of`), or a norm that gives NaN.
+        Raises SteeringError: an architecture that is not known (see `Architecture.of`), or a norm that gives NaN.
         """
         architecture = Architecture.of(model)
         centred = removes_mean(architecture)
@@ -114,10 +109,8 @@ def pull_back(vector: SteeringVector, model: nn.Module, site: Site | str) -> Ste
     SteeringVector
         One relative part of the same shape at the site; its notes say what the way to the logits bends or loses.
 
-    Raises
-    ------
-    SteeringError
-        The vector has other parts than one "after_norm", the model lacks the site, or another width.
+    Raises SteeringError: the vector has other parts than one "after_norm", the model lacks the site, or another
+        width.
 
     References
     ----------

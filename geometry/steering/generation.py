@@ -17,8 +17,6 @@ from geometry.steering.prompts import encode
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-__all__ = ["Generation", "generate"]
-
 
 @dataclass(frozen=True)
 class Generation:
@@ -68,10 +66,7 @@ def generate(
     list
         For each of the n prompts the list of its generations.
 
-    Raises
-    ------
-    SteeringError
-        An empty prompt, a number out of its range, or several generations without a temperature.
+    Raises SteeringError: an empty prompt, a number out of its range, or several generations without a temperature.
 
     References
     ----------

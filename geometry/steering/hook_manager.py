@@ -18,8 +18,6 @@ from geometry.steering.architecture import Architecture
 from geometry.steering.positions import Positions, Selection, every_token, select
 from geometry.steering.vector import Site
 
-__all__ = ["HookManager", "Mode", "Part"]
-
 Mode = Literal["add", "ablate"]
 _OF_THE_PROMPT = ("prompt", "first", "middle", "last")
 _IN_PIECES = (

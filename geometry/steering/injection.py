@@ -17,8 +17,6 @@ from geometry.steering.hook_manager import HookManager, Mode, Part
 from geometry.steering.positions import Positions, checked_positions, checked_prompts
 from geometry.steering.vector import SteeringVector
 
-__all__ = ["SteeringHandle", "steer", "steer_each"]
-
 
 def steer(
     model: nn.Module,
@@ -59,12 +57,9 @@ def steer(
         At work at once; call its `remove()` or use it in `with`. Several may be at work together, in the
         order in which they were made.
 
-    Raises
-    ------
-    SteeringError
-        An unknown architecture, a compiled model, a vector for another model or width, a block that the model
-        lacks, numbers too large for its dtype, unsuitable positions; and when the model is called, before its
-        first block runs, a prompt too short for the positions.
+    Raises SteeringError: an unknown architecture, a compiled model, a vector for another model or width, a block that
+        the model lacks, numbers too large for its dtype, unsuitable positions; and when the model is called, before
+        its first block runs, a prompt too short for the positions.
 
     Notes
     -----
@@ -125,10 +120,7 @@ def steer_each(
         (the same object) share a hook.
     positions : of all of them; see `steer`.
 
-    Raises
-    ------
-    SteeringError
-        No vectors, or what `steer` refuses; when the model is called, another number of prompts.
+    Raises SteeringError: no vectors, or what `steer` refuses; when the model is called, another number of prompts.
     """
     if not vectors:
         raise SteeringError("there are no vectors, one is needed for each prompt")

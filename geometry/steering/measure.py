@@ -21,8 +21,6 @@ from geometry.steering.vector import SteeringVector
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-__all__ = ["Effect", "NextToken", "concept_tokens", "excess_kl", "kl_divergence", "perplexity", "probability"]
-
 
 @dataclass(frozen=True, eq=False)
 class Effect:
@@ -52,10 +50,7 @@ class NextToken:
     All but the last token of every prompt run once, unsteered, and are kept; each question runs the last token
     alone. A vector at work for "all" positions is thus added at the last one of the prompt.
 
-    Raises
-    ------
-    SteeringError
-        No prompts, or an empty one; a vector at work in the model.
+    Raises SteeringError: no prompts, or an empty one; a vector at work in the model.
     """
 
     def __init__(self, model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", prompts: Sequence[str]) -> None:
@@ -74,10 +69,7 @@ class NextToken:
     def effect(self, vector: SteeringVector | None, token_sets: Mapping[str, NDArray[np.int64]]) -> Effect:
         """The effect of a vector on sets of tokens; None: unsteered.
 
-        Raises
-        ------
-        SteeringError
-            What `steer` refuses.
+        Raises SteeringError: what `steer` refuses.
         """
         if HookManager.at_work(self.model):
             raise SteeringError("the effect of a vector is measured without others at work; remove them first")
@@ -108,8 +100,7 @@ class NextToken:
 def probability(log_probabilities: torch.Tensor, tokens: NDArray[np.int64]) -> NDArray[np.float64]:
     """Summed probability of a set of tokens, shape (n,) from log-probabilities (n, V)."""
     subset = log_probabilities[:, torch.from_numpy(np.asarray(tokens, dtype=np.int64))]
-    summed: NDArray[np.float64] = subset.double().exp().sum(dim=1).numpy()
-    return summed
+    return subset.double().exp().sum(dim=1).numpy()
 
 
 def kl_divergence(steered: torch.Tensor, unsteered: torch.Tensor) -> NDArray[np.float64]:
@@ -117,8 +108,7 @@ def kl_divergence(steered: torch.Tensor, unsteered: torch.Tensor) -> NDArray[np.
     # What is less probable than e^-80 adds nothing, but its denormal exponential costs a hundred times as much.
     counted = steered > -80
     terms = steered.where(counted, 0.0).exp() * (steered - unsteered).where(counted, 0.0)
-    summed: NDArray[np.float64] = terms.sum(dim=1, dtype=torch.float64).numpy()
-    return summed
+    return terms.sum(dim=1, dtype=torch.float64).numpy()
 
 
 def excess_kl(
@@ -137,17 +127,13 @@ def excess_kl(
     tiny = np.finfo(np.float64).tiny
     pairs = ((steered, unsteered), (1 - steered, 1 - unsteered))
     least = sum(np.where(p > 0, p * np.log(np.maximum(p, tiny) / np.maximum(q, tiny)), 0.0) for p, q in pairs)
-    excess: NDArray[np.float64] = np.maximum(kl - least, 0.0)
-    return excess
+    return np.maximum(kl - least, 0.0)
 
 
 def perplexity(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", texts: Sequence[str]) -> float:
     """exp of the mean negative log-probability of the texts' tokens but the first of each, all in one batch.
 
-    Raises
-    ------
-    SteeringError
-        No texts, or one of a single token.
+    Raises SteeringError: no texts, or one of a single token.
     """
     batch = encode(tokenizer, texts, device=Architecture.of(model).device)
     if int(batch.attention_mask.sum(dim=1).min()) < 2:
@@ -165,12 +151,8 @@ def concept_tokens(hierarchy: ConceptHierarchy, names: Sequence[str]) -> Mapping
     Concepts are related if one is the other's ancestor; their common tokens stay. In WordNet " bird" is a
     token of person.n.01 as well as of bird.n.01.
 
-    Raises
-    ------
-    HierarchyError
-        An unknown name.
-    SteeringError
-        A concept all of whose tokens are shared.
+    Raises HierarchyError: an unknown name.
+    Raises SteeringError: a concept all of whose tokens are shared.
     """
     lines = {name: {name} | hierarchy.descendants(name) for name in names}
     tokens = {name: set(hierarchy[name].tokens) for name in names}

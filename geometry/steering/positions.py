@@ -11,8 +11,6 @@ import torch
 
 from geometry.errors import SteeringError
 
-__all__ = ["PositionName", "Positions", "Selection", "checked_positions", "checked_prompts", "every_token", "select"]
-
 PositionName = Literal["all", "prompt", "generated", "first", "middle", "last", "front", "back"]
 _SYNONYMS: dict[PositionName, PositionName] = {"front": "first", "back": "last"}  # as the post on ActAdd has it
 Positions = PositionName | Sequence[int] | torch.Tensor
@@ -30,10 +28,8 @@ class Selection:
 def checked_positions(positions: Positions | None, rows: int | None) -> Positions:
     """Positions that suit a part with `rows` rows (None: one for all positions); None is the default for it.
 
-    Raises
-    ------
-    SteeringError
-        An unknown name, another type, a repeated index, or a number of positions other than that of the rows.
+    Raises SteeringError: an unknown name, another type, a repeated index, or a number of positions other than that of
+        the rows.
     """
     if positions is None:
         return "all" if rows is None else "first"
@@ -72,10 +68,7 @@ def checked_positions(positions: Positions | None, rows: int | None) -> Position
 def checked_prompts(prompts: Sequence[bool] | torch.Tensor | None) -> torch.Tensor | None:
     """Which prompts of a batch are steered, as a bool tensor of shape (prompts,); None: all.
 
-    Raises
-    ------
-    SteeringError
-        Not a bool for each prompt, or none of them true.
+    Raises SteeringError: not a bool for each prompt, or none of them true.
     """
     if prompts is None:
         return None
@@ -108,10 +101,7 @@ def select(
     prompt : how many of the columns are the prompts', the rest having been generated.
     prompts : which are steered, as `checked_prompts` returns it.
 
-    Raises
-    ------
-    SteeringError
-        A prompt is shorter than the rows or an index asks for, or a mask has another shape.
+    Raises SteeringError: a prompt is shorter than the rows or an index asks for, or a mask has another shape.
     """
     column = torch.arange(real.shape[1], device=real.device)
     of_prompt = real & (column < prompt)

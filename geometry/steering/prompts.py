@@ -13,8 +13,6 @@ from geometry.errors import HierarchyError, SteeringError
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-__all__ = ["Batch", "PromptSet", "encode", "load_prompts"]
-
 
 @dataclass(frozen=True, eq=False)
 class Batch:
@@ -47,10 +45,7 @@ def encode(
     ----------
     bos : put the tokenizer's beginning-of-text token first; None: as the tokenizer does by itself.
 
-    Raises
-    ------
-    SteeringError
-        No prompts, one that is no text or has no token, or no such token where one is asked for.
+    Raises SteeringError: no prompts, one that is no text or has no token, or no such token where one is asked for.
     """
     if isinstance(prompts, str):
         raise SteeringError("prompts are a list of texts, not one text; write [prompt]")
@@ -71,8 +66,7 @@ def _tokens(tokenizer: "PreTrainedTokenizerBase", prompt: str, bos: bool | None)
     if not plain:
         raise SteeringError(f"the prompt {prompt!r} has no tokens; an empty prompt cannot be steered")
     if bos is None:
-        default: list[int] = tokenizer.encode(prompt)
-        return default
+        return tokenizer.encode(prompt)
     if bos and tokenizer.bos_token_id is None:
         raise SteeringError("this tokenizer has no beginning-of-text token; use bos=False")
     return [tokenizer.bos_token_id, *plain] if bos else plain
@@ -90,10 +84,7 @@ class PromptSet:
 def load_prompts(source: str | Path) -> PromptSet:
     """Read a packaged set ("neutral", "plain") or a YAML or JSON file of the same form.
 
-    Raises
-    ------
-    SteeringError
-        No such file, malformed, or without beginnings or texts.
+    Raises SteeringError: no such file, malformed, or without beginnings or texts.
     """
     try:
         file = DataFile(source, "prompts", "prompts")

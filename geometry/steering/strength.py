@@ -16,8 +16,6 @@ from geometry.steering.vector import Site, SteeringVector
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-__all__ = ["to_absolute"]
-
 
 def to_absolute(
     vector: SteeringVector, model: nn.Module, tokenizer: "PreTrainedTokenizerBase", prompts: Sequence[str]
@@ -31,10 +29,8 @@ def to_absolute(
         vector = geo.pull_back(concepts["bird"], model, "output.20").relative(0.5)
         geo.save_vector(geo.steering.to_absolute(vector, model, tokenizer, ["I saw a"]), "bird.gguf")
 
-    Raises
-    ------
-    SteeringError
-        Nothing relative in the vector, absolute and relative parts at one site, or what `read_activations` refuses.
+    Raises SteeringError: nothing relative in the vector, absolute and relative parts at one site, or what
+        `read_activations` refuses.
     """
     relative = {site: replace(site, relative=False) for site in vector.sites if site.relative}
     if not relative:

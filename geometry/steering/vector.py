@@ -13,8 +13,6 @@ import torch
 
 from geometry.errors import SteeringError
 
-__all__ = ["Place", "Site", "SteeringVector"]
-
 Place = Literal["input", "output", "before_norm", "after_norm"]
 
 
@@ -33,10 +31,7 @@ class Site:
     relative : the part is multiplied, position by position, with the residual norm there; of models
         that use LayerNorm, the norm after removing the mean, which no part of such a model sees.
 
-    Raises
-    ------
-    SteeringError
-        An unknown place, a block where none belongs, or none where one does.
+    Raises SteeringError: an unknown place, a block where none belongs, or none where one does.
     """
 
     place: Place
@@ -63,12 +58,12 @@ class Site:
         """The site that `str` writes, such as "output.6" or "after_norm"; a Site is returned as it is."""
         if isinstance(site, Site):
             return site
-        place, *rest = str(site).split(".")
+        index, *rest = str(site).split(".")
         relative = rest[-1:] == ["relative"]
         block = rest[:-1] if relative else rest
         if len(block) > 1 or not all(part.isascii() and part.isdecimal() for part in block):
             raise SteeringError(f"{site!r} is no site; write for example output.6 or after_norm")
-        return cls(place, int(block[0]) if block else None, relative)  # type: ignore[arg-type]
+        return cls(index, int(block[0]) if block else None, relative)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,11 +82,8 @@ class SteeringVector:
     model : architecture it is meant for ("llama", "gpt2"); "" fits any of its width.
     notes : what a user of it should know, such as what a map could not express.
 
-    Raises
-    ------
-    SteeringError
-        No parts, a wrong shape, different widths, NaN or infinite values; in the algebra, operands for
-        other models or positions, and factors that are not finite.
+    Raises SteeringError: no parts, a wrong shape, different widths, NaN or infinite values; in the algebra, operands
+        for other models or positions, and factors that are not finite.
     """
 
     parts: Mapping[Site, torch.Tensor]

@@ -14,8 +14,6 @@ from geometry.output import replacing
 from geometry.steering.control_vector import load_control_vector, save_control_vector
 from geometry.steering.vector import SteeringVector
 
-__all__ = ["load_vector", "save_vector"]
-
 _FORMAT = "concept-geometry steering vector 1"
 
 
@@ -33,12 +31,8 @@ def save_vector(vector: SteeringVector, path: str | Path) -> Path:
     path : `.safetensors`, which `load_vector` gives back bit for bit with its record; or `.gguf`, a control
         vector as llama.cpp reads it, bit for bit too, but with absolute parts at the outputs of blocks ≥ 1 alone.
 
-    Raises
-    ------
-    SteeringError
-        Another ending, or what a control vector cannot express.
-    OutputError
-        The file cannot be written.
+    Raises SteeringError: another ending, or what a control vector cannot express.
+    Raises OutputError: the file cannot be written.
     """
     if _ending(path) == ".gguf":
         return save_control_vector(vector, path)
@@ -61,10 +55,7 @@ def load_vector(path: str | Path) -> SteeringVector:
         with geo.steer(model, vector):
             generations = geo.generate(model, tokenizer, ["In the garden I saw a"])
 
-    Raises
-    ------
-    SteeringError
-        No such file, corrupt or truncated, or safetensors of something else.
+    Raises SteeringError: no such file, corrupt or truncated, or safetensors of something else.
     """
     if _ending(path) == ".gguf":
         return load_control_vector(path)

@@ -58,10 +58,7 @@ def additive_composition(
         position occurs in another series too.
     n_permutations : of positions within the series.
 
-    Raises
-    ------
-    EstimationError
-        Fewer than two series, no position in common, or non-finite vectors.
+    Raises EstimationError: fewer than two series, no position in common, or non-finite vectors.
 
     Notes
     -----

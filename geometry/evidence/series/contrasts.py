@@ -44,10 +44,7 @@ def pair_contrast(
     first, second : shape (n, d), rows of the two words of each pair, n ≥ 3.
     labels : of the pairs; default, their numbers.
 
-    Raises
-    ------
-    EstimationError
-        Fewer than 3 pairs, shapes that differ, or non-finite rows.
+    Raises EstimationError: fewer than 3 pairs, shapes that differ, or non-finite rows.
     """
     if first.shape != second.shape or first.ndim != 2 or len(first) < FEWEST:
         raise EstimationError(f"a contrast needs at least {FEWEST} pairs, not rows {first.shape} and {second.shape}")

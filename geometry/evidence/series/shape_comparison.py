@@ -97,10 +97,7 @@ def compare_shapes(
     noise : shape (permutations, k, d), means of random rows, as a further null.
     n_permutations : permuted orders; p-values are at least 1/(1 + n_permutations).
 
-    Raises
-    ------
-    EstimationError
-        Fewer than 4 values, non-finite or equal means, or no permutations.
+    Raises EstimationError: fewer than 4 values, non-finite or equal means, or no permutations.
     """
     if means.ndim != 2:
         raise EstimationError(f"a shape needs means of shape (k, d), not {means.shape}")

@@ -57,10 +57,7 @@ class ShapeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def fit(self, X: ArrayLike, y: ArrayLike) -> "ShapeClassifier":  # noqa: N803 (scikit-learn's name)
         """Fit to rows `X`, shape (n, d), of the values `y`, shape (n,).
 
-        Raises
-        ------
-        ValueError
-            An unknown shape, one class only, a class without group, or what scikit-learn refuses.
+        Raises ValueError: an unknown shape, one class only, a class without group, or what scikit-learn refuses.
         """
         if self.shape not in SHAPES:
             raise ValueError(f"unknown shape {self.shape!r}; choose from {', '.join(SHAPES)}")

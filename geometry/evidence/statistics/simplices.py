@@ -47,10 +47,7 @@ def simplex(directions: ConceptDirections, names: Sequence[str]) -> Simplex:
 
     Tokens that belong to several of the concepts are left out.
 
-    Raises
-    ------
-    EstimationError
-        Fewer than two concepts, or one without held-out tokens.
+    Raises EstimationError: fewer than two concepts, or one without held-out tokens.
     """
     if len(names) < 2:
         raise EstimationError("a simplex needs at least two concepts")
