@@ -14,12 +14,8 @@ class MutualNeighbours(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # sc
     """Clusters are the connected components of points that are among each other's k nearest.
 
     It has no scale to choose. In hundreds of dimensions distances hardly differ, and a radius (DBSCAN, single
-    linkage) takes all points for one cluster or each for noise. Clusters of no more than k points may be joined.
-
-    Parameters
-    ----------
-    neighbours : k.
-    smallest : components of fewer points are noise (label −1).
+    linkage) takes all points for one cluster or each for noise. Clusters of no more than k (`neighbours`) points may
+    be joined; components of fewer than `smallest` points are noise (label −1).
     """
 
     def __init__(self, neighbours: int = 10, smallest: int = 3) -> None:

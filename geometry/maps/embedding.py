@@ -41,15 +41,9 @@ def umap_embedding(
     seed : the map is the same on one machine for one seed; None optimises in parallel and differs from run to run.
     progress : show a progress bar; default, when standard error is a terminal.
 
-    Raises
-    ------
-    EstimationError
-        Points that cannot be mapped, not more of them than neighbours, fewer than 2 neighbours, neighbours of other
-        points, or dimensions, distance or epochs out of range.
-
-    References
-    ----------
-    McInnes, Healy, Melville: UMAP, arXiv 1802.03426.
+    EstimationError: points that cannot be mapped, not more of them than neighbours, fewer than 2 neighbours, neighbours
+    of other points, or dimensions, distance or epochs out of range.
+    Source: McInnes, Healy, Melville: UMAP, arXiv 1802.03426.
     """
     array = checked_points(points)
     if not 1 <= dimensions < min(len(array), array.shape[1] + 1):
@@ -64,11 +58,11 @@ def umap_embedding(
         raise EstimationError(f"the neighbours of {len(nearest)} points were given for a map of {len(array)}")
     if nearest.k < 2:
         raise EstimationError("UMAP needs at least 2 neighbours of each point, not 1")
+    from umap import UMAP  # takes seconds to import
+
     # umap counts a point as its own first neighbour.
     indices = np.column_stack([np.arange(len(array)), nearest.indices]).astype(np.int32)
     distances = np.column_stack([np.zeros(len(array)), nearest.distances]).astype(np.float32)
-    from umap import UMAP  # takes seconds to import
-
     model = UMAP(
         n_components=dimensions,
         n_neighbors=nearest.k + 1,
@@ -82,5 +76,4 @@ def umap_embedding(
     )
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="precomputed_knn")  # nothing is to be transformed later
-        coordinates: NDArray[np.float32] = model.fit_transform(array)
-    return np.asarray(coordinates, dtype=np.float32)
+        return np.asarray(model.fit_transform(array), dtype=np.float32)

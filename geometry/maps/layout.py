@@ -14,10 +14,7 @@ _KAMADA_KAWAI = 150
 def component_layout(edges: NDArray[np.int64], component_of: NDArray[np.int64], seed: int) -> NDArray[np.float64]:
     """Positions, shape (m, 2), about one unit from node to node; the largest component on top, the rest in rows below.
 
-    Parameters
-    ----------
-    component_of : component of each node, numbered from the largest.
-    seed : of the springs' initial positions.
+    `component_of` numbers each node's component from the largest; `seed` is of the springs' initial positions.
     """
     graph: nx.Graph[int] = nx.Graph()
     graph.add_nodes_from(range(len(component_of)))
@@ -40,12 +37,9 @@ def component_layout(edges: NDArray[np.int64], component_of: NDArray[np.int64], 
 
 
 def _springs(graph: "nx.Graph[int]", seed: int) -> NDArray[np.float64]:
-    nodes = sorted(graph)
     ordered: nx.Graph[int] = nx.Graph()
-    ordered.add_nodes_from(nodes)
+    ordered.add_nodes_from(sorted(graph))
     ordered.add_edges_from(sorted(graph.edges))
-    if 2 < len(nodes) <= _KAMADA_KAWAI:
-        position = nx.kamada_kawai_layout(ordered)
-    else:
-        position = nx.spring_layout(ordered, seed=seed, weight=None)
-    return np.array([position[node] for node in nodes], dtype=np.float64)
+    few = 2 < len(ordered) <= _KAMADA_KAWAI
+    position = nx.kamada_kawai_layout(ordered) if few else nx.spring_layout(ordered, seed=seed, weight=None)
+    return np.array([position[node] for node in ordered], dtype=np.float64)

@@ -22,12 +22,9 @@ Lens = Callable[[LabelledPoints], NDArray[np.float64]]
 
 
 def projection_lens(concepts: Sequence[str] | None = None, *, estimator: Estimator = "lda") -> Lens:
-    """Projections ⟨ℓ, g⟩/‖ℓ‖ on the vectors of labels, each fitted to its points; shape (n, concepts).
+    """Projections ⟨ℓ, g⟩/‖ℓ‖ on the vectors of labels (default the first two), each fitted to its points.
 
-    Parameters
-    ----------
-    concepts : labels of the points; default the first two.
-    estimator : see `concept_vector`.
+    Shape (n, concepts). For the estimators see `concept_vector`.
     """
 
     def lens(labelled: LabelledPoints) -> NDArray[np.float64]:
@@ -84,9 +81,7 @@ def eccentricity_lens(*, sample: int = 1000, seed: int = 0) -> Lens:
 def depth_lens(hierarchy: ConceptHierarchy, concept: str) -> Lens:
     """For each token of a concept the depth of the deepest concept that holds it, shape (n, 1).
 
-    It depends on the words, not on where they lie, so a null model has the same.
-
-    HierarchyError: an unknown concept.
+    It depends on the words, not on where they lie, so a null model has the same. HierarchyError: an unknown concept.
     """
     deepest = np.zeros(len(hierarchy.tokens))
     for members, depth in zip(hierarchy.members, hierarchy.depths, strict=True):
@@ -103,8 +98,7 @@ def given_lens(values: ArrayLike) -> Lens:
 def lens_values(lens: Lens, labelled: LabelledPoints) -> NDArray[np.float64]:
     """The lens at every point, shape (n, c).
 
-    EstimationError: another number of values than points, NaN or infinite values, or a lens that is the same at all
-    points.
+    EstimationError: another number of values than points, NaN or infinite values, or the same at all points.
     """
     values = np.asarray(lens(labelled), dtype=np.float64)
     values = values[:, None] if values.ndim == 1 else values

@@ -4,20 +4,19 @@ The cover and the loop over it are KeplerMapper's. Its nerve compares every two 
 minutes at 50,000 points; here one sparse product counts all shared points.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array, triu
+from scipy.sparse import triu
 from scipy.stats import rankdata
 
 from geometry.errors import EstimationError
 from geometry.maps.clustering import MutualNeighbours
 from geometry.maps.lenses import Lens, lens_values
 from geometry.maps.mapper_graph import MapperGraph
-from geometry.maps.points import LabelledPoints
+from geometry.maps.points import LabelledPoints, incidence
 
 # The positions of an interval's points and their cluster labels.
 Clustered = tuple[NDArray[np.int64], NDArray[np.int64]]
@@ -30,11 +29,9 @@ class NoClusterError(EstimationError):
 class Clusterer(Protocol):
     """What scikit-learn's clusterers offer: a label a point, −1 for noise."""
 
-    def fit_predict(self, X: Any, /) -> Any:  # noqa: N803
-        """Labels of points, shape (n,)."""
+    def fit_predict(self, X: Any, /) -> Any: ...  # noqa: D102, N803
 
-    def get_params(self, deep: bool = True) -> dict[str, Any]:  # noqa: D102
-        ...
+    def get_params(self, deep: bool = True) -> dict[str, Any]: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -46,11 +43,6 @@ class Cover:
     cubes : intervals of each lens.
     overlap : share of an interval that the next one covers too, at least 0 and less than 1.
     balanced : intervals of equally many points instead of equal length: the lens is replaced by its ranks.
-
-    Raises
-    ------
-    EstimationError
-        Values out of range.
     """
 
     cubes: int = 10
@@ -67,8 +59,6 @@ def mapper(
 ) -> MapperGraph:
     """The Mapper graph of points seen through a lens.
 
-    Examples
-    --------
     >>> import geometry as geo
     >>> angle = np.linspace(0, 2 * np.pi, 200, endpoint=False)
     >>> circle = np.stack([np.cos(angle), np.sin(angle)], axis=1)
@@ -83,14 +73,8 @@ def mapper(
     cover : default ten intervals of equally many points that overlap by 40%.
     clusterer : scikit-learn's or one built alike; default `MutualNeighbours()`.
 
-    Raises
-    ------
-    EstimationError
-        A lens that is constant, not finite or of another number of points, or no cluster anywhere.
-
-    References
-    ----------
-    Singh, Mémoli, Carlsson: Topological methods for the analysis of high dimensional data sets (2007).
+    EstimationError: a lens that is constant, not finite or of another number of points, or no cluster anywhere.
+    Source: Singh, Mémoli, Carlsson: Topological methods for the analysis of high dimensional data sets (2007).
     """
     return mapper_of_values(labelled.points, lens_values(lens, labelled), cover or Cover(), clusterer)
 
@@ -103,12 +87,9 @@ def mapper_of_values(
     rows: NDArray[np.int64] | None = None,
     intervals: list[Clustered] | None = None,
 ) -> MapperGraph:
-    """`mapper` with the lens evaluated, shape (n, c).
+    """`mapper` with the lens evaluated, shape (n, c); with `rows` of these points alone, in the intervals of all.
 
-    Parameters
-    ----------
-    rows : take these points alone, but in the intervals of all.
-    intervals : a list to be filled with the positions and labels of what was clustered in each interval.
+    `intervals` is a list to be filled with the positions and labels of what was clustered in each interval.
     """
     import kmapper  # brings half of scikit-learn, a second or two
     from kmapper.nerve import Nerve
@@ -139,9 +120,12 @@ def mapper_of_values(
             f"{cover} and {clusterer or MutualNeighbours()} find no cluster among {len(points)} points;"
             " take fewer cubes, or a clusterer that allows smaller clusters"
         )
-    edges, shared = _edges(nodes, len(points))
+    in_nodes = incidence(nodes, len(points))
+    shared = triu(in_nodes @ in_nodes.T, k=1).tocoo()
+    order = np.lexsort((shared.col, shared.row))
+    edges = np.stack([shared.row, shared.col], axis=1)[order].astype(np.int64)
     centres = np.stack([values[members].mean(axis=0) for members in nodes])
-    return MapperGraph(tuple(nodes), edges, shared, centres, len(points))
+    return MapperGraph(tuple(nodes), edges, shared.data[order].astype(np.int64), centres, len(points))
 
 
 class _OnRows:
@@ -159,13 +143,3 @@ class _OnRows:
         labels = self._clusterer.fit_predict(self._points[numbers[:, 0]])
         self._intervals.append((numbers[:, 0], np.asarray(labels)))
         return labels
-
-
-def _edges(nodes: Sequence[NDArray[np.int64]], n: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Pairs of nodes that share points, the lower number first, and how many they share."""
-    node = np.repeat(np.arange(len(nodes)), [len(members) for members in nodes])
-    ones = np.ones(len(node), dtype=np.int64)
-    incidence = coo_array((ones, (node, np.concatenate(nodes))), shape=(len(nodes), n)).tocsr()
-    shared = triu(incidence @ incidence.T, k=1).tocoo()
-    order = np.lexsort((shared.col, shared.row))
-    return np.stack([shared.row, shared.col], axis=1)[order].astype(np.int64), shared.data[order].astype(np.int64)

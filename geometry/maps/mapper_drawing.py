@@ -4,16 +4,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from geometry.concepts import short_name
 from geometry.maps.mapper_graph import MapperGraph
-from geometry.maps.node_concepts import Bridge, NodeConcepts, bridges, node_concepts
+from geometry.maps.mapper_nodes import Bridge, NodeConcepts, bridges, node_concepts
 from geometry.maps.points import LabelledPoints
 
 if TYPE_CHECKING:
     from geometry.plots import MapperDrawing
-
 
 _CATEGORIES = 11
 _WORDS = 12
@@ -32,42 +30,32 @@ def drawing(
 
     A node's words stand in the order of how typical they are: the cosine of each point with the node's mean, both from
     the mean of all points. The 11 concepts of most points are the categories; a word of two counts half for each.
+    `concepts` and `between` are `node_concepts` and `bridges` of the graph, worked out where they are not given.
 
-    Parameters
-    ----------
-    concepts, between : `node_concepts` and `bridges` of the graph, worked out where they are not given.
-
-    Raises
-    ------
-    EstimationError
-        A graph of another number of points.
+    EstimationError: a graph of another number of points.
     """
     from geometry.plots import MapperDrawing  # numbers must not need matplotlib
 
     concepts = concepts or node_concepts(graph, labelled)
-    between = bridges(graph, labelled) if between is None else between
     largest = np.argsort(-(concepts.shares * concepts.sizes[:, None]).sum(axis=0), kind="stable")[:_CATEGORIES]
     shares = concepts.shares[:, largest]
+    centred = labelled.points - labelled.points.mean(axis=0)
+    norms = np.maximum(np.linalg.norm(centred, axis=1), 1e-12)
+    typical_first = [
+        nodes[np.argsort(-(centred[nodes] @ centred[nodes].mean(axis=0)) / norms[nodes], kind="stable")]
+        for nodes in graph.nodes
+    ]
     return MapperDrawing(
         graph.layout(),
-        [[labelled.names[point].strip() for point in points] for points in _typical_first(graph, labelled)],
+        [[labelled.names[point].strip() for point in points] for points in typical_first],
         [short_name(name) or "other" for name in concepts.dominant],
         concepts.purity,
         [short_name(concepts.concepts[index]) for index in largest],
         shares / np.maximum(1, shares.sum(axis=1, keepdims=True)),
-        [(int(first), int(second)) for first, second in graph.edges],
+        [(first, second) for first, second in graph.edges.tolist()],
         graph.shared,
-        [_meaning(bridge) for bridge in between],
+        [_meaning(bridge) for bridge in (bridges(graph, labelled) if between is None else between)],
     )
-
-
-def _typical_first(graph: MapperGraph, labelled: LabelledPoints) -> list[NDArray[np.int64]]:
-    centred = labelled.points - labelled.points.mean(axis=0)
-    norms = np.maximum(np.linalg.norm(centred, axis=1), 1e-12)
-    return [
-        nodes[np.argsort(-(centred[nodes] @ centred[nodes].mean(axis=0)) / norms[nodes], kind="stable")]
-        for nodes in graph.nodes
-    ]
 
 
 def _meaning(bridge: Bridge) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -39,15 +40,13 @@ class MapperGraph:
         return len(self.nodes)
 
     def __repr__(self) -> str:
-        return (
-            f"MapperGraph({len(self)} nodes, {len(self.edges)} edges, {self.components} components, {self.loops} loops)"
-        )
+        size = f"{len(self)} nodes, {len(self.edges)} edges"
+        return f"MapperGraph({size}, {self.components} components, {self.loops} loops)"
 
     @cached_property
     def component_of(self) -> NDArray[np.int64]:
         """For each node the number of its connected component, the largest (in nodes) being 0."""
-        ones = np.ones(len(self.edges))
-        graph = coo_array((ones, (self.edges[:, 0], self.edges[:, 1])), shape=(len(self), len(self)))
+        graph = coo_array((np.ones(len(self.edges)), tuple(self.edges.T)), shape=(len(self), len(self)))
         labels = connected_components(graph.tocsr(), directed=False)[1]
         order = np.argsort(-np.bincount(labels), kind="stable")
         return np.argsort(order)[labels]
@@ -72,17 +71,13 @@ class MapperGraph:
 
     def _filled_triangles(self) -> list[int]:
         """The edges of each triangle of nodes that share a point, as the bits of a number."""
-        number = {(int(a), int(b)): index for index, (a, b) in enumerate(self.edges)}
-        together: dict[tuple[int, ...], None] = {}
+        number = {(first, second): index for index, (first, second) in enumerate(self.edges.tolist())}
         nodes_of: dict[int, list[int]] = {}
         for node, members in enumerate(self.nodes):
             for point in members.tolist():
                 nodes_of.setdefault(point, []).append(node)
-        for nodes in {tuple(nodes) for nodes in nodes_of.values()}:
-            for i, a in enumerate(nodes):
-                for j, b in enumerate(nodes[i + 1 :], i + 1):
-                    together |= dict.fromkeys((a, b, c) for c in nodes[j + 1 :])
-        return [1 << number[a, b] | 1 << number[b, c] | 1 << number[a, c] for a, b, c in sorted(together)]
+        together = {triangle for nodes in set(map(tuple, nodes_of.values())) for triangle in combinations(nodes, 3)}
+        return [sum(1 << number[pair] for pair in combinations(triangle, 2)) for triangle in sorted(together)]
 
     @cached_property
     def coverage(self) -> float:
@@ -109,9 +104,7 @@ class MapperGraph:
     def to_networkx(self, attributes: Mapping[str, Any] | None = None) -> "nx.Graph[int]":
         """As a networkx graph with `size` and `component` of nodes and `shared` of edges.
 
-        Parameters
-        ----------
-        attributes : name → one string or number a node, as `node_attributes` gives, to be kept at the nodes.
+        `attributes` holds name → one string or number a node, as `NodeConcepts.attributes` gives.
         """
         graph: nx.Graph[int] = nx.Graph()
         for node, members in enumerate(self.nodes):

@@ -1,7 +1,9 @@
 """A Mapper graph beside those of null models that went through the same lens, cover and clusterer."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,7 @@ from geometry.errors import EstimationError
 from geometry.maps.lenses import Lens
 from geometry.maps.mapper_algorithm import Clusterer, Cover, NoClusterError, mapper
 from geometry.maps.mapper_graph import MapperGraph
-from geometry.maps.node_concepts import node_concepts
+from geometry.maps.mapper_nodes import node_concepts
 from geometry.maps.null_points import POINT_NULLS, PointNull
 from geometry.maps.points import LabelledPoints
 from geometry.randomness import generator
@@ -49,9 +51,8 @@ class MapperComparison:
 class _GraphStatistic(TestResult):
     def p_against(self, null: str) -> float:
         """As of every result, but nan where no permutation changes the number, as it does not enter there."""
-        if not (self.nulls[null].values != self.value).any():
-            return float("nan")
-        return super().p_against(null)
+        varies = (self.nulls[null].values != self.value).any()
+        return super().p_against(null) if varies else float("nan")
 
 
 def compare_mapper(
@@ -76,41 +77,37 @@ def compare_mapper(
     ----------
     lens, cover, clusterer : see `mapper`.
     nulls : name → null model; default shuffled labels (for purity) and Gaussian points (for components and loops).
-        For tokens add `token_null(space, cloud)`. A null's graph without a cluster has no components and a purity
-        of nan.
+        For tokens add `token_null(space, cloud)`. A graph without a cluster has no components and a purity of nan.
     progress : show a progress bar; default, when standard error is a terminal.
 
-    Raises
-    ------
-    EstimationError
-        No permutations, or as `mapper`.
+    EstimationError: no permutations, or as `mapper`.
     """
     if n_permutations < 1:
         raise EstimationError(f"a null model needs at least one permutation, not {n_permutations}")
     nulls = POINT_NULLS if nulls is None else nulls
     graph = mapper(labelled, lens, cover=cover, clusterer=clusterer)
     values = _statistics(graph, labelled)
-    permuted: dict[str, list[dict[str, float]]] = {null: [] for null in nulls}
-    jobs = [(null, index) for null in nulls for index in range(n_permutations)]
-    quiet = None if progress is None else not progress
-    for null, index in tqdm(jobs, desc="Mapper: nulls", disable=quiet, leave=False):
+    without_cluster = dict.fromkeys(values, 0.0) | {"purity": float("nan")}
+    permuted = {null: {name: np.empty((n_permutations, 1)) for name in values} for null in nulls}
+    jobs = list(product(nulls, range(n_permutations)))
+    for null, index in tqdm(jobs, "Mapper: nulls", disable=None if progress is None else not progress, leave=False):
         points = nulls[null].draw(labelled, generator(seed, f"mapper {null}", index))
-        try:
+        numbers = without_cluster
+        with suppress(NoClusterError):
             numbers = _statistics(mapper(points, lens, cover=cover, clusterer=clusterer), points)
-        except NoClusterError:
-            numbers = dict.fromkeys(values, 0.0) | {"purity": float("nan")}
-        permuted[null].append(numbers)
-    tests = {}
-    for name, value in values.items():
-        arrays = {null: np.array([[numbers[name]] for numbers in permuted[null]], dtype=np.float64) for null in nulls}
-        tests[name] = _GraphStatistic(
+        for name, number in numbers.items():
+            permuted[null][name][index] = number
+    tests = {
+        name: _GraphStatistic(
             name=name,
             labels=("graph",),
             values=np.array([value], dtype=np.float64),
-            nulls={null: NullValues(arrays[null], nulls[null].label, nulls[null].marker) for null in nulls},
+            nulls={null: NullValues(permuted[null][name], model.label, model.marker) for null, model in nulls.items()},
             measure="node purity" if name == "purity" else name,
             alternative="greater" if name == "purity" else "two-sided",
         )
+        for name, value in values.items()
+    }
     return MapperComparison(graph, tests)
 
 

@@ -18,13 +18,7 @@ _FLAT = 3
 
 @dataclass(frozen=True, eq=False)
 class Neighbours:
-    """The k nearest others of every point, the nearest first.
-
-    Attributes
-    ----------
-    indices : int64, shape (n, k).
-    distances : Euclidean, float32, shape (n, k).
-    """
+    """The k nearest others of every point, the nearest first: indices and Euclidean distances, shapes (n, k)."""
 
     indices: NDArray[np.int64]
     distances: NDArray[np.float32]
@@ -54,16 +48,12 @@ def nearest_neighbours(
     Parameters
     ----------
     points : shape (n, d).
-    approximate : by nearest-neighbour descent, which of SmolLM2's whitened rows finds 70% of the
-        neighbours in a tenth of the time, after half a minute of compiling. Worth it from some 100,000 points on,
-        as the exact search grows as n²d.
+    approximate : by nearest-neighbour descent, which of SmolLM2's whitened rows finds 70% of the neighbours in a tenth
+        of the time, after half a minute of compiling. Worth it from some 100,000 points on: the exact search is n²d.
     seed : of the approximate search.
     progress : show a progress bar; default, when standard error is a terminal.
 
-    Raises
-    ------
-    EstimationError
-        Points that cannot be mapped, or not more than k of them.
+    EstimationError: points that cannot be mapped, or not more than k of them.
     """
     array = checked_points(points)
     if not 1 <= k < len(array):
@@ -85,8 +75,8 @@ def _exact(array: NDArray[np.float32], k: int, progress: bool | None) -> NDArray
     norms = points.square().sum(dim=1)
     nearest = np.empty((len(array), k), dtype=np.int64)
     block = max(1, min(len(array), _BLOCK // len(array)))
-    quiet = None if progress is None else not progress
-    for start in tqdm(range(0, len(array), block), desc="nearest neighbours", disable=quiet, leave=False):
+    starts = range(0, len(array), block)
+    for start in tqdm(starts, "nearest neighbours", disable=None if progress is None else not progress, leave=False):
         distances = squared_distances(points[start : start + block], points, norms)
         distances[torch.arange(len(distances)), torch.arange(start, start + len(distances))] = torch.inf
         nearest[start : start + block] = distances.topk(k, largest=False).indices.numpy()

@@ -1,11 +1,10 @@
 """Null models of labelled points: what a map or graph looks like where points or labels mean nothing."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from geometry.causal import CausalSpace
 from geometry.directions import TokenCloud
@@ -23,10 +22,7 @@ class PointNull:
     ...     return labelled.moved(labelled.points * rng.choice([-1, 1], size=labelled.points.shape))
     >>> nulls = {**POINT_NULLS, "mirrored": PointNull(mirrored, label="mirrored points", marker="*")}
 
-    Attributes
-    ----------
-    draw : from labelled points and a random generator to others.
-    label, marker : its name in figures and tables, and matplotlib's marker.
+    `draw` makes other labelled points of them with a generator; `label` and `marker` are for figures and tables.
     """
 
     draw: Callable[[LabelledPoints, np.random.Generator], LabelledPoints]
@@ -37,8 +33,7 @@ class PointNull:
 def shuffled_labels(labelled: LabelledPoints, rng: np.random.Generator) -> LabelledPoints:
     """Each group gets the concepts of another of its size; all points stay, and with them what no label entered."""
     moved_to = np.argsort(GroupExchange(labelled.groups).order(rng))
-    members: dict[str, NDArray[np.int64]] = {name: moved_to[points] for name, points in labelled.members.items()}
-    return LabelledPoints(labelled.points, members, labelled.names, labelled.groups)
+    return replace(labelled, members={name: moved_to[points] for name, points in labelled.members.items()})
 
 
 def gaussian_points(labelled: LabelledPoints, rng: np.random.Generator) -> LabelledPoints:
@@ -59,17 +54,10 @@ def token_null(space: CausalSpace, cloud: TokenCloud, null: str | NullModel = "s
     """A null model of rows for tokens of a cloud's hierarchy, which their names, the words, tell.
 
     "shuffled" gives every word the row of another token of the whole vocabulary: it destroys what rows the words
-    have, and keeps sizes, overlaps and the vocabulary's own cloud.
+    have, and keeps sizes, overlaps and the vocabulary's own cloud. `null` is a name of `geo.NULLS` or a `NullModel`.
 
-    Parameters
-    ----------
-    null : a name of `geo.NULLS`, or a `NullModel` of one's own.
-
-    Raises
-    ------
-    EstimationError
-        An unknown null, or one that changes concepts instead of rows; when drawing, a name that is no word of the
-        hierarchy.
+    EstimationError: an unknown null, or one that changes concepts instead of rows; when drawing, a name that is no word
+    of the hierarchy.
     """
     if isinstance(null, str):
         of_rows = sorted(set(NULLS) - {"random_subset", "random_parent", "mean_estimator"})

@@ -34,6 +34,13 @@ def checked_points(points: Points, what: str = "points") -> NDArray[np.float32]:
     return array
 
 
+def incidence(members: Sequence[NDArray[np.int64]], n: int) -> csr_array:
+    """Which set (row) holds which of n points (column), as 0 and 1."""
+    owner = np.repeat(np.arange(len(members)), [len(positions) for positions in members])
+    ones = np.ones(len(owner), dtype=np.int64)
+    return coo_array((ones, (owner, np.concatenate(members))), shape=(len(members), n)).tocsr()
+
+
 @dataclass(frozen=True, eq=False)
 class LabelledPoints:
     """Points, and the concepts or classes they belong to.
@@ -50,11 +57,8 @@ class LabelledPoints:
     names : one per point, its word for example; default its number.
     groups : shape (n,), equal for points that are variants of one thing (" bird", " Birds"); default all different.
 
-    Raises
-    ------
-    EstimationError
-        Points that cannot be mapped, no concept, an empty one, positions out of range or repeated, or names or
-        groups of another number.
+    EstimationError: points that cannot be mapped, no concept, an empty one, positions out of range or repeated, or
+    names or groups of another number.
     """
 
     points: NDArray[np.float32]
@@ -64,23 +68,20 @@ class LabelledPoints:
 
     def __post_init__(self) -> None:
         points = checked_points(self.points)
-        names = tuple(self.names) or tuple(map(str, range(len(points))))
-        groups = np.asarray(self.groups) if len(self.groups) else np.arange(len(points))
-        if len(names) != len(points) or groups.shape != (len(points),):
-            raise EstimationError(
-                f"{len(points)} points need as many names and groups, not {len(names)}, {len(groups)}"
-            )
+        n = len(points)
+        names = tuple(self.names) or tuple(map(str, range(n)))
+        groups = np.asarray(self.groups) if len(self.groups) else np.arange(n)
+        if len(names) != n or groups.shape != (n,):
+            raise EstimationError(f"{n} points need as many names and groups, not {len(names)}, {len(groups)}")
         if not self.members:
             raise EstimationError("points need at least one concept or class to belong to")
         members = {name: np.unique(np.asarray(positions)) for name, positions in self.members.items()}
         for name, positions in members.items():
             if not len(positions) or positions.dtype.kind not in "iu":
                 raise EstimationError(f"concept {name!r} has no points; leave it out or give their positions")
-            if positions[0] < 0 or positions[-1] >= len(points) or len(positions) < len(self.members[name]):
-                raise EstimationError(
-                    f"concept {name!r}: positions must lie in 0 … {len(points) - 1} and not repeat"
-                    f" (found {positions[0]} … {positions[-1]})"
-                )
+            if positions[0] < 0 or positions[-1] >= n or len(positions) < len(self.members[name]):
+                problem = f"positions must lie in 0 … {n - 1} and not repeat (found {positions[0]} … {positions[-1]})"
+                raise EstimationError(f"concept {name!r}: {problem}")
         for key, value in (("points", points), ("names", names), ("groups", groups), ("members", members)):
             object.__setattr__(self, key, value)
 
@@ -91,16 +92,10 @@ class LabelledPoints:
     def of_concept(cls, cloud: TokenCloud, concept: str, within: Sequence[str] | None = None) -> "LabelledPoints":
         """The tokens of one concept, labelled by concepts inside it.
 
-        Parameters
-        ----------
-        within : names of the labels; default the concept's children. Tokens of none of them stay unlabelled.
+        The labels are those named `within`, by default the concept's children; tokens of none of them stay unlabelled.
 
-        Raises
-        ------
-        HierarchyError
-            An unknown concept.
-        EstimationError
-            No children and nothing named, or a label without a token in the concept.
+        HierarchyError: an unknown concept.
+        EstimationError: no children and nothing named, or a label without a token in the concept.
         """
         hierarchy = cloud.hierarchy
         own = hierarchy.members[hierarchy.index(concept)]
@@ -151,7 +146,4 @@ class LabelledPoints:
     @cached_property
     def incidence(self) -> csr_array:
         """Which point (row) belongs to which concept (column), as 0 and 1."""
-        point = np.concatenate(list(self.members.values()))
-        concept = np.repeat(np.arange(len(self.members)), [len(positions) for positions in self.members.values()])
-        ones = np.ones(len(point), dtype=np.float64)
-        return coo_array((ones, (point, concept)), shape=(len(self), len(self.members))).tocsr()
+        return incidence(list(self.members.values()), len(self)).T.astype(np.float64).tocsr()

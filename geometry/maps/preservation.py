@@ -53,26 +53,18 @@ def trustworthiness(
 
     Parameters
     ----------
-    points : shape (n, d), what was mapped.
-    coordinates : shape (n, r), the map.
+    points, coordinates : what was mapped, shape (n, d), and the map, shape (n, r).
     k : neighbours, less than n/2.
     sample : at most so many points are judged.
-    n_permutations : of the null, "permuted".
 
-    Raises
-    ------
-    EstimationError
-        Points or coordinates that cannot be mapped or differ in number, k out of range, a sample below 1.
+    EstimationError: points or coordinates that cannot be mapped or differ in number, k out of range, a sample below 1.
 
-    Notes
-    -----
     The value is 1 − mean excess rank in space of neighbours on the map, scaled. The sampled points' neighbours on the
     map are looked for among *all* points, so that a sample estimates what all points give, not a coarser
     neighbourhood. With every point sampled it is scikit-learn's `trustworthiness`.
 
-    The null permutes the map's coordinates among the points. It destroys which point lies where and keeps the map's
-    shape and density. (Permuting the rows of a whole vocabulary would be no null: UMAP draws the same map of the
-    same rows.)
+    The null, "permuted", permutes the map's coordinates among the points: it destroys which point lies where and keeps
+    shape and density. (Permuting the rows of a whole vocabulary would be no null: UMAP draws their map again.)
     """
     array, placed = checked_points(points), checked_points(coordinates, "coordinates")
     n = len(array)
@@ -99,9 +91,8 @@ def trustworthiness(
         block_ranks = 1 + torch.searchsorted(distances.sort(dim=1).values, to_neighbours)
         ranks[start : start + block] = block_ranks.numpy().reshape(len(rows), len(on_maps), k)
     scale = 2 / (len(queries) * k * (2 * n - 3 * k - 1))
-    by_map = ranks.transpose(1, 0, 2)
-    values = np.array([1 - scale * np.maximum(of_map - k, 0).sum() for of_map in by_map])
-    kept = np.array([(of_map <= k).mean() for of_map in by_map])
+    values = 1 - scale * np.maximum(ranks - k, 0).sum(axis=(0, 2))
+    kept = (ranks <= k).mean(axis=(0, 2))
     return Trustworthiness(
         name="trustworthiness",
         labels=("map",),

@@ -28,16 +28,10 @@ def neighbourhood_purity(
     nothing about birds. The null, "shuffled", gives each group the concepts of another of the same size, and so
     keeps where all points lie, which groups hold together, how concepts overlap and how large they are.
 
-    Parameters
-    ----------
-    nearest : of the points in space, `nearest_neighbours(labelled.points)`, or of their coordinates on a map.
-    strata : shape (n,), groups are exchanged only within those of the same number, of similar frequency for
-        example; a group's first point decides.
+    `nearest` is of the points in space or of their coordinates on a map. With `strata`, shape (n,), groups are
+    exchanged only within those of the same number, of similar frequency for example; a group's first point decides.
 
-    Raises
-    ------
-    EstimationError
-        Neighbours or strata of another number of points.
+    EstimationError: neighbours or strata of another number of points.
     """
     n = len(labelled)
     if len(nearest) != n:
@@ -56,8 +50,7 @@ def neighbourhood_purity(
         within = belonging.multiply((counted > 0)[:, None]).tocsr()
         total = np.asarray(within.sum(axis=0)).ravel()
         shares = np.asarray(within.multiply(averaged @ belonging).sum(axis=0)).ravel()
-        share: NDArray[np.float64] = np.divide(shares, total, out=np.full(len(total), np.nan), where=total > 0)
-        return share
+        return np.divide(shares, total, out=np.full(len(total), np.nan), where=total > 0)
 
     exchange = GroupExchange(groups, strata)
     permuted = [purity(exchange.order(generator(seed, "purity", index))) for index in range(n_permutations)]

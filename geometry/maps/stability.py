@@ -1,7 +1,8 @@
 """Choosing Mapper's cover and clusterer: settings under which a sample of the points gives the same graph."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
@@ -29,14 +30,12 @@ class StabilitySetting:
 
     Attributes
     ----------
-    cover, clusterer : the setting.
     nodes, components, loops, coverage : of the graph of all points; see `MapperGraph`.
     largest_node : share of the points in its largest node.
     agreement : adjusted Rand index of the clusters, all points' against a sample's, pooled within the cover's intervals
         and averaged over samples: 1 is the same clusters, 0 chance or one cluster in every interval. What the cover
         alone puts together does not count. Noise counts as a cluster.
-    standard_error : of the agreement over samples.
-    components_mean, components_sd, loops_mean, loops_sd : over the samples' graphs.
+    standard_error, components_mean, components_sd, loops_mean, loops_sd : over the samples' graphs.
     """
 
     cover: Cover
@@ -60,8 +59,8 @@ class StabilitySetting:
 
     def to_dict(self) -> dict[str, Any]:
         """A row of the table, for results.json."""
-        rest = {name: getattr(self, name) for name in self.__dataclass_fields__ if name not in ("cover", "clusterer")}
-        return {**asdict(self.cover), "clusterer": str(self.clusterer), **rest, "informative": self.informative}
+        numbers = {name: value for name, value in vars(self).items() if name not in ("cover", "clusterer")}
+        return {**vars(self.cover), "clusterer": str(self.clusterer), **numbers, "informative": self.informative}
 
 
 @dataclass(frozen=True)
@@ -83,8 +82,8 @@ class StabilitySweep:
 
     def to_dict(self) -> dict[str, Any]:
         """The table and the number of the chosen row."""
-        rows = [setting.to_dict() for setting in self.settings]
-        return {"settings": rows, "choice": self.settings.index(self.choice)}
+        choice = self.settings.index(self.choice)
+        return {"settings": [setting.to_dict() for setting in self.settings], "choice": choice}
 
 
 def stability_sweep(
@@ -101,19 +100,15 @@ def stability_sweep(
     """Mapper on all points and on samples of them, for every cover with every clusterer.
 
     The lens is evaluated and covered once, on all points, so that the samples' intervals are the same. Labels do
-    not enter but through the lens.
+    not enter but through the lens. The default clusterers are `MutualNeighbours` of 5, 10 and 20 neighbours.
 
     Parameters
     ----------
-    clusterers : default `MutualNeighbours` of 5, 10 and 20 neighbours.
     resamples : samples of each setting, at least 2; the same ones for all settings.
     sample_fraction : of the points in a sample, between 0 and 1.
     progress : show a progress bar; default, when standard error is a terminal.
 
-    Raises
-    ------
-    EstimationError
-        No setting, fewer than 2 samples, a fraction out of range, a lens as in `mapper`, or no cluster in any setting.
+    EstimationError: no setting, fewer than 2 samples, a fraction out of range, a lens as in `mapper`, or no cluster.
     """
     combinations = list(product(covers, clusterers or [MutualNeighbours(k) for k in (5, 10, 20)]))
     if not combinations or resamples < 2 or not 0 < sample_fraction < 1:
@@ -121,19 +116,14 @@ def stability_sweep(
             f"a sweep needs a cover, at least 2 samples and a fraction between 0 and 1,"
             f" not {len(covers)}, {resamples} and {sample_fraction:g}"
         )
-    values = lens_values(lens, labelled)
-    n = len(labelled)
+    values, n = lens_values(lens, labelled), len(labelled)
     size = max(2, round(sample_fraction * n))
     samples = [np.sort(generator(seed, "mapper sample", index).permutation(n)[:size]) for index in range(resamples)]
-    quiet = None if progress is None else not progress
-    measured = [
-        _setting(labelled.points, values, samples, *combination)
-        for combination in tqdm(combinations, desc="Mapper: settings", disable=quiet, leave=False)
-    ]
-    settings = tuple(setting for setting in measured if setting is not None)
-    if not settings:
-        raise NoClusterError(f"none of {len(combinations)} settings finds a cluster among {n} points; take fewer cubes")
-    return StabilitySweep(settings)
+    bar = tqdm(combinations, desc="Mapper: settings", disable=None if progress is None else not progress, leave=False)
+    measured = [_setting(labelled.points, values, samples, *combination) for combination in bar]
+    if settings := tuple(setting for setting in measured if setting is not None):
+        return StabilitySweep(settings)
+    raise NoClusterError(f"none of {len(combinations)} settings finds a cluster among {n} points; take fewer cubes")
 
 
 def _setting(
@@ -148,16 +138,13 @@ def _setting(
         whole = mapper_of_values(points, values, cover, clusterer, intervals=intervals)
     except NoClusterError:
         return None
-    agreement, topology = [], []
-    for rows in samples:
+    agreement, components, loops = np.zeros((3, len(samples)))
+    for index, rows in enumerate(samples):
         of_sample: list[Clustered] = []
-        try:
+        with suppress(NoClusterError):
             graph = mapper_of_values(points, values, cover, clusterer, rows, of_sample)
-            topology.append((graph.components, graph.loops))
-        except NoClusterError:
-            topology.append((0, 0))
-        agreement.append(pooled_agreement(intervals, [(rows[numbers], labels) for numbers, labels in of_sample]))
-    components, loops = np.array(topology).T
+            components[index], loops[index] = graph.components, graph.loops
+        agreement[index] = pooled_agreement(intervals, [(rows[numbers], labels) for numbers, labels in of_sample])
     return StabilitySetting(
         cover=cover,
         clusterer=clusterer,

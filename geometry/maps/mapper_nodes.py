@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
 from scipy.stats import hypergeom
 
 from geometry.errors import EstimationError
 from geometry.maps.mapper_graph import MapperGraph
-from geometry.maps.points import LabelledPoints
+from geometry.maps.points import LabelledPoints, incidence
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,8 +39,7 @@ class NodeConcepts:
     @cached_property
     def dominant(self) -> tuple[str, ...]:
         """For each node the concept that most of its points belong to, "" if none does."""
-        best = self.shares.argmax(axis=1)
-        return tuple(self.concepts[i] if pure > 0 else "" for i, pure in zip(best, self.purity, strict=True))
+        return tuple(self.concepts[shares.argmax()] if shares.any() else "" for shares in self.shares)
 
     @property
     def mean_purity(self) -> float:
@@ -56,12 +54,10 @@ class NodeConcepts:
 
 def node_concepts(graph: MapperGraph, labelled: LabelledPoints) -> NodeConcepts:
     """The concepts of a graph's nodes; EstimationError if the graph is of another number of points."""
-    _same(graph, labelled)
+    if graph.points != len(labelled):
+        raise EstimationError(f"a graph of {graph.points} points does not belong to {len(labelled)} labelled points")
     sizes = np.array([len(members) for members in graph.nodes])
-    node = np.repeat(np.arange(len(graph)), sizes)
-    node_and_point = (node, np.concatenate(graph.nodes))
-    incidence = coo_array((np.ones(len(node)), node_and_point), shape=(len(graph), graph.points)).tocsr()
-    shares = (incidence @ labelled.incidence).toarray() / sizes[:, None]
+    shares = (incidence(graph.nodes, graph.points) @ labelled.incidence).toarray() / sizes[:, None]
     words = tuple(tuple(labelled.names[point] for point in members) for members in graph.nodes)
     return NodeConcepts(tuple(labelled.members), shares, sizes, words)
 
@@ -93,12 +89,7 @@ class Bridge:
     def to_dict(self) -> dict[str, Any]:
         """All of it, for results.json."""
         keys = ("concept", "share_of_shared", "share_of_both", "p_value")
-        return {
-            "nodes": list(self.nodes),
-            "concepts": list(self.concepts),
-            "words": list(self.words),
-            "enriched": [dict(zip(keys, entry, strict=True)) for entry in self.enriched],
-        }
+        return vars(self) | {"enriched": [dict(zip(keys, entry, strict=True)) for entry in self.enriched]}
 
 
 def bridges(graph: MapperGraph, labelled: LabelledPoints) -> list[Bridge]:
@@ -126,8 +117,3 @@ def _bridge(graph: MapperGraph, labelled: LabelledPoints, concepts: NodeConcepts
         tuple(labelled.names[point] for point in shared),
         tuple(sorted(enriched, key=lambda entry: entry[3])),
     )
-
-
-def _same(graph: MapperGraph, labelled: LabelledPoints) -> None:
-    if graph.points != len(labelled):
-        raise EstimationError(f"a graph of {graph.points} points does not belong to {len(labelled)} labelled points")
