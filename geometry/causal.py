@@ -22,8 +22,6 @@ _MOST_KEPT = 1 << 29
 class CausalSpace:
     """The unified space of a model: g(y) = Σ^(-1/2) (γ(y) − γ̄), in which ⟨u, v⟩ = uᵀΣ⁻¹v is Euclidean.
 
-    Examples
-    --------
     >>> import geometry as geo
     >>> space = geo.CausalSpace.fit(geo.Unembedding.load("smollm2-135m"))
     >>> space.width, space.rank, space.rows([314, 2718]).shape
@@ -51,11 +49,7 @@ class CausalSpace:
 
     @classmethod
     def fit(
-        cls,
-        unembedding: Unembedding,
-        *,
-        dtype: torch.dtype = torch.float64,
-        device: torch.device | str | None = None,
+        cls, unembedding: Unembedding, *, dtype: torch.dtype = torch.float64, device: torch.device | str | None = None
     ) -> "CausalSpace":
         """Estimate γ̄ and Σ over the rows that text can produce (`unembedding.rows`).
 
@@ -65,19 +59,12 @@ class CausalSpace:
         dtype : of the computation and of everything derived from it.
         device : where to compute; default, where the matrix lies.
 
-        Raises
-        ------
-        EstimationError
-            Fewer than two usable rows, or all of them equal.
+        EstimationError: fewer than two usable rows, or all of them equal.
 
-        Notes
-        -----
         Σ is the biased estimate (division by the number of rows), as published. Cost V d² + d³;
         γ is converted to `dtype` in slices, so memory stays near that of γ itself.
 
-        References
-        ----------
-        Park et al., arXiv 2311.03658, theorem 3.2; 2406.01506, section 2.
+        Source: Park et al., arXiv 2311.03658, theorem 3.2; 2406.01506, section 2.
         """
         device = torch.device(device) if device is not None else unembedding.matrix.device
         rows = torch.from_numpy(unembedding.rows)

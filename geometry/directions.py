@@ -58,8 +58,6 @@ class TokenCloud:
 class ConceptDirections:
     """ℓ of every concept of a hierarchy.
 
-    Examples
-    --------
     >>> import geometry as geo
     >>> unembedding = geo.Unembedding.load("smollm2-135m")
     >>> hierarchy = geo.load_hierarchy("organisms", unembedding.vocabulary)
@@ -123,11 +121,8 @@ class ConceptDirections:
         reuse : earlier directions on the same points, tokens and estimator; concepts with the same
             tokens are taken from there instead of being fitted again.
 
-        Raises
-        ------
-        EstimationError
-            A concept has no token in `train`, `max_tokens` is not positive, or `reuse` comes from
-            elsewhere.
+        EstimationError: a concept has no token in `train`, `max_tokens` is not positive, or `reuse` comes from
+        elsewhere.
         """
         train = np.ones(len(cloud.points), dtype=bool) if train is None else np.asarray(train)
         if train.shape != (len(cloud.points),) or train.dtype != np.bool_:

@@ -44,21 +44,14 @@ def concept_vector(rows: torch.Tensor, estimator: Estimator = "lda") -> ConceptV
     rows : shape (n, d), n ≥ 1, finite; computed in their own dtype.
     estimator : "lda" or "mean".
 
-    Raises
-    ------
-    EstimationError
-        No rows, not a matrix, non-finite values, or an unknown estimator.
+    EstimationError: no rows, not a matrix, non-finite values, or an unknown estimator.
 
-    Notes
-    -----
     With X the centred rows, S = XᵀX/n, μ = tr(S)/d, shrinkage a and t = aμ, C = (1 − a) S + t I.
     For n < d the d × d matrix is never formed: by the Woodbury identity
     C⁻¹m = [m − Xᵀ (G + (tn/(1 − a)) I)⁻¹ X m] / t with G = XXᵀ, at a cost of n²d. For n ≥ d one
     Cholesky factorisation of C. The shrinkage needs only ‖S‖², tr(S) and Σ‖xᵢ‖⁴.
 
-    References
-    ----------
-    Park et al., arXiv 2406.01506, section 4. Ledoit & Wolf, J. Multivariate Analysis 88 (2004).
+    Source: Park et al., arXiv 2406.01506, section 4. Ledoit & Wolf, J. Multivariate Analysis 88 (2004).
     """
     if rows.ndim != 2 or rows.shape[0] == 0:
         raise EstimationError(f"a concept vector needs an n x d matrix with n ≥ 1, not {tuple(rows.shape)}")

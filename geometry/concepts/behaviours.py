@@ -59,8 +59,6 @@ class Behaviour:
     ) -> dict[str, tuple[str, ...]]:
         """Class → its prompts under some templates and domains; default all.
 
-        Examples
-        --------
         >>> family = load_behaviour("aggression")
         >>> train = family.texts(templates=set(family.templates) - {"speech"})
         >>> {name: len(texts) for name, texts in train.items()}
@@ -91,8 +89,6 @@ def packaged_behaviours() -> tuple[str, ...]:
 def load_behaviour(source: str | Path) -> Behaviour:
     """Read a packaged family of behaviour, or a YAML or JSON file like data/behaviours/aggression.yaml.
 
-    Examples
-    --------
     >>> import geometry as geo
     >>> family = geo.load_behaviour("aggression")
     >>> [item.name for item in family.classes], family.ordered
@@ -105,11 +101,8 @@ def load_behaviour(source: str | Path) -> Behaviour:
         `ordered` is true are levels in the order in which they stand. `groups`, if there, holds group → list of
         classes, each class once.
 
-    Raises
-    ------
-    HierarchyError
-        No such file, malformed, fewer than two classes, templates or domains, a class without prompts under one of
-        them, a sentence or a class word that stands twice; with line and field.
+    HierarchyError: no such file, malformed, fewer than two classes, templates or domains, a class without prompts under
+    one of them, a sentence or a class word that stands twice; with line and field.
     """
     file = DataFile(source, _FOLDER, "classes", "ordered", "kind", "templates", "domains", "groups")
     templates, domains = (_described(file, entry) for entry in ("templates", "domains"))

@@ -33,11 +33,8 @@ class DataFile:
     entry : that must be there and be a mapping.
     optional : other entries that may be there besides `name`, `content`, `source` and `licence`.
 
-    Raises
-    ------
-    HierarchyError
-        No such file, not readable, malformed, a key twice, an unknown or a missing entry. So do the methods, for
-        an entry that is not what was asked for.
+    HierarchyError: no such file, not readable, malformed, a key twice, an unknown or a missing entry. So do the
+    methods, for an entry that is not what was asked for.
     """
 
     def __init__(self, source: str | Path, folder: str, entry: str, *optional: str) -> None:

@@ -40,11 +40,8 @@ def hierarchy_from_words(
     only : keep these concepts alone, with the words of all that was below them; a kept concept hangs
         on its kept parents. Default: all.
 
-    Raises
-    ------
-    HierarchyError
-        What `ConceptHierarchy` refuses (cycles, unknown parents, concepts without a known word), or
-        `only` names an unknown concept.
+    HierarchyError: what `ConceptHierarchy` refuses (cycles, unknown parents, concepts without a known word), or `only`
+    names an unknown concept.
     """
     above = {concept: tuple(parents.get(concept, ())) for concept in words} | {
         concept: tuple(names) for concept, names in parents.items() if concept not in words
@@ -78,10 +75,7 @@ def hierarchy_from_graph(
     ----------
     graph : every node is a concept; its attribute `words` lists the concept's own words (none if absent).
 
-    Raises
-    ------
-    HierarchyError
-        The graph is not directed, `words` is not a list of words, or what `hierarchy_from_words` refuses.
+    HierarchyError: the graph is not directed, `words` is not a list of words, or what `hierarchy_from_words` refuses.
     """
     if not graph.is_directed():
         raise HierarchyError(f"hierarchy {name!r}: a directed graph is needed, edges from parent to child")

@@ -46,8 +46,6 @@ class Concept:
 class ConceptHierarchy:
     """A directed acyclic graph of concepts; edges run from a parent to its children.
 
-    Examples
-    --------
     >>> import geometry as geo
     >>> vocabulary = geo.Vocabulary(["Ġcat", "Ġcats", "Ġcrow"])
     >>> animal, mammal = (geo.concepts.Concept.from_words(name, words, vocabulary) for name, words in
@@ -67,11 +65,8 @@ class ConceptHierarchy:
     drawn : names of the concepts that a null model drew beside real ones, which it keeps for
         comparison: statistics are to report these alone, and they may hang on any parent.
 
-    Raises
-    ------
-    HierarchyError
-        No concepts, a duplicate or empty concept, an unknown parent, a cycle, or a real child whose
-        words are all of its parent's or not among them.
+    HierarchyError: no concepts, a duplicate or empty concept, an unknown parent, a cycle, or a real child whose words
+    are all of its parent's or not among them.
     """
 
     name: str

@@ -19,8 +19,6 @@ def load_hierarchy(
 ) -> ConceptHierarchy:
     """Read a concept hierarchy and keep the words that are single tokens of `vocabulary`.
 
-    Examples
-    --------
     >>> import geometry as geo
     >>> vocabulary = geo.Unembedding.load("smollm2-135m").vocabulary
     >>> geo.load_hierarchy("wordnet-noun", vocabulary)
@@ -37,14 +35,9 @@ def load_hierarchy(
     only : keep these concepts alone, with the words of all that was below them; a kept concept hangs on its kept
         parents. Default: all.
 
-    Raises
-    ------
-    HierarchyError
-        No such hierarchy, malformed YAML or structure, duplicate or empty concepts, a cycle, a concept none of whose
-        words is in the vocabulary, `only` names an unknown concept, or what `wordnet_hierarchy` refuses.
+    HierarchyError: no such hierarchy, malformed YAML or structure, duplicate or empty concepts, a cycle, a concept none
+    of whose words is in the vocabulary, `only` names an unknown concept, or what `wordnet_hierarchy` refuses.
 
-    Notes
-    -----
     A file holds `name`; `forms` ("noun" adds case and plural variants, "verb" case and regular conjugation, "case" case
     alone, and "none" takes words as written; default "noun"); and `concepts`, a mapping of concept name to `words` and,
     below the root, `parents`. A concept also holds the words of everything below it.

@@ -27,10 +27,7 @@ def load_opposites(source: str | Path = "contrasts") -> dict[str, Opposites]:
     >>> load_opposites()["love-hate"].single
     ('Love', 'Hate')
 
-    Raises
-    ------
-    HierarchyError
-        No such file, malformed, no pairs, a pair that is not two different texts; with line and field.
+    HierarchyError: no such file, malformed, no pairs, a pair that is not two different texts; with line and field.
     """
     file = DataFile(source, "opposites", "contrasts")
     opposites = {}

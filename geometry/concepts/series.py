@@ -92,11 +92,8 @@ def load_series(
     source : the name of a packaged file ("series") or a YAML or JSON file like data/values/series.yaml.
     skipped : is given the sets with too few values in this vocabulary, and why, instead of an error.
 
-    Raises
-    ------
-    HierarchyError
-        Malformed, an unknown or missing entry, a value in no group or in two, or fewer than 3 values with
-        a token.
+    HierarchyError: Malformed, an unknown or missing entry, a value in no group or in two, or fewer than 3 values with a
+    token.
     """
     file = DataFile(source, "values", "sets")
     sets = {}
@@ -143,10 +140,7 @@ def load_pairs(
     -------
     family → (the pairs of words, their token ids of shape (n, 2)); a family may be empty.
 
-    Raises
-    ------
-    HierarchyError
-        Malformed, or an entry that is not a pair of different words.
+    HierarchyError: Malformed, or an entry that is not a pair of different words.
     """
     file = DataFile(source, "pairs", "pairs")
     families = {}

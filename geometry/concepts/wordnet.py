@@ -38,8 +38,6 @@ def wordnet_hierarchy(
 ) -> ConceptHierarchy:
     """The WordNet hierarchy of nouns or verbs over the words of a vocabulary.
 
-    Examples
-    --------
     >>> import geometry as geo
     >>> vocabulary = geo.Unembedding.load("smollm2-135m").vocabulary
     >>> geo.concepts.wordnet_hierarchy("verb", vocabulary)
@@ -62,23 +60,16 @@ def wordnet_hierarchy(
     language : of the lemmas, by its three letters, where the reader has the Open Multilingual WordNet. Words of other
         languages than English are taken in both cases, but not inflected.
 
-    Raises
-    ------
-    HierarchyError
-        Another part of speech or recipe, a WordNet that cannot be read, or no synset has enough words in this
-        vocabulary.
+    HierarchyError: another part of speech or recipe, a WordNet that cannot be read, or no synset has enough words in
+    this vocabulary.
 
-    Notes
-    -----
     The words of a synset are the lemmas of its recursive hyponyms that are single tokens after a
     space. Synsets with more than 5 are kept and linked to their nearest kept ancestor along every
     hypernym path; chains of only children are merged; each word is expanded to {lower, Capitalised} ×
     {singular, plural}, or for verbs × {base, -s, -ed, -ing}; synsets with more than 50 words are kept
     and chains merged again.
 
-    References
-    ----------
-    Park et al., The Geometry of Categorical and Hierarchical Concepts in LLMs, arXiv 2406.01506.
+    Source: Park et al., The Geometry of Categorical and Hierarchical Concepts in LLMs, arXiv 2406.01506.
     """
     if part_of_speech not in get_args(PartOfSpeech):
         raise HierarchyError(

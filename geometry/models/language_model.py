@@ -29,8 +29,6 @@ def load_model(
 ) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
     """The causal language model and the tokenizer of a fetched name, a hub id, a folder or a `.gguf` file.
 
-    Examples
-    --------
     >>> import geometry as geo
     >>> model, tokenizer = geo.load_model("smollm2-135m")
     >>> model.config.num_hidden_layers, tokenizer.decode(tokenizer.encode(" bird"))
@@ -42,13 +40,8 @@ def load_model(
     dtype : of the weights; GGUF is dequantised to it.
     device : where the weights go.
 
-    Raises
-    ------
-    ModelError
-        Unknown or unfetched model, missing, corrupt or pickled weights, an architecture that is not known.
+    ModelError: unknown or unfetched model, missing, corrupt or pickled weights, an architecture that is not known.
 
-    Notes
-    -----
     Weights are read from safetensors or GGUF; nothing is unpickled and no code from the model's repository is run.
     The model is in evaluation mode.
     """

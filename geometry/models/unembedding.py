@@ -25,8 +25,6 @@ _DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 class Unembedding:
     """Unembedding γ of a language model: P(y | x) ∝ exp(λ(x)ᵀ γ(y)), with the final hidden state λ(x).
 
-    Examples
-    --------
     >>> import geometry as geo
     >>> geo.Unembedding.load("smollm2-135m")
     Unembedding('smollm2-135m', llama, 49152 x 576 torch.float32)
@@ -47,10 +45,7 @@ class Unembedding:
     side : "output", or "input" where the matrix is the input embedding of an untied model, which predicts
         no token and is there to be compared.
 
-    Raises
-    ------
-    ModelError
-        Wrong shape, fewer rows than tokens, or NaN or infinite values.
+    ModelError: wrong shape, fewer rows than tokens, or NaN or infinite values.
     """
 
     matrix: torch.Tensor
@@ -95,10 +90,7 @@ class Unembedding:
             a `.safetensors` file or shard, or a `.gguf` file.
         side : "input" reads the input embedding instead; of a tied model they are one.
 
-        Raises
-        ------
-        ModelError
-            Unknown or unfetched model, corrupt file, no unembedding, non-finite rows.
+        ModelError: unknown or unfetched model, corrupt file, no unembedding, non-finite rows.
         """
         path = locate(model, side)
         if is_llama2c(path):

@@ -33,8 +33,6 @@ _PLACEHOLDER = re.compile(
 class Vocabulary:
     """The token strings of a model, in row order.
 
-    Examples
-    --------
     >>> import geometry as geo
     >>> vocabulary = geo.Vocabulary(["<s>", "Ġbird", "s", "Ġbirds"], special=[0])
     >>> vocabulary.word_id("birds"), vocabulary.text(3), vocabulary
@@ -51,10 +49,7 @@ class Vocabulary:
     textual : bool array, shape (V,). False for special tokens, placeholders such as `<unused7>`
         and rows without a token.
 
-    Raises
-    ------
-    ModelError
-        No tokens; later, when words are asked for, no way to tell where a word starts (see `word_start`).
+    ModelError: no tokens; later, when words are asked for, no way to tell where a word starts (see `word_start`).
     """
 
     def __init__(self, tokens: Sequence[str | None], special: Iterable[int] = ()) -> None:
@@ -80,10 +75,7 @@ class Vocabulary:
     def word_start(self) -> str:
         """The character that stands for the space before a word: "Ġ", "▁" or " ".
 
-        Raises
-        ------
-        ModelError
-            No marker is common enough, as in vocabularies without a leading-space convention.
+        ModelError: no marker is common enough, as in vocabularies without a leading-space convention.
         """
         firsts = Counter(token[0] for token in self.tokens if token and len(token) > 1)
         marker = max(_WORD_STARTS, key=lambda candidate: firsts[candidate])
