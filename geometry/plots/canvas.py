@@ -1,49 +1,76 @@
-"""What all kinds share: axes, new or given, with titles, references and texts around them, and one legend below."""
+"""What all kinds share: options, axes with their labels, names and texts, one legend below, and who makes room."""
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from string import ascii_lowercase
-from typing import Any, cast
+from typing import Any, TypedDict, cast
 
 import numpy as np
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis, XAxis
 from matplotlib.figure import Figure as Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 from matplotlib.transforms import offset_copy
 from numpy.typing import ArrayLike
 
-from geometry.plots.style import INK, extent, headline, headline_height, literal, short, signed, spread, style, wrapped
+from geometry.plots.style import (
+    INK,
+    Colours,
+    Looks,
+    extent,
+    headline,
+    literal,
+    looks,
+    short,
+    signed,
+    spread,
+    style,
+    wrapped,
+)
 
+Size = tuple[float, float] | None
+Cells = tuple[float, Sequence[str], Any, bool]
 Given = Axes | Sequence[Axes] | None
 
-_WIDTH = 7.2
 _GREY = "#555555"
 _SMALL = 5.8
 
 
+class Options(TypedDict, total=False):
+    """What every kind of picture takes.
+
+    Attributes
+    ----------
+    ax : Axes to draw into, one a panel, without a headline; None for a new figure in the house style.
+    figsize : inches of a new figure; by default it is as high as its panels need.
+    colours : in order, or name → colour; Okabe & Ito's by default.
+    title, caption : the finding, and what is drawn: painted above the panels, and written into files by `save`.
+    """
+
+    ax: Given
+    figsize: Size
+    colours: Colours
+    title: str
+    caption: str
+
+
 def grid(
-    rows: int,
-    columns: int,
-    *,
-    figsize: tuple[float, float] | None = None,
-    title: str = "",
-    caption: str = "",
-    width_ratios: Sequence[float] | None = None,
-    height_ratios: Sequence[float] | None = None,
+    rows: int, columns: int, *, figsize: Size = None, title: str = "", caption: str = "", **ratios: Sequence[float]
 ) -> tuple[Figure, list[Axes]]:
     """Axes row by row under one title, to compose kinds of pictures through their `ax`.
 
-    >>> figure, (left, right) = grid(1, 2, title="Two kinds in one figure")
+    >>> figure, (left, right) = grid(1, 2, title="Two kinds in one figure", width_ratios=(2, 1))
+
+    Further arguments are `width_ratios` of the columns and `height_ratios` of the rows.
     """
     with style():
-        figure = Figure(figsize=figsize or (_WIDTH, 2.6 * rows + headline_height(title, caption)))
-        figure.set_layout_engine("constrained", w_pad=0.05, h_pad=0.06)
-        axes = figure.subplots(rows, columns, squeeze=False, width_ratios=width_ratios, height_ratios=height_ratios)
-        headline(figure, title, caption)
-    return figure, list(axes.ravel())
+        figure = Figure(figsize=figsize or (7.2, 2.6 * rows))
+        figure.set_layout_engine("constrained", w_pad=0.05, h_pad=0.05)
+        axes = figure.subplots(rows, columns, squeeze=False, **cast(Any, ratios))
+        headline(figure, title, caption, grow=not figsize)
+    return figure, list(axes.flat)
 
 
 def numbers(values: ArrayLike, digits: int = 2) -> list[list[str]]:
@@ -54,46 +81,49 @@ def numbers(values: ArrayLike, digits: int = 2) -> list[list[str]]:
     ]
 
 
-@dataclass(frozen=True)
 class Canvas:
-    """The axes that a kind draws into, one a panel, of a new figure (`own`) or of the caller's."""
+    """The axes of a kind, one a panel, of a new figure (`own`) or the caller's; their places are `fixed` if given."""
 
-    figure: Figure
-    axes: list[Axes]
-    own: bool
-    columns: int
-    fixed: bool
-    heads: tuple[str, str]
-
-    @classmethod
-    def of(
-        cls, ax: Given, panels: int, figsize: tuple[float, float] | None, title: str, caption: str, *, columns: int = 1
-    ) -> "Canvas":
-        """As many axes as there are panels; given ones must be as many. A given size is `fixed`."""
+    def __init__(
+        self,
+        panels: int,
+        columns: int,
+        *,
+        ax: Given = None,
+        figsize: Size = None,
+        colours: Colours = None,
+        title: str = "",
+        caption: str = "",
+    ) -> None:
         if not panels:
             raise ValueError("a figure needs at least one panel")
-        if ax is not None:
-            given = [ax] if isinstance(ax, Axes) else list(np.ravel(np.asarray(ax, dtype=object)))
-            if len(given) != panels:
-                raise ValueError(f"{panels} panels need as many axes, not {len(given)}")
-            for axes in given:
-                axes.spines[["top", "right"]].set_visible(False)
-            return cls(cast(Figure, given[0].get_figure(root=True)), given, False, len(given), True, ("", ""))
-        columns = min(columns, panels)
-        rows = -(-panels // columns)
-        figure = Figure(figsize=figsize or (_WIDTH, 2.0 + 2.5 * rows))
-        figure.set_layout_engine("constrained", w_pad=0.05, h_pad=0.05)
-        every = list(figure.subplots(rows, columns, squeeze=False).ravel())
-        for unused in every[panels:]:
-            unused.remove()
-        if figsize:
-            headline(figure, title, caption)
-        return cls(figure, every[:panels], True, columns, bool(figsize), (title, caption))
+        self.own, self.fixed, self.colours, self.heads = ax is None, bool(ax or figsize), colours, (title, caption)
+        self.columns = min(columns, panels) if self.own else panels
+        if self.own:
+            title, caption = self.heads if figsize else ("", "")
+            lines = -(-panels // self.columns)
+            self.figure, self.axes = grid(lines, self.columns, figsize=figsize, title=title, caption=caption)
+            for unused in self.axes[panels:]:
+                unused.remove()
+            del self.axes[panels:]
+            return
+        self.axes = list(np.ravel(np.asarray(ax, dtype=object)))
+        self.figure = cast(Figure, self.axes[0].get_figure(root=True))
+        if len(self.axes) != panels:
+            raise ValueError(f"{panels} panels need as many axes, not {len(self.axes)}")
+        for axes in self.axes:
+            axes.spines[["top", "right"]].set_visible(False)
 
-    def lines(self) -> list[range]:
-        """The panels that stand beside each other, line by line."""
-        count = len(self.axes)
-        return [range(first, min(first + self.columns, count)) for first in range(0, count, self.columns)]
+    @classmethod
+    @contextmanager
+    def of(cls, panels: int, columns: int = 1, **options: Any) -> Iterator["Canvas"]:
+        """As many axes as there are panels, in the house style, from a kind's `Options`."""
+        with style():
+            yield cls(panels, columns, **options)
+
+    def looks(self, names: Sequence[str], nulls: Iterable[str] = ()) -> Looks:
+        """Those of `style` in the caller's colours."""
+        return looks(names, nulls, self.colours)
 
     def inches(self, axes: Axes) -> tuple[float, float]:
         """Width and height of axes; given ones may become narrower when a layout finds room for what follows."""
@@ -101,76 +131,119 @@ class Canvas:
         share = 1 if self.own or not self.figure.get_layout_engine() else 0.8
         return float(share * box.width / self.figure.dpi), float(box.height / self.figure.dpi)
 
-    def names(self, axes: Axes, most: float) -> float:
-        """Inches that names left of the axes may take: all there are in a figure whose layout is not ours to move."""
-        if self.own or self.figure.get_layout_engine():
-            return most
-        left = axes.get_position().x0
-        taken = (other.get_position().x1 for other in self.figure.axes)
-        room = left - max((x for x in taken if x <= left), default=0.0)
-        return min(most, max(0.3, float(room * self.figure.get_figwidth()) - 0.15))
+    def names(self, index: int, names: Sequence[Sequence[str]], most: float, size: float) -> list[str]:
+        """The names of a panel's rows, as many inches wide at most; none if the panel at its left has the same."""
+        if index % self.columns and names[index] == names[index - 1]:
+            return []
+        if not self.own and not self.figure.get_layout_engine():  # there is as much room as there is
+            left = self.axes[index].get_position().x0
+            taken = [x for x in (axes.get_position().x1 for axes in self.figure.axes) if x <= left]
+            most = min(most, max(0.3, float(self.figure.get_figwidth() * (left - max(taken, default=0))) - 0.15))
+        return ["\n".join(wrapped(name, most, size)) for name in names[index]]
 
     def arrange(self, heights: Sequence[float] = ()) -> None:
-        """Let the layout make room for what has been drawn; lines of panels become about so many inches high."""
+        """Let the layout make room for what has been drawn; panels become about so many inches high."""
         for axes in self.axes:  # what lies inside of the axes takes no room
             for artist in (*axes.lines, *axes.collections, *axes.patches):
                 artist.set_in_layout(False)
         if heights and not self.fixed:
-            cast(Any, self.axes[0].get_subplotspec()).get_gridspec().set_height_ratios(heights)
-            self.figure.set_figheight(sum(heights) + 0.8 * len(heights) + 1)
+            lines = self._lines(heights)
+            cast(Any, self.axes[0].get_subplotspec()).get_gridspec().set_height_ratios(lines)
+            self.figure.set_figheight(sum(lines) + 0.8 * len(lines) + 1)
         if engine := self.figure.get_layout_engine():
             engine.execute(self.figure)
 
-    def titles(self, titles: Sequence[str], lifts: Sequence[float] = (), size: float = 8, right: float = 0) -> None:
-        """Titles above the panels, with a letter before each; points to leave below them, and to take at the right."""
-        for place, (axes, title) in enumerate(zip(self.axes, titles, strict=True)):
-            width = self.inches(axes)[0]
-            lines = wrapped(title, width + right / 72, size)
-            pad = 4 + (lifts[place] if lifts else 0)
-            # At the left, yet of the centre's kind: the kind at the left holds the letter.
-            axes.set_title("\n".join(lines), fontsize=size, pad=pad, loc="center").set(x=0, ha="left")
-            if self.own and len(self.axes) > 1:
-                letter = ascii_lowercase[place % 26] + "\n" * (len(lines) - 1)
-                drawn = axes.set_title(letter, fontsize=9, fontweight="bold", pad=pad, loc="left")
-                drawn.set(x=-0.05 / width, ha="right")
+    def _lines(self, heights: Sequence[float]) -> list[float]:
+        return [max(heights[start : start + self.columns]) for start in range(0, len(heights), self.columns)]
 
-    def legend(self, handles: Sequence[Artist], size: float = 6.8) -> None:
-        """One legend below all panels, in as many columns as fit; handles without a label are left out."""
-        handles = [handle for handle in handles if handle.get_label()]
-        if not handles:
-            return
-        axes = min(self.axes, key=lambda one: (round(one.get_position().y0, 3), one.get_position().x0))
+    def dress(self, axes: Axes, references: Mapping[float, str], x: str, y: str | None = None) -> float:
+        """Label the axes, with ticks that fit, and draw the references: upright ones, or level ones if there is a y.
+
+        Limits must be set before. Gives the points that names of references take above the panel.
+        """
+        width, height = self.inches(axes)
+        axes.set_xlabel("\n".join(wrapped(x, width + 0.15, 7.5)))
+        numeric(axes.xaxis, width)
+        level = y is not None
+        if level:
+            axes.set_ylabel("\n".join(wrapped(y or "", height + 0.15, 7.5)))
+            numeric(axes.yaxis, height)
+        named = []
+        for value, meaning in references.items():
+            (axes.axhline if level else axes.axvline)(value, color=INK, lw=0.7, ls=(0, (1, 2)), zorder=0.5)
+            at = float((axes.transScale + axes.transLimits).transform((value, value))[int(level)])
+            if meaning and -1e-6 <= at <= 1 + 1e-6:
+                named.append((at, literal(meaning)))
+        named.sort()
+        if level:
+            middles = spread([at * height * 72 for at, _ in named], 1.35 * _SMALL)
+            for middle, (_, meaning) in zip(middles, named, strict=True):
+                outside(axes, meaning, (1, middle / 72 / height), (3, 0), va="center")
+            return 0.0
+        ends: list[float] = []  # of the last name in each line of names, in inches
+        for at, meaning in named:
+            wide = extent(meaning, _SMALL)
+            free = max(width - wide, 0)
+            left = min(max(at * width - wide / 2, 0), free)
+            line = next((n for n, end in enumerate(ends) if end + 0.05 <= left), len(ends))
+            ends[line : line + 1] = [left + wide]
+            at, ha = (0.0, "left") if left == 0 else (1.0, "right") if left == free else (at, "center")
+            outside(axes, meaning, (at, 1), (0, 2 + 7 * line), ha=ha)
+        return 7.0 * len(ends) + 2.0 * bool(ends)
+
+    def legend(self, looks: Looks) -> None:
+        """One legend below all panels, in as many columns as fit; a look without a width is of a marker."""
+        size = 6.8
+        axes = min(self.axes, key=lambda axes: (round(axes.get_position().y0, 3), axes.get_position().x0))
         room: Any = self.figure.bbox
         if not self.own:  # below the lowest axes at the left, as wide as these with all that is around them
             self.arrange()
             room = axes.get_tightbbox()
         width = room.width / self.figure.dpi
-        labels = ["\n".join(wrapped(str(handle.get_label()), width - 0.6, size)) for handle in handles]
-        wide = [max(extent(line, size) for line in label.split("\n")) + 4.2 * size / 72 for label in labels]
-        columns = max(n for n in range(1, len(wide) + 1) if n == 1 or sum(sorted(wide)[-n:]) <= width - 0.1)
+        labels = ["\n".join(wrapped(name, width - 0.6, size)) for name in looks if name]
+        shown: Looks = {
+            name: {"marker": "" if "lw" in look else "o", "ms": 4, "lw": 0} | look for name, look in looks.items()
+        }
+        marks = [Line2D([], [], **look) for name, look in shown.items() if name]
+        wide = sorted(max(extent(line, size) for line in label.split("\n")) + 4.2 * size / 72 for label in labels)
+        columns = max((n for n in range(1, len(wide) + 1) if sum(wide[-n:]) <= width - 0.1), default=1)
         how: dict[str, Any] = {"ncols": columns, "fontsize": size, "columnspacing": 1.3, "handlelength": 2.1}
-        if self.own:
-            self.figure.legend(handles, labels, loc="outside lower center", borderaxespad=0.3, **how)
-            return
-        own = axes.get_window_extent()
-        x, y = (room.x0 - own.x0) / self.figure.dpi, (room.y0 - own.y0) / self.figure.dpi - 0.04
-        how |= {"bbox_to_anchor": (0, 0), "bbox_transform": offset_copy(axes.transAxes, self.figure, x=x, y=y)}
-        axes.legend(handles, labels, loc="upper left", borderaxespad=0, **how)
+        if self.own and labels:
+            self.figure.legend(marks, labels, loc="outside lower center", borderaxespad=0.3, **how)
+        elif labels:
+            x, y = (room.p0 - axes.get_window_extent().p0) / self.figure.dpi - (0, 0.04)
+            how |= {"bbox_to_anchor": (0, 0), "bbox_transform": offset_copy(axes.transAxes, self.figure, x=x, y=y)}
+            axes.legend(marks, labels, loc="upper left", borderaxespad=0, **how)
 
-    def finish(self, heights: Sequence[float], *, rows: bool = True) -> Figure:
-        """The headline above a new figure, and every panel in the place where it stays.
+    def finish(
+        self, heights: Sequence[float], titles: Sequence[str] = (), lifts: Sequence[float] = (), *, rows: bool = True
+    ) -> Figure:
+        """Titles above the panels, a headline above a new figure, and every panel in the place where it stays.
 
-        Where a given size or given axes leave less than the heights, text at `rows` becomes as much smaller.
+        Parameters
+        ----------
+        heights : inches that the panels need.
+        lifts : points to leave below the titles.
+        rows : where a given size or given axes leave less, text in the panels becomes as much smaller.
         """
+        for index, title in enumerate(titles):
+            axes, pad = self.axes[index], 4 + (lifts[index] if lifts else 0)
+            width, size = self.inches(axes)[0], 8 if self.columns < 3 else 7.5
+            lines = wrapped(title, width, size)
+            # At the left, yet of the centre's kind: the kind at the left holds the letter.
+            axes.set_title("\n".join(lines), fontsize=size, pad=pad, loc="center").set(x=0, ha="left")
+            if self.own and len(self.axes) > 1:
+                letter = ascii_lowercase[index % 26] + "\n" * (len(lines) - 1)
+                drawn = axes.set_title(letter, fontsize=9, fontweight="bold", pad=pad, loc="left")
+                drawn.set(x=-0.05 / width, ha="right")
+        self.arrange(heights)
         if not self.fixed:
-            self.arrange(heights)
-            width, height = self.figure.get_size_inches()
-            lacking = sum(heights) - sum(self.inches(axes)[1] for axes in self.axes[:: self.columns])
-            self.figure.set_figheight(height + lacking + headline_height(*self.heads, width=width))
-            headline(self.figure, *self.heads)
-        self.arrange()
-        for place, axes in enumerate(self.axes if self.fixed and rows else ()):
-            scale = self.inches(axes)[1] / heights[place // self.columns]
+            lacking = sum(self._lines(heights)) - sum(self.inches(axes)[1] for axes in self.axes[:: self.columns])
+            self.figure.set_figheight(self.figure.get_figheight() + lacking)
+            headline(self.figure, *self.heads, grow=True)
+            self.arrange()
+        for axes, height in zip(self.axes, heights, strict=True) if self.fixed and rows else ():
+            scale = self.inches(axes)[1] / height
             for text in (*axes.get_yticklabels(), *axes.texts) if scale < 0.98 else ():
                 text.set_fontsize(max(2.0, cast(float, text.get_fontsize()) * scale))
         if self.own:
@@ -188,9 +261,10 @@ def limits_of(values: Sequence[Any], *, log: bool = False, pad: float = 0.05) ->
     return (10 ** (low - margin), 10 ** (high + margin)) if log else (low - margin, high + margin)
 
 
-def numeric(axis: Axis, inches: float, *, log: bool = False) -> None:
+def numeric(axis: Axis, inches: float) -> None:
     """Ticks with short labels, no more than fit; powers of ten as such, since mathematical text is off."""
     low, high = sorted(axis.get_view_interval())
+    log = axis.get_scale() == "log"
     axis.label.set_fontsize(7.5)
     axis.set_tick_params(labelsize=7)
     tiny = 1e-9 * (high - low)
@@ -205,66 +279,25 @@ def numeric(axis: Axis, inches: float, *, log: bool = False) -> None:
     axis.set_minor_locator(NullLocator())
 
 
-def references(canvas: Canvas, axes: Axes, marks: Mapping[float, str], *, horizontal: bool = False) -> float:
-    """Dotted lines across the panel, named above it or, if horizontal, at its right; the points that the names take.
+def beside(axes: Axes, rows: Sequence[Cells], heads: Sequence[str], start: float = 6.0) -> float:
+    """Columns of text under their heads, right of the axes from so many points on; returns where they end.
 
-    Limits must be set before.
+    A row has a place in data, its cells, their colour, and whether they are bold.
     """
-    width, height = canvas.inches(axes)
-    shown: list[tuple[float, str]] = []
-    for value, meaning in marks.items():
-        (axes.axhline if horizontal else axes.axvline)(value, color=INK, lw=0.7, ls=(0, (1, 2)), zorder=0.5)
-        place = axes.transAxes.inverted().transform(axes.transData.transform((value, value)))[int(horizontal)]
-        if meaning and -1e-6 <= place <= 1 + 1e-6:
-            shown.append((float(place), literal(meaning)))
-    shown.sort()
-    if horizontal:
-        middles = spread([place * height * 72 for place, _ in shown], 1.35 * _SMALL)
-        for middle, (_, meaning) in zip(middles, shown, strict=True):
-            outside(axes, meaning, (1, middle / 72 / height), (3, 0), va="center")
-    levels: list[float] = []  # where the last name of each line ends, in inches
-    for place, meaning in shown if not horizontal else ():
-        wide = extent(meaning, _SMALL)
-        left = min(max(place * width - wide / 2, 0), max(width - wide, 0))
-        level = next((n for n, end in enumerate(levels) if end + 0.05 <= left), len(levels))
-        levels[level : level + 1] = [left + wide]
-        ends = {0: (0.0, "left"), max(width - wide, 0): (1.0, "right")}
-        x, ha = ends.get(left, (place, "center"))
-        outside(axes, meaning, (x, 1), (0, 2 + 7 * level), ha=ha)
-    return 9.0 * bool(levels) + 7.0 * max(0, len(levels) - 1)
-
-
-def beside(
-    axes: Axes,
-    places: Sequence[float],
-    cells: Sequence[Sequence[str]],
-    heads: Sequence[str],
-    inks: Sequence[Any],
-    *,
-    start: float = 6,
-    bold: Sequence[bool] = (),
-) -> float:
-    """Columns of text right of the axes, at places in data, from so many points on; returns where they end."""
     for column, head in enumerate(heads):
-        texts = [signed(literal(row[column])) if column < len(row) else "" for row in cells]
-        wide = 72 * max(*(extent(text, 6.4, "bold") for text in texts), *(extent(x, _SMALL) for x in head.split("\n")))
+        texts = [signed(literal(cells[column])) if column < len(cells) else "" for _, cells, *_ in rows]
+        wide = [extent(text, 6.4, "bold") for text in texts] + [extent(line, _SMALL) for line in head.split("\n")]
         right = all(text.lstrip("+-\N{MINUS SIGN}<≤≥≈ ")[:1].isdigit() or text in ("", "–") for text in texts)
-        x, ha = (start + wide, "right") if right else (start, "left")
+        x, ha = (start + 72 * max(wide), "right") if right else (start, "left")
         outside(axes, head, (1, 1), (x, 3), ha=ha)
-        for index, (place, text) in ((n, pair) for n, pair in enumerate(zip(places, texts, strict=True)) if pair[1]):
-            weight = "bold" if bold and bold[index] else "normal"
-            how = {"xycoords": ("axes fraction", "data"), "color": inks[index], "fontsize": 6.4, "weight": weight}
-            outside(axes, text, (1, place), (x, 0), ha=ha, va="center", **how)
-        start += wide + 8
+        for (place, _, ink, bold), text in zip(rows, texts, strict=True) if any(texts) else ():
+            how = {"xycoords": ("axes fraction", "data"), "fontsize": 6.4, "weight": "bold" if bold else "normal"}
+            outside(axes, text, (1, place), (x, 0), ha=ha, va="center", color=ink, **how)
+        start += 72 * max(wide) + 8
     return start - 8
 
 
 def outside(axes: Axes, text: str, at: tuple[float, float], lift: tuple[float, float], **how: Any) -> None:
     """Small grey text so many points from a place, by default in fractions of the axes, that may lie beyond these."""
-    how = (
-        dict[str, Any](
-            {"xycoords": "axes fraction", "color": _GREY, "fontsize": _SMALL, "linespacing": 1.05, "va": "bottom"}
-        )
-        | how
-    )
-    axes.annotate(text, at, lift, textcoords="offset points", annotation_clip=False, **how)
+    look = {"xycoords": "axes fraction", "color": _GREY, "fontsize": _SMALL, "linespacing": 1.05, "va": "bottom"}
+    axes.annotate(text, at, lift, textcoords="offset points", annotation_clip=False, **cast(Any, look | how))

@@ -2,21 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Unpack
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator
 from numpy.typing import ArrayLike, NDArray
 
-from geometry.plots.canvas import Canvas, Given, limits_of, numeric, references
-from geometry.plots.style import MARKERS, NULL_GREYS, Colours, extent, literal, palette, short, style
+from geometry.plots.canvas import Canvas, Options, limits_of
+from geometry.plots.style import extent, short
 
 # A line drawn over another has gaps through which that one shows.
 _DASHES = ("-", (0, (5, 2.2)), (0, (1.4, 1.4)), (0, (7, 2, 1.5, 2)), (0, (3, 1.5)), (0, (5, 1.4, 1, 1.4, 1, 1.4)))
-_PANEL = 1.75
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +25,11 @@ class Curve:
     null: bool = False
     low: ArrayLike | None = None
     high: ArrayLike | None = None
+
+    @property
+    def arrays(self) -> list[NDArray[np.float64]]:
+        """The lines x, y, low and high; empty where there is none."""
+        return [np.ravel(np.asarray([] if a is None else a, np.float64)) for a in (self.x, self.y, self.low, self.high)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,76 +55,40 @@ class CurvePanel:
     limits: tuple[float, float] | None = None
 
 
-def curves(
-    panels: Sequence[CurvePanel],
-    *,
-    ncols: int = 2,
-    ax: Given = None,
-    figsize: tuple[float, float] | None = None,
-    colours: Colours = None,
-    title: str = "",
-    caption: str = "",
-) -> Figure:
+def curves(panels: Sequence[CurvePanel], *, ncols: int = 2, **options: Unpack[Options]) -> Figure:
     """Panels of lines; a name has one colour, dash and marker in all of them, and one legend stands below.
 
     >>> accuracy = {"probe": Curve([1, 2, 3], [0.3, 0.6, 0.9]), "shuffled": Curve([1, 3], [0.3, 0.3], null=True)}
     >>> figure = curves([CurvePanel("layer", "accuracy", accuracy, references={0.25: "chance"})])
     """
     null = {name: curve.null for panel in panels for name, curve in panel.curves.items()}
-    colour = palette([name for name, grey in null.items() if not grey], colours)
-    colour |= {name: NULL_GREYS[n % 2] for n, name in enumerate(name for name, grey in null.items() if grey)}
-    looks = {name: _look(order, colour[name], null=null[name]) for order, name in enumerate(colour)}
-    with style():
-        canvas = Canvas.of(ax, len(panels), figsize, title, caption, columns=ncols)
+    with Canvas.of(len(panels), ncols, **options) as canvas:
+        looks = canvas.looks([name for name in null if not null[name]], [name for name in null if null[name]])
+        for order, (name, look) in enumerate(looks.items()):
+            look["ls"] = (0, (2.5, 1.5)) if null[name] else _DASHES[order % len(_DASHES)]
+            look |= {"lw": max(1.1, 2.1 - 0.25 * order), "ms": 3.4, "mew": 0.7, "dash_capstyle": "butt"}
+            look |= {"mfc": "white" if order % 2 else look["color"], "zorder": 2 - null[name] + 0.01 * order}
         for axes, panel in zip(canvas.axes, panels, strict=True):
-            bare = {} if panel.marked else {"marker": ""}
-            lines = {name: [_array(part) for part in (c.x, c.y, c.low, c.high)] for name, c in panel.curves.items()}
-            for name, (x, y, low, high) in lines.items():
-                axes.add_line(Line2D(x, y, **(looks[name] | bare)))
+            for name, curve in panel.curves.items():
+                x, y, low, high = curve.arrays
+                axes.plot(x, y, **(looks[name] if panel.marked else looks[name] | {"marker": ""}))
                 if len(low) and len(high):
-                    axes.fill_between(x, low, high, color=colour[name], alpha=0.16, lw=0, zorder=0.8)
-            axes.set_xscale("log" if "x" in panel.log else "linear")
-            axes.set_yscale("log" if "y" in panel.log else "linear")
-            axes.set_xlim(*limits_of([x for x, *_ in lines.values()], log="x" in panel.log, pad=0.03))
-            seen = [part for _, *parts in lines.values() for part in parts]
-            axes.set_ylim(*(panel.limits or limits_of([*seen, list(panel.references)], log="y" in panel.log)))
-            axes.set(xlabel=panel.x, ylabel=panel.y)
-        bare = {} if any(panel.marked for panel in panels) else {"marker": ""}
-        canvas.legend([Line2D([], [], label=literal(name), **(look | bare)) for name, look in looks.items()])
-        heights = [_PANEL] * len(canvas.lines())
+                    axes.fill_between(x, low, high, color=looks[name]["color"], alpha=0.16, lw=0, zorder=0.8)
+            every = [array for curve in panel.curves.values() for array in curve.arrays]
+            seen = [*(array for n, array in enumerate(every) if n % 4), list(panel.references)]
+            axes.set(xscale="log" if "x" in panel.log else "linear", yscale="log" if "y" in panel.log else "linear")
+            axes.set_xlim(limits_of(every[::4], log="x" in panel.log, pad=0.03))
+            axes.set_ylim(panel.limits or limits_of(seen, log="y" in panel.log))
+        heights = [1.75] * len(panels)
         canvas.arrange(heights)
         for axes, panel in zip(canvas.axes, panels, strict=True):
-            width, height = canvas.inches(axes)
-            numeric(axes.xaxis, width, log="x" in panel.log)
-            numeric(axes.yaxis, height, log="y" in panel.log)
-            if panel.marked:
-                _tick_each(canvas, axes, np.unique(np.concatenate([_array(c.x) for c in panel.curves.values()])))
-            references(canvas, axes, panel.references, horizontal=True)
-        canvas.titles([panel.title for panel in panels])
-        return canvas.finish(heights, rows=False)
-
-
-def _array(values: ArrayLike | None) -> NDArray[np.float64]:
-    return np.ravel(np.asarray([] if values is None else values, dtype=np.float64))
-
-
-def _look(order: int, colour: str, *, null: bool) -> dict[str, Any]:
-    return {
-        "color": colour,
-        "lw": max(1.1, 2.1 - 0.25 * order),
-        "ls": (0, (2.5, 1.5)) if null else _DASHES[order % len(_DASHES)],
-        "marker": MARKERS[order % len(MARKERS)],
-        "ms": 3.4,
-        "mew": 0.7,
-        "mfc": "white" if order % 2 else colour,
-        "zorder": (1 if null else 2) + 0.01 * order,
-        "dash_capstyle": "butt",
-    }
-
-
-def _tick_each(canvas: Canvas, axes: Axes, points: NDArray[np.float64]) -> None:
-    """A tick at every point, where their labels fit."""
-    places = axes.transData.transform([(x, 1) for x in points])[:, 0] / canvas.figure.dpi
-    wide = np.array([extent(short(x, 4), 7) + 0.06 for x in points.tolist()])
-    if (np.diff(places) >= (wide[1:] + wide[:-1]) / 2).all():
-        axes.xaxis.set_major_locator(FixedLocator(points.tolist()))
+            canvas.dress(axes, panel.references, panel.x, panel.y)
+            if panel.marked:  # a tick at every point, where their labels fit
+                points = np.unique(np.concatenate([np.empty(0), *(curve.arrays[0] for curve in panel.curves.values())]))
+                places = axes.transData.transform([(x, 1) for x in points])[:, 0] / canvas.figure.dpi
+                wide = np.array([extent(short(x, 4), 7) + 0.06 for x in points.tolist()])
+                if (np.diff(places) >= (wide[1:] + wide[:-1]) / 2).all():
+                    axes.xaxis.set_major_locator(FixedLocator(points.tolist()))
+        marked = any(panel.marked for panel in panels)
+        canvas.legend({name: look if marked else look | {"marker": ""} for name, look in looks.items()})
+        return canvas.finish(heights, [panel.title for panel in panels], rows=False)

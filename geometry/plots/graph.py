@@ -2,19 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Unpack
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PatchCollection
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.patches import Circle, Wedge
 from numpy.typing import NDArray
 
-from geometry.plots.canvas import Canvas
+from geometry.plots.canvas import Canvas, Options
 from geometry.plots.labels import Label, equal_scale, place_labels
 from geometry.plots.point_map import MOST_CATEGORIES, looks
-from geometry.plots.style import INK, Colours, literal, style
+from geometry.plots.style import INK, Looks, literal
 
 __all__ = ["MapperDrawing", "check_mapper", "graph"]
 
@@ -54,11 +54,7 @@ def graph(
     drawing: MapperDrawing,
     *,
     named: int = 25,
-    ax: Axes | None = None,
-    figsize: tuple[float, float] | None = None,
-    colours: Colours = None,
-    title: str = "",
-    caption: str = "",
+    **options: Unpack[Options],
 ) -> Figure:
     """The areas of nodes are their numbers of members; the `named` largest are labelled by their first words, as far
     as there is room.
@@ -68,26 +64,16 @@ def graph(
     ValueError : where the parts of the drawing do not fit each other.
     """
     check_mapper(drawing)
-    hues = [colour for colour, _ in looks(drawing.categories, colours)]
+    hues = [colour for colour, _ in looks(drawing.categories, options.get("colours"))]
     sizes = np.array([len(words) for words in drawing.members])
-    with style():
-        canvas = Canvas.of(ax, 1, figsize, title, caption)
+    with Canvas.of(1, **options) as canvas:
         (axes,) = canvas.axes
         axes.set_axis_off()
-        names = [*(literal(name) for name in drawing.categories), "other"]
-        marks = [
-            Line2D([], [], ls="", marker="o", ms=5, color=colour, mec=INK, mew=0.4, label=name)
-            for name, colour in zip(names, [*hues, _OTHER], strict=True)
-        ]
-        marks.append(
-            Line2D(
-                [], [], ls="", marker="o", ms=7, mfc="none", mec=INK, mew=0.5, label=f"words in a node: {_span(sizes)}"
-            )
-        )
+        shades = zip([*drawing.categories, "other"], [*hues, _OTHER], strict=True)
+        marks: Looks = {name: {"ms": 5, "color": shade, "mec": INK, "mew": 0.4} for name, shade in shades}
+        marks[f"words in a node: {_span(sizes)}"] = {"ms": 7, "mfc": "none", "mec": INK, "mew": 0.5}
         if drawing.edges:
-            marks.append(
-                Line2D([], [], lw=2, color="#9a9a9a", label=f"words that an edge shares: {_span(drawing.shared)}")
-            )
+            marks[f"words that an edge shares: {_span(drawing.shared)}"] = {"lw": 2, "color": "#9a9a9a"}
         canvas.legend(marks)
         figure = canvas.finish([5.4])
         extent = max(float(np.ptp(drawing.positions, axis=0).max()), 1e-12)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any, Literal, cast
+from typing import Any, Literal, Unpack, cast
 
 import matplotlib as mpl
 import numpy as np
@@ -15,8 +15,8 @@ from matplotlib.patches import Rectangle
 from matplotlib.transforms import offset_copy
 from numpy.typing import ArrayLike, NDArray
 
-from geometry.plots.canvas import Canvas, Given, numeric, outside
-from geometry.plots.style import COLOURS, INK, Colours, extent, literal, palette, signed, spread, style, wrapped
+from geometry.plots.canvas import Canvas, Options, numeric, outside
+from geometry.plots.style import COLOURS, INK, extent, literal, palette, signed, spread, wrapped
 
 _BLANK = (0.93, 0.93, 0.93, 1.0)
 # In inches.
@@ -62,17 +62,13 @@ class HeatmapPanel:
         """The values, two-dimensional."""
         return np.atleast_2d(np.asarray(self.values, dtype=np.float64))
 
+    @property
+    def norm(self) -> Normalize:
+        """From values to colours."""
+        return LogNorm(*self.limits) if self.log else Normalize(*self.limits)
 
-def heatmap(
-    panels: Sequence[HeatmapPanel],
-    *,
-    ncols: int | None = None,
-    ax: Given = None,
-    figsize: tuple[float, float] | None = None,
-    colours: Colours = None,
-    title: str = "",
-    caption: str = "",
-) -> Figure:
+
+def heatmap(panels: Sequence[HeatmapPanel], *, ncols: int | None = None, **options: Unpack[Options]) -> Figure:
     """Matrices side by side.
 
     >>> from geometry import plots
@@ -83,51 +79,37 @@ def heatmap(
     Parameters
     ----------
     ncols : panels in a line; by default as many as stay readable.
-    colours : the first one outlines the chosen cell.
+    options : as of every kind; the first of the colours outlines the chosen cell.
     """
-    outline = next(iter(palette(["chosen"], colours or COLOURS[1:]).values()))
-    with style():
-        canvas = Canvas.of(ax, len(panels), figsize, title, caption, columns=ncols or _columns(panels))
-        for line in canvas.lines():
-            known: list[str] | None = None
-            for place in line:
-                axes, panel, names = canvas.axes[place], panels[place], list(panels[place].rows)
-                _draw(axes, panel, outline)
-                room = canvas.names(axes, _NAMES)
-                shown = ["\n".join(wrapped(name, room, _SIZE)) for name in names if names != known]
-                axes.set_yticks(range(len(shown)), shown, linespacing=1.1)
-                axes.tick_params(length=0, pad=3, labelsize=_SIZE)
-                axes.set_ylabel("" if names == known else panel.row_axis, fontsize=7)
-                axes.set_xlabel(panel.column_axis, fontsize=7)
-                known = names
-                if panel.colourbar:
-                    _bar(canvas, axes, panel)
-                if place == line[0] and panel.blocks and not names:
-                    _name_blocks(axes, panel)
+    (outline,) = palette(["chosen"], options.get("colours") or COLOURS[1:]).values()
+    if ncols is None:
+        widest = max((panel.matrix.shape[1] for panel in panels if panel.texts is not None), default=0)
+        ncols = max(1, min(3, 10 // widest)) if widest else 5
+    names = [list(panel.rows) for panel in panels]
+    with Canvas.of(len(panels), ncols, **options) as canvas:
+        for index, (axes, panel) in enumerate(zip(canvas.axes, panels, strict=True)):
+            _draw(axes, panel, outline)
+            shown = canvas.names(index, names, _NAMES, _SIZE)
+            axes.set_yticks(range(len(shown)), shown, linespacing=1.1)
+            axes.tick_params(length=0, pad=3, labelsize=_SIZE)
+            axes.set_ylabel(panel.row_axis if shown or not panel.rows else "", fontsize=7)
+            axes.set_xlabel(panel.column_axis, fontsize=7)
+            if panel.colourbar:
+                _bar(canvas, axes, panel)
+            if panel.blocks and not panel.rows and index % canvas.columns == 0:
+                _name_blocks(axes, panel)
         canvas.arrange()
-        every = [(axes, panel, canvas.inches(axes)[0]) for axes, panel in zip(canvas.axes, panels, strict=True)]
-        needed = [_write(*these) for these in every]
-        heights = [max(needed[place] for place in line) for line in canvas.lines()]
-        lifts = [_name_columns(*these) for these in every]
-        for (axes, *_), height in zip(every, needed, strict=True):  # as many names of rows as fit
-            ticks, labels = axes.get_yticks(), [label.get_text() for label in axes.get_yticklabels()]
-            lines = max((label.count("\n") + 1 for label in labels), default=0)
-            room = canvas.inches(axes)[1] if canvas.fixed else height
-            each = int(np.ceil(len(labels) * lines * _SIZE * 1.12 / 72 / room))
-            if each > 1:
-                axes.set_yticks(ticks[::each], labels[::each], fontsize=_SIZE)
-        canvas.titles([panel.title for panel in panels], lifts, size=7.5)
-        return canvas.finish(heights)
-
-
-def _columns(panels: Sequence[HeatmapPanel]) -> int:
-    if any(panel.texts is not None for panel in panels):
-        return max(1, min(3, 10 // max(int(panel.matrix.shape[1]) for panel in panels)))
-    return min(len(panels), 5)
-
-
-def _scale(panel: HeatmapPanel) -> Normalize:
-    return LogNorm(*panel.limits) if panel.log else Normalize(*panel.limits)
+        heights, lifts = [], []
+        for axes, panel in zip(canvas.axes, panels, strict=True):
+            width, room = canvas.inches(axes)
+            heights.append(_write(axes, panel, width))
+            lifts.append(_name_columns(axes, panel, width))
+            labels = [label.get_text() for label in axes.get_yticklabels()]
+            lines = max((1 + label.count("\n") for label in labels), default=1)
+            each = int(np.ceil(len(labels) * lines * _SIZE * 1.12 / 72 / (room if canvas.fixed else heights[-1])))
+            if each > 1:  # as many names of rows as fit
+                axes.set_yticks(axes.get_yticks()[::each], labels[::each], fontsize=_SIZE)
+        return canvas.finish(heights, [panel.title for panel in panels], lifts)
 
 
 def _draw(axes: Axes, panel: HeatmapPanel, outline: str) -> None:
@@ -137,19 +119,17 @@ def _draw(axes: Axes, panel: HeatmapPanel, outline: str) -> None:
             f"{panel.title!r}: values of shape {values.shape} need a name for each row and column, or none"
         )
     lacking = ~np.isfinite(values)
-    painted = np.array(mpl.colormaps[panel.cmap](_scale(panel)(np.where(lacking, panel.limits[0], values)).filled(0)))
+    null = lacking & False if panel.null is None else np.asarray(panel.null, dtype=np.bool_)
+    painted = np.array(mpl.colormaps[panel.cmap](panel.norm(np.where(lacking, panel.limits[0], values)).filled(0)))
     painted[lacking] = _BLANK
-    null = np.zeros(values.shape, np.bool_) if panel.null is None else np.asarray(panel.null, dtype=np.bool_)
     painted[null if texts is None else null | (np.asarray(texts) == "") & lacking] = 1
     bright = painted[..., :3] @ (0.299, 0.587, 0.114)
     axes.imshow(painted, origin=panel.origin, aspect="auto", interpolation="nearest", rasterized=values.size > 400)
     axes.spines[:].set_visible(False)
-    for (row, column), light in np.ndenumerate(bright if texts is not None else np.empty((0, 0))):
-        grey = null[row, column] or lacking[row, column]
-        ink = "#808080" if grey else "white" if light < 0.5 else INK
-        text = signed(cast(Any, texts)[row][column])
-        axes.text(column, row, text, ha="center", va="center", color=ink, linespacing=1.15)
     if texts is not None:
+        for (row, column), light in np.ndenumerate(bright):
+            ink = "#808080" if null[row, column] or lacking[row, column] else "white" if light < 0.5 else INK
+            axes.text(column, row, signed(texts[row][column]), ha="center", va="center", color=ink, linespacing=1.15)
         rows, columns = (np.arange(count + 1) - 0.5 for count in values.shape)
         axes.hlines(rows, columns[0], columns[-1], color="white", lw=1.2)
         axes.vlines(columns, rows[0], rows[-1], color="white", lw=1.2)
@@ -163,19 +143,17 @@ def _draw(axes: Axes, panel: HeatmapPanel, outline: str) -> None:
 
 def _bar(canvas: Canvas, axes: Axes, panel: HeatmapPanel) -> None:
     width = canvas.inches(axes)[0]
-    values = panel.matrix[np.isfinite(panel.matrix)]
-    below, above = bool((values < panel.limits[0]).any()), bool((values > panel.limits[1]).any())
-    bar = canvas.figure.colorbar(
-        ScalarMappable(_scale(panel), panel.cmap),
-        ax=axes,
-        orientation="horizontal",
-        pad=0.03,
-        shrink=min(1.0, _BAR / width),
-        aspect=min(width, _BAR) / 0.09,
-        extend="both" if below and above else "min" if below else "max" if above else "neither",
-    )
+    most = min(width, _BAR)
+    (low, high), values = panel.limits, panel.matrix[np.isfinite(panel.matrix)]
+    extend = {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}
+    how: dict[str, Any] = {
+        "extend": extend[bool((values < low).any()), bool((values > high).any())],
+        "aspect": most / 0.09,
+    }
+    mappable = ScalarMappable(panel.norm, panel.cmap)
+    bar = canvas.figure.colorbar(mappable, ax=axes, orientation="horizontal", pad=0.03, shrink=most / width, **how)
     bar.outline.set_linewidth(0.4)
-    numeric(bar.ax.xaxis, 0.6 * min(width, _BAR), log=panel.log)
+    numeric(bar.ax.xaxis, 0.6 * most)
     bar.ax.tick_params(labelsize=6, width=0.4, length=2)
     bar.ax.minorticks_off()
     bar.set_label(panel.colourbar, fontsize=6.5)
@@ -193,8 +171,8 @@ def _name_blocks(axes: Axes, panel: HeatmapPanel) -> None:
 
 def _write(axes: Axes, panel: HeatmapPanel, width: float) -> float:
     """The inches that the panel's rows need; texts get the size at which they fit their cells."""
-    rows, columns = (int(count) for count in panel.matrix.shape)
-    lines = max((label.get_text().count("\n") + 1 for label in axes.get_yticklabels()), default=1)
+    rows, columns = panel.matrix.shape
+    lines = max((1 + label.get_text().count("\n") for label in axes.get_yticklabels()), default=1)
     if panel.texts is None:
         return max(1.3, 0.1 * rows * lines) if panel.rows and rows <= 40 else min(max(1.3, width * rows / columns), 5.5)
     cell = width / columns - 0.06
@@ -211,10 +189,7 @@ def _write(axes: Axes, panel: HeatmapPanel, width: float) -> float:
 def _name_columns(axes: Axes, panel: HeatmapPanel, width: float) -> float:
     """Names of the columns, upright where they do not fit across; the points that heads above groups of them take."""
     names = list(panel.columns)
-    if not names:
-        axes.set_xticks([])
-        return 0.0
-    cell = width / len(names)
+    cell = width / max(1, len(names))
     top = panel.texts is not None and panel.origin == "upper"
     groups = [(name, len(list(same))) for name, same in groupby(names, key=lambda name: name.split("\n")[0])]
     grouped = top and len(groups) < len(names) and all("\n" in name for name in names)
@@ -222,19 +197,19 @@ def _name_columns(axes: Axes, panel: HeatmapPanel, width: float) -> float:
     words = [word for name in shown for word in literal(name.replace("\n", " ")).split()]
     size = next((s for s in (_SIZE, 6.0, 5.5) if all(extent(word, s) <= cell - 0.05 for word in words)), 0.0)
     labels = ["\n".join(wrapped(name, cell - 0.05, size or _SIZE)) for name in shown]
-    upright = not size or max(label.count("\n") for label in labels) > 2
+    upright = not size or any(label.count("\n") > 2 for label in labels)
     if upright:
         size, labels = _SIZE, [literal(name.replace("\n", " ")) for name in shown]
     each = max(1, int(np.ceil(0.095 / cell)))
     axes.set_xticks(range(0, len(names), each), labels[::each], rotation=90 if upright else 0)
     axes.tick_params(axis="x", labelsize=size)
     if top:
-        axes.xaxis.set_ticks_position("top")
+        axes.xaxis.tick_top()
         axes.xaxis.set_label_position("top")
         axes.tick_params(length=0, pad=2)
     if not grouped:
         return 0.0
-    lines = max(label.count("\n") + 1 for label in labels)
+    lines = max(1 + label.count("\n") for label in labels)
     high = 4 + (72 * max(extent(label, size) for label in labels) if upright else 1.2 * size * lines)
     above = offset_copy(axes.get_xaxis_transform(), cast(Figure, axes.figure), y=high / 72)
     start, most = 0, 1

@@ -2,16 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Unpack
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from geometry.plots.canvas import Canvas, Given
+from geometry.plots.canvas import Canvas, Options
 from geometry.plots.labels import Label, equal_scale, place_labels
-from geometry.plots.style import INK, MARKERS, Colours, literal, palette, readable, style
+from geometry.plots.style import INK, Looks, literal, readable
 
 __all__ = ["Plane", "planes"]
 
@@ -45,11 +45,7 @@ def planes(
     rows: Sequence[Sequence[Plane]],
     *,
     labels: int = 5,
-    ax: Given = None,
-    figsize: tuple[float, float] | None = None,
-    colours: Colours = None,
-    title: str = "",
-    caption: str = "",
+    **options: Unpack[Options],
 ) -> Figure:
     """A grid of planes, one row a model or null; planes of a column share their limits, drawn to scale.
 
@@ -59,10 +55,8 @@ def planes(
     """
     every = [plane for row in rows for plane in row]
     columns = len(rows[0]) if rows else 1
-    hues = palette([name for plane in every for name in plane.words], colours)
-    looks = dict(zip(hues, zip(hues.values(), MARKERS * len(hues), strict=False), strict=True))
-    with style():
-        canvas = Canvas.of(ax, len(every), figsize, title, caption, columns=columns)
+    with Canvas.of(len(every), columns, **options) as canvas:
+        looks = canvas.looks([name for plane in every for name in plane.words])
         for index, (axes, plane) in enumerate(zip(canvas.axes, every, strict=True)):
             below = every[index + columns].x if canvas.own and index + columns < len(every) else None
             axes.set_xlabel("" if below == plane.x else literal(plane.x))
@@ -70,10 +64,8 @@ def planes(
             axes.locator_params(nbins=5, steps=[1, 2, 5, 10])
             axes.set_box_aspect(1 if canvas.own and columns == 1 else None)
             _draw(axes, plane, looks)
-        canvas.titles([plane.title for plane in every])
-        marks = [Line2D([], [], ls="", marker=m, color=c, ms=4, label=literal(name)) for name, (c, m) in looks.items()]
-        canvas.legend([*marks, Line2D([], [], ls="", marker="o", color=_GREY, ms=2, label="all other tokens")])
-        figure = canvas.finish([min(3.2, 5.85 / columns)] * len(rows))
+        canvas.legend(looks | {"all other tokens": {"color": _GREY, "ms": 2}})
+        figure = canvas.finish([min(3.2, 5.85 / columns)] * len(every), [plane.title for plane in every])
         for index, (axes, plane) in enumerate(zip(canvas.axes, every, strict=True)):
             equal_scale(axes, np.concatenate([_shown(other) for other in every[index % columns :: columns]]), (20, 9))
             named = _wanted(plane, looks, index < columns)
@@ -98,15 +90,12 @@ def _shown(plane: Plane) -> NDArray[np.floating]:
     )
 
 
-def _draw(axes: Axes, plane: Plane, looks: Mapping[str, tuple[str, str]]) -> None:
+def _draw(axes: Axes, plane: Plane, looks: Looks) -> None:
     axes.scatter(plane.vocabulary[:, 0], plane.vocabulary[:, 1], s=0.6, color=_GREY, lw=0, rasterized=True)
     axes.axhline(0, color="#999999", lw=0.4)
     axes.axvline(0, color="#999999", lw=0.4)
     for name, points in plane.words.items():
-        colour, marker = looks[name]
-        axes.scatter(
-            points[:, 0], points[:, 1], s=8, color=colour, marker=marker, lw=0.2, edgecolor="white", rasterized=True
-        )
+        axes.scatter(points[:, 0], points[:, 1], s=8, lw=0.2, edgecolor="white", rasterized=True, **looks[name])
     arrow = {"arrowstyle": "-|>", "lw": 1.1, "color": INK, "shrinkA": 0, "shrinkB": 0}
     for x, y in plane.arrows.values():
         axes.annotate("", (x, y), (0, 0), arrowprops=arrow)
@@ -116,7 +105,7 @@ def _shafts(plane: Plane) -> list[NDArray[np.floating]]:
     return [np.linspace(0.1, 1, 25)[:, None] * tip for tip in plane.arrows.values()]
 
 
-def _wanted(plane: Plane, looks: Mapping[str, tuple[str, str]], words: bool) -> list[Label]:
+def _wanted(plane: Plane, looks: Looks, words: bool) -> list[Label]:
     """The arrows' names, then of each concept the words furthest out, one spelling each, the concepts in turn."""
     wanted = [Label(name, tip, bold=True, radius=2) for name, tip in plane.arrows.items()]
     ranked: list[tuple[int, Label]] = []
@@ -125,7 +114,7 @@ def _wanted(plane: Plane, looks: Mapping[str, tuple[str, str]], words: bool) -> 
         for index in np.argsort(-np.linalg.norm(points, axis=1), kind="stable"):
             text = literal(plane.texts[name][index])
             if (root := text.lower().removesuffix("s")) not in seen:
-                colour = readable(looks[name][0])
+                colour = readable(looks[name]["color"])
                 label = Label(text, points[index], radius=1.5, colour=colour, group=name)
                 ranked.append((len(seen), label))
                 seen.add(root)

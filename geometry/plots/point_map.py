@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Unpack
 
 import matplotlib as mpl
 import numpy as np
@@ -10,13 +10,12 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
-from geometry.plots.canvas import Canvas, Given
+from geometry.plots.canvas import Canvas, Options
 from geometry.plots.labels import Label, equal_scale, place_labels
-from geometry.plots.style import COLOURS, INK, Colours, literal, palette, readable, style
+from geometry.plots.style import COLOURS, INK, Colours, literal, palette, readable
 
 __all__ = ["MOST_CATEGORIES", "Colouring", "ConceptTree", "MapPanel", "check_map", "looks", "point_map", "window"]
 
@@ -89,11 +88,7 @@ def point_map(
     *,
     labels: Mapping[str, Sequence[int]] | None = None,
     named: Sequence[int] = (),
-    ax: Given = None,
-    figsize: tuple[float, float] | None = None,
-    colours: Colours = None,
-    title: str = "",
-    caption: str = "",
+    **options: Unpack[Options],
 ) -> Figure:
     """Panels side by side, three or fewer in a row; of thousands of points the outermost may lie outside.
 
@@ -111,21 +106,16 @@ def point_map(
     points, concepts = check_map(panels, [colouring], tree, None)
     labels = labels or {}
     _check_labels(labels, named, points, concepts if panels[0].concepts is not None else 0)
-    chosen = looks(colouring.categories, colours, ordered=colouring.ordered)
+    chosen = looks(colouring.categories, options.get("colours"), ordered=colouring.ordered)
     columns = len(panels) if len(panels) <= 3 else 2
-    with style():
-        canvas = Canvas.of(ax, len(panels), figsize, title, caption, columns=columns)
+    with Canvas.of(len(panels), columns, **options) as canvas:
         for axes, panel in zip(canvas.axes, panels, strict=True):
             axes.set(xticks=[], yticks=[])
             axes.spines[:].set(visible=True, color="#bbbbbb")
             axes.set_xlabel(literal(panel.caption), fontsize=6.6, color="#555555", loc="left", labelpad=3)
-        canvas.titles([panel.title for panel in panels])
-        marks = [
-            Line2D([], [], ls="", marker=marker, color=colour, ms=4, label=literal(name))
-            for name, (colour, marker) in zip(colouring.categories, chosen, strict=True)
-        ]
-        canvas.legend([*marks, Line2D([], [], ls="", marker="o", color=_GREY, ms=3, label="other")])
-        figure = canvas.finish([6.7 / max(columns, 1.5)] * len(canvas.lines()))
+        marks = [{"color": colour, "marker": marker} for colour, marker in chosen]
+        canvas.legend({**dict(zip(colouring.categories, marks, strict=True)), "other": {"color": _GREY, "ms": 3}})
+        figure = canvas.finish([6.7 / max(columns, 1.5)] * len(panels), [panel.title for panel in panels])
         for axes, panel in zip(canvas.axes, panels, strict=True):
             corners = np.array(window(*_layers(panel))).reshape(2, 2)
             equal_scale(axes, corners, (0, 0))

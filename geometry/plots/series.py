@@ -3,17 +3,16 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Unpack
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
-from geometry.plots.canvas import Canvas, Given, numeric
+from geometry.plots.canvas import Canvas, Options, numeric
 from geometry.plots.labels import Label, equal_scale, place_labels
-from geometry.plots.style import INK, NULL_GREYS, Colours, literal, palette, signed, style
+from geometry.plots.style import INK, NULL_GREYS, literal, palette, signed
 
 __all__ = ["SeriesPanel", "series"]
 
@@ -48,11 +47,7 @@ def series(
     panels: Sequence[SeriesPanel],
     *,
     ncols: int = 4,
-    ax: Given = None,
-    figsize: tuple[float, float] | None = None,
-    colours: Colours = None,
-    title: str = "",
-    caption: str = "",
+    **options: Unpack[Options],
 ) -> Figure:
     """For each series its values in their plane, joined in order, above bars of how well each shape predicts them.
 
@@ -61,9 +56,8 @@ def series(
     colours : of the shapes.
     """
     shapes = list(dict.fromkeys(shape for panel in panels for shape in panel.scores))
-    hues = palette(shapes, colours)
-    with style():
-        canvas = Canvas.of(ax, len(panels), figsize, title, caption, columns=ncols)
+    hues = palette(shapes, options.get("colours"))
+    with Canvas.of(len(panels), ncols, **options) as canvas:
         share = 0.09 + 0.062 * len(shapes)
         parts = []
         for axes, panel in zip(canvas.axes, panels, strict=True):
@@ -73,14 +67,13 @@ def series(
             plane.set(xticks=[], yticks=[])
             plane.spines[:].set(visible=True, color="#bbbbbb")
             parts.append((plane, bars))
-        canvas.titles([panel.title for panel in panels], size=7.2)
         canvas.legend(
-            [
-                Line2D([], [], color=INK, lw=0.9, label="R² of left-out values, ± 1 standard error"),
-                Patch(color=_CHANCE, lw=0, label="95% of permuted orders"),
-            ]
+            {
+                "R² of left-out values, ± 1 standard error": {"color": INK, "lw": 0.9},
+                "95% of permuted orders": {"color": _CHANCE, "lw": 5, "solid_capstyle": "butt"},
+            }
         )
-        figure = canvas.finish([2.35] * len(canvas.lines()))
+        figure = canvas.finish([2.35] * len(panels), [panel.title for panel in panels])
         for (plane, bars), panel in zip(parts, panels, strict=True):
             _plane(plane, panel)
             numeric(bars.xaxis, canvas.inches(plane)[0])

@@ -3,17 +3,17 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Unpack
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.patches import Polygon
 from numpy.typing import NDArray
 
-from geometry.plots.canvas import Canvas, Given
+from geometry.plots.canvas import Canvas, Options
 from geometry.plots.labels import Label, equal_scale, place_labels
-from geometry.plots.style import INK, MARKERS, Colours, palette, style
+from geometry.plots.style import INK, Looks
 
 __all__ = ["SimplexPanel", "simplex"]
 
@@ -31,12 +31,7 @@ class SimplexPanel:
 
 def simplex(
     panels: Sequence[SimplexPanel],
-    *,
-    ax: Given = None,
-    figsize: tuple[float, float] | None = None,
-    colours: Colours = None,
-    title: str = "",
-    caption: str = "",
+    **options: Unpack[Options],
 ) -> Figure:
     """Simplices side by side to one scale: triangles in their plane, tetrahedra seen from a fixed side.
 
@@ -47,21 +42,15 @@ def simplex(
     for panel in panels:
         if len(panel.vertices) not in (3, 4) or not set(panel.words) <= set(panel.vertices):
             raise ValueError(f"panel {panel.title!r}: give 3 or 4 vertices, and words of these only")
-    hues = palette([name for panel in panels for name in panel.vertices], colours)
-    looks = {name: (colour, MARKERS[index % len(MARKERS)]) for index, (name, colour) in enumerate(hues.items())}
     seen = [_seen(panel) for panel in panels]
-    with style():
-        canvas = Canvas.of(ax, len(panels), figsize, title, caption, columns=len(panels))
+    with Canvas.of(len(panels), len(panels), **options) as canvas:
+        looks = canvas.looks([name for panel in panels for name in panel.vertices])
         for axes in canvas.axes:
             axes.set(xticks=[], yticks=[])
             axes.spines[:].set_visible(False)
-        canvas.titles([panel.title for panel in panels])
-        marks = [
-            Line2D([], [], ls="", marker=m, color=c, ms=3, label=f"{name} words") for name, (c, m) in looks.items()
-        ]
-        vector = Line2D([], [], ls="", marker="o", color="white", mec=INK, mew=0.8, ms=6.5, label="concept vectors")
-        canvas.legend([vector, *marks])
-        figure = canvas.finish([2.9])
+        marks = {f"{name} words": look | {"ms": 3} for name, look in looks.items()}
+        canvas.legend({"concept vectors": {"color": "white", "mec": INK, "mew": 0.8, "ms": 6.5}} | marks)
+        figure = canvas.finish([2.9] * len(panels), [panel.title for panel in panels])
         # One scale: every window is as wide as the widest simplex with its words.
         clouds = [np.concatenate([np.stack(list(corners.values())), *words.values()]) for corners, words in seen]
         reach = max(float(np.ptp(shown, axis=0).max()) for shown in clouds) / 2
@@ -91,18 +80,16 @@ def _seen(panel: SimplexPanel) -> tuple[Places, Places]:
     )
 
 
-def _draw(axes: Axes, corners: Places, words: Places, looks: Mapping[str, tuple[str, str]]) -> None:
+def _draw(axes: Axes, corners: Places, words: Places, looks: Looks) -> None:
     for face in combinations(corners.values(), 3):
         axes.add_patch(Polygon(np.stack(face), closed=True, fc="#8899aa", ec="none", alpha=0.07))
     for first, second in combinations(corners.values(), 2):
         axes.plot([first[0], second[0]], [first[1], second[1]], color=INK, lw=0.8, zorder=1.5)
     for name, points in words.items():
-        colour, marker = looks[name]
-        axes.scatter(points[:, 0], points[:, 1], s=9, color=colour, marker=marker, lw=0, alpha=0.8, zorder=2)
+        axes.scatter(points[:, 0], points[:, 1], s=9, lw=0, alpha=0.8, zorder=2, **looks[name])
     labels = []
     for name, corner in corners.items():
-        colour, marker = looks[name]
-        axes.scatter(corner[0], corner[1], s=55, color=colour, marker=marker, edgecolor=INK, lw=0.8, zorder=3)
+        axes.scatter(corner[0], corner[1], s=55, edgecolor=INK, lw=0.8, zorder=3, **looks[name])
         labels.append(Label(name, corner, bold=True, radius=5))
     edges = [np.linspace(first, second, 40) for first, second in combinations(corners.values(), 2)]
     place_labels(axes, labels, avoid=np.concatenate([*words.values(), *edges]), fontsize=7)

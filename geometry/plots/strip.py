@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, Unpack, cast
 
 import numpy as np
 from matplotlib.artist import Artist
@@ -10,16 +10,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
-from geometry.plots.canvas import Canvas, Given, beside, limits_of, numbers, numeric, outside, references
-from geometry.plots.style import COLOURS, INK, NULL_GREYS, Colours, readable, style, wrapped
+from geometry.plots.canvas import Canvas, Options, beside, limits_of, numbers, outside
+from geometry.plots.style import COLOURS, INK, NULL_GREYS, Colours, readable
 
 # A density drawn through fewer values would be an invention.
 _FEWEST_FOR_A_SHAPE = 10
 _MOST_POINTS = 300
-# In inches.
-_NAMES = 1.9
-_ROW = 0.25
-_MANY = 60
+_NAMES = 1.9  # inches
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +37,12 @@ class StripRow:
     texts: Sequence[str] = ()
     bar: bool = False
 
+    @property
+    def finite(self) -> NDArray[np.float64]:
+        """What can be drawn."""
+        values = np.ravel(np.asarray([] if self.values is None else self.values, dtype=np.float64))
+        return values[np.isfinite(values)]
+
 
 @dataclass(frozen=True, eq=False)
 class StripPanel:
@@ -53,15 +56,7 @@ class StripPanel:
 
 
 def strip(
-    panels: Sequence[StripPanel],
-    *,
-    columns: Sequence[str] = (),
-    ncols: int = 2,
-    ax: Given = None,
-    figsize: tuple[float, float] | None = None,
-    colours: Colours = None,
-    title: str = "",
-    caption: str = "",
+    panels: Sequence[StripPanel], *, columns: Sequence[str] = (), ncols: int = 2, **options: Unpack[Options]
 ) -> Figure:
     """Rows of points below a violin (from 10 values on) or over a bar, and the mean beside them.
 
@@ -72,72 +67,63 @@ def strip(
     ----------
     columns : heads of the rows' `texts`.
     ncols : panels in a line; those in one line that have the same labels share them.
-    colours : of the panels in order, or label → colour; all are of the first colour by default.
+    options : as of every kind; colours are those of the panels in order, or label → colour; by default all have one.
     """
-    with style():
-        canvas = Canvas.of(ax, len(panels), figsize, title, caption, columns=ncols)
-        heights = [max(_high(panels[place]) for place in line) for line in canvas.lines()]
-        for line in canvas.lines():
-            known: list[str] = []
-            for place in line:
-                axes, panel = canvas.axes[place], panels[place]
-                labels = [row.label for row in panel.rows]
-                room = canvas.names(axes, _NAMES)
-                shown = ["" if labels == known else "\n".join(wrapped(label, room, 7)) for label in labels]
-                known = labels
-                axes.set_yticks(range(len(shown)), shown, fontsize=7, linespacing=1.1)
-                axes.tick_params(axis="y", length=0)
-                end = _draw(axes, panel, [_colour(row, panel, place, colours) for row in panel.rows])
-                if place == line[-1] and any(row.texts for row in panel.rows):
-                    texts = [row.texts for row in panel.rows]
-                    beside(axes, range(len(texts)), texts, columns, [INK] * len(texts), start=end + 10)
+    names = [[row.label for row in panel.rows] for panel in panels]
+    with Canvas.of(len(panels), ncols, **options) as canvas:
+        heights = []
+        for index, (axes, panel) in enumerate(zip(canvas.axes, panels, strict=True)):
+            labels, count = canvas.names(index, names, _NAMES, 7), len(panel.rows)
+            axes.set_yticks(range(count), labels or [""] * count, fontsize=7, linespacing=1.1)
+            axes.tick_params(axis="y", length=0)
+            lines = max((1 + label.count("\n") for label in labels), default=1)
+            heights.append(max(0.35, count * max(0.25 if count <= 60 else 0.13, 0.11 * lines + 0.03)))
+            end = _draw(axes, panel, [_colour(row, panel, index, options.get("colours")) for row in panel.rows])
+            if (index + 1) % canvas.columns == 0 or index + 1 == len(panels):
+                texts = [(place, row.texts, INK, False) for place, row in enumerate(panel.rows)]
+                beside(axes, texts, columns if any(row.texts for row in panel.rows) else (), end + 10)
         canvas.arrange()
-        lifts = []
-        for axes, panel in zip(canvas.axes, panels, strict=True):
-            width = canvas.inches(axes)[0]
-            axes.set_xlabel("\n".join(wrapped(panel.measure, width + 0.3, 7.5)))
-            numeric(axes.xaxis, width)
-            lifts.append(max(9.0, references(canvas, axes, panel.references)))
-        canvas.titles([panel.title for panel in panels], lifts, right=20)
-        return canvas.finish(heights)
+        lifts = [canvas.dress(axes, p.references, p.measure) for axes, p in zip(canvas.axes, panels, strict=True)]
+        return canvas.finish(heights, [panel.title for panel in panels], [max(9.0, lift) for lift in lifts])
 
 
-def _colour(row: StripRow, panel: StripPanel, place: int, colours: Colours) -> str:
+def _colour(row: StripRow, panel: StripPanel, index: int, colours: Colours) -> str:
     if row.null:
         return NULL_GREYS[1]
     if isinstance(colours, Mapping):
         return colours.get(row.label, colours.get(panel.title, COLOURS[0]))
-    return colours[place % len(colours)] if colours else COLOURS[0]
-
-
-def _high(panel: StripPanel) -> float:
-    lines = max((len(wrapped(row.label, _NAMES, 7)) for row in panel.rows), default=1)
-    return max(0.35, len(panel.rows) * max(_ROW if len(panel.rows) <= _MANY else 0.13, 0.11 * lines + 0.03))
+    return colours[index % len(colours)] if colours else COLOURS[0]
 
 
 def _draw(axes: Axes, panel: StripPanel, colours: Sequence[str]) -> float:
-    every = [np.ravel(np.asarray([] if r.values is None else r.values, dtype=np.float64)) for r in panel.rows]
-    every = [values[np.isfinite(values)] for values in every]
+    every = [row.finite for row in panel.rows]
     zero = [0.0] if any(row.bar for row in panel.rows) else []
-    axes.set_ylim(len(every) - 0.4, -0.6)
     axes.set_xlim(*(panel.limits or limits_of([*every, list(panel.references), zero])))
+    axes.set_ylim(len(every) - 0.4, -0.6)
+    digits = int(np.clip(2 - np.floor(np.log10(np.ptp(axes.get_xlim()))), 0, 5))
+    means = []
     for line, (row, values, colour) in enumerate(zip(panel.rows, every, colours, strict=True)):
+        (mean,) = numbers([[values.mean() if len(values) else np.nan]], digits)
+        means.append((line, [""] if row.values is None else mean, readable(colour), False))
         if len(values):
             _row(axes, line, values, colour, bar=row.bar)
         elif row.values is not None:
             blank = {"boxstyle": "square,pad=0.1", "fc": "white", "ec": "none"}
-            at = {"xycoords": ("axes fraction", "data"), "va": "center", "bbox": blank}
-            outside(axes, "not measurable", (0.02, line), (0, 0), **at)
-    digits = int(np.clip(2 - np.floor(np.log10(np.ptp(axes.get_xlim()))), 0, 5))
-    means = numbers([[values.mean() if len(values) else np.nan] for values in every] or np.empty((0, 1)), digits)
-    means = [[""] if row.values is None else mean for row, mean in zip(panel.rows, means, strict=True)]
-    return beside(axes, range(len(means)), means, ["mean"], [readable(colour) for colour in colours], start=4)
+            outside(
+                axes,
+                "not measurable",
+                (0.02, line),
+                (0, 0),
+                xycoords=("axes fraction", "data"),
+                va="center",
+                bbox=blank,
+            )
+    return beside(axes, means, ["mean"], 4)
 
 
 def _row(axes: Axes, line: int, values: NDArray[np.float64], colour: str, *, bar: bool) -> None:
     rng = np.random.default_rng(0)
-    mean = float(values.mean())
-    few = len(values) < _FEWEST_FOR_A_SHAPE
+    mean, few = float(values.mean()), len(values) < _FEWEST_FOR_A_SHAPE
     shown = rng.permutation(values)[:_MOST_POINTS]
     if bar:
         axes.barh(line, mean, height=0.62, color=colour, alpha=0.3, lw=0)
@@ -148,9 +134,8 @@ def _row(axes: Axes, line: int, values: NDArray[np.float64], colour: str, *, bar
             shape.set(facecolor=colour, alpha=0.45, edgecolor="none")
     low, high = axes.get_xlim()
     shown = shown[(low <= shown) & (shown <= high)]
-    jitter = line + (
-        0.44 * (rng.random(len(shown)) - 0.5) if bar else (0.08 + 0.2 * rng.random(len(shown))) * (len(values) > 1)
-    )
+    jitter = rng.random(len(shown))
+    places = line + (0.44 * (jitter - 0.5) if bar else (0.08 + 0.2 * jitter) * (len(values) > 1))
     how: dict[str, Any] = {"s": 16, "alpha": 0.9} if few else {"s": 2.5, "alpha": 0.55, "rasterized": len(shown) > 50}
-    axes.scatter(shown, jitter, color=colour, lw=0, clip_on=False, **how)
+    axes.scatter(shown, places, color=colour, lw=0, clip_on=False, **how)
     axes.plot([mean, mean], [line - 0.36, line + 0.32], color=INK, lw=1.2, zorder=0.9 if few else 3)

@@ -3,7 +3,7 @@
 import math
 import re
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -19,6 +19,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.textpath import text_to_path
 
 Colours = Sequence[str] | Mapping[str, str] | None
+Looks = dict[str, dict[str, Any]]
 
 HALO = [withStroke(linewidth=1.6, foreground="white")]
 # Okabe & Ito, in an order that keeps neighbours apart in greyscale too.
@@ -65,6 +66,12 @@ def palette(names: Sequence[str], colours: Colours = None) -> dict[str, str]:
     named = colours if isinstance(colours, Mapping) else {}
     order = COLOURS if isinstance(colours, Mapping) or not colours else colours
     return {name: named.get(name, order[place % len(order)]) for place, name in enumerate(dict.fromkeys(names))}
+
+
+def looks(names: Sequence[str], nulls: Iterable[str] = (), colours: Colours = None) -> Looks:
+    """Colour and marker of each name; nulls come after the others, and are grey."""
+    hues = palette(names, colours) | {name: NULL_GREYS[n % 2] for n, name in enumerate(dict.fromkeys(nulls))}
+    return {name: {"color": hue, "marker": MARKERS[n % len(MARKERS)]} for n, (name, hue) in enumerate(hues.items())}
 
 
 def readable(colour: str) -> str | tuple[float, ...]:
@@ -133,45 +140,26 @@ def wrapped(text: str, inches: float, size: float, weight: str = "normal") -> li
     return lines
 
 
-def headline(figure: Figure, title: str, caption: str = "", *, room: float = 0.0) -> None:
-    """Write the title in bold and the caption below it, wrapped, and make room for both.
-
-    Parameters
-    ----------
-    title, caption : the finding, and what symbols and nulls stand for.
-    room : inches to leave between the text and the panels, for panel titles; a figure with a layout engine needs none.
-    """
+def headline(figure: Figure, title: str, caption: str = "", *, grow: bool = False) -> None:
+    """Write the title in bold and the caption below it, wrapped, and make room for both: from the panels, or `grow`."""
     width, height = figure.get_size_inches()
-    used = _MARGIN
-    parts = _parts(title, caption, width)
+    texts, used = [], [_MARGIN]
+    for text, (size, weight, colour) in zip((title, caption), _HEADS, strict=True):
+        lines = wrapped(" ".join(signed(text).split()), width - 2 * _MARGIN, size, weight)
+        look: dict[str, Any] = {"fontsize": size, "fontweight": weight, "color": colour, "linespacing": 1.25}
+        texts.append((lines, look))
+        used.append(used[-1] + (len(lines) * size / 72 * 1.3 + 0.05) * any(lines))
     # The label is a name that nothing draws; `save` writes it into the files.
-    figure.set_label("\n".join(" ".join(lines) for lines, *_ in parts))
-    for lines, size, weight, colour in parts:
-        how: dict[str, Any] = {"fontsize": size, "fontweight": weight, "color": colour, "linespacing": 1.25}
-        figure.text(_MARGIN / width, 1 - used / height, "\n".join(lines), va="top", **how)
-        used += _inches(lines, size)
-    top = 1 - (used + room) / height
+    figure.set_label("\n".join(" ".join(lines) for lines, _ in texts))
+    height += grow * used[-1]
+    figure.set_figheight(height)
+    for (lines, look), taken in zip(texts, used, strict=False):
+        figure.text(_MARGIN / width, 1 - taken / height, "\n".join(lines), va="top", **look)
+    top = 1 - used[-1] / height
     if isinstance(engine := figure.get_layout_engine(), ConstrainedLayoutEngine):
         engine.set(rect=(0.5 * _MARGIN / width, 0, 1 - _MARGIN / width, top))
     else:
         figure.subplots_adjust(top=top)
-
-
-def headline_height(title: str, caption: str = "", *, width: float = 7.2) -> float:
-    """Inches that `headline` takes of a figure so wide, for figures that are to be as high as their rows need."""
-    return _MARGIN + sum(_inches(lines, size) for lines, size, *_ in _parts(title, caption, width))
-
-
-def _parts(title: str, caption: str, width: float) -> list[tuple[list[str], float, str, str]]:
-    texts = (" ".join(signed(text).split()) for text in (title, caption))
-    return [
-        (wrapped(text, width - 2 * _MARGIN, size, weight), size, weight, colour)
-        for text, (size, weight, colour) in zip(texts, _HEADS, strict=True)
-    ]
-
-
-def _inches(lines: Sequence[str], size: float) -> float:
-    return len(lines) * size / 72 * 1.3 + 0.05 if any(lines) else 0.0
 
 
 def tag_panel(axes: Axes, letter: str) -> None:

@@ -2,16 +2,15 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Unpack
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 from scipy.cluster import hierarchy
 
-from geometry.plots.canvas import Canvas
-from geometry.plots.style import MARKERS, Colours, literal, palette, style
+from geometry.plots.canvas import Canvas, Options
+from geometry.plots.style import MARKERS, literal
 
 __all__ = ["dendrogram"]
 
@@ -23,12 +22,7 @@ def dendrogram(
     merges: NDArray[np.floating],
     names: Sequence[str],
     groups: Sequence[str],
-    *,
-    ax: Axes | None = None,
-    figsize: tuple[float, float] | None = None,
-    colours: Colours = None,
-    title: str = "",
-    caption: str = "",
+    **options: Unpack[Options],
 ) -> Figure:
     """The tree alone, drawn leftwards from its leaves; the largest 8 groups have colours and marks.
 
@@ -38,9 +32,8 @@ def dendrogram(
     names, groups : of the n leaves.
     """
     common = [name for name, _ in sorted(Counter(groups).items(), key=lambda item: (-item[1], item[0]))][: len(MARKERS)]
-    looks = {name: (hue, mark) for (name, hue), mark in zip(palette(common, colours).items(), MARKERS, strict=False)}
-    with style():
-        canvas = Canvas.of(ax, 1, figsize, title, caption)
+    with Canvas.of(1, **options) as canvas:
+        looks, rest = canvas.looks(common), {"color": _GREY, "marker": "."}
         (axes,) = canvas.axes
         drawn = hierarchy.dendrogram(
             merges, orientation="left", ax=axes, no_labels=True, color_threshold=0, above_threshold_color="#777777"
@@ -51,8 +44,7 @@ def dendrogram(
         axes.spines[:].set_visible(False)
         at = axes.get_yaxis_transform()
         for row, leaf in enumerate(drawn["leaves"] or ()):
-            colour, marker = looks.get(groups[leaf], (_GREY, "."))
-            axes.plot(1, 10 * row + 5, marker, color=colour, ms=3.4, transform=at, clip_on=False)
+            axes.plot(1, 10 * row + 5, ms=3.4, transform=at, clip_on=False, **looks.get(groups[leaf], rest))
             axes.annotate(
                 literal(names[leaf]),
                 (1, 10 * row + 5),
@@ -63,11 +55,5 @@ def dendrogram(
                 va="center",
                 annotation_clip=False,
             )
-        marks = [
-            Line2D([], [], ls="", marker=m, color=c, ms=3.6, label=literal(name)) for name, (c, m) in looks.items()
-        ]
-        rest = (
-            [Line2D([], [], ls="", marker=".", color=_GREY, ms=3.6, label="other")] if set(groups) - set(common) else []
-        )
-        canvas.legend([*marks, *rest])
+        canvas.legend(looks | ({"other": rest} if set(groups) - set(common) else {}))
         return canvas.finish([0.125 * len(names) + 0.1])
