@@ -2,64 +2,36 @@
 
 import base64
 import hashlib
-import html
-import json
-from importlib.resources import files
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 from numpy.typing import NDArray
 
-__all__ = ["embedded", "interactive_page", "packed", "plain", "static_page", "visible"]
+__all__ = ["interactive_page", "packed", "page", "visible"]
+
+_HERE = Path(__file__).parent
 
 
-def static_page(title: str, style: str, body: str, *, script: str = "") -> str:
-    """The frame around a body of HTML: its title, its one style and at most one script.
+def page(name: str, *scripts: str, **values: Any) -> str:
+    """The template of that name filled with `values`, with the style of that name and `scripts`, all in this folder.
 
-    Its policy lets the browser use these and pictures inside the page, nothing else, and reach no network.
-
-    Parameters
-    ----------
-    title : plain text; `body` is HTML already.
+    Its policy lets the browser use these and pictures inside the page, nothing else, and reach no network. Every
+    text among the values is written as text: escaped, its line ends kept, other control characters as "·".
     """
-    policy = "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:; " + (
-        f"script-src '{_sum(script)}'; style-src '{_sum(style)}'" if script else f"style-src '{_sum(style)}'"
-    )
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
-        '<meta name="viewport" content="width=device-width">\n<link rel="icon" href="data:,">\n'
-        f"<title>{html.escape(visible(title))}</title>\n<style>{style}</style></head>\n"
-        f"<body>{body}" + (f"<script>{script}</script>" if script else "") + "</body></html>\n"
-    )
+    style, *parts = ((_HERE / file).read_text(encoding="utf-8") for file in (f"{name}.css", *scripts))
+    script = "'use strict';\n" + "\n".join(parts) if parts else ""
+    ours = {"style": Markup(style), "script": Markup(script)}  # noqa: S704 (files of this folder)
+    return _TEMPLATES.get_template(f"{name}.html.j2").render(values | ours)
 
 
-def visible(text: str) -> str:
-    """Token text with control and unprintable characters shown as "·"; spaces stay."""
-    return "".join(character if character.isprintable() else "·" for character in text)
-
-
-def plain(text: str) -> str:
-    """Any text as HTML: escaped, line ends kept, other control characters shown as "·"."""
-    return "<br>".join(html.escape(visible(line)) for line in text.split("\n"))
-
-
-def interactive_page(title: str, data: dict[str, Any], scripts: tuple[str, ...]) -> str:
-    """A page that shows `data` by our `scripts`, names of files beside this one without their ending."""
-    ours = files("geometry.plots.pages")
-    script = "'use strict';\n" + "\n".join((ours / f"{name}.js").read_text(encoding="utf-8") for name in scripts)
-    style = (ours / "interactive.css").read_text(encoding="utf-8")
-    body = (
-        "<noscript>This page is drawn by the script inside it: allow JavaScript to see it.</noscript>\n"
-        f'<script type="application/json" id="data">{embedded(data)}</script>\n'
-    )
-    return static_page(title, style, body, script=script)
-
-
-def embedded(data: dict[str, Any]) -> str:
-    """JSON that no text in it can end: neither a tag nor a comment can begin where "<" is written \\u003c."""
-    plain = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return plain.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+def interactive_page(script: str, *, title: str, detail: str, **data: Any) -> str:
+    """A page that shows `data` by one of our scripts."""
+    data = _all_visible({"title": title, "detail": detail} | data)
+    return page("interactive", "canvas.js", script, title=title, data=data)
 
 
 def packed(values: NDArray[Any], kind: str) -> str:
@@ -67,5 +39,31 @@ def packed(values: NDArray[Any], kind: str) -> str:
     return base64.b64encode(np.ascontiguousarray(values, dtype=f"<{kind}").tobytes()).decode("ascii")
 
 
-def _sum(text: str) -> str:
+def visible(text: str) -> str:
+    """Token text with control and unprintable characters shown as "·"; spaces stay."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else "·" for c in text)
+
+
+def _all_visible(data: Any) -> Any:
+    if isinstance(data, str):
+        return visible(data)
+    if isinstance(data, dict):
+        return {name: _all_visible(value) for name, value in data.items()}
+    return [_all_visible(value) for value in data] if isinstance(data, list | tuple) else data
+
+
+def _written(value: Any) -> Any:
+    """What a template writes for a value: only HTML of our own making is HTML."""
+    return value if isinstance(value, Markup) else Markup("<br>").join(map(visible, str(value).split("\n")))
+
+
+def _checksum(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")
+
+
+_TEMPLATES = Environment(loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, finalize=_written)
+_TEMPLATES.trim_blocks = _TEMPLATES.lstrip_blocks = _TEMPLATES.keep_trailing_newline = True
+_TEMPLATES.filters |= {"checksum": _checksum, "visible": visible}
+_TEMPLATES.globals["zip"] = partial(zip, strict=True)
+# JSON that no text in it can end: the filter also writes "<", ">", "&" and "'" as \u003c and so on.
+_TEMPLATES.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "separators": (",", ":"), "allow_nan": False}

@@ -52,7 +52,7 @@ def shown(opened: Callable[[str], Opened], hostile: str) -> Opened:
 
 COLOURED = (
     f"read = {READ}"
-    + """, plots.map(({ base }) => {
+    + """, views.map(({ base }) => {
   const data = read(base), found = {};
   for (let at = 0; at < data.length; at += 4) {
     const name = [data[at], data[at + 1], data[at + 2]].join();
@@ -110,7 +110,7 @@ def test_search_finds_the_exact_token_and_marks_it_in_every_panel(shown: Opened)
         x, y = place(shown, 0, panel)
         width, height = shown.run(f"[views[{panel}].width, views[{panel}].height]")
         assert (x, y) == pytest.approx((width / 2, height / 2))
-    assert shown.run("plots.every(({ zoom }) => zoom > 1)")
+    assert shown.run("views.every(({ zoom }) => zoom > 1)")
 
 
 def test_search_without_a_space_and_with_the_keyboard(shown: Opened) -> None:
@@ -129,7 +129,7 @@ def test_search_without_a_space_and_with_the_keyboard(shown: Opened) -> None:
 
 
 def test_hovering_shows_the_token_and_rings_it_in_every_panel(shown: Opened) -> None:
-    ringed = f"read = {READ}, plots.map(({{ top }}) => read(top).some(Boolean))"
+    ringed = f"read = {READ}, views.map(({{ top }}) => read(top).some(Boolean))"
     assert shown.run(ringed) == [False, False]
     shown.hover(0, *place(shown, 0, 0))
     assert shown.text("#tip") == "␣penguin\nin bird, animal, thing"
