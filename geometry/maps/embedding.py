@@ -33,7 +33,6 @@ def umap_embedding(
 
     Parameters
     ----------
-    points : shape (n, d).
     neighbours : of each point; few show fine structure, many coarse.
     min_distance : how closely points may be packed on the map.
     epochs : of the optimisation; the time is proportional.

@@ -1,10 +1,11 @@
 """Mapper: cover points by overlapping intervals of a lens, cluster each part, join clusters that share points.
 
 The cover and the loop over it are KeplerMapper's. Its nerve compares every two clusters as sets, which takes
-minutes at 50,000 points; here one sparse product counts all shared points.
+minutes at 50,000 points; here its nerve has no edges, and one sparse product counts all shared points.
 """
 
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,9 +14,9 @@ from scipy.sparse import triu
 from scipy.stats import rankdata
 
 from geometry.errors import EstimationError
-from geometry.maps.clustering import MutualNeighbours
 from geometry.maps.lenses import Lens, lens_values
 from geometry.maps.mapper_graph import MapperGraph
+from geometry.maps.neighbours import MutualNeighbours
 from geometry.maps.points import LabelledPoints, incidence
 
 # The positions of an interval's points and their cluster labels.
@@ -38,11 +39,8 @@ class Clusterer(Protocol):
 class Cover:
     """Overlapping intervals of each lens, and their products where there are several.
 
-    Attributes
-    ----------
-    cubes : intervals of each lens.
-    overlap : share of an interval that the next one covers too, at least 0 and less than 1.
-    balanced : intervals of equally many points instead of equal length: the lens is replaced by its ranks.
+    `cubes` are the intervals of each lens, `overlap` (0 … 1) the share of one that the next covers too. Intervals that
+    are `balanced` have equally many points instead of equal length: the lens is replaced by its ranks.
     """
 
     cubes: int = 10
@@ -84,7 +82,7 @@ def mapper_of_values(
     values: NDArray[np.float64],
     cover: Cover,
     clusterer: Clusterer | None = None,
-    rows: NDArray[np.int64] | None = None,
+    rows: NDArray[np.int64] | slice = slice(None),
     intervals: list[Clustered] | None = None,
 ) -> MapperGraph:
     """`mapper` with the lens evaluated, shape (n, c); with `rows` of these points alone, in the intervals of all.
@@ -92,26 +90,18 @@ def mapper_of_values(
     `intervals` is a list to be filled with the positions and labels of what was clustered in each interval.
     """
     import kmapper  # brings half of scikit-learn, a second or two
-    from kmapper.nerve import Nerve
-
-    class SparseNerve(Nerve):  # type: ignore[misc]  # kmapper has no types
-        min_intersection = 1
-
-        def compute(self, nodes: dict[str, list[int]]) -> tuple[dict[str, list[str]], list[list[str]]]:
-            return {}, [[name] for name in nodes]  # the edges are found below
 
     scale = rankdata(values, axis=0) if cover.balanced else values
     # A little wider than the lens, lest rounding leave out its ends.
     margin = 1e-9 * np.ptp(scale, axis=0)
     limits = np.stack([scale.min(axis=0) - margin, scale.max(axis=0) + margin], axis=1)
-    if rows is not None:
-        points, values, scale = points[rows], values[rows], scale[rows]
+    points, values, scale = points[rows], values[rows], scale[rows]
     complex_ = kmapper.KeplerMapper(verbose=0).map(
         scale,
         np.arange(len(points))[:, None],
         cover=kmapper.Cover(n_cubes=cover.cubes, perc_overlap=cover.overlap, limits=limits),
         clusterer=_OnRows(clusterer or MutualNeighbours(), points, [] if intervals is None else intervals),
-        nerve=SparseNerve(),
+        nerve=SimpleNamespace(compute=lambda nodes: ({}, [[name] for name in nodes]), min_intersection=1),
         remove_duplicate_nodes=True,
     )
     nodes = [np.sort(np.array(members, dtype=np.int64)) for members in complex_["nodes"].values()]

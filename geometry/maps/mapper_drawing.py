@@ -23,10 +23,7 @@ def drawing(
     concepts: NodeConcepts | None = None,
     between: Sequence[Bridge] | None = None,
 ) -> "MapperDrawing":
-    """A Mapper graph as plain data for a picture and a page.
-
-    >>> graph = mapper(labelled, lens)  # doctest: +SKIP
-    >>> figure = plots.graph(drawing(graph, labelled), title="My lens")  # doctest: +SKIP
+    """A Mapper graph as plain data for a page and a picture, `plots.graph(drawing(graph, labelled), title="My lens")`.
 
     A node's words stand in the order of how typical they are: the cosine of each point with the node's mean, both from
     the mean of all points. The 11 concepts of most points are the categories; a word of two counts half for each.

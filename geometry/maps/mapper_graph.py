@@ -1,6 +1,6 @@
 """MapperGraph: clusters as nodes, shared points as edges, and its topology."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
@@ -13,8 +13,12 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from geometry.maps.layout import component_layout
 from geometry.output import replacing
+
+# In a picture: the widest row of components, in units of the square root of the area that all take, and their gaps.
+_ROW, _GAP = 1.3, 0.8
+# Up to so many nodes springs of the graph's own distances, which do not depend on the seed; their cost is cubic.
+_KAMADA_KAWAI = 150
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,17 +71,14 @@ class MapperGraph:
 
         With several lenses cubes meet at corners, and most loops of the graph are such triangles.
         """
-        return self.loops - _rank(self._filled_triangles())
-
-    def _filled_triangles(self) -> list[int]:
-        """The edges of each triangle of nodes that share a point, as the bits of a number."""
         number = {(first, second): index for index, (first, second) in enumerate(self.edges.tolist())}
         nodes_of: dict[int, list[int]] = {}
         for node, members in enumerate(self.nodes):
             for point in members.tolist():
                 nodes_of.setdefault(point, []).append(node)
-        together = {triangle for nodes in set(map(tuple, nodes_of.values())) for triangle in combinations(nodes, 3)}
-        return [sum(1 << number[pair] for pair in combinations(triangle, 2)) for triangle in sorted(together)]
+        filled = {triangle for nodes in set(map(tuple, nodes_of.values())) for triangle in combinations(nodes, 3)}
+        # A triangle's edges are the bits of a number.
+        return self.loops - _rank(sum(1 << number[pair] for pair in combinations(nodes, 2)) for nodes in filled)
 
     @cached_property
     def coverage(self) -> float:
@@ -98,8 +99,30 @@ class MapperGraph:
         return {"nodes": len(self), "edges": len(self.edges), **topology}
 
     def layout(self, seed: int = 0) -> NDArray[np.float64]:
-        """Positions of the nodes for a picture, shape (m, 2): springs within a component, components side by side."""
-        return component_layout(self.edges, self.component_of, seed)
+        """Positions of the nodes for a picture, shape (m, 2): springs within a component, components side by side.
+
+        It is about one unit from node to node, and the largest component is on top, the rest in rows below. The `seed`
+        is of the springs' initial positions.
+        """
+        positions, boxes = np.zeros((len(self), 2)), []
+        for component in range(self.components):
+            nodes = np.flatnonzero(self.component_of == component)
+            graph: nx.Graph[int] = nx.Graph()
+            graph.add_nodes_from(nodes.tolist())
+            graph.add_edges_from(self.edges[np.isin(self.edges[:, 0], nodes)].tolist())
+            few = 2 < len(nodes) <= _KAMADA_KAWAI
+            placed = nx.kamada_kawai_layout(graph) if few else nx.spring_layout(graph, seed=seed, weight=None)
+            inside = np.array([placed[node] for node in graph]) * np.sqrt(len(nodes)) / 2
+            positions[nodes] = inside - inside.min(axis=0)
+            boxes.append((nodes, np.ptp(inside, axis=0) + _GAP))
+        widest = max(max(size[0] for _, size in boxes), _ROW * float(np.sqrt(sum(np.prod(size) for _, size in boxes))))
+        x = y = height = 0.0
+        for nodes, size in boxes:
+            if x and x + size[0] > widest:
+                x, y, height = 0.0, y - height, 0.0
+            positions[nodes] += (x, y - size[1])
+            x, height = x + size[0], max(height, size[1])
+        return positions
 
     def to_networkx(self, attributes: Mapping[str, Any] | None = None) -> "nx.Graph[int]":
         """As a networkx graph with `size` and `component` of nodes and `shared` of edges.
@@ -110,11 +133,10 @@ class MapperGraph:
         for node, members in enumerate(self.nodes):
             lens = {f"lens_{axis}": float(value) for axis, value in enumerate(self.centres[node])}
             graph.add_node(node, size=len(members), component=int(self.component_of[node]), **lens)
-        for (a, b), shared in zip(self.edges.tolist(), self.shared.tolist(), strict=True):
-            graph.add_edge(a, b, shared=shared)
+        for (first, second), shared in zip(self.edges.tolist(), self.shared.tolist(), strict=True):
+            graph.add_edge(first, second, shared=shared)
         for name, values in (attributes or {}).items():
-            for node, value in zip(graph, values, strict=True):
-                graph.nodes[node][name] = value.item() if isinstance(value, np.generic) else value
+            nx.set_node_attributes(graph, dict(zip(graph, np.asarray(values).tolist(), strict=True)), name)
         return graph
 
     def write_graphml(self, path: str | Path, attributes: Mapping[str, Any] | None = None) -> None:
@@ -126,7 +148,7 @@ class MapperGraph:
             nx.write_graphml_xml(self.to_networkx(attributes), unfinished)
 
 
-def _rank(rows: list[int]) -> int:
+def _rank(rows: Iterable[int]) -> int:
     """Rank over the field of two elements; a row is a number's bits."""
     pivots: dict[int, int] = {}
     for row in rows:

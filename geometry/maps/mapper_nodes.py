@@ -1,6 +1,5 @@
 """Which concepts the nodes of a Mapper graph hold, and which words bridge two of them."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -16,14 +15,9 @@ from geometry.maps.points import LabelledPoints, incidence
 
 @dataclass(frozen=True, eq=False)
 class NodeConcepts:
-    """The share of each node that belongs to each concept.
+    """The shares of each node that belong to the concepts, shape (m, c), beside its size and the names of its points.
 
-    Attributes
-    ----------
-    concepts : their names.
-    shares : shape (m, c), 0 … 1; rows need not sum to 1, as concepts may overlap and leave points out.
-    sizes : points of each node, shape (m,).
-    words : for each node its points' names.
+    Shares of a node need not sum to 1, as concepts may overlap and leave points out.
     """
 
     concepts: tuple[str, ...]
@@ -66,14 +60,10 @@ def node_concepts(graph: MapperGraph, labelled: LabelledPoints) -> NodeConcepts:
 class Bridge:
     """An edge of a Mapper graph, and what the two nodes share.
 
-    Attributes
-    ----------
-    nodes : the two, the lower number first.
-    concepts : the dominant concept of each; "" for none.
-    words : names of the shared points.
-    enriched : concepts that are commoner among the shared points than in either node alone: (name, share of the
-        shared points, share of the two nodes together, hypergeometric p), the least p first. The p is not adjusted
-        for how many bridges and concepts are looked at.
+    `concepts` are the dominant ones of its `nodes` ("" for none), and `words` the names of the shared points.
+    `enriched` lists concepts that are commoner among the shared points than in either node alone: (name, share of the
+    shared points, share of the two nodes together, hypergeometric p), the least p first. The p is not adjusted for how
+    many bridges and concepts are looked at.
     """
 
     nodes: tuple[int, int]
@@ -98,7 +88,7 @@ def bridges(graph: MapperGraph, labelled: LabelledPoints) -> list[Bridge]:
     return [_bridge(graph, labelled, concepts, edge) for edge in graph.edges.tolist()]
 
 
-def _bridge(graph: MapperGraph, labelled: LabelledPoints, concepts: NodeConcepts, edge: Sequence[int]) -> Bridge:
+def _bridge(graph: MapperGraph, labelled: LabelledPoints, concepts: NodeConcepts, edge: list[int]) -> Bridge:
     first, second = edge
     shared = np.intersect1d(graph.nodes[first], graph.nodes[second])
     union = np.union1d(graph.nodes[first], graph.nodes[second])

@@ -1,11 +1,15 @@
-"""Nearest neighbours of every point: what UMAP is built from and what a map should keep."""
+"""Nearest neighbours of every point: what UMAP is built from, what a map should keep, what Mapper clusters by."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
+from sklearn.base import BaseEstimator, ClusterMixin
 from tqdm import tqdm
 
 from geometry.errors import EstimationError
@@ -23,13 +27,13 @@ class Neighbours:
     indices: NDArray[np.int64]
     distances: NDArray[np.float32]
 
+    def __len__(self) -> int:
+        return len(self.indices)
+
     @property
     def k(self) -> int:
         """How many each point has."""
         return int(self.indices.shape[1])
-
-    def __len__(self) -> int:
-        return len(self.indices)
 
 
 def squared_distances(queries: torch.Tensor, points: torch.Tensor, norms: torch.Tensor) -> torch.Tensor:
@@ -42,16 +46,9 @@ def nearest_neighbours(
 ) -> Neighbours:
     """The k nearest others of every point by Euclidean distance.
 
-    >>> nearest_neighbours(np.array([[0.0], [1.0], [5.0]]), k=1).indices.ravel().tolist()
-    [1, 0, 1]
-
-    Parameters
-    ----------
-    points : shape (n, d).
-    approximate : by nearest-neighbour descent, which of SmolLM2's whitened rows finds 70% of the neighbours in a tenth
-        of the time, after half a minute of compiling. Worth it from some 100,000 points on: the exact search is n²d.
-    seed : of the approximate search.
-    progress : show a progress bar; default, when standard error is a terminal.
+    `approximate` searches by nearest-neighbour descent (with `seed`), which of SmolLM2's whitened rows finds 70% of the
+    neighbours in a tenth of the time, after half a minute of compiling: for 100,000 points and more, as the exact
+    search costs n²d. A bar shows `progress`, by default when standard error is a terminal.
 
     EstimationError: points that cannot be mapped, or not more than k of them.
     """
@@ -60,13 +57,17 @@ def nearest_neighbours(
         raise EstimationError(f"{len(array)} points have 1 … {len(array) - 1} neighbours each, not {k}; lower k")
     if array.shape[1] <= _FLAT:
         return _sorted(array, neighbours_on_map(array, np.arange(len(array)), k))
-    return _sorted(array, _descent(array, k, seed) if approximate else _exact(array, k, progress))
+    if not approximate:
+        return _sorted(array, _exact(array, k, progress))
+    from pynndescent import NNDescent  # takes seconds to import, and half a minute to compile
+
+    nearest = NNDescent(array, n_neighbors=k + 1, random_state=seed, verbose=False).neighbor_graph[0]
+    return _sorted(array, _others(nearest, np.arange(len(array))))
 
 
 def neighbours_on_map(coordinates: NDArray[np.float32], rows: NDArray[np.int64], k: int) -> NDArray[np.int64]:
     """The k nearest others of some points, shape (len(rows), k), by a tree that is fast in few dimensions."""
-    nearest = cKDTree(coordinates).query(coordinates[rows], k + 1)[1]
-    return _others(np.asarray(nearest, dtype=np.int64), rows)
+    return _others(np.asarray(cKDTree(coordinates).query(coordinates[rows], k + 1)[1]), rows)
 
 
 def _exact(array: NDArray[np.float32], k: int, progress: bool | None) -> NDArray[np.int64]:
@@ -83,18 +84,11 @@ def _exact(array: NDArray[np.float32], k: int, progress: bool | None) -> NDArray
     return nearest
 
 
-def _descent(array: NDArray[np.float32], k: int, seed: int) -> NDArray[np.int64]:
-    from pynndescent import NNDescent  # takes seconds to import, and half a minute to compile
-
-    index = NNDescent(array, n_neighbors=k + 1, random_state=seed, verbose=False)
-    return _others(np.asarray(index.neighbor_graph[0], dtype=np.int64), np.arange(len(array)))
-
-
-def _others(nearest: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.int64]:
+def _others(nearest: NDArray[Any], rows: NDArray[np.int64]) -> NDArray[np.int64]:
     """All but the point itself, which is its own nearest neighbour unless others lie on it; else all but the last."""
     own = nearest == rows[:, None]
     own[~own.any(axis=1), -1] = True
-    return np.asarray(nearest[~own].reshape(len(nearest), -1))
+    return nearest[~own].reshape(len(nearest), -1).astype(np.int64)
 
 
 def _sorted(array: NDArray[np.float32], indices: NDArray[np.int64]) -> Neighbours:
@@ -106,3 +100,31 @@ def _sorted(array: NDArray[np.float32], indices: NDArray[np.int64]) -> Neighbour
         distances[part] = np.linalg.norm(array[indices[part]] - array[part, None], axis=2)
     order = np.lexsort((indices, distances), axis=1)
     return Neighbours(np.take_along_axis(indices, order, 1), np.take_along_axis(distances, order, 1))
+
+
+class MutualNeighbours(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """Clusters are the connected components of points that are among each other's k nearest.
+
+    It has no scale to choose. In hundreds of dimensions distances hardly differ, and a radius (DBSCAN, single
+    linkage) takes all points for one cluster or each for noise. Clusters of no more than k (`neighbours`) points may
+    be joined; components of fewer than `smallest` points are noise (label −1).
+    """
+
+    def __init__(self, neighbours: int = 10, smallest: int = 3) -> None:
+        self.neighbours = neighbours
+        self.smallest = smallest
+
+    def fit(self, X: NDArray[np.float32], y: None = None) -> "MutualNeighbours":  # noqa: ARG002, N803
+        """Label the points X, shape (n, d), in `labels_`."""
+        if self.neighbours < 1 or self.smallest < 1:
+            raise EstimationError(f"{self}: neighbours and smallest must be positive")
+        n = len(X)
+        labels = np.zeros(n, dtype=np.int64)
+        if n > self.neighbours and (X[0] != X).any():
+            nearest = nearest_neighbours(X, self.neighbours, progress=False)
+            start = np.repeat(np.arange(n), self.neighbours)
+            near = coo_array((np.ones(len(start)), (start, nearest.indices.ravel())), shape=(n, n)).tocsr()
+            labels = connected_components(near.multiply(near.T), directed=False)[1].astype(np.int64)
+        small = np.bincount(labels)[labels] < self.smallest
+        self.labels_ = np.where(small, -1, labels)
+        return self

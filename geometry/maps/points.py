@@ -1,6 +1,6 @@
 """LabelledPoints: what is mapped, be it the tokens of a concept or the activations of prompts by class."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -41,14 +41,36 @@ def incidence(members: Sequence[NDArray[np.int64]], n: int) -> csr_array:
     return coo_array((ones, (owner, np.concatenate(members))), shape=(len(members), n)).tocsr()
 
 
+def group_exchange(
+    groups: NDArray[np.int64], strata: NDArray[np.int64] | None = None
+) -> Callable[[np.random.Generator], NDArray[np.int64]]:
+    """Draws for every point the one whose concepts it gets: whole groups go to groups of the same size and stratum.
+
+    EstimationError for strata of another number of points; a group's first point decides its stratum.
+    """
+    if strata is not None and np.shape(strata) != groups.shape:
+        raise EstimationError(f"strata must hold one number per point, shape {groups.shape}, not {np.shape(strata)}")
+    groups = np.unique(groups, return_inverse=True)[1]
+    points = np.argsort(groups, kind="stable")
+    sizes = np.bincount(groups)
+    starts = np.cumsum(sizes) - sizes
+    stratum = np.zeros(len(sizes), int) if strata is None else np.asarray(strata)[points[starts]]
+    _, kinds = np.unique(np.stack([sizes, stratum]), axis=1, return_inverse=True)
+
+    def draw(rng: np.random.Generator) -> NDArray[np.int64]:
+        order = np.empty(len(points), dtype=np.int64)
+        for kind in range(kinds.max() + 1):
+            alike = np.flatnonzero(kinds == kind)
+            inside = np.arange(sizes[alike[0]])
+            order[points[starts[alike][:, None] + inside]] = points[starts[rng.permutation(alike)][:, None] + inside]
+        return order
+
+    return draw
+
+
 @dataclass(frozen=True, eq=False)
 class LabelledPoints:
     """Points, and the concepts or classes they belong to.
-
-    >>> points = np.arange(8.0).reshape(4, 2)
-    >>> labelled = LabelledPoints.of_classes(points, ["b", "a", "", "b"])
-    >>> {name: positions.tolist() for name, positions in labelled.members.items()}
-    {'b': [0, 3], 'a': [1]}
 
     Attributes
     ----------

@@ -20,12 +20,8 @@ _BLOCK = 1 << 24
 class Trustworthiness(TestResult):
     """How far neighbours on a map are neighbours in space: 1 is perfect, 0.5 what chance gives.
 
-    Attributes
-    ----------
-    kept : share of the k neighbours on the map that are among the k nearest in space.
-    null_kept : the same of the permuted maps, shape (n_permutations,); chance is k/(n − 1).
-    k : neighbours.
-    sample : points whose neighbours were judged.
+    `kept` is the share of the `k` neighbours on the map that are among the k nearest in space, `null_kept` the same of
+    the permuted maps, shape (n_permutations,), and `sample` the number of points judged. Chance is k/(n − 1).
     """
 
     kept: float
@@ -47,24 +43,14 @@ def trustworthiness(
 ) -> Trustworthiness:
     """Trustworthiness of a map (Venna & Kaski) at a seeded sample of points, beside permuted maps.
 
-    >>> points = np.random.default_rng(0).standard_normal((100, 8))
-    >>> trustworthiness(points, points[:, :2], k=5).p_value
-    0.05
-
-    Parameters
-    ----------
-    points, coordinates : what was mapped, shape (n, d), and the map, shape (n, r).
-    k : neighbours, less than n/2.
-    sample : at most so many points are judged.
-
-    EstimationError: points or coordinates that cannot be mapped or differ in number, k out of range, a sample below 1.
-
-    The value is 1 − mean excess rank in space of neighbours on the map, scaled. The sampled points' neighbours on the
-    map are looked for among *all* points, so that a sample estimates what all points give, not a coarser
-    neighbourhood. With every point sampled it is scikit-learn's `trustworthiness`.
+    The value is 1 − mean excess rank in space of the k neighbours on the map, scaled; k is less than n/2. The sampled
+    points' neighbours on the map are looked for among *all* points, so that a sample estimates what all points give,
+    not a coarser neighbourhood. With every point sampled it is scikit-learn's `trustworthiness`.
 
     The null, "permuted", permutes the map's coordinates among the points: it destroys which point lies where and keeps
     shape and density. (Permuting the rows of a whole vocabulary would be no null: UMAP draws their map again.)
+
+    EstimationError: points or coordinates that cannot be mapped or differ in number, k out of range, a sample below 1.
     """
     array, placed = checked_points(points), checked_points(coordinates, "coordinates")
     n = len(array)

@@ -5,9 +5,8 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 
 from geometry.errors import EstimationError
-from geometry.maps.exchange import GroupExchange
 from geometry.maps.neighbours import Neighbours
-from geometry.maps.points import LabelledPoints
+from geometry.maps.points import LabelledPoints, group_exchange
 from geometry.randomness import generator
 from geometry.results import NullValues, TestResult
 
@@ -21,8 +20,6 @@ def neighbourhood_purity(
     seed: int = 0,
 ) -> TestResult:
     """kNN purity: share of the neighbours of a concept's points that belong to the concept too, one value a concept.
-
-    >>> neighbourhood_purity(labelled, nearest_neighbours(labelled.points))  # doctest: +SKIP
 
     Neighbours of the point's own group (other spellings of its word) are not counted: " Bird" beside " bird" shows
     nothing about birds. The null, "shuffled", gives each group the concepts of another of the same size, and so
@@ -52,8 +49,8 @@ def neighbourhood_purity(
         shares = np.asarray(within.multiply(averaged @ belonging).sum(axis=0)).ravel()
         return np.divide(shares, total, out=np.full(len(total), np.nan), where=total > 0)
 
-    exchange = GroupExchange(groups, strata)
-    permuted = [purity(exchange.order(generator(seed, "purity", index))) for index in range(n_permutations)]
+    exchanged = group_exchange(groups, strata)
+    permuted = [purity(exchanged(generator(seed, "purity", index))) for index in range(n_permutations)]
     return TestResult(
         name="neighbourhood_purity",
         labels=tuple(labelled.members),

@@ -12,9 +12,9 @@ from scipy.special import comb
 from tqdm import tqdm
 
 from geometry.errors import EstimationError
-from geometry.maps.clustering import MutualNeighbours
 from geometry.maps.lenses import Lens, lens_values
 from geometry.maps.mapper_algorithm import Clustered, Clusterer, Cover, NoClusterError, mapper_of_values
+from geometry.maps.neighbours import MutualNeighbours
 from geometry.maps.points import LabelledPoints
 from geometry.randomness import generator
 
@@ -28,14 +28,11 @@ _LARGEST_NODE = 0.5
 class StabilitySetting:
     """One setting of Mapper, its graph of all points, and how those of samples differ.
 
-    Attributes
-    ----------
-    nodes, components, loops, coverage : of the graph of all points; see `MapperGraph`.
-    largest_node : share of the points in its largest node.
-    agreement : adjusted Rand index of the clusters, all points' against a sample's, pooled within the cover's intervals
-        and averaged over samples: 1 is the same clusters, 0 chance or one cluster in every interval. What the cover
-        alone puts together does not count. Noise counts as a cluster.
-    standard_error, components_mean, components_sd, loops_mean, loops_sd : over the samples' graphs.
+    From `nodes` to `largest_node` (the share of points in it) the numbers are of the graph of all points.
+
+    `agreement` is the adjusted Rand index of the clusters, all points' against a sample's, pooled within the cover's
+    intervals and averaged over samples: 1 is the same clusters, 0 chance or one cluster in every interval. What the
+    cover alone puts together does not count. Noise counts as a cluster. The rest is over the samples' graphs.
     """
 
     cover: Cover
@@ -100,13 +97,8 @@ def stability_sweep(
     """Mapper on all points and on samples of them, for every cover with every clusterer.
 
     The lens is evaluated and covered once, on all points, so that the samples' intervals are the same. Labels do
-    not enter but through the lens. The default clusterers are `MutualNeighbours` of 5, 10 and 20 neighbours.
-
-    Parameters
-    ----------
-    resamples : samples of each setting, at least 2; the same ones for all settings.
-    sample_fraction : of the points in a sample, between 0 and 1.
-    progress : show a progress bar; default, when standard error is a terminal.
+    not enter but through the lens. The default clusterers are `MutualNeighbours` of 5, 10 and 20 neighbours. All
+    settings have the same samples, `resamples` in number, of a `sample_fraction` of the points (between 0 and 1).
 
     EstimationError: no setting, fewer than 2 samples, a fraction out of range, a lens as in `mapper`, or no cluster.
     """
@@ -127,11 +119,7 @@ def stability_sweep(
 
 
 def _setting(
-    points: NDArray[np.float32],
-    values: NDArray[np.float64],
-    samples: Sequence[NDArray[np.int64]],
-    cover: Cover,
-    clusterer: Clusterer,
+    points: NDArray[Any], values: NDArray[Any], samples: Sequence[NDArray[np.int64]], cover: Cover, clusterer: Clusterer
 ) -> StabilitySetting | None:
     try:
         intervals: list[Clustered] = []

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 import geometry as geo
-from geometry.maps.exchange import GroupExchange
+from geometry.maps.points import group_exchange
 
 # On a line, two nearest each: 0 → 1, 2; 1 → 0, 2; 2 → 1, 0; 3 → 4, 5; 4 → 3, 5; 5 → 4, 3.
 POINTS = np.array([0.0, 1, 2.1, 10, 11, 12.1])[:, None]
@@ -33,11 +33,11 @@ def test_groups_are_exchanged_whole_among_their_like() -> None:
     groups, strata = np.array([4, 2, 4, 2, 1, 5, 6, 6]), np.array([0, 0, 0, 0, 0, 1, 1, 1])
     seen = set()
     for seed in range(50):
-        order = GroupExchange(groups).order(np.random.default_rng(seed))
+        order = group_exchange(groups)(np.random.default_rng(seed))
         assert sorted(order) == list(range(8))
         assert len({(a, b) for a, b in zip(groups, groups[order], strict=True)}) == 5
         seen.add(int(groups[order][0]))
-        bound = GroupExchange(groups, strata).order(np.random.default_rng(seed))
+        bound = group_exchange(groups, strata)(np.random.default_rng(seed))
         assert np.array_equal(strata[bound], strata)
         assert bound[[6, 7]].tolist() == [6, 7]
     assert seen == {2, 4, 6}
