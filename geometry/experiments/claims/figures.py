@@ -1,0 +1,247 @@
+"""Figures of the claims on hierarchies: all of them at a glance, and each beside its null models."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from functools import partial
+from math import nan
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from geometry.concepts import short_name
+from geometry.experiments.claims.result import by_verdict
+from geometry.experiments.result import FigureSpec
+from geometry.plots import (
+    Curve,
+    CurvePanel,
+    Figure,
+    HeatmapPanel,
+    ScatterPanel,
+    StripPanel,
+    StripRow,
+    curves,
+    forest,
+    grid,
+    heatmap,
+    scatter,
+    strip,
+)
+from geometry.results import NullValues, Results, TestResult
+
+if TYPE_CHECKING:
+    from geometry.experiments.claims.result import ClaimsResult
+
+
+# Nulls that some figures leave to the overview, since they would hide what matters there.
+_ELSEWHERE = ("gaussian", "frequency_matched", "random_parent", "random_metric", "euclidean", "mean_estimator")
+
+
+def claim_figures(result: "ClaimsResult") -> list[FigureSpec]:
+    """The overview, existence, orthogonality, the tree, and a figure for each other claim."""
+    named: dict[str, list[TestResult]] = {}
+    for test in result.claims:
+        if test.measured:
+            named.setdefault(test.name, []).append(test)
+    orthogonal = [tests for name, tests in named.items() if tests[0].related.get("published")]
+    figures = [_overview(result)]
+    if "existence" in named:
+        figures.append(_existence(result, named["existence"]))
+    if orthogonal:
+        figures.append(_orthogonality(orthogonal))
+    figures.append(_heatmap(result))
+    shown = [tests[0].name for tests in orthogonal]
+    return figures + [_page(tests) for name, tests in named.items() if name not in ("existence", *shown)]
+
+
+def _overview(result: "ClaimsResult") -> FigureSpec:
+    # Every series and family is a row of its own.
+    series = [
+        replace(test, name=f"{test.name} {test.subject}", subject="series and pairs", p_adjusted=test.p_adjusted)
+        for test in result.series_claims
+    ]
+    panel, names, columns = Results([*result.claims, *series]).forest_panel()
+    # Where hierarchies differ, a null stands at their mean: ranges would take a line each.
+    rows = [
+        replace(row, nulls={name: replace(null, low=nan, high=nan) for name, null in row.nulls.items()})
+        for row in panel.rows
+    ]
+    groups = by_verdict(test for test in result.claims if test.measured)
+    total, supported = sum(map(len, groups.values())), len(groups.pop("supported", ()))
+    title = f"{supported} of {total} tests on concept hierarchies support their claim"
+    if groups:
+        title += f"; the most frequent other verdict: {max(groups, key=lambda word: len(groups[word]))}"
+    n = result.study.n_permutations
+    return FigureSpec(
+        "overview",
+        title,
+        "Each claim on its own scale, from the mean of its null (shuffled rows; of series permuted orders or positions;"
+        " of pairs sign flips) to the prediction. Bars: 95% intervals; grey: all nulls within the axis. Verdicts:"
+        f" adjusted p ≤ 0.05 over {len(result.claims) + len(result.series_claims)} tests, {n} permutations"
+        f" (p ≥ {1 / (1 + n):.2g}). Orthogonality: |cos| between halves of the words that share none.",
+        partial(forest, [replace(panel, rows=rows)], names, columns=columns),
+    )
+
+
+def _shown(test: TestResult) -> list[NullValues]:
+    return [null for name, null in test.nulls.items() if name not in _ELSEWHERE]
+
+
+def _existence(result: "ClaimsResult", tests: Sequence[TestResult]) -> FigureSpec:
+    first = tests[0]
+    null = first.nulls["random_subset"]
+    token = result.beside[first.subject]["projection_token"]
+    return FigureSpec(
+        "existence",
+        f"Held-out lemmas project on their concept vector with {first.value:.2f}, random subsets of the parent with"
+        f" {null.mean:.2f}",
+        f"Normalised projection ℓᵀg/‖ℓ‖² of held-out words (ℓ: concept vector, g: row in the unified space),"
+        f" {first.n} concepts of {first.subject}; 1: words that a vector is fitted to. All are fitted to 70% of the"
+        f" lemmas. Held-out tokens give {token.value:.2f}, as forms of one word fall on both sides. Right: held-out"
+        " lemmas by the concept's size; one permutation of each null.",
+        partial(_draw_existence, result, tests),
+    )
+
+
+def _draw_existence(result: "ClaimsResult", tests: Sequence[TestResult], *, title: str, caption: str) -> Figure:
+    figure, axes = grid(len(tests), 2, title=title, caption=caption, width_ratios=(1.25, 1))
+    lines, points = [], []
+    for test in tests:
+        hierarchy = result.hierarchies[test.subject]
+        own = {
+            "held-out lemmas": test.values,
+            "held-out tokens": result.beside[test.subject]["projection_token"].values,
+        }
+        drawn = {name: _sorted(values) for name, values in own.items()}
+        drawn |= {null.label: _sorted(null.values, null=True) for null in _shown(test)}
+        lines.append(
+            CurvePanel(
+                "concepts, sorted (%)",
+                "normalised projection",
+                drawn,
+                title=f"{test.subject}: {test.verdict}",
+                references={0.0: "", 1.0: ""},
+                marked=False,
+            )
+        )
+        sizes = np.array([len(concept) for concept in hierarchy])
+        of_children = sizes[[child for _, child in hierarchy.edges]]
+        beside = {
+            null.label: np.column_stack([x, null.values[0]])
+            for null in _shown(test)
+            for x in (sizes, of_children)
+            if len(x) == null.values.shape[1]
+        }
+        own_points = {"held-out lemmas": np.column_stack([sizes, test.values])}
+        points.append(
+            ScatterPanel("tokens of the concept", "", own_points, nulls=beside, lines=[(0.0, 1.0, "")], log="x")
+        )
+    curves(lines, ax=axes[::2])
+    scatter(points, ax=axes[1::2])
+    return figure
+
+
+def _sorted(values: Any, null: bool = False) -> Curve:
+    finite = np.sort(np.ravel(values)[np.isfinite(np.ravel(values))])[::-1]
+    # Many permutations lie on one curve: as many points as can be seen.
+    share = np.linspace(0, 100, min(len(finite), 200))
+    return Curve(share, np.interp(share, np.linspace(0, 100, len(finite)), finite), null)
+
+
+def _orthogonality(claims: Sequence[Sequence[TestResult]]) -> FigureSpec:
+    groups = by_verdict(test for tests in claims for test in tests)
+    total = sum(map(len, groups.values()))
+    title = (
+        f"Orthogonality of contrasts: {', '.join(f'{len(tests)} of {total} {word}' for word, tests in groups.items())}"
+    )
+    if [*groups] == ["explained by nesting"]:
+        title = "Orthogonality of contrasts is explained by nesting: random subsets of the parent are as near to 0"
+    panels = []
+    for tests in claims:
+        between, published = [], []
+        for test in tests:
+            magnitudes = test.related["published"].absolute()
+            between += [StripRow(test.subject, test.values), *_null_rows(_shown(test))]
+            published += [StripRow(test.subject, magnitudes.values, texts=[test.verdict])]
+            published += _null_rows(_shown(magnitudes))
+        panels += [
+            StripPanel(
+                tests[0].measure, between, tests[0].title.replace(f"({tests[0].name[-1]})", f"{tests[0].name}:")
+            ),
+            StripPanel("|cos|, all words", published, "as published"),
+        ]
+    arbitrary = claims[0][0].related["published"].absolute().nulls.get("random_parent")
+    against = f" With a random parent instead, it is {arbitrary.mean:.2f} in b." if arbitrary else ""
+    return FigureSpec(
+        "orthogonality",
+        title,
+        "|cos| of edges, pairs of siblings or chains; black: mean. Left: vectors of two halves of the words that share"
+        " none; right: of all words. A random subset of the parent is orthogonal to it in expectation, in any"
+        f" dimension: to be as near to 0 as that is no evidence.{against}",
+        partial(strip, panels, columns=("verdict",)),
+    )
+
+
+def _null_rows(nulls: Iterable[NullValues]) -> list[StripRow]:
+    return [StripRow(null.label, null.values, null=True) for null in nulls]
+
+
+def _page(tests: Sequence[TestResult]) -> FigureSpec:
+    """One claim on all hierarchies, beside every null."""
+    panels = [
+        StripPanel(
+            test.measure,
+            [StripRow("model", test.values), *_null_rows(test.nulls.values())],
+            f"{test.subject}: {test.verdict}",
+            {} if test.predicted is None else {test.predicted: "prediction"},
+        )
+        for test in tests
+    ]
+    groups = by_verdict(tests)
+    where = [
+        word + (f" on {' and '.join(t.subject for t in g)}" if len(groups) > 1 else "") for word, g in groups.items()
+    ]
+    verdict, title = "; ".join(where), tests[0].title
+    numbers = "; ".join(
+        f"{test.subject} {test.value:.3f} (n = {test.n}), shuffled rows {test.nulls['shuffled'].mean:.3f},"
+        f" adjusted p {test.p_adjusted:.2g}"
+        for test in tests
+    )
+    points = (
+        "one of the model, one a permutation" if tests[0].n == 1 else "concepts, edges or pairs, of all permutations"
+    )
+    return FigureSpec(
+        tests[0].name,
+        f"{verdict[0].upper()}{verdict[1:]}: {title[0].lower()}{title[1:]}",
+        f"Means: {numbers}. Points: {points}; black: means.",
+        partial(strip, panels),
+    )
+
+
+def _heatmap(result: "ClaimsResult") -> FigureSpec:
+    name, hierarchy = next(iter(result.hierarchies.items()))
+    tests = result.claims.about(name)
+    every, disjoint = tests["tree-correlation"], tests["tree-correlation-disjoint"]
+    ordered = np.ix_(hierarchy.depth_first, hierarchy.depth_first)
+    blocks = [(short_name(block), start, stop) for block, start, stop in hierarchy.blocks()]
+    proximity = 1 / (1 + hierarchy.tree_distance()[ordered])
+    cosines = [np.minimum(matrix[ordered], 1) for matrix in result.cosines[name]]
+    panels = [HeatmapPanel(proximity, title="tree proximity", cmap="cividis", colourbar="1 / (1 + tree distance)")]
+    limits = float(np.floor(10 * min(matrix.min() for matrix in cosines)) / 10), 1.0
+    panels += [
+        HeatmapPanel(matrix, title=source, limits=limits, colourbar="cosine of concept vectors")
+        for source, matrix in zip(("model", "shuffled rows"), cosines, strict=True)
+    ]
+    correlation = "too few pairs of concepts share no word"
+    if disjoint.measured:
+        correlation = (
+            f"ρ = {disjoint.value:.2f} where no word is shared, {disjoint.nulls['shuffled'].mean:.2f} on shuffled rows"
+        )
+    boxed = "; boxes are subtrees" if any(stop - start > 1 for _, start, stop in blocks) else ""
+    return FigureSpec(
+        "heatmap",
+        f"Rank correlation of cosine with tree proximity: {correlation}",
+        f"{len(hierarchy)} concepts of {name}, depth first{boxed}. ρ: Spearman's, over pairs of concepts without a"
+        f" common word; over all pairs {every.value:.2f}, and {every.nulls['shuffled'].mean:.2f} on shuffled rows:"
+        " nested concepts share words, and shared words make vectors similar in any model. c: the first permutation.",
+        partial(heatmap, [replace(panel, blocks=blocks) for panel in panels], ncols=3),
+    )
