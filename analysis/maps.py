@@ -5,7 +5,7 @@
 1. All tokens that text can produce are mapped by UMAP to two dimensions, under the causal inner product and under the
    Euclidean one.
 2. How far a map can be trusted: trustworthiness and the share of neighbours that it preserves, beside the map with its
-   points permuted; and kNN purity, whether a word's neighbours are of its concept, beside shuffled labels.
+   points permuted; and kNN purity, whether a word's neighbours are of its concept, beside shuffled concepts.
 3. The unit vectors of all concepts are mapped in the same way, and those of shuffled rows.
 4. The words of one concept, one spelling each, go through Mapper. The lens is the projection on the vectors of its
    kinds; cover and clusterer are those whose graph is the most stable under resampling. Node purity, components and

@@ -4,23 +4,16 @@ import pytest
 
 from analysis import benchmark
 from geometry.experiments.benchmark import Benchmark, Comparison, run_benchmark
+from geometry.models import CATALOGUE, cached_path
 
 
-@pytest.fixture(scope="module")
-def result() -> Benchmark:
-    return run_benchmark("smollm2-135m", every=100, rounds=1)
-
-
-def test_vectors_are_the_textbooks(result: Benchmark) -> None:
+def check(result: Benchmark, concepts: int, reading: int) -> None:
     assert 0 < result.difference < 1e-6
-
-
-def test_every_comparison_has_both_sides_and_a_ratio(result: Benchmark) -> None:
     measured = [comparison.measured for comparison in result.comparisons]
     for part, count in (
-        ("reading unembedding", 2),
+        ("reading unembedding", reading),
         ("concept vectors of", 1),
-        ("4 x 403", 1),
+        (f"4 x {concepts}", 1),
         ("fits of one permutation", 1),
         ("on two directions", 1),
         ("steered generation", 4),
@@ -31,6 +24,20 @@ def test_every_comparison_has_both_sides_and_a_ratio(result: Benchmark) -> None:
     lines = str(result).splitlines()
     assert len(lines) == len(measured) + 4
     assert lines[-1].startswith("largest relative difference of the concept vectors")
+
+
+@pytest.mark.skipif(
+    not cached_path(CATALOGUE["stories15m"]).exists(), reason="needs npm; run: concept-geometry fetch stories15m"
+)
+def test_vectors_are_the_textbooks_and_every_comparison_has_both_sides() -> None:
+    check(run_benchmark("stories15m", every=60, rounds=1), concepts=178, reading=0)
+
+
+@pytest.mark.long
+def test_a_gguf_file_is_read_in_part_and_in_whole() -> None:
+    result = run_benchmark("smollm2-135m", every=100, rounds=1)
+    check(result, concepts=403, reading=2)
+    assert all(comparison.ratio > 1 for comparison in result.comparisons[:2])
 
 
 def test_a_ratio_says_how_many_times_as_much_the_other_way_takes() -> None:

@@ -64,7 +64,7 @@ def test_in_a_vocabulary_of_noise_nothing_is_found(content: dict[str, Any]) -> N
     assert set(results["concepts"]) == {"causal inner product", "Euclidean inner product", "shuffled rows"}
     assert results["mapper"]["numbers"]["purity"]["n_permutations"] == {"shuffled": 5, "labels": 5}
     assert results["mapper"]["numbers"]["purity"]["p_value"] > 0.05
-    assert "mixes kinds of all" in content["summary"][-1]
+    assert "no more than those of its null" in content["summary"][-1]
 
 
 def test_all_files_are_there_and_agree(folder: Path, content: dict[str, Any]) -> None:

@@ -64,8 +64,8 @@ def _map_panels(vocabulary: MappedVocabulary) -> "list[plots.MapPanel]":
     for product, mapped in vocabulary.maps.items():
         trust = mapped.trust
         caption = (
-            f"trustworthiness {trust.value:.2f} (permuted map {trust.nulls['permuted'].mean:.2f}),"
-            f" {trust.kept:.0%} of {trust.k} neighbours preserved"
+            f"trustworthiness {trust.value:.2f} (permuted {trust.nulls['permuted'].mean:.2f}),"
+            f" {trust.kept:.0%} of neighbours preserved"
         )
         panels.append(plots.MapPanel(PRODUCTS[product], mapped.coordinates, caption))
     return panels
@@ -113,7 +113,7 @@ def purity_figure(vocabulary: MappedVocabulary) -> FigureSpec:
             f" {preserved['euclidean']:.0%} of that of Euclidean space"
         )
     else:
-        title = "kNN purity in space is no more than with shuffled labels, so that maps have nothing to preserve"
+        title = "kNN purity in space is no more than with shuffled concepts, so that maps have nothing to preserve"
     k = vocabulary.maps["causal"].trust.k
     caption = (
         f"kNN purity: share of a word's {k} neighbours that are of its concept, other spellings of the word left out;"
@@ -130,7 +130,8 @@ def _draw_purity(vocabulary: MappedVocabulary, **heading: str) -> "Figure":
             nulls = {null.label: plots.NullMark(null.mean, null.marker) for null in result.nulls.values()}
             rows.append(plots.ForestRow({"model": plots.Estimate(result.value, *result.interval)}, nulls))
             names.append(f"{PRODUCTS[product]}, {where}")
-    return plots.forest([plots.ForestPanel("kNN purity", rows)], names, **heading)
+    highest = max(result.interval[1] for mapped in vocabulary.maps.values() for result in mapped.purity.values())
+    return plots.forest([plots.ForestPanel("kNN purity", rows, limits=(0, 1.05 * highest))], names, **heading)
 
 
 def concepts_figure(hierarchy: ConceptHierarchy, maps: ConceptMaps) -> FigureSpec:
@@ -185,11 +186,12 @@ def mapper_figure(mapper: MapperOfConcept) -> FigureSpec:
     purity, holes, cover = tests["purity"], tests["holes"], mapper.sweep.choice.cover
     null = purity.nulls["shuffled"]
     said = f"node purity {purity.value:.2f}, {null.label} {null.mean:.2f}"
-    title = (
-        f"Mapper keeps kinds of {kind} apart: {said}"
-        if purity.p_value <= LEVEL
-        else f"Mapper mixes kinds of {kind} as its null does: {said}"
-    )
+    if purity.p_value <= LEVEL:
+        title = f"Nodes of the Mapper graph hold one kind of {kind} each: {said}"
+    elif purity.p_value <= purity.p_floor:
+        title = f"Mapper of {kind}, too few permutations to decide: {said}"
+    else:
+        title = f"Nodes of the Mapper graph hold one kind of {kind} each no more than those of its null: {said}"
     unfilled = f"{holes.value:.0f} not filled by triple overlaps"
     unfilled += f" (p = {holes.p_value:.2f})" if np.isfinite(holes.p_value) else " (as in every permutation)"
     counts = f"{tests['components'].value:.0f} components, {tests['loops'].value:.0f} loops"

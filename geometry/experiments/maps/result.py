@@ -88,7 +88,7 @@ class MapsResult(StudyResult):
             ("measure", "value", "null", "p"),
             rows,
             "Null: of trustworthiness and preservation the map with its points permuted (0.5 and nothing by chance),"
-            " of kNN purity shuffled labels.",
+            " of kNN purity shuffled concepts.",
         )
         nulls = next(iter(self.mapper.comparison.tests.values())).nulls
         heads = [head for null in nulls.values() for head in (null.label, f"p, {null.label}")]
