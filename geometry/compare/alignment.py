@@ -7,8 +7,6 @@ from numpy.typing import NDArray
 
 from geometry.concepts import ConceptHierarchy
 
-__all__ = ["Fold", "alignment_error", "subtree_folds"]
-
 Matrix = NDArray[np.float64]
 # Indices to align on and indices to judge.
 Fold = tuple[NDArray[np.int64], NDArray[np.int64]]

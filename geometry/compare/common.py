@@ -5,8 +5,6 @@ from collections.abc import Mapping
 from geometry.errors import HierarchyError
 from geometry.models import Vocabulary
 
-__all__ = ["common_vocabulary"]
-
 
 def common_vocabulary(vocabularies: Mapping[str, Vocabulary]) -> Vocabulary:
     """The first model's vocabulary without the words that another lacks as a single token after a space.
@@ -17,10 +15,7 @@ def common_vocabulary(vocabularies: Mapping[str, Vocabulary]) -> Vocabulary:
 
     A hierarchy built on it has words of all models alone; `ConceptHierarchy.over` gives it another's tokens.
 
-    Raises
-    ------
-    HierarchyError
-        The models have no word in common.
+    Raises HierarchyError: the models have no word in common.
     """
     words = {name: set(vocabulary.words) for name, vocabulary in vocabularies.items()}
     shared = set.intersection(*words.values()) if words else set()

@@ -17,8 +17,6 @@ from geometry.errors import EstimationError
 from geometry.randomness import generator
 from geometry.results import Results, TestResult
 
-__all__ = ["PAIR_MEASURES", "PairMeasure", "claim_agreement", "compare_pair"]
-
 Matrix = NDArray[np.float64]
 Order = NDArray[np.int64]
 _FEWEST_UNITS = 3
@@ -108,10 +106,8 @@ def compare_pair(first: ModelProfile, second: ModelProfile, *, n_permutations: i
     the p-value. "permuted" puts the second model's concepts in random order (`n_permutations` of them): concepts that
     share words are not exchangeable, so it shows where no pairing leads and tests nothing.
 
-    Raises
-    ------
-    EstimationError
-        The models were measured on different concepts, or with fewer than 2 permutations of shuffled rows.
+    Raises EstimationError: the models were measured on different concepts, or with fewer than 2 permutations of
+        shuffled rows.
     """
     check_common([first, second])
     if min(len(first.shuffled), len(second.shuffled)) < 2:

@@ -15,8 +15,6 @@ from geometry.errors import EstimationError, ModelError
 from geometry.evidence import CLAIMS, MAX_TOKENS, evaluate_claims, pairwise_cosines
 from geometry.results import Results, TestResult
 
-__all__ = ["OWN_CLAIMS", "ModelProfile", "check_common", "model_profile", "same_weights"]
-
 # Of each model's own concepts, which may be many, only what the common ones leave open: does size make geometry?
 _OWN = ("existence", "separation", "membership")
 OWN_CLAIMS = tuple(claim for claim in CLAIMS if claim.name in _OWN)
@@ -74,10 +72,7 @@ class ModelProfile:
             "effective_dimension": self.effective_dimension,
             "concepts": {"common": len(self.hierarchy), "own": len(self.own)},
             "words": {"common": len(self.hierarchy.tokens), "own": len(self.own.tokens)},
-            "claims": {
-                "common": [_entry(result) for result in self.claims],
-                "own": [_entry(result) for result in self.own_claims],
-            },
+            "claims": {"common": self.claims.to_dict(), "own": self.own_claims.to_dict()},
         }
 
 
@@ -103,10 +98,7 @@ def model_profile(
     n_permutations : of shuffled rows; the other nulls are drawn once.
     max_tokens : concepts are fitted to at most so many words, in all models alike. See `evaluate_claims`.
 
-    Raises
-    ------
-    EstimationError
-        What `test_against_nulls` refuses.
+    Raises EstimationError: what `test_against_nulls` refuses.
     """
     options: Any = {"n_permutations": n_permutations, "n_others": 1, "max_tokens": max_tokens, "seed": seed}
     options["progress"] = progress
@@ -127,10 +119,7 @@ def model_profile(
 def same_weights(models: Sequence[Mapping[str, Any]]) -> None:
     """Refuse two names for the same matrix.
 
-    Raises
-    ------
-    ModelError
-        Two entries of `Unembedding.summary` have one checksum.
+    Raises ModelError: two entries of `Unembedding.summary` have one checksum.
     """
     for first, second in combinations(models, 2):
         if first["sha256"] == second["sha256"]:
@@ -149,11 +138,6 @@ def check_common(profiles: Sequence[ModelProfile]) -> None:
             )
 
 
-def _entry(result: TestResult) -> dict[str, Any]:
-    entry = result.to_dict()
-    return {"claim": entry.pop("name"), "hierarchy": entry.pop("subject"), **entry}
-
-
 def _matrix(cosines: NDArray[np.float64]) -> NDArray[np.float64]:
-    matrix: NDArray[np.float64] = squareform(cosines)
+    matrix = squareform(cosines)
     return matrix + np.eye(len(matrix))

@@ -6,8 +6,6 @@ from scipy.stats import rankdata
 
 from geometry.concepts import ConceptHierarchy
 
-__all__ = ["cka", "representational_similarity", "word_disjoint"]
-
 Matrix = NDArray[np.float64]
 _FEWEST_PAIRS = 3
 
@@ -47,5 +45,4 @@ def cka(first: Matrix, second: Matrix, counted: NDArray[np.bool_]) -> float:
 
 def word_disjoint(hierarchy: ConceptHierarchy) -> NDArray[np.bool_]:
     """Which pairs of concepts have no word in common, shape (k, k)."""
-    disjoint: NDArray[np.bool_] = hierarchy.shared_tokens() == 0
-    return disjoint
+    return hierarchy.shared_tokens() == 0

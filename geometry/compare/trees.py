@@ -14,8 +14,6 @@ from geometry.evidence import NULLS
 from geometry.randomness import generator
 from geometry.results import NullValues, TestResult
 
-__all__ = ["beside", "consensus", "cophenetic", "dendrogram", "recovered_tree", "tree_agreement"]
-
 Matrix = NDArray[np.float64]
 _FEWEST_PAIRS = 3
 
@@ -24,14 +22,12 @@ def dendrogram(cosines: Matrix) -> NDArray[np.float64]:
     """Average-linkage clustering (UPGMA) of concepts by 1 − cos, as SciPy's linkage matrix, shape (k − 1, 4)."""
     distance = np.clip(1 - (cosines + cosines.T) / 2, 0, None)
     np.fill_diagonal(distance, 0)
-    merges: NDArray[np.float64] = linkage(squareform(distance, checks=False), "average")
-    return merges
+    return linkage(squareform(distance, checks=False), "average")
 
 
 def cophenetic(cosines: Matrix) -> Matrix:
     """The height at which every two concepts are joined in the `dendrogram`, shape (k, k)."""
-    heights: Matrix = squareform(cophenet(dendrogram(cosines)))
-    return heights
+    return squareform(cophenet(dendrogram(cosines)))
 
 
 def consensus(cosines: Sequence[Matrix]) -> Matrix:

@@ -184,11 +184,11 @@ class TestResult:
         return replace(self, values=np.abs(self.values), nulls=nulls, resampled=resampled, p_adjusted=float("nan"))
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain numbers and texts, as they stand in results.json; nulls by name → mean."""
+        """Plain numbers and texts, as they stand in results.json; nulls by name → mean. A claim says what it is of."""
+        names = ("claim", "hierarchy") if self.rule else ("name", "subject")
         entry: dict[str, Any] = {
-            "name": self.name,
+            **dict(zip(names, (self.name, self.subject), strict=True)),
             "title": self.title,
-            "subject": self.subject,
             "measure": self.measure,
             "value": self.value,
             "interval": list(self.interval) if self.measured else None,

@@ -41,15 +41,15 @@ def test_planted_angles_are_right_angles_within_the_noise(planted: tuple) -> Non
 
 def test_results_say_all_that_a_report_needs(planted: tuple) -> None:
     entries = [result.to_dict() for result in planted[2] if result.rule]
-    assert [entry["name"] for entry in entries] == [claim.name for claim in geo.CLAIMS]
+    assert [entry["claim"] for entry in entries] == [claim.name for claim in geo.CLAIMS]
     for entry in entries:
-        assert entry["subject"] == "synthetic"
+        assert entry["hierarchy"] == "synthetic"
         low, high = entry["interval"]
         assert low <= entry["value"] <= high
         assert entry["p_floor"] == 1 / 40
         assert entry["p_floor"] <= entry["p_value"] <= entry["p_adjusted"] <= 1
         assert {"shuffled", "gaussian", "frequency_matched", "random_metric"} <= set(entry["nulls"])
-        assert ("published" in entry) == (entry["name"] in ORTHOGONALITY)
+        assert ("published" in entry) == (entry["claim"] in ORTHOGONALITY)
 
 
 def test_further_statistics_are_measured_in_the_same_pass_and_judged_by_nobody(planted: tuple) -> None:
