@@ -152,7 +152,7 @@ class ClaimsResult(StudyResult):
         return {
             "max_tokens": MAX_TOKENS,
             "n_permutations": self.study.n_permutations,
-            "claims": [_entry(test) for test in (*self.claims, *self.series_claims)],
+            "claims": [TestResult.to_dict(test) for test in (*self.claims, *self.series_claims)],
             "hierarchies": {name: self._describe(name) for name in self.hierarchies},
             "logit_changes": {name: mean_changes(model) for name, (model, _) in self.changes.items()},
             "shapes": {name: comparison.to_dict() for name, comparison in self.shapes.items()},
@@ -242,13 +242,6 @@ def mean_changes(changes: LogitChanges) -> dict[str, Any]:
             "sd_over_words": child[:, 1].mean(),
         },
     }
-
-
-def _entry(test: TestResult) -> dict[str, Any]:
-    """A test of results.json: what it claims, and on which hierarchy, series or family."""
-    entry = test.to_dict()
-    kept = {key: value for key, value in entry.items() if key not in ("name", "subject", "by_series", "ranks")}
-    return {"claim": entry["name"], "hierarchy": entry["subject"], **kept}
 
 
 def _number(value: float, digits: int = 3) -> str:
