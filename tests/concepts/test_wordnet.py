@@ -29,6 +29,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.long
 def test_the_packaged_table_is_what_nltk_reads(database: Path) -> None:
     with opened_wordnet(database) as wordnet:
         read = synsets_of(wordnet)
