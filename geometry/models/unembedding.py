@@ -38,12 +38,10 @@ class Unembedding:
     Parameters
     ----------
     matrix : float tensor, shape (V, d), row y is γ(y), in the dtype it is stored in.
-    vocabulary : the tokens; a matrix may have more rows than tokens (padding), never fewer
-        (special tokens apart).
+    vocabulary : the tokens; a matrix may have more rows than tokens (padding), never fewer (special tokens apart).
     name, family : how results call the model, and its architecture ("llama", "gemma3", "gpt2").
     tied : whether γ is also the input embedding.
-    side : "output", or "input" where the matrix is the input embedding of an untied model, which predicts
-        no token and is there to be compared.
+    side : "input" where the matrix is the input embedding of an untied model, which predicts no token.
 
     ModelError: wrong shape, fewer rows than tokens, or NaN or infinite values.
     """
@@ -84,11 +82,8 @@ class Unembedding:
     def load(cls, model: str | Path, *, side: Side = "output") -> "Unembedding":
         """Read the unembedding tensor and the vocabulary of a model, and nothing else of it.
 
-        Parameters
-        ----------
-        model : a fetched name ("smollm2-135m"), a hub id ("openai-community/gpt2"), a folder,
-            a `.safetensors` file or shard, or a `.gguf` file.
-        side : "input" reads the input embedding instead; of a tied model they are one.
+        The model is a fetched name ("smollm2-135m"), a hub id ("openai-community/gpt2"), a folder, a `.safetensors`
+        file or shard, or a `.gguf` file. Side "input" reads the input embedding instead; of a tied model they are one.
 
         ModelError: unknown or unfetched model, corrupt file, no unembedding, non-finite rows.
         """

@@ -40,14 +40,9 @@ class Vocabulary:
 
     Parameters
     ----------
-    tokens : sequence of V strings, as the tokenizer stores them (" bird" is "Ġbird" or "▁bird");
-        None for a row without a token.
-    special : ids of tokens that no text is ever tokenized into (control tokens, padding).
-
-    Attributes
-    ----------
-    textual : bool array, shape (V,). False for special tokens, placeholders such as `<unused7>`
-        and rows without a token.
+    tokens : V strings, as the tokenizer stores them (" bird" is "Ġbird" or "▁bird"); None for a row without a token.
+    special : ids of tokens that no text is ever tokenized into (control tokens, padding). They are False in `textual`,
+        shape (V,), as are placeholders such as `<unused7>` and rows without a token.
 
     ModelError: no tokens; later, when words are asked for, no way to tell where a word starts (see `word_start`).
     """
@@ -73,10 +68,7 @@ class Vocabulary:
 
     @cached_property
     def word_start(self) -> str:
-        """The character that stands for the space before a word: "Ġ", "▁" or " ".
-
-        ModelError: no marker is common enough, as in vocabularies without a leading-space convention.
-        """
+        """The character that stands for the space before a word: "Ġ", "▁" or " "; ModelError if none is common."""
         firsts = Counter(token[0] for token in self.tokens if token and len(token) > 1)
         marker = max(_WORD_STARTS, key=lambda candidate: firsts[candidate])
         if firsts[marker] < _LEAST_MARKED_SHARE * len(self):
