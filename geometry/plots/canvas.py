@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from string import ascii_lowercase
-from typing import Any, TypedDict, cast
+from typing import Any, TypedDict, Unpack, cast
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,28 +13,13 @@ from matplotlib.figure import Figure as Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 from matplotlib.transforms import offset_copy
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from geometry.plots.style import (
-    INK,
-    Colours,
-    Looks,
-    extent,
-    headline,
-    literal,
-    looks,
-    short,
-    signed,
-    spread,
-    style,
-    wrapped,
-)
+from geometry.plots.style import INK, Colours, extent, headline, literal, looks, short, signed, spread, style, wrapped
 
-Size = tuple[float, float] | None
 Cells = tuple[float, Sequence[str], Any, bool]
-Given = Axes | Sequence[Axes] | None
+Size = tuple[float, float] | None
 
-_GREY = "#555555"
 _SMALL = 5.8
 
 
@@ -49,7 +34,7 @@ class Options(TypedDict, total=False):
     title, caption : the finding, and what is drawn: painted above the panels, and written into files by `save`.
     """
 
-    ax: Given
+    ax: Axes | Sequence[Axes] | None
     figsize: Size
     colours: Colours
     title: str
@@ -66,8 +51,7 @@ def grid(
     Further arguments are `width_ratios` of the columns and `height_ratios` of the rows.
     """
     with style():
-        figure = Figure(figsize=figsize or (7.2, 2.6 * rows))
-        figure.set_layout_engine("constrained", w_pad=0.05, h_pad=0.05)
+        figure = Figure(figsize=figsize or (7.2, 2.6 * rows), layout="constrained")
         axes = figure.subplots(rows, columns, squeeze=False, **cast(Any, ratios))
         headline(figure, title, caption, grow=not figsize)
     return figure, list(axes.flat)
@@ -75,39 +59,31 @@ def grid(
 
 def numbers(values: ArrayLike, digits: int = 2) -> list[list[str]]:
     """The texts of a matrix's cells: so many decimals, powers of ten where these would be long, "–" for nan."""
-    return [
-        [signed(f"{value:.{digits}f}") if abs(value) < 1e4 else short(value) for value in row]
-        for row in np.asarray(values, dtype=np.float64).tolist()
-    ]
+    rows = np.asarray(values, dtype=np.float64).tolist()
+    return [[signed(f"{x:.{digits}f}") if abs(x) < 1e4 else short(x) for x in row] for row in rows]
 
 
 class Canvas:
     """The axes of a kind, one a panel, of a new figure (`own`) or the caller's; their places are `fixed` if given."""
 
-    def __init__(
-        self,
-        panels: int,
-        columns: int,
-        *,
-        ax: Given = None,
-        figsize: Size = None,
-        colours: Colours = None,
-        title: str = "",
-        caption: str = "",
-    ) -> None:
+    def __init__(self, panels: int, columns: int, options: Options) -> None:
+        given, figsize, self.colours = options.get("ax"), options.get("figsize"), options.get("colours")
+        self.own, self.fixed = given is None, given is not None or bool(figsize)
+        self.heads = options.get("title", ""), options.get("caption", "")
+        self.columns = min(columns, panels) if self.own else panels
         if not panels:
             raise ValueError("a figure needs at least one panel")
-        self.own, self.fixed, self.colours, self.heads = ax is None, bool(ax or figsize), colours, (title, caption)
-        self.columns = min(columns, panels) if self.own else panels
+        if unknown := set(options).difference(Options.__annotations__):
+            raise TypeError(f"no such option: {', '.join(sorted(unknown))}")
         if self.own:
             title, caption = self.heads if figsize else ("", "")
             lines = -(-panels // self.columns)
-            self.figure, self.axes = grid(lines, self.columns, figsize=figsize, title=title, caption=caption)
-            for unused in self.axes[panels:]:
+            self.figure, every = grid(lines, self.columns, figsize=figsize, title=title, caption=caption)
+            for unused in every[panels:]:
                 unused.remove()
-            del self.axes[panels:]
+            self.axes = every[:panels]
             return
-        self.axes = list(np.ravel(np.asarray(ax, dtype=object)))
+        self.axes = list(np.ravel(np.asarray(given, dtype=object)))
         self.figure = cast(Figure, self.axes[0].get_figure(root=True))
         if len(self.axes) != panels:
             raise ValueError(f"{panels} panels need as many axes, not {len(self.axes)}")
@@ -116,12 +92,12 @@ class Canvas:
 
     @classmethod
     @contextmanager
-    def of(cls, panels: int, columns: int = 1, **options: Any) -> Iterator["Canvas"]:
-        """As many axes as there are panels, in the house style, from a kind's `Options`."""
+    def of(cls, panels: int, columns: int = 1, **options: Unpack[Options]) -> Iterator["Canvas"]:
+        """As many axes as there are panels, in the house style."""
         with style():
-            yield cls(panels, columns, **options)
+            yield cls(panels, columns, options)
 
-    def looks(self, names: Sequence[str], nulls: Iterable[str] = ()) -> Looks:
+    def looks(self, names: Sequence[str], nulls: Iterable[str] = ()) -> dict[str, dict[str, Any]]:
         """Those of `style` in the caller's colours."""
         return looks(names, nulls, self.colours)
 
@@ -165,8 +141,8 @@ class Canvas:
         axes.set_xlabel("\n".join(wrapped(x, width + 0.15, 7.5)))
         numeric(axes.xaxis, width)
         level = y is not None
-        if level:
-            axes.set_ylabel("\n".join(wrapped(y or "", height + 0.15, 7.5)))
+        if y is not None:
+            axes.set_ylabel("\n".join(wrapped(y, height + 0.15, 7.5)))
             numeric(axes.yaxis, height)
         named = []
         for value, meaning in references.items():
@@ -176,55 +152,49 @@ class Canvas:
                 named.append((at, literal(meaning)))
         named.sort()
         if level:
-            middles = spread([at * height * 72 for at, _ in named], 1.35 * _SMALL)
+            middles = spread([at for at, _ in named], 1.35 * _SMALL / 72 / height)
             for middle, (_, meaning) in zip(middles, named, strict=True):
-                outside(axes, meaning, (1, middle / 72 / height), (3, 0), va="center")
+                outside(axes, meaning, (1, middle), (3, 0), va="center")
             return 0.0
-        ends: list[float] = []  # of the last name in each line of names, in inches
-        for at, meaning in named:
-            wide = extent(meaning, _SMALL)
-            free = max(width - wide, 0)
-            left = min(max(at * width - wide / 2, 0), free)
-            line = next((n for n, end in enumerate(ends) if end + 0.05 <= left), len(ends))
-            ends[line : line + 1] = [left + wide]
-            at, ha = (0.0, "left") if left == 0 else (1.0, "right") if left == free else (at, "center")
-            outside(axes, meaning, (at, 1), (0, 2 + 7 * line), ha=ha)
-        return 7.0 * len(ends) + 2.0 * bool(ends)
+        line, end = -1, 0.0
+        for at, meaning in named:  # beside the one before it, or above that
+            half = min(extent(meaning, _SMALL) / 2 / width, 0.5)
+            at = min(max(at, half), 1 - half)
+            line = line + 1 if at - half < end else max(line, 0)
+            end = max(end, at + half + 0.05 / width)
+            outside(axes, meaning, (at, 1), (0, 2 + 7 * line), ha="center")
+        return 2.0 + 7.0 * (line + 1) if named else 0.0
 
-    def legend(self, looks: Looks) -> None:
+    def legend(self, looks: dict[str, Any]) -> None:
         """One legend below all panels, in as many columns as fit; a look without a width is of a marker."""
-        size = 6.8
+        size, dpi = 6.8, self.figure.dpi
         axes = min(self.axes, key=lambda axes: (round(axes.get_position().y0, 3), axes.get_position().x0))
         room: Any = self.figure.bbox
         if not self.own:  # below the lowest axes at the left, as wide as these with all that is around them
             self.arrange()
             room = axes.get_tightbbox()
-        width = room.width / self.figure.dpi
-        labels = ["\n".join(wrapped(name, width - 0.6, size)) for name in looks if name]
-        shown: Looks = {
-            name: {"marker": "" if "lw" in look else "o", "ms": 4, "lw": 0} | look for name, look in looks.items()
-        }
-        marks = [Line2D([], [], **look) for name, look in shown.items() if name]
-        wide = sorted(max(extent(line, size) for line in label.split("\n")) + 4.2 * size / 72 for label in labels)
+        width = room.width / dpi
+        looks = {"\n".join(wrapped(name, width - 0.6, size)): look for name, look in looks.items() if name}
+        plain: dict[str, Any] = {"marker": "", "lw": 0, "ms": 4}
+        marks = [
+            Line2D([], [], **(plain | ({} if "lw" in look else {"marker": "o"}) | look)) for look in looks.values()
+        ]
+        wide = sorted(max(extent(line, size) for line in label.split("\n")) + 4.2 * size / 72 for label in looks)
         columns = max((n for n in range(1, len(wide) + 1) if sum(wide[-n:]) <= width - 0.1), default=1)
         how: dict[str, Any] = {"ncols": columns, "fontsize": size, "columnspacing": 1.3, "handlelength": 2.1}
-        if self.own and labels:
-            self.figure.legend(marks, labels, loc="outside lower center", borderaxespad=0.3, **how)
-        elif labels:
-            x, y = (room.p0 - axes.get_window_extent().p0) / self.figure.dpi - (0, 0.04)
+        if self.own and marks:
+            self.figure.legend(marks, [*looks], loc="outside lower center", borderaxespad=0.3, **how)
+        elif marks:
+            x, y = (room.p0 - axes.get_window_extent().p0) / dpi - (0, 0.04)
             how |= {"bbox_to_anchor": (0, 0), "bbox_transform": offset_copy(axes.transAxes, self.figure, x=x, y=y)}
-            axes.legend(marks, labels, loc="upper left", borderaxespad=0, **how)
+            axes.legend(marks, [*looks], loc="upper left", borderaxespad=0, **how)
 
     def finish(
         self, heights: Sequence[float], titles: Sequence[str] = (), lifts: Sequence[float] = (), *, rows: bool = True
     ) -> Figure:
-        """Titles above the panels, a headline above a new figure, and every panel in the place where it stays.
+        """Titles so many points above the panels, a headline above a new figure, and every panel where it stays.
 
-        Parameters
-        ----------
-        heights : inches that the panels need.
-        lifts : points to leave below the titles.
-        rows : where a given size or given axes leave less, text in the panels becomes as much smaller.
+        Panels need so many inches; where a given size or given axes leave less, text of `rows` becomes as much smaller.
         """
         for index, title in enumerate(titles):
             axes, pad = self.axes[index], 4 + (lifts[index] if lifts else 0)
@@ -251,9 +221,14 @@ class Canvas:
         return self.figure
 
 
+def flat(values: ArrayLike | None) -> NDArray[np.float64]:
+    """Numbers of any shape in a line; none for None."""
+    return np.ravel(np.asarray([] if values is None else values, dtype=np.float64))
+
+
 def limits_of(values: Sequence[Any], *, log: bool = False, pad: float = 0.05) -> tuple[float, float]:
     """Limits of an axis with all finite values on it, positive ones if it is logarithmic."""
-    every = np.concatenate([np.ravel(np.asarray(part, dtype=np.float64)) for part in (*values, [])])
+    every = np.concatenate([flat(part) for part in (*values, None)])
     every = every[np.isfinite(every) & ((every > 0) | (not log))]
     every = np.log10(every) if log else every
     low, high = (float(every.min()), float(every.max())) if len(every) else (0.0, 1.0)
@@ -299,5 +274,5 @@ def beside(axes: Axes, rows: Sequence[Cells], heads: Sequence[str], start: float
 
 def outside(axes: Axes, text: str, at: tuple[float, float], lift: tuple[float, float], **how: Any) -> None:
     """Small grey text so many points from a place, by default in fractions of the axes, that may lie beyond these."""
-    look = {"xycoords": "axes fraction", "color": _GREY, "fontsize": _SMALL, "linespacing": 1.05, "va": "bottom"}
+    look = {"xycoords": "axes fraction", "color": "#555555", "fontsize": _SMALL, "linespacing": 1.05, "va": "bottom"}
     axes.annotate(text, at, lift, textcoords="offset points", annotation_clip=False, **cast(Any, look | how))

@@ -7,9 +7,9 @@ from typing import Unpack
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from geometry.plots.canvas import Canvas, Options, limits_of
+from geometry.plots.canvas import Canvas, Options, flat, limits_of
 from geometry.plots.style import extent, short
 
 # A line drawn over another has gaps through which that one shows.
@@ -26,11 +26,6 @@ class Curve:
     low: ArrayLike | None = None
     high: ArrayLike | None = None
 
-    @property
-    def arrays(self) -> list[NDArray[np.float64]]:
-        """The lines x, y, low and high; empty where there is none."""
-        return [np.ravel(np.asarray([] if a is None else a, np.float64)) for a in (self.x, self.y, self.low, self.high)]
-
 
 @dataclass(frozen=True, eq=False)
 class CurvePanel:
@@ -38,11 +33,9 @@ class CurvePanel:
 
     Attributes
     ----------
-    x, y : labels of the axes.
+    x, y : labels of the axes; log: which are logarithmic, "", "x", "y" or "xy"; limits: of y.
     references : y → what it means, as a horizontal dotted line named at the right.
-    log : axes with a logarithmic scale, "", "x", "y" or "xy".
     marked : whether the points are few, so that each has its mark and its tick.
-    limits : of y.
     """
 
     x: str
@@ -69,22 +62,23 @@ def curves(panels: Sequence[CurvePanel], *, ncols: int = 2, **options: Unpack[Op
             look |= {"lw": max(1.1, 2.1 - 0.25 * order), "ms": 3.4, "mew": 0.7, "dash_capstyle": "butt"}
             look |= {"mfc": "white" if order % 2 else look["color"], "zorder": 2 - null[name] + 0.01 * order}
         for axes, panel in zip(canvas.axes, panels, strict=True):
+            every = [*panel.curves.values()]
+            seen = [values for curve in every for values in (curve.y, curve.low, curve.high)]
+            axes.set(xscale="log" if "x" in panel.log else "linear", yscale="log" if "y" in panel.log else "linear")
+            axes.set_xlim(limits_of([curve.x for curve in every], log="x" in panel.log, pad=0.03))
+            axes.set_ylim(panel.limits or limits_of([*seen, [*panel.references]], log="y" in panel.log))
             for name, curve in panel.curves.items():
-                x, y, low, high = curve.arrays
-                axes.plot(x, y, **(looks[name] if panel.marked else looks[name] | {"marker": ""}))
+                x, low, high = flat(curve.x), flat(curve.low), flat(curve.high)
+                how = looks[name] if panel.marked else looks[name] | {"marker": ""}
+                axes.plot(x, flat(curve.y), scalex=False, scaley=False, **how)
                 if len(low) and len(high):
                     axes.fill_between(x, low, high, color=looks[name]["color"], alpha=0.16, lw=0, zorder=0.8)
-            every = [array for curve in panel.curves.values() for array in curve.arrays]
-            seen = [*(array for n, array in enumerate(every) if n % 4), list(panel.references)]
-            axes.set(xscale="log" if "x" in panel.log else "linear", yscale="log" if "y" in panel.log else "linear")
-            axes.set_xlim(limits_of(every[::4], log="x" in panel.log, pad=0.03))
-            axes.set_ylim(panel.limits or limits_of(seen, log="y" in panel.log))
         heights = [1.75] * len(panels)
         canvas.arrange(heights)
         for axes, panel in zip(canvas.axes, panels, strict=True):
             canvas.dress(axes, panel.references, panel.x, panel.y)
             if panel.marked:  # a tick at every point, where their labels fit
-                points = np.unique(np.concatenate([np.empty(0), *(curve.arrays[0] for curve in panel.curves.values())]))
+                points = np.unique(np.concatenate([flat(curve.x) for curve in (*panel.curves.values(), Curve([], []))]))
                 places = axes.transData.transform([(x, 1) for x in points])[:, 0] / canvas.figure.dpi
                 wide = np.array([extent(short(x, 4), 7) + 0.06 for x in points.tolist()])
                 if (np.diff(places) >= (wide[1:] + wide[:-1]) / 2).all():

@@ -11,20 +11,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from geometry.plots.canvas import Canvas, Cells, Options, beside, limits_of
-from geometry.plots.style import INK, Looks, extent, readable
+from geometry.plots.style import INK, extent, readable
 
 # In inches.
 _NAMES = 2.1
 _LANE = 0.105
-_GAP = 0.07
-_MANY = 60
-
-Lanes = Mapping[str, float]
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value with the ends of its interval, if it has one."""
+    """A value with the ends of its interval, if any."""
 
     value: float
     low: float = math.nan
@@ -43,18 +39,12 @@ class NullMark:
     @property
     def spans(self) -> bool:
         """Whether it is a bar."""
-        return math.isfinite(self.low) and math.isfinite(self.high)
+        return math.isfinite(self.high - self.low)
 
 
 @dataclass(frozen=True)
 class ForestRow:
-    """One row of one panel; a series has one colour and marker in all rows.
-
-    Attributes
-    ----------
-    estimates, nulls : series → estimate, label → where that null stands.
-    texts : series → cells at the right of the panel, `bold` or not.
-    """
+    """Estimates by series, nulls by label, and texts by series, at the right of the panel, in bold or not."""
 
     estimates: Mapping[str, Estimate]
     nulls: Mapping[str, NullMark] = field(default_factory=dict)
@@ -64,13 +54,7 @@ class ForestRow:
 
 @dataclass(frozen=True)
 class ForestPanel:
-    """One measure.
-
-    Attributes
-    ----------
-    references : value → what it means, as a dotted line: a prediction, chance, a bound.
-    limits : of the axis; estimates beyond are arrows at its end.
-    """
+    """One measure; references: value → what it means, dotted; estimates beyond the limits are arrows at these."""
 
     measure: str
     rows: Sequence[ForestRow]
@@ -83,7 +67,7 @@ class ForestPanel:
 def forest(
     panels: Sequence[ForestPanel], names: Sequence[str], *, columns: Sequence[str] = (), **options: Unpack[Options]
 ) -> Figure:
-    """Panels side by side over the same rows, which have `names`; `columns` are the heads of their texts.
+    """Panels side by side over rows with `names`; a series has one colour and marker; `columns` are heads of texts.
 
     >>> row = ForestRow({"nouns": Estimate(0.5, 0.4, 0.6)}, {"shuffled rows": NullMark(0.1)}, {"nouns": ["0.50"]})
     >>> figure = forest([ForestPanel("AUC", [row], references={0.5: "chance"})], ["separation"], columns=["AUC"])
@@ -91,26 +75,36 @@ def forest(
     if any(len(panel.rows) != len(names) for panel in panels):
         raise ValueError(f"{len(names)} names need as many rows in every panel")
     every = [row for panel in panels for row in panel.rows]
-    marks = {label: mark for row in every for label, mark in row.nulls.items()}
-    series = dict.fromkeys(name for row in every for name in (*row.estimates, *row.texts))
-    size = 7.0 if len(names) <= _MANY else 5.6
+    nulls = {label: mark for row in every for label, mark in row.nulls.items()}
+    series = list(dict.fromkeys(name for row in every for name in (*row.estimates, *row.texts)))
+    # A single bar lies behind the whole row, and so do the lines.
+    bars = [label for label, mark in nulls.items() if mark.spans]
+    others = [label for label, mark in nulls.items() if not mark.spans and mark.marker != "|"]
+    order = [*([name] for name in series), *([label] for label in bars if len(bars) > 1), others]
+    size, gap = (7.0, 0.07) if len(names) <= 60 else (5.6, 0.015)
     with Canvas.of(len(panels), len(panels), **options) as canvas:
-        looks = canvas.looks([*series], marks)
+        looks = canvas.looks(series, nulls)
         labels = canvas.names(0, [names], _NAMES, size)
-        tops, heights = _lanes(panels, labels, [*series], marks, size)
+        tops, lanes = [0.0], []  # borders of rows, and in each the height of what has a lane
+        for label, *rows in zip(labels, *(panel.rows for panel in panels), strict=True):
+            here = {name for row in rows for name in (*row.estimates, *row.texts, *row.nulls)}
+            shown = [lane for lane in order if here.intersection(lane)]
+            needed = max(_LANE * max(1, len(shown)), 1.25 * size / 72 * (1 + label.count("\n")))
+            first = tops[-1] + (gap + needed - _LANE * len(shown)) / 2
+            lanes.append({name: first + _LANE * (n + 0.5) for n, lane in enumerate(shown) for name in lane})
+            tops.append(tops[-1] + needed + gap)
         for axes, panel in zip(canvas.axes, panels, strict=True):
-            marked: list[Any] = [mark for row in panel.rows for mark in (*row.estimates.values(), *row.nulls.values())]
-            values = [(mark.value, mark.low, mark.high) for mark in marked]
-            limits = panel.limits or limits_of([*values, list(panel.references)], log=panel.log)
-            axes.set(xscale="log" if panel.log else "linear", xlim=limits, ylim=(tops[-1], 0), yticks=[])
+            marks: list[Any] = [mark for row in panel.rows for mark in (*row.estimates.values(), *row.nulls.values())]
+            ends = [(mark.value, mark.low, mark.high) for mark in marks]
+            limits = panel.limits or limits_of([*ends, [*panel.references]], log=panel.log)
+            axes.set(xscale="log" if panel.log else "linear", xlim=limits, ylim=(tops[-1] or 0.2, 0), yticks=[])
             axes.hlines(tops[1:-1], *limits, color="#e4e4e4", lw=0.5, zorder=0)
             cells: list[Cells] = []
-            for row, lanes, borders in zip(panel.rows, heights, pairwise(tops), strict=True):
-                _draw_nulls(axes, row, lanes, borders, looks)
-                _draw_estimates(axes, row, lanes, looks)
+            for row, heights, borders in zip(panel.rows, lanes, pairwise(tops), strict=True):
+                _draw(axes, row, heights, borders, looks)
                 for name, texts in row.texts.items():
                     ink = readable(looks[name]["color"]) if len(series) > 1 else INK
-                    cells.append((lanes[name], texts, ink, row.bold))
+                    cells.append((heights[name], texts, ink, row.bold))
             beside(axes, cells, columns if cells else ())
         axes = canvas.axes[0]
         axes.set_yticks([sum(both) / 2 for both in pairwise(tops)], labels, ha="left", linespacing=1.2)
@@ -118,42 +112,23 @@ def forest(
         axes.tick_params(axis="y", length=0, labelsize=size, pad=72 * wide + 5)
         canvas.arrange()
         lifts = [canvas.dress(axes, p.references, p.measure) for axes, p in zip(canvas.axes, panels, strict=True)]
-        bar = {"marker": "", "lw": 5, "alpha": 0.5, "solid_capstyle": "butt"}
-        canvas.legend(
-            {name: looks[name] | {"lw": 1.2, "ms": 4.2} for name in series}
-            | {
-                label: looks[label]
-                | (bar if mark.spans else {"marker": mark.marker, "ms": 8 if mark.marker == "|" else 5, "mew": 1.2})
-                for label, mark in marks.items()
-            }
-        )
-        return canvas.finish([tops[-1]] * len(panels), [panel.title for panel in panels], lifts)
+        drawn = {name: looks[name] | {"lw": 1.2, "ms": 4.2} for name in series}
+        drawn |= {
+            n: looks[n] | {"marker": m.marker, "ms": 8 if m.marker == "|" else 5, "mew": 1.2} for n, m in nulls.items()
+        }
+        drawn |= {
+            label: {"color": looks[label]["color"], "lw": 5, "alpha": 0.5, "solid_capstyle": "butt"} for label in bars
+        }
+        canvas.legend(drawn)
+        return canvas.finish([tops[-1] or 0.2] * len(panels), [panel.title for panel in panels], lifts)
 
 
-def _lanes(
-    panels: Sequence[ForestPanel], labels: Sequence[str], series: list[str], marks: Mapping[str, NullMark], size: float
-) -> tuple[list[float], list[dict[str, float]]]:
-    """The borders of the rows, and in each the height of every series and of every null with a place of its own."""
-    bars = [[label] for label, mark in marks.items() if mark.spans]
-    others = [label for label, mark in marks.items() if not mark.spans and mark.marker != "|"]
-    # A single bar lies behind the whole row, and so do the lines.
-    lanes = [*([name] for name in series), *(bars if len(bars) > 1 else ()), others]
-    gap = _GAP if len(labels) <= _MANY else 0.015
-    tops, heights = [0.0], []
-    for index, label in enumerate(labels):
-        rows = [panel.rows[index] for panel in panels]
-        named = {name for row in rows for name in (*row.estimates, *row.texts, *row.nulls)}
-        shown = [lane for lane in lanes if named.intersection(lane)]
-        needed = max(_LANE * max(1, len(shown)), 1.25 * size / 72 * (1 + label.count("\n")))
-        first = tops[-1] + (gap + needed - _LANE * len(shown)) / 2
-        heights.append({name: first + _LANE * (n + 0.5) for n, lane in enumerate(shown) for name in lane})
-        tops.append(tops[-1] + needed + gap)
-    return (tops if labels else [0.0, 0.2]), heights
-
-
-def _draw_nulls(axes: Axes, row: ForestRow, lanes: Lanes, borders: tuple[float, float], looks: Looks) -> None:
+def _draw(
+    axes: Axes, row: ForestRow, heights: Mapping[str, float], borders: tuple[float, float], looks: Mapping[str, Any]
+) -> None:
+    low, high = axes.get_xlim()
     for label, mark in row.nulls.items():
-        y, grey = lanes.get(label), looks[label]["color"]
+        y, grey = heights.get(label), looks[label]["color"]
         if y is None:
             if mark.spans:
                 axes.fill_between([mark.low, mark.high], *borders, color="#e3e3e3", lw=0, zorder=0.2)
@@ -161,17 +136,11 @@ def _draw_nulls(axes: Axes, row: ForestRow, lanes: Lanes, borders: tuple[float, 
         elif mark.spans:
             axes.plot([mark.low, mark.high], [y, y], color=grey, lw=3, solid_capstyle="butt", alpha=0.6, zorder=1)
             axes.plot(mark.value, y, "|", color=INK, ms=4.5, mew=0.8, zorder=1.5)
-        elif axes.viewLim.containsx(mark.value):
+        elif low <= mark.value <= high:
             axes.plot(mark.value, y, mark.marker, color=grey, ms=3.8, mew=0.9, zorder=1, clip_on=False)
-
-
-def _draw_estimates(axes: Axes, row: ForestRow, lanes: Lanes, looks: Looks) -> None:
-    low, high = axes.get_xlim()
     for name, estimate in row.estimates.items():
-        y, look, value = lanes[name], looks[name], estimate.value
+        value, ends, y, look = estimate.value, [estimate.low, estimate.high], heights[name], looks[name]
         if math.isfinite(value):
-            axes.plot(
-                [estimate.low, estimate.high], [y, y], color=look["color"], lw=1.2, zorder=2, solid_capstyle="butt"
-            )
+            axes.plot(ends, [y, y], color=look["color"], lw=1.2, zorder=2, solid_capstyle="butt")
             look = look | ({"marker": "<"} if value < low else {"marker": ">"} if value > high else {})
             axes.plot(np.clip(value, low, high), y, ms=4.2, mew=0.4, zorder=3, clip_on=False, **look)

@@ -33,12 +33,9 @@ class HeatmapPanel:
     ----------
     values : shape (r, c); nan leaves a cell blank.
     rows, columns : names; shared by panels in one line that have the same rows.
-    limits : where the colours begin and end.
-    colourbar : its label; none is drawn without.
-    texts : written in the cells, r lists of c.
-    null : shape (r, c), bool: cells of a null model, grey on white.
-    blocks : (name, start, stop), boxed on the diagonal, and named at the left of the first panel.
-    chosen : (row, column) of a cell to outline.
+    limits, cmap, log, colourbar : of the colours; the bar's label, none is drawn without.
+    texts, null : shape (r, c): what is written in the cells; which are of a null model, grey on white.
+    blocks, chosen : (name, start, stop) boxed on the diagonal and named at the left; (row, column) of an outlined cell.
     """
 
     values: ArrayLike

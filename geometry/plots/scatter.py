@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from geometry.plots.canvas import Canvas, Options, limits_of, outside
-from geometry.plots.style import INK, Looks, signed, wrapped
+from geometry.plots.style import INK, signed, wrapped
 
 _MOST_POINTS = 4000
 _DASHES = ("-", (0, (1, 1.6)), (0, (5, 2)), (0, (5, 2, 1, 2)))
@@ -17,15 +17,13 @@ _DASHES = ("-", (0, (1, 1.6)), (0, (5, 2)), (0, (5, 2, 1, 2)))
 
 @dataclass(frozen=True, eq=False)
 class ScatterPanel:
-    """One panel.
+    """One panel, its axes x and y, of which those in `log` ("", "x", "y" or "xy") are logarithmic.
 
     Attributes
     ----------
-    x, y : labels of the axes.
     points, nulls : name → shape (n, 2); nan are dropped, and 4,000 of a name are drawn at most.
     lines : (slope, intercept, what it means); an infinite slope is a vertical line at x = intercept.
     note : a summary, written between title and panel.
-    log : axes with a logarithmic scale, "", "x", "y" or "xy".
     """
 
     x: str
@@ -55,7 +53,9 @@ def scatter(
     >>> figure = scatter([panel])
     """
     meanings = dict.fromkeys(meaning for panel in panels for *_, meaning in panel.lines)
-    lines: Looks = {meaning: {"color": INK, "lw": 0.8, "ls": _DASHES[n % 4]} for n, meaning in enumerate(meanings)}
+    lines: dict[str, Any] = {
+        meaning: {"color": INK, "lw": 0.8, "ls": _DASHES[n % 4]} for n, meaning in enumerate(meanings)
+    }
     with Canvas.of(len(panels), ncols, **options) as canvas:
         looks = canvas.looks([name for p in panels for name in p.points], [name for p in panels for name in p.nulls])
         for axes, panel in zip(canvas.axes, panels, strict=True):

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
-from geometry.plots.canvas import Canvas, Options, beside, limits_of, numbers, outside
+from geometry.plots.canvas import Canvas, Cells, Options, beside, flat, limits_of, numbers, outside
 from geometry.plots.style import COLOURS, INK, NULL_GREYS, Colours, readable
 
 # A density drawn through fewer values would be an invention.
@@ -21,14 +21,9 @@ _NAMES = 1.9  # inches
 
 @dataclass(frozen=True, eq=False)
 class StripRow:
-    """One distribution.
+    """One distribution: values of any shape, of which nan are dropped; None leaves the row empty.
 
-    Attributes
-    ----------
-    values : of any shape; nan are dropped. None leaves the row empty.
-    null : whether it is drawn in grey.
-    texts : cells right of the last panel.
-    bar : whether a bar from 0 to the mean takes the place of the violin.
+    A null is grey, `texts` stand right of the last panel, a `bar` from 0 to the mean takes the place of the violin.
     """
 
     label: str
@@ -36,12 +31,6 @@ class StripRow:
     null: bool = False
     texts: Sequence[str] = ()
     bar: bool = False
-
-    @property
-    def finite(self) -> NDArray[np.float64]:
-        """What can be drawn."""
-        values = np.ravel(np.asarray([] if self.values is None else self.values, dtype=np.float64))
-        return values[np.isfinite(values)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,11 +52,8 @@ def strip(
     >>> rows = [StripRow("model", [0.1, 0.4, 0.2]), StripRow("shuffled rows", [0.0, 0.1], null=True)]
     >>> figure = strip([StripPanel("cosine", rows, references={0.0: "orthogonal"})])
 
-    Parameters
-    ----------
-    columns : heads of the rows' `texts`.
-    ncols : panels in a line; those in one line that have the same labels share them.
-    options : as of every kind; colours are those of the panels in order, or label → colour; by default all have one.
+    Panels stand `ncols` in a line, and share labels that are the same; `columns` are heads of the rows' texts; colours
+    are those of the panels in order, or label → colour, and by default all are of the first one.
     """
     names = [[row.label for row in panel.rows] for panel in panels]
     with Canvas.of(len(panels), ncols, **options) as canvas:
@@ -79,9 +65,9 @@ def strip(
             lines = max((1 + label.count("\n") for label in labels), default=1)
             heights.append(max(0.35, count * max(0.25 if count <= 60 else 0.13, 0.11 * lines + 0.03)))
             end = _draw(axes, panel, [_colour(row, panel, index, options.get("colours")) for row in panel.rows])
-            if (index + 1) % canvas.columns == 0 or index + 1 == len(panels):
-                texts = [(place, row.texts, INK, False) for place, row in enumerate(panel.rows)]
-                beside(axes, texts, columns if any(row.texts for row in panel.rows) else (), end + 10)
+            last = (index + 1) % canvas.columns == 0 or index + 1 == len(panels)
+            if last and any(row.texts for row in panel.rows):
+                beside(axes, [(n, row.texts, INK, False) for n, row in enumerate(panel.rows)], columns, end + 10)
         canvas.arrange()
         lifts = [canvas.dress(axes, p.references, p.measure) for axes, p in zip(canvas.axes, panels, strict=True)]
         return canvas.finish(heights, [panel.title for panel in panels], [max(9.0, lift) for lift in lifts])
@@ -96,28 +82,22 @@ def _colour(row: StripRow, panel: StripPanel, index: int, colours: Colours) -> s
 
 
 def _draw(axes: Axes, panel: StripPanel, colours: Sequence[str]) -> float:
-    every = [row.finite for row in panel.rows]
+    """All rows with their means; gives the points right of the panel that these take."""
+    every = [values[np.isfinite(values)] for values in (flat(row.values) for row in panel.rows)]
     zero = [0.0] if any(row.bar for row in panel.rows) else []
-    axes.set_xlim(*(panel.limits or limits_of([*every, list(panel.references), zero])))
+    axes.set_xlim(panel.limits or limits_of([*every, [*panel.references], zero]))
     axes.set_ylim(len(every) - 0.4, -0.6)
     digits = int(np.clip(2 - np.floor(np.log10(np.ptp(axes.get_xlim()))), 0, 5))
-    means = []
+    means: list[Cells] = []
     for line, (row, values, colour) in enumerate(zip(panel.rows, every, colours, strict=True)):
         (mean,) = numbers([[values.mean() if len(values) else np.nan]], digits)
-        means.append((line, [""] if row.values is None else mean, readable(colour), False))
+        means.append((line, mean if row.values is not None else [""], readable(colour), False))
         if len(values):
             _row(axes, line, values, colour, bar=row.bar)
         elif row.values is not None:
             blank = {"boxstyle": "square,pad=0.1", "fc": "white", "ec": "none"}
-            outside(
-                axes,
-                "not measurable",
-                (0.02, line),
-                (0, 0),
-                xycoords=("axes fraction", "data"),
-                va="center",
-                bbox=blank,
-            )
+            how: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "va": "center", "bbox": blank}
+            outside(axes, "not measurable", (0.02, line), (0, 0), **how)
     return beside(axes, means, ["mean"], 4)
 
 

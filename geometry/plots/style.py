@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
@@ -31,31 +32,13 @@ INK = "#222222"
 _HEADS = ((9.5, "bold", INK), (7.5, "normal", "#555555"))
 _MARGIN = 0.09
 
-_SETTINGS: dict[Any, Any] = {
-    "text.parse_math": False,  # a token may hold "$"
-    "font.size": 8,
-    "axes.titlesize": 8.5,
-    "axes.titlelocation": "left",
-    "axes.labelsize": 7.5,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": INK,
-    "axes.linewidth": 0.6,
-    "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6,
-    "xtick.labelsize": 7,
-    "ytick.labelsize": 7,
-    "legend.fontsize": 7,
-    "legend.frameon": False,
-    "svg.hashsalt": "concept-geometry",
-    "svg.fonttype": "none",
-}
+_SETTINGS = mpl.rc_params_from_file(Path(__file__).with_name("house.mplstyle"), use_default_template=False)
 
 
 @contextmanager
 def style() -> Iterator[None]:
     """Figures made inside share the package's look."""
-    with mpl.rc_context(_SETTINGS), warnings.catch_warnings():
+    with mpl.rc_context(cast(Any, _SETTINGS)), warnings.catch_warnings():
         # Vocabularies hold every script; characters that no font has are drawn as boxes.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         yield
@@ -74,11 +57,10 @@ def looks(names: Sequence[str], nulls: Iterable[str] = (), colours: Colours = No
     return {name: {"color": hue, "marker": MARKERS[n % len(MARKERS)]} for n, (name, hue) in enumerate(hues.items())}
 
 
-def readable(colour: str) -> str | tuple[float, ...]:
+def readable(colour: str) -> tuple[float, ...]:
     """The colour, dark enough for small text on white."""
-    red, green, blue = to_rgb(colour)
-    bright = 0.299 * red + 0.587 * green + 0.114 * blue
-    return colour if bright <= 0.45 else tuple(0.45 / bright * part for part in (red, green, blue))
+    bright = float(np.dot(to_rgb(colour), (0.299, 0.587, 0.114)))
+    return tuple(min(1.0, 0.45 / max(bright, 0.1)) * part for part in to_rgb(colour))
 
 
 def literal(text: str) -> str:
@@ -125,14 +107,13 @@ def wrapped(text: str, inches: float, size: float, weight: str = "normal") -> li
     for part in text.split("\n"):
         line = ""
         for word in literal(part).split():
-            longer = f"{line} {word}".strip()
-            if extent(longer, size, weight) <= inches:
+            if extent(longer := f"{line} {word}".strip(), size, weight) <= inches:
                 line = longer
                 continue
             lines += [line] if line else []
-            while extent(word, size, weight) > inches and len(word) > 1:
+            while len(word) > 1 and extent(word, size, weight) > inches:
                 fits = next((n for n in range(len(word) - 1, 1, -1) if extent(word[:n], size, weight) <= inches), 1)
-                fits = 1 + max((word.rfind(mark, 0, fits) for mark in "-_/"), default=-1) or fits
+                fits = max(word.rfind(mark, 0, fits) + 1 for mark in "-_/") or fits
                 lines.append(word[:fits])
                 word = word[fits:]
             line = word
@@ -171,10 +152,8 @@ def spread(places: Sequence[float], gap: float) -> list[float]:
     """Ascending places moved as little as a forward and a backward pass need to keep `gap` between them."""
     moved = list(places)
     for index in range(1, len(moved)):
-        overlap = moved[index - 1] + gap - moved[index]
-        if overlap > 0:
-            moved[index] += overlap / 2
-            moved[index - 1] -= overlap / 2
+        overlap = max(0.0, moved[index - 1] + gap - moved[index])
+        moved[index - 1 : index + 1] = moved[index - 1] - overlap / 2, moved[index] + overlap / 2
     for index in range(len(moved) - 1, 0, -1):
         moved[index - 1] = min(moved[index - 1], moved[index] - gap)
     return moved
@@ -185,15 +164,13 @@ def save(figure: Figure, stem: Path) -> list[Path]:
 
     Both carry the text of `headline`: the title as their Title, the caption as their Description.
     """
-    paths = [stem.with_name(f"{stem.name}.{ending}") for ending in ("png", "svg")]
     title, _, caption = str(figure.get_label()).partition("\n")
-    said = {key: text for key, text in (("Title", title), ("Description", caption)) if text}
-    undated: list[dict[str, Any]] = [{}, {"Date": None}]
+    said: dict[str, Any] = {key: text for key, text in (("Title", title), ("Description", caption)) if text}
     with style():
         if engine := figure.get_layout_engine():
             # Places that were found once stay, whatever is written how often.
             engine.execute(figure)
             figure.set_layout_engine("none")
-        for path, metadata in zip(paths, undated, strict=True):
-            figure.savefig(path, dpi=300, facecolor="white", metadata=said | metadata)
-    return paths
+        figure.savefig(png := stem.with_name(f"{stem.name}.png"), metadata=said)
+        figure.savefig(svg := stem.with_name(f"{stem.name}.svg"), metadata=said | {"Date": None})
+    return [png, svg]
