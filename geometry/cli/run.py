@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def script(
-    study: "type[Study]",
+    study: "type[Study[Any]]",
     main: "Callable[[Any], StudyResult]",
     description: str | None,
     arguments: Sequence[str] | None = None,
@@ -37,7 +37,7 @@ def script(
     return one_line(lambda: _into_folder(study_of(options, study), options.out, main))
 
 
-def add_options(parser: argparse.ArgumentParser, study: "type[Study]") -> None:
+def add_options(parser: argparse.ArgumentParser, study: "type[Study[Any]]") -> None:
     """A study's fields as options: those not given are absent, so that a quick run fills in its own."""
     for field in fields(study):
         says, choices = field.metadata["says"], field.metadata["choices"]
@@ -66,7 +66,7 @@ def add_options(parser: argparse.ArgumentParser, study: "type[Study]") -> None:
     parser.add_argument("--out", type=Path, metavar="DIR", help="where to write (default: figures/<model>/<study>)")
 
 
-def study_of(options: argparse.Namespace, study: "type[Study]") -> "Study":
+def study_of(options: argparse.Namespace, study: "type[Study[Any]]") -> "Study[Any]":
     """The study with the options that were given."""
     given = {field.name: getattr(options, field.name) for field in fields(study) if hasattr(options, field.name)}
     if not given.get("models", True):
@@ -128,7 +128,7 @@ def run_figures(options: argparse.Namespace) -> None:
         raise GeometryError("; ".join(failed))
 
 
-def _into_folder(study: "Study", out: Path | None, main: "Callable[[Any], StudyResult] | None" = None) -> None:
+def _into_folder(study: "Study[Any]", out: Path | None, main: "Callable[[Any], StudyResult] | None" = None) -> None:
     """Run a study into a folder that is checked before work starts."""
     from geometry.output import OutputFolder
 

@@ -1,5 +1,7 @@
 """All studies by name, in the order in which they are run and reported."""
 
+from typing import Any
+
 from geometry.experiments.behaviours.study import BehavioursStudy
 from geometry.experiments.claims.study import ClaimsStudy
 from geometry.experiments.comparison.study import ComparisonStudy
@@ -9,6 +11,6 @@ from geometry.experiments.study import Study
 
 __all__ = ["STUDIES"]
 
-STUDIES: dict[str, type[Study]] = {
+STUDIES: dict[str, type[Study[Any]]] = {
     study.name: study for study in (ClaimsStudy, SteeringStudy, MapsStudy, BehavioursStudy, ComparisonStudy)
 }

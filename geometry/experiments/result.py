@@ -72,7 +72,7 @@ class StudyResult(ABC):
     seconds : how long it took.
     """
 
-    study: Study
+    study: Study[Any]
     model: Mapping[str, Any] | None = None
     seconds: float = 0.0
 

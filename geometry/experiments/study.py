@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from geometry.errors import EstimationError
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["ModelStudy", "Step", "Study", "option", "silent"]
 
 Step = Callable[[str], None]
+Result = TypeVar("Result", bound="StudyResult", covariant=True)
 
 
 def silent(step: str) -> None:
@@ -37,7 +38,7 @@ def option(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Study(ABC):
+class Study(ABC, Generic[Result]):
     """A question with its settings; `run` answers it.
 
     The fields are the options: of the constructor, of `concept-geometry run`, and in results.json. A tuple takes
@@ -69,7 +70,7 @@ class Study(ABC):
                 if (count := setting.metadata.get("count")) and len(value) != count:
                     raise EstimationError(f"{setting.name} takes {count} values, not {len(value)}")
 
-    def run(self, step: Step = silent) -> "StudyResult":
+    def run(self, step: Step = silent) -> Result:
         """Measure; `step` is told what is being done.
 
         Raises
@@ -81,7 +82,7 @@ class Study(ABC):
         return replace(self.measure(step), seconds=time.perf_counter() - start)
 
     @abstractmethod
-    def measure(self, step: Step) -> "StudyResult":
+    def measure(self, step: Step) -> Result:
         """The method, in the order of a method section."""
 
     @property
@@ -112,7 +113,7 @@ class Study(ABC):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelStudy(Study):
+class ModelStudy(Study[Result]):
     """A study of one model."""
 
     model: str = option("smollm2-135m", "packaged name, hub id, folder, .safetensors or .gguf file")

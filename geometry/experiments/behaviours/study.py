@@ -14,7 +14,7 @@ __all__ = ["BehavioursStudy"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class BehavioursStudy(ModelStudy):
+class BehavioursStudy(ModelStudy["BehavioursResult"]):
     """Classes of behaviour: probed, compared with their words and with each other, and steered between.
 
     >>> result = BehavioursStudy(families=("aggression",)).run()  # doctest: +SKIP

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClaimsStudy(ModelStudy):
+class ClaimsStudy(ModelStudy["ClaimsResult"]):
     """Every claim about concept hierarchies, series of values and pairs of words, beside every null model.
 
     >>> result = ClaimsStudy(model="smollm2-135m", n_permutations=19).run()  # doctest: +SKIP

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import combinations
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,7 +65,7 @@ def _similarity(profiles: Profiles, pairs: Results) -> FigureSpec:
     return FigureSpec("similarity", title, caption, partial(_draw_similarity, profiles, pairs))
 
 
-def _draw_similarity(profiles: Profiles, pairs: Results, **heading: str) -> "Figure":
+def _draw_similarity(profiles: Profiles, pairs: Results, **heading: Any) -> "Figure":
     names = [profile.name for profile in profiles]
     above = np.triu(np.ones((len(names), len(names)), dtype=np.bool_))
     panels = []
@@ -112,7 +112,7 @@ def cell_text(result: TestResult, apart: str = "\n") -> str:
     return f"{result.value:.2f} ({result.nulls['shuffled'].mean:.2f}){apart}{result.verdict}"
 
 
-def _draw_claims(profiles: Profiles, **heading: str) -> "Figure":
+def _draw_claims(profiles: Profiles, **heading: Any) -> "Figure":
     rows = list(zip(*(profile.claims for profile in profiles), strict=True))
     shown = np.array(
         [
@@ -148,7 +148,7 @@ def _scale(profiles: Profiles) -> FigureSpec:
     return FigureSpec("scale", title, caption, partial(_draw_scale, profiles))
 
 
-def _draw_scale(profiles: Profiles, **heading: str) -> "Figure":
+def _draw_scale(profiles: Profiles, **heading: Any) -> "Figure":
     panels = []
     for name in (claim.name for claim in OWN_CLAIMS):
         rows = []
@@ -181,7 +181,7 @@ def _spectra(profiles: Profiles) -> FigureSpec:
     return FigureSpec("spectra", title, caption, partial(_draw_spectra, profiles))
 
 
-def _draw_spectra(profiles: Profiles, **heading: str) -> "Figure":
+def _draw_spectra(profiles: Profiles, **heading: Any) -> "Figure":
     eigenvalues, cumulated = {}, {}
     for profile in profiles:
         descending = profile.eigenvalues[::-1]

@@ -53,7 +53,7 @@ def measure_comparison(study: ComparisonStudy, step: Step) -> ComparisonResult:
         give_back()  # the next model may be the largest
 
     step("comparing pairs")
-    options: dict[str, int] = {"n_permutations": study.n_concept_permutations, "seed": study.seed}
+    options: dict[str, Any] = {"n_permutations": study.n_concept_permutations, "seed": study.seed}
     pairs = list(combinations(profiles, 2))
     return ComparisonResult(
         study=study,
@@ -117,7 +117,7 @@ def _common_hierarchy(name: str, vocabularies: Mapping[str, Vocabulary]) -> Conc
     return hierarchy
 
 
-def _trees(profiles: Sequence[ModelProfile], options: Mapping[str, int]) -> dict[str, TestResult]:
+def _trees(profiles: Sequence[ModelProfile], options: Mapping[str, Any]) -> dict[str, TestResult]:
     """The tree of each model and that of all together against the hierarchy's."""
     hierarchy = profiles[0].hierarchy
     trees = [recovered_tree(profile.matrix, profile.shuffled, hierarchy, **options) for profile in profiles]

@@ -14,7 +14,7 @@ __all__ = ["ComparisonStudy"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ComparisonStudy(Study):
+class ComparisonStudy(Study["ComparisonResult"]):
     """Claims, representational similarity, alignment and trees of several models, each beside its nulls.
 
     >>> result = ComparisonStudy(models=("smollm2-135m", "gemma3-270m")).run()  # doctest: +SKIP
@@ -33,7 +33,8 @@ class ComparisonStudy(Study):
         metavar="M",
     )
     hierarchy: str = option("wordnet-noun", "wordnet-noun, wordnet-verb, a packaged name, or a YAML or JSON file")
-    n_permutations: int = option(19, "permutations of shuffled rows", least=2)
+    # As many as let a model's claims, adjusted together, be decided.
+    n_permutations: int = option(39, "permutations of shuffled rows", least=2)
     n_concept_permutations: int = option(19, "permutations of a model's concepts", least=1)
 
     @property

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -71,7 +71,7 @@ def _map_panels(vocabulary: MappedVocabulary) -> "list[plots.MapPanel]":
     return panels
 
 
-def _draw_vocabulary(vocabulary: MappedVocabulary, **heading: str) -> "Figure":
+def _draw_vocabulary(vocabulary: MappedVocabulary, **heading: Any) -> "Figure":
     names = _coloured(vocabulary)
     colouring = by_concept(vocabulary.hierarchy, names, vocabulary.members, len(vocabulary.texts))
     labels: dict[str, Sequence[int]] = {short_name(name): vocabulary.members[name].tolist() for name in names}
@@ -123,7 +123,7 @@ def purity_figure(vocabulary: MappedVocabulary) -> FigureSpec:
     return FigureSpec("purity", title, caption, partial(_draw_purity, vocabulary))
 
 
-def _draw_purity(vocabulary: MappedVocabulary, **heading: str) -> "Figure":
+def _draw_purity(vocabulary: MappedVocabulary, **heading: Any) -> "Figure":
     rows, names = [], []
     for product, mapped in vocabulary.maps.items():
         for where, result in mapped.purity.items():
@@ -166,7 +166,7 @@ def _concept_scene(
     return panels, colouring, tree
 
 
-def _draw_concepts(hierarchy: ConceptHierarchy, maps: ConceptMaps, **heading: str) -> "Figure":
+def _draw_concepts(hierarchy: ConceptHierarchy, maps: ConceptMaps, **heading: Any) -> "Figure":
     named = disjoint_concepts(hierarchy, _sizes(hierarchy), _NAMED_CONCEPTS)
     scene = _concept_scene(hierarchy, maps)
     return plots.point_map(*scene, named=[hierarchy.index(name) for name in named], **heading)
@@ -207,7 +207,7 @@ def _drawing(mapper: MapperOfConcept) -> "plots.MapperDrawing":
     return drawing(mapper.comparison.graph, mapper.labelled, mapper.concepts, mapper.bridges)
 
 
-def _draw_mapper(mapper: MapperOfConcept, **heading: str) -> "Figure":
+def _draw_mapper(mapper: MapperOfConcept, **heading: Any) -> "Figure":
     return plots.graph(_drawing(mapper), **heading)
 
 

@@ -1,5 +1,7 @@
 """The method of the study of maps, in the order of a method section."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -95,7 +97,7 @@ def _vocabulary_map(labelled: LabelledPoints, seed: int) -> VocabularyMap:
     nearest = nearest_neighbours(labelled.points, _NEIGHBOURS)
     coordinates = umap_embedding(labelled.points, nearest=nearest, seed=seed)
     on_map = nearest_neighbours(coordinates, _NEIGHBOURS)
-    options = {"n_permutations": _PERMUTATIONS, "seed": seed}
+    options: dict[str, Any] = {"n_permutations": _PERMUTATIONS, "seed": seed}
     purity = {
         where: neighbourhood_purity(labelled, neighbours, **options)
         for where, neighbours in (("in space", nearest), ("on the map", on_map))

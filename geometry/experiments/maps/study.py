@@ -13,7 +13,7 @@ __all__ = ["MapsStudy"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class MapsStudy(ModelStudy):
+class MapsStudy(ModelStudy["MapsResult"]):
     """UMAP of a vocabulary and of its concept vectors, and the Mapper graph of a concept's words, beside their nulls.
 
     >>> result = MapsStudy(model="smollm2-135m", concept="food.n.01").run()  # doctest: +SKIP

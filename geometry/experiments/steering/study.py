@@ -14,7 +14,7 @@ __all__ = ["SteeringStudy"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class SteeringStudy(ModelStudy):
+class SteeringStudy(ModelStudy["SteeringResult"]):
     """Steer a model by a concept vector and a child contrast, beside its parts, the direct vector and random ones.
 
     Examples
