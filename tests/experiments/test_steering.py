@@ -20,19 +20,19 @@ from tests.experiments.scripts import nonsense
 CONDITIONS = {"unsteered", "parent", "child", "parent_child", "direct", "random", "random_residual", "before_norm"}
 CONDITIONS |= {"block", "block_strongest", "parent_norm_matched", "other_parent_child", "grandparent_parent_child"}
 ANIMAL, MAMMAL, BIRD, PLANT = "animal.n.01", "mammal.n.01", "bird.n.01", "plant.n.02"
-BEGINNINGS, TEXTS = 24, 2
+BEGINNINGS, TEXTS = 12, 2
 
 
 @pytest.fixture(scope="module")
 def result(tmp_path_factory: pytest.TempPathFactory, smollm2_model: Any) -> SteeringResult:
-    """A run on half of the prompts, with the fewest random vectors that can decide."""
+    """A run on a quarter of the prompts, with the fewest random vectors that can decide."""
     neutral = geo.steering.load_prompts("neutral")
-    prompts = tmp_path_factory.mktemp("prompts") / "half.json"
-    halved = {"beginnings": neutral.beginnings[::2], "texts": neutral.texts[:TEXTS]}
-    prompts.write_text(json.dumps({"prompts": halved}), encoding="utf-8")
+    prompts = tmp_path_factory.mktemp("prompts") / "fewer.json"
+    fewer = {"beginnings": neutral.beginnings[::4], "texts": neutral.texts[:TEXTS]}
+    prompts.write_text(json.dumps({"prompts": fewer}), encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(setup, "load_model", lambda _: smollm2_model)
-        return SteeringStudy(prompts=str(prompts), n_random=19, every=10).run()  # type: ignore[return-value]
+        return SteeringStudy(prompts=str(prompts), n_random=19, every=10).run()
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,7 @@ def test_held_out_words_rise_too_but_not_those_of_random_tokens(
     assert control["held_out"] < 0.02
     test = result.tests["held_out_words"]
     assert test.value == pytest.approx(after - before)
-    assert test.nulls["random_token_control"].values.shape == (19, 16)
+    assert test.nulls["random_token_control"].values.shape == (19, 8)
     assert test.p_value == 0.05
 
 
@@ -94,7 +94,7 @@ def test_the_test_of_composition_is_made_of_prompts_and_random_vectors(
     test = result.tests["composition"]
     assert test.value == pytest.approx(numbers["probability"]["parent_child"][BIRD])
     for name, null in test.nulls.items():
-        assert null.values.shape == (19, len(test.labels)) == (19, 16)
+        assert null.values.shape == (19, len(test.labels)) == (19, 8)
         assert null.mean == pytest.approx(numbers["probability"][name][BIRD])
 
 

@@ -1,6 +1,7 @@
 """The measurements of the steering study, in the order of a method section."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -183,7 +184,8 @@ def random_tokens(bench: Bench, coefficient: float) -> Arrays:
     """
     study, directions = bench.study, bench.concepts.directions
     nouns, points = directions.hierarchy, directions.cloud.points
-    pair = nouns.only([study.parent, study.child])
+    parents: dict[str, tuple[str, ...]] = {study.parent: (), study.child: (study.parent,)}
+    pair = replace(nouns.only(parents), parents=parents)
     train = directions.train[np.isin(nouns.tokens, pair.tokens)]
     members = pair.members[pair.index(study.child)]
     rng = np.random.default_rng(study.seed)
