@@ -53,9 +53,7 @@ def alignment_error(first: Matrix, second: Matrix, folds: Sequence[Fold]) -> NDA
     concepts in no fold. Both clouds are centred on the concepts aligned. The rotation takes the first's leading 20
     principal coordinates to the second's; what it puts there is held to the second's whole vector.
 
-    References
-    ----------
-    Schönemann, A generalized solution of the orthogonal Procrustes problem, Psychometrika 31 (1966).
+    Source: Schönemann, A generalized solution of the orthogonal Procrustes problem, Psychometrika 31 (1966).
     """
     x, y = _coordinates(first), _coordinates(second)
     errors = np.full(len(first), np.nan)

@@ -71,10 +71,7 @@ def test_against_nulls(
         permutations or nulls leaves the others as they were.
     progress : show a progress bar; default, when standard error is a terminal.
 
-    Returns
-    -------
-    Results
-        One a statistic, keyed by its name.
+    Returns Results: one a statistic, keyed by its name.
 
     Raises EstimationError: no permutations, an unknown null, a concept too small to split, or nothing in the
         hierarchy to measure a statistic on.

@@ -49,11 +49,8 @@ def evaluate_claims(
     n_permutations : of shuffled rows, shared by all claims; p-values are at least 1/(1 + n_permutations).
     n_others : draws of each other null; default n_permutations/20, at least 3.
 
-    Returns
-    -------
-    Results
-        One a claim, in order, keyed by its name, p-values adjusted over these claims (not over `also`). A claim that
-        the hierarchy gives nothing to measure on is there with value nan.
+    Returns Results: one a claim, in order, keyed by its name, p-values adjusted over these claims (not over `also`).
+        A claim that the hierarchy gives nothing to measure on is there with value nan.
 
     Raises EstimationError: a null that is needed is not among `nulls`, or what `test_against_nulls` refuses.
     """

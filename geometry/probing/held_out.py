@@ -96,8 +96,6 @@ def classify_held_out(
     Raises EstimationError: lengths that differ, fewer than two classes or groups, a class without points in a group,
         points that are not finite.
 
-    Notes
-    -----
     All permutations of labels are targets of one fit a group, since the points are the same.
     """
     rows = np.asarray(points, dtype=np.float64)

@@ -3,7 +3,6 @@ from .activation_vectors import class_difference as class_difference
 from .activation_vectors import class_means as class_means
 from .activation_vectors import contrastive_activation_addition as contrastive_activation_addition
 from .activation_vectors import mean_vectors as mean_vectors
-from .activation_vectors import principal_component_difference as principal_component_difference
 from .activations import read_activations as read_activations
 from .activations import record_activations as record_activations
 from .architecture import Architecture as Architecture

@@ -4,7 +4,7 @@ Read at a site, they are injected at that same site. All are plain differences o
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
@@ -49,17 +49,12 @@ def activation_addition(
     block : 0-based; the vector is for the input of this block.
     bos : put the beginning-of-text token before both; False for models without one, whose row 0 then counts.
 
-    Returns
-    -------
-    SteeringVector
-        One part of shape (p, d), for the p tokens of the longer prompt.
+    Returns SteeringVector: one part of shape (p, d), for the p tokens of the longer prompt.
 
     Raises SteeringError: an empty prompt, a block that the model lacks, no beginning-of-text token, no single token
         for a space.
 
-    References
-    ----------
-    Turner et al., Activation Addition: Steering Language Models Without Optimization, arXiv 2308.10248.
+    Source: Turner et al., Activation Addition: Steering Language Models Without Optimization, arXiv 2308.10248.
     """
     architecture, site = Architecture.of(model), Site("input", block)
     architecture.check(site)
@@ -103,10 +98,8 @@ def class_means(
     classes : name → its prompts; classes may be of any size and number.
     sites, token : where in the residual stream, at which token of a prompt; see `read_activations`.
 
-    Returns
-    -------
-    dict
-        Class → vector with a part of shape (d,) at each site. See `class_difference` for one class against all others.
+    Returns dict: class → vector with a part of shape (d,) at each site. See `class_difference` for one class against
+        all others.
 
     Raises SteeringError: no classes, a class without prompts, or what `read_activations` refuses.
     """
@@ -166,8 +159,9 @@ def contrastive_activation_addition(
     sites: Sequence[Site | str],
     *,
     token: Token = -1,
+    method: Literal["mean", "pca"] = "mean",
 ) -> SteeringVector:
-    """Contrastive activation addition: mean difference over pairs of prompts, one with a trait and one without.
+    """Contrastive activation addition: the difference within pairs of prompts, one with a trait and one without.
 
     Example::
 
@@ -180,45 +174,26 @@ def contrastive_activation_addition(
     ----------
     pairs : prompts with the trait and without it.
     sites, token : where in the residual stream, at which token of a prompt; see `read_activations`.
+    method : "mean" of the differences, or "pca": the first principal component of the differences and their negatives,
+        of unit norm, about 0, so that what all pairs share counts; it points the way of the mean.
 
-    Returns
-    -------
-    SteeringVector
-        A part of shape (d,) at each site.
+    Returns a vector with a part of shape (d,) at each site.
 
-    Raises SteeringError: no pairs, an entry that is no pair, or what `read_activations` refuses.
+    Raises SteeringError: no pairs, an entry that is no pair, pairs that do not differ at a site ("pca"), or what
+        `read_activations` refuses.
 
-    References
-    ----------
-    Rimsky et al., Steering Llama 2 via Contrastive Activation Addition, arXiv 2312.06681.
-    """
-    differences = _differences(read_activations(model, tokenizer, _flat(pairs), sites, token=token))
-    parts = {site: rows.mean(dim=0) for site, rows in differences.items()}
-    return SteeringVector(parts, f"mean difference of {len(pairs)} pairs", Architecture.of(model).family)
-
-
-def principal_component_difference(
-    model: nn.Module,
-    tokenizer: "PreTrainedTokenizerBase",
-    pairs: Sequence[tuple[str, str]],
-    sites: Sequence[Site | str],
-    *,
-    token: Token = -1,
-) -> SteeringVector:
-    """The first principal component of the differences of pairs and their negatives: of unit norm at every site.
-
-    Taken about 0, so that what all pairs share counts; it points the way of the mean difference. Parameters are those
-    of `contrastive_activation_addition`.
-
-    Raises SteeringError: as `contrastive_activation_addition`, or pairs that do not differ at a site.
+    Source: Rimsky et al., Steering Llama 2 via Contrastive Activation Addition, arXiv 2312.06681.
     """
     parts = {}
     for site, rows in _differences(read_activations(model, tokenizer, _flat(pairs), sites, token=token)).items():
-        _, strengths, axes = torch.linalg.svd(rows, full_matrices=False)
-        if not float(strengths[0]):
-            raise SteeringError(f"the pairs do not differ at {site}")
-        parts[site] = axes[0] if float(axes[0] @ rows.mean(dim=0)) >= 0 else -axes[0]
-    return SteeringVector(parts, f"first principal component of {len(pairs)} pairs", Architecture.of(model).family)
+        parts[site] = rows.mean(dim=0)
+        if method == "pca":
+            _, strengths, axes = torch.linalg.svd(rows, full_matrices=False)
+            if not float(strengths[0]):
+                raise SteeringError(f"the pairs do not differ at {site}")
+            parts[site] = axes[0] if float(axes[0] @ parts[site]) >= 0 else -axes[0]
+    made = "mean difference" if method == "mean" else "first principal component"
+    return SteeringVector(parts, f"{made} of {len(pairs)} pairs", Architecture.of(model).family)
 
 
 def _flat(pairs: Sequence[tuple[str, str]]) -> list[str]:

@@ -105,10 +105,7 @@ def read_activations(
         beside the fetched models. Other weights, tokens of the prompts, sites, token, batch size or device make
         another file; a damaged one is replaced. A steered model is always read anew.
 
-    Returns
-    -------
-    dict
-        Site → float32 tensor on the CPU, shape (n, d), in the order of `prompts`.
+    Returns dict: site → float32 tensor on the CPU, shape (n, d), in the order of `prompts`.
 
     Raises SteeringError: an empty prompt, a site that the model lacks, a prompt without that token, activations that
         are not finite.

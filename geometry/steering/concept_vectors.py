@@ -37,9 +37,7 @@ class ConceptSteering:
 
     Raises SteeringError: space and directions of different width.
 
-    References
-    ----------
-    Park et al., arXiv 2406.01506, for ℓ and δ = Σ^(-1/2) ℓ.
+    Source: Park et al., arXiv 2406.01506, for ℓ and δ = Σ^(-1/2) ℓ.
     """
 
     def __init__(self, space: CausalSpace, directions: ConceptDirections, *, unit: bool = True) -> None:

@@ -27,9 +27,7 @@ def save_control_vector(vector: SteeringVector, path: str | Path) -> Path:
         final norm.
     Raises OutputError: the file cannot be written.
 
-    References
-    ----------
-    repeng (github.com/vgel/repeng) and llama.cpp, which define the format by what they write and read.
+    Source: repeng (github.com/vgel/repeng) and llama.cpp, which define the format by what they write and read.
     """
     directions: dict[int, torch.Tensor] = {}
     for site, part in vector.parts.items():

@@ -76,9 +76,7 @@ def removes_mean(architecture: Architecture) -> bool:
 def logit_lens(model: nn.Module, residual: torch.Tensor) -> torch.Tensor:
     """The final norm applied to the residual stream of any block, shape (..., d): λ, had later blocks done nothing.
 
-    References
-    ----------
-    nostalgebraist, interpreting GPT: the logit lens, 2020.
+    Source: nostalgebraist, interpreting GPT: the logit lens, 2020.
     """
     architecture = Architecture.of(model)
     with torch.no_grad():
@@ -104,17 +102,13 @@ def pull_back(vector: SteeringVector, model: nn.Module, site: Site | str) -> Ste
     vector : with one part, at "after_norm", shape (d,) or (p, d): a vector of `ConceptSteering` or a sum of such.
     site : "before_norm", or a block such as "output.20".
 
-    Returns
-    -------
-    SteeringVector
-        One relative part of the same shape at the site; its notes say what the way to the logits bends or loses.
+    Returns SteeringVector: one relative part of the same shape at the site; its notes say what the way to the logits
+        bends or loses.
 
     Raises SteeringError: the vector has other parts than one "after_norm", the model lacks the site, or another
         width.
 
-    References
-    ----------
-    Park et al., arXiv 2406.01506, for δ = Σ^(-1/2) ℓ at λ.
+    Source: Park et al., arXiv 2406.01506, for δ = Σ^(-1/2) ℓ at λ.
     """
     target = replace(Site.parse(site), relative=True)
     architecture = Architecture.of(model)

@@ -61,16 +61,11 @@ def generate(
     seed : of the sampling; the generators of the caller are left as they were.
     bos : see `encode`; True for vectors of activation addition.
 
-    Returns
-    -------
-    list
-        For each of the n prompts the list of its generations.
+    Returns list: for each of the n prompts the list of its generations.
 
     Raises SteeringError: an empty prompt, a number out of its range, or several generations without a temperature.
 
-    References
-    ----------
-    The penalty is that of Turner et al., arXiv 2308.10248.
+    Source: The penalty is that of Turner et al., arXiv 2308.10248.
     """
     from transformers import GenerationConfig, LogitsProcessorList
 

@@ -51,18 +51,13 @@ def steer(
         are left bit for bit as they are. See `steer_each`.
     mode : "add", or "ablate" to project the vector's direction out of the residual stream.
 
-    Returns
-    -------
-    SteeringHandle
-        At work at once; call its `remove()` or use it in `with`. Several may be at work together, in the
-        order in which they were made.
+    Returns SteeringHandle: at work at once; call its `remove()` or use it in `with`. Several may be at work together,
+        in the order in which they were made.
 
     Raises SteeringError: an unknown architecture, a compiled model, a vector for another model or width, a block that
         the model lacks, numbers too large for its dtype, unsuitable positions; and when the model is called, before
         its first block runs, a prompt too short for the positions.
 
-    Notes
-    -----
     A relative site scales with the residual norm (see `Site`). Hooks of steering come before those of others, which
     therefore see the steered residual stream. A call that finds nothing in its KV-cache is the prompt, and the cache it
     leaves goes on with it, one token at a time; anything else (a prompt in chunks, assisted generation, a cache of

@@ -229,7 +229,7 @@ def test_contrastive_addition_is_the_mean_difference(model: Any, token: Any, of:
 
 def test_the_principal_component_difference_is_the_first_axis_of_pca(model: Any) -> None:
     sites = ["output.0", "output.3", "after_norm"]
-    vector = geo.steering.principal_component_difference(model, tiny.tokenizer(), PAIRS, sites)
+    vector = geo.contrastive_activation_addition(model, tiny.tokenizer(), PAIRS, sites, method="pca")
     for site in sites:
         rows = [[residual(model, ids_of(prompt), site)[-1].double() for prompt in pair] for pair in PAIRS]
         differences = torch.stack([a - b for a, b in rows]).numpy()
@@ -237,7 +237,9 @@ def test_the_principal_component_difference_is_the_first_axis_of_pca(model: Any)
         assert abs(float(axis @ vector[site].double().numpy())) == pytest.approx(1, abs=1e-5)
         assert vector[site].norm() == pytest.approx(1, abs=1e-5)
         assert differences.mean(axis=0) @ vector[site].numpy() > 0
-    turned = geo.steering.principal_component_difference(model, tiny.tokenizer(), [pair[::-1] for pair in PAIRS], sites)
+    turned = geo.contrastive_activation_addition(
+        model, tiny.tokenizer(), [pair[::-1] for pair in PAIRS], sites, method="pca"
+    )
     for site in sites:
         torch.testing.assert_close(turned[site], -vector[site], rtol=1e-3, atol=1e-4)
 
@@ -253,7 +255,7 @@ def test_pairs_that_differ_by_rounding_alone_have_no_direction(llama: Any, monke
     for reading in (geo.read_activations, rounded):
         monkeypatch.setattr("geometry.steering.activation_vectors.read_activations", reading)
         with pytest.raises(geo.errors.SteeringError, match=r"do not differ at output\.1"):
-            geo.steering.principal_component_difference(llama, tiny.tokenizer(), same, ["output.1"])
+            geo.contrastive_activation_addition(llama, tiny.tokenizer(), same, ["output.1"], method="pca")
 
 
 def test_mean_vectors_are_class_means_of_what_was_read(llama: Any) -> None:
@@ -274,9 +276,9 @@ def test_nonsense_is_refused(llama: Any) -> None:
     tokenizer, site = tiny.tokenizer(), ["output.1"]
     pairs: Any
     for pairs in ([], ["w2"], ["ab"], ("w2", "w3"), [("w2",)], [("w2", "w3", "w4")], [("w2", "")], [("w2", 3)]):
-        for make in (geo.contrastive_activation_addition, geo.steering.principal_component_difference):
+        for method in ("mean", "pca"):
             with pytest.raises(geo.errors.SteeringError):
-                make(llama, tokenizer, pairs, site)
+                geo.contrastive_activation_addition(llama, tokenizer, pairs, site, method=method)
     for attempt in (
         lambda: geo.class_means(llama, tokenizer, {}, site),
         lambda: geo.class_means(llama, tokenizer, {"a": []}, site),

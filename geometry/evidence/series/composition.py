@@ -60,8 +60,6 @@ def additive_composition(
 
     Raises EstimationError: fewer than two series, no position in common, or non-finite vectors.
 
-    Notes
-    -----
     Leaving one cell out of a least-squares fit needs no second fit: with the hat matrix H and residuals e
     the prediction is x_i − e_i/(1 − H_ii).
     """

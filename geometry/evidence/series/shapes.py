@@ -42,9 +42,7 @@ class ShapeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         all centres are one point, and one class is predicted throughout.
     left_out_score_ : see `left_out_score`; nan with fewer than 3 classes.
 
-    References
-    ----------
-    Kriging with an unknown mean: Cressie, Statistics for Spatial Data (1993), chapter 3.
+    Source: Kriging with an unknown mean: Cressie, Statistics for Spatial Data (1993), chapter 3.
     """
 
     def __init__(
