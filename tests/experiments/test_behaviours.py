@@ -158,7 +158,7 @@ def test_levels_are_tested_by_words_and_by_prompts(result: BehavioursResult, fol
     # There are no steps and no siblings above the classes of one family.
     assert words["orthogonality-c"].n == words["orthogonality-d"].n == 0
     listed = json.loads((folder / "results.json").read_text(encoding="utf-8"))["results"]["levels"]
-    assert [(entry["subject"], entry["name"]) for entry in listed][:2] == [
+    assert [(entry["hierarchy"], entry["claim"]) for entry in listed][:2] == [
         ("words", "separation"),
         ("words", "orthogonality-a"),
     ]
@@ -239,10 +239,10 @@ def test_shapes_say_which_are_beyond_permuted_orders(result: BehavioursResult) -
         named[name] = replace(result.families["moods"], shape=shape)
     families = replace(result, families={**result.families, **named})
     spec = next(spec for spec in families.figures() if spec.name == "shapes")
-    assert spec.title == "Classes predict their neighbours beyond permuted orders in line of 2 families"
+    assert spec.title == "Classes lie on a shape beyond permuted orders in 1 of 2 families: line (line)"
     assert "Fewer than four classes: moods." in spec.caption
     drawn = "".join(text.get_text() for axes in spec.figure().axes for text in [*axes.texts, axes.title])
-    assert "beyond permuted orders" in drawn.replace("\n", " ")
+    assert "noise: no shape" in drawn
 
 
 def test_titles_captions_and_summary_are_short_and_plain(result: BehavioursResult) -> None:

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geometry import plots
-from geometry.experiments.behaviours.result import FamilyResult
+import geometry.plots as plots
 from geometry.experiments.behaviours.steering import CONTROLS, DOMAINS, MAX_NEW_TOKENS, METHODS, PARTS, SUM, UNSTEERED
 from geometry.experiments.evaluator import BOUND
 from geometry.experiments.result import FigureSpec
@@ -16,11 +15,12 @@ from geometry.intervals import interval_of
 from geometry.results import Results, TestResult
 
 if TYPE_CHECKING:
+    from geometry.experiments.behaviours.result import FamilyResult
     from geometry.plots import ForestPanel, ForestRow, HeatmapPanel, NullMark
 
 __all__ = ["figures"]
 
-Families = Mapping[str, FamilyResult]
+Families = Mapping[str, "FamilyResult"]
 Values = NDArray[np.float64]
 _MARKERS = {UNSTEERED: "|", "random direction": "x", "shuffled labels": "d", "neutral prompts": "v"}
 _LEVEL_MARKERS = {"words": "xd", "prompts": "+v"}
@@ -46,15 +46,16 @@ def _steering(families: Families) -> FigureSpec:
         _panel(families, "log_odds", METHODS, "change in nats", "log-odds of class words", {0.0: ""}),
         _panel(families, "perplexity", METHODS, "× unsteered", "perplexity", {1.0: "", BOUND: "bound"}),
     ]
-    rows = [f"{name}: block {item.block}, {item.steering.strength.value:g} ×" for name, item in families.items()]
+    over = {name: "" if item.steering.strength.within else ", over the bound" for name, item in families.items()}
+    rows = [f"{name}: block {i.block}, {i.steering.strength.value:g} ×{over[name]}" for name, i in families.items()]
     return FigureSpec(
         "steering",
         f"Class differences steer {rate['class difference']:.0%} of held-out sentences to their target, contrast pairs"
         f" {rate['contrast-pair direction']:.0%}; generated texts show it in {shown} of {len(every)} families",
-        "Vectors of one norm from half of the templates, as strong as the perplexity bound allows. a: sentences of"
-        f" others, probed after the final norm. b: texts of {MAX_NEW_TOKENS} tokens, probed without the vector. c:"
-        " words of target against source. Contrast pair: last class less first, or the two farthest apart. Prompting:"
-        f" a target sentence prepended. {_BARS}",
+        "Vectors of one norm from half of the templates, within the perplexity bound. a: sentences of the other half,"
+        f" probed after the final norm. b: texts of {MAX_NEW_TOKENS} tokens, probed without the vector. c: words of target"
+        " against source. Contrast pair: last class less first, or the two farthest apart. Prompting: a target sentence"
+        f" prepended. {_BARS}",
         partial(plots.forest, panels, rows),
     )
 
@@ -112,16 +113,15 @@ def _panel(
 def _pairs(families: Families) -> FigureSpec:
     off = [item.steering.matrix[~np.eye(len(item.classes), dtype=bool)] for item in families.values()]
     low, high = (of(values.mean() for values in off) for of in (min, max))
-    panels = [
-        _square(n, i.classes, i.steering.matrix, np.eye(len(i.classes)), 1.0, "from to") for n, i in families.items()
-    ]
+    axes = {"row_axis": "from", "column_axis": "to"}
+    panels = [_square(n, i.classes, i.steering.matrix, np.eye(len(i.classes)) > 0, **axes) for n, i in families.items()]
     return FigureSpec(
         "pairs",
         f"From any class to any other, {np.concatenate(off).mean():.0%} of held-out sentences are classified as the"
         f" target ({low:.0%} to {high:.0%} by family)",
         "Steering success rate. Row: the class of the sentences. Column: the class that they are steered to, by the"
         " difference of the two means. Grey: sentences of the class, unsteered, classified as what they are.",
-        partial(plots.heatmap, panels),
+        partial(plots.heatmap, panels, ncols=min(2, len(panels))),
     )
 
 
@@ -134,7 +134,8 @@ def _contrasts(families: Families) -> FigureSpec:
         for (one, two), test in item.contrasts.items():
             first, second = item.classes.index(one), item.classes.index(two)
             values[second, first], values[first, second] = test.value, _quantile(test.nulls["sign_flip"].values)
-        panels.append(_square(f"{name}, block {item.block}", item.classes, values, np.triu(np.ones_like(values)), 0.6))
+        null = np.triu(np.ones(values.shape, dtype=bool))
+        panels.append(_square(f"{name}, block {item.block}", item.classes, values, null, limits=(0.0, 0.6)))
     return FigureSpec(
         "contrasts",
         f"{sum(test.p_value <= 0.05 for test in every)} of {len(every)} pairs of classes have a context-consistent"
@@ -142,18 +143,15 @@ def _contrasts(families: Families) -> FigureSpec:
         "Below the diagonal: mean cosine of the difference of two sentences of one template and domain, one of each"
         " class, with all other such differences. Above it, grey: 95% of the same with the signs of random differences"
         " flipped.",
-        partial(plots.heatmap, panels),
+        partial(plots.heatmap, panels, ncols=min(2, len(panels))),
     )
 
 
-def _square(
-    title: str, classes: list[str], values: Values, null: Values, high: float, axes: str = ""
-) -> "HeatmapPanel":
-    """Class by class; cells of a null are grey, nan is blank; axes: row and column, such as "from to"."""
+def _square(title: str, classes: list[str], values: Values, null: Any, **options: Any) -> "HeatmapPanel":
+    """Class by class, or by what else; cells of a null are grey, and nan is blank."""
     texts = [[text.replace("–", "") for text in row] for row in plots.numbers(values)]
-    row, _, column = axes.partition(" ")
-    marks: dict[str, Any] = {"texts": texts, "null": null > 0, "row_axis": row, "column_axis": column}
-    return plots.HeatmapPanel(values, classes, classes, title, (0.0, high), **marks)
+    given: dict[str, Any] = {"columns": classes, "texts": texts, "null": null} | options
+    return plots.HeatmapPanel(values, classes, title=title, **given)
 
 
 def _layers(families: Families) -> FigureSpec:
@@ -170,10 +168,10 @@ def _layers(families: Families) -> FigureSpec:
         k = len(item.classes)
         title, chance = f"{name} ({k} classes)", {1 / k: "chance"}
         panels.append(plots.CurvePanel("after block", "probe accuracy", lines, title, chance, marked=False))
-    said = f"{len(known)} of {len(families)} families are discriminated on held-out templates and domains"
+    said = f"Classes are discriminated on held-out templates and domains in {len(known)} of {len(families)} families"
     return FigureSpec(
         "layers",
-        f"{said}, from block {start} on at the latest: probe accuracy {_between(best)} at best" if known else said,
+        f"{said}, from block {start} on: probe accuracy {_between(best)} at best" if known else said,
         "Balanced accuracy of ridge regression on the residual stream at a prompt's last token, fitted without one"
         " template or one domain and evaluated on it; the last point is after the final norm. Labels are shuffled"
         " within template and domain.",
@@ -182,26 +180,25 @@ def _layers(families: Families) -> FigureSpec:
 
 
 def _contrast_pairs(families: Families) -> FigureSpec:
-    beyond, tried, rows = [], 0, {}
+    beyond, tried, panels = [], 0, []
     for name, item in families.items():
+        values = np.stack([test.values for test in item.contrast_pairs.values()], axis=1)
         flipped = [np.abs(test.nulls["sign_flip"].values) for test in item.contrast_pairs.values()]
-        bounds = np.quantile(flipped, 0.95, axis=1).max(axis=0).tolist()
-        for index, (label, bound) in enumerate(zip(item.classes, bounds, strict=True)):
-            values = {way: float(test.values[index]) for way, test in item.contrast_pairs.items()}
-            rows[f"{name}: {label}"] = _row(values, {"sign flips, 95%": plots.NullMark(0.0, low=-bound, high=bound)})
-            tried += len(values)
-            beyond += [
-                (abs(v), f"{name}: {label} along {way}, {v:+.2f}") for way, v in values.items() if abs(v) > bound
-            ]
+        within = np.abs(values) <= np.quantile(flipped, 0.95, axis=1).max(axis=0)[:, None]
+        options = {"columns": list(item.contrast_pairs), "limits": (-0.8, 0.8), "cmap": "RdBu_r"}
+        panels.append(_square(f"{name}, block {item.block}", item.classes, values, within, **options))
+        cases = [f"{name}: {label} along {way}" for label in item.classes for way in item.contrast_pairs]
+        told = zip(cases, values.ravel(), within.ravel(), strict=True)
+        beyond += [(abs(value), f"{case}, {value:+.2f}") for case, value, inside in told if not inside]
+        tried += len(cases)
     most = f"; most of all {max(beyond)[1]}" if beyond else ""
-    panel = plots.ForestPanel("cosine with the class offset", [*rows.values()], "directions of packaged contrast pairs")
     return FigureSpec(
         "contrast-pairs",
         f"Contrast-pair directions point along classes beyond sign flips in {len(beyond)} of {tried} cases{most}",
-        "Contrast-pair direction: mean difference of pairs of sentences that differ in one thing, the first named less"
-        " the second (CAA), after the block of the family. Class offset: its mean less the family's. Grey: 95% of"
-        " |cos| with the signs of random pairs flipped, over the norm of the true mean.",
-        partial(plots.forest, [panel], [*rows]),
+        "Cosine of the contrast-pair direction (mean difference of pairs of sentences that differ in one thing, the"
+        " first named less the second; CAA) with the class offset (the class mean less the family's). Grey: within 95%"
+        " of |cos| with the signs of random pairs flipped, over the norm of the true mean.",
+        partial(plots.heatmap, panels, ncols=min(2, len(panels))),
     )
 
 
@@ -237,14 +234,12 @@ def _row(values: Mapping[str, float], nulls: Mapping[str, "NullMark"]) -> "Fores
 
 def _shapes(families: Families) -> FigureSpec:
     shapes = {name: item.shape for name, item in families.items() if item.shape}
-    beyond = {
-        name: [key for key, test in shape.tests.items() if test.value > 0 and test.p_value <= 0.05]
-        for name, shape in shapes.items()
-    }
-    ordered, few = ", ".join(name for name in shapes if beyond[name]), ", ".join(set(families) - set(shapes))
+    beyond = {name: families[name].shapes_beyond for name in shapes}
+    found = ", ".join(f"{name} ({' and '.join(keys)})" for name, keys in beyond.items() if keys)
+    few = ", ".join(name for name in families if name not in shapes)
     panels = [
         plots.SeriesPanel(
-            f"{name}, block {families[name].block}: {' and '.join(beyond[name]) or 'no shape'} beyond permuted orders",
+            f"{name}: {' and '.join(beyond[name]) or 'no shape'}",
             shape.values,
             shape.coordinates,
             {key: test.value for key, test in shape.tests.items()},
@@ -257,10 +252,11 @@ def _shapes(families: Families) -> FigureSpec:
     ]
     return FigureSpec(
         "shapes",
-        f"Classes predict their neighbours beyond permuted orders in {ordered or 'none'} of {len(shapes)} families",
+        f"Classes lie on a shape beyond permuted orders in {sum(map(bool, beyond.values()))} of {len(shapes)} families"
+        + (f": {found}" if found else ""),
         "Above: class means on their principal axes, levels joined in order. Below: R² of each class predicted from"
-        " the others along the shape; 0 is a simplex. Four or five classes have few orders, a circle of five only 12,"
-        " so that a large R² can be within them. Trees: the branches that the file names."
+        " the others along the shape; 0 is a simplex. Named: shapes beyond 95% of permuted orders; these are few (a"
+        " circle of five has 12), so that a large R² can be within them. Trees: the branches that the file names."
         + (f" Fewer than four classes: {few}." if few else ""),
         partial(plots.series, panels, ncols=min(4, len(panels))),
     )

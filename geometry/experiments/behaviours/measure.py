@@ -1,5 +1,7 @@
 """The method of the study of behaviours."""
 
+from typing import TYPE_CHECKING
+
 from tqdm import tqdm
 
 from geometry.concepts import class_concept
@@ -7,13 +9,15 @@ from geometry.experiments.behaviours import classes
 from geometry.experiments.behaviours.result import BehavioursResult, FamilyResult
 from geometry.experiments.behaviours.setup import prepare
 from geometry.experiments.behaviours.steering import steer_family
-from geometry.experiments.behaviours.study import BehavioursStudy
 from geometry.experiments.study import Step
+
+if TYPE_CHECKING:
+    from geometry.experiments.behaviours.study import BehavioursStudy
 
 __all__ = ["measure_behaviours"]
 
 
-def measure_behaviours(study: BehavioursStudy, step: Step) -> BehavioursResult:
+def measure_behaviours(study: "BehavioursStudy", step: Step) -> BehavioursResult:
     """Probe held-out prompts, compare words with prompts and classes with each other, steer between them.
 
     Raises

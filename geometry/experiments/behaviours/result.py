@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import ArrayLike
 
@@ -10,12 +10,14 @@ from geometry.concepts import Behaviour
 from geometry.evidence import PairContrast, ShapeComparison
 from geometry.experiments.behaviours.classes import Routes
 from geometry.experiments.behaviours.steering import CONTROLS, METHODS, SUM, UNSTEERED, FamilySteering
-from geometry.experiments.behaviours.study import BehavioursStudy
 from geometry.experiments.evaluator import sampling_note
 from geometry.experiments.result import FigureSpec, StudyResult, TableSpec
 from geometry.intervals import interval_of
 from geometry.probing import HeldOutSweep
 from geometry.results import Results, TestResult
+
+if TYPE_CHECKING:
+    from geometry.experiments.behaviours.study import BehavioursStudy
 
 __all__ = ["BehavioursResult", "FamilyResult"]
 
@@ -49,6 +51,12 @@ class FamilyResult:
         """Their names in order."""
         return list(self.words)
 
+    @property
+    def shapes_beyond(self) -> list[str]:
+        """Shapes that predict left-out classes better than 95% of permuted orders do."""
+        tests = self.shape.tests.items() if self.shape else ()
+        return [shape for shape, test in tests if test.value > 0 and test.p_value <= 0.05]
+
     def to_dict(self) -> dict[str, Any]:
         """An entry of results.families."""
         sizes = {item.name: len(item.prompts) for item in self.family.classes}
@@ -61,8 +69,8 @@ class FamilyResult:
             "shape": self.shape and self.shape.to_dict(),
             "contrasts": {f"{one} - {two}": test.to_dict() for (one, two), test in self.contrasts.items()},
             "contrast_pairs": {
-                contrast: dict(zip(test.labels, test.values.tolist(), strict=True))
-                for contrast, test in self.contrast_pairs.items()
+                way: dict(zip(test.labels, test.values.tolist(), strict=True))
+                for way, test in self.contrast_pairs.items()
             },
             "steering": self.steering.to_dict(),
         }
@@ -84,7 +92,7 @@ class BehavioursResult(StudyResult):
     levels : claims about behaviour → kind → family → class, by words and by prompts.
     """
 
-    study: BehavioursStudy
+    study: "BehavioursStudy"
     families: Mapping[str, FamilyResult]
     levels: Results
 
@@ -96,7 +104,7 @@ class BehavioursResult(StudyResult):
             over = {name: item.steering.over_contrast_pair(measure) for name, item in self.families.items()}
             names = [name for name, values in over.items() if not interval_of(values)[0] > 0]
             worse += [f"in {said} of {', '.join(names) if len(names) < len(over) else 'any family'}"] if names else []
-        how = f"no more successful {' nor '.join(worse)}" if worse else "more successful in every family"
+        how = f"no more successful {', or '.join(worse)}" if worse else "more successful in every family"
         return [main, f"Beside the contrast-pair direction of the family, class differences are {how}.", *others]
 
     def to_dict(self) -> dict[str, Any]:
@@ -132,13 +140,11 @@ class BehavioursResult(StudyResult):
                 f"{max(sweep.threshold for sweep in item.probes.values()):.2f}",
                 f"{item.routes.matching.value:.2f}" if item.routes else "not measurable",
                 f"{sum(test.p_value <= 0.05 for test in item.contrasts.values())} of {len(item.contrasts)}",
-                item.shape.verdict if item.shape else "not measurable",
+                " and ".join(item.shapes_beyond) or "none" if item.shape else "not measurable",
             )
             for name, item in self.families.items()
         ]
-        caption = (
-            "Probe accuracy on held-out templates and domains, cosine of words with prompts, consistent contrasts."
-        )
+        caption = "Probe accuracy on held-out prompts, cosine of words with prompts, context-consistent contrasts."
         tables = [TableSpec("Families of behaviour", head, rows, caption)]
         for measure, title in (("success", "sentences"), ("generated", "generated texts")):
             rates = [item.steering.outcomes[measure] for item in self.families.values()]
@@ -154,9 +160,8 @@ class BehavioursResult(StudyResult):
         tables = []
         for name, item in self.families.items():
             columns = [(UNSTEERED, "", True), *((label, SUM, False) for label in item.classes)]
-            rows = [
-                (opening, [by[label] for label, *_ in columns]) for opening, by in item.steering.generations.items()
-            ]
+            texts = item.steering.generations.items()
+            rows = [(opening, [by[label] for label, *_ in columns]) for opening, by in texts]
             title = f"{name}: after block {item.block}, {item.steering.strength.value:g} ×"
             tables.append(TextTable(title, columns, rows, item.family.content))
         detail = (

@@ -92,9 +92,8 @@ class Trial:
     @property
     def inputs(self) -> list[str]:
         """What the model reads."""
-        return (
-            list(map(" ".join, zip(self.prepended, self.prompts, strict=True))) if self.prepended else [*self.prompts]
-        )
+        pairs = zip(self.prepended, self.prompts, strict=bool(self.prepended))
+        return list(map(" ".join, pairs)) or list(self.prompts)
 
 
 Classified = list[tuple[Trial, NDArray[np.str_]]]
@@ -163,19 +162,15 @@ def compositions(bench: Bench) -> list[Trial]:
     """Parent + child: from neutral prompts to the family's mean, and from there to a class of it."""
     trials, strength = [], bench.strength.value
     for fold in bench.folds:
-        family = sum(
-            (fold.means[name] for name in bench.family.classes[1:]), fold.means[bench.family.classes[0]]
-        ) / len(bench.family.classes)
+        means = [fold.means[name] for name in bench.family.classes]
+        family = sum(means[1:], means[0]) / len(means)
         parent = strength * (family - fold.means[NEUTRAL])
         for index, name in enumerate(bench.family.classes):
-            child = strength * (fold.means[name] - family)
-            parts: dict[str, SteeringVector | None] = {
-                "family mean": parent,
-                "class offset": child,
-                SUM: parent + child,
-            }
-            parts |= {"random direction": (parent + child).random(bench.setup.seed + index), UNSTEERED: None}
-            trials += [Trial(part, (NEUTRAL, name), fold, vector, fold.neutral) for part, vector in parts.items()]
+            child = strength * (means[index] - family)
+            parts = dict(zip(PARTS, (parent, child, parent + child), strict=True))
+            parts["random direction"] = parts[SUM].random(bench.setup.seed + index)
+            every = (parts | {UNSTEERED: None}).items()
+            trials += [Trial(part, (NEUTRAL, name), fold, vector, fold.neutral) for part, vector in every]
     return trials
 
 
@@ -214,11 +209,7 @@ def classify(bench: Bench, trials: Sequence[Trial], *, generated: bool = False) 
 def _continued(bench: Bench, trials: Sequence[Trial]) -> list[str]:
     """All prompts in order with what the model generates after them, greedily, without what is prepended."""
     evaluator = bench.setup.evaluator
-    jobs = [
-        (text, prompt, trial.vector)
-        for trial in trials
-        for text, prompt in zip(trial.inputs, trial.prompts, strict=True)
-    ]
+    jobs = [(text, own, t.vector) for t in trials for text, own in zip(t.inputs, t.prompts, strict=True)]
     texts = [""] * len(jobs)
     # Prompts of like length leave little padding.
     order = sorted(range(len(jobs)), key=lambda index: len(jobs[index][0]))
