@@ -53,9 +53,9 @@ def _steering(families: Families) -> FigureSpec:
         f"Class differences steer {rate['class difference']:.0%} of held-out sentences to their target, contrast pairs"
         f" {rate['contrast-pair direction']:.0%}; generated texts show it in {shown} of {len(every)} families",
         "Vectors of one norm from half of the templates, within the perplexity bound. a: sentences of the other half,"
-        f" probed after the final norm. b: texts of {MAX_NEW_TOKENS} tokens, probed without the vector. c: words of target"
-        " against source. Contrast pair: last class less first, or the two farthest apart. Prompting: a target sentence"
-        f" prepended. {_BARS}",
+        f" probed after the final norm. b: texts of {MAX_NEW_TOKENS} tokens, probed without the vector. c: words of"
+        " target against source. Contrast pair: last class less first, or the two farthest apart. Prompting: a target"
+        f" sentence prepended. {_BARS}",
         partial(plots.forest, panels, rows),
     )
 
