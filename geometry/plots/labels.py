@@ -13,28 +13,21 @@ from numpy.typing import NDArray
 
 from geometry.plots.style import HALO, INK, literal
 
-__all__ = ["Label", "equal_scale", "place_labels"]
-
 _REACHES = (2.5, 6.0, 11.0, 17.0, 25.0, 35.0, 46.0, 60.0, 76.0)  # points between a place and its label
 _CROWD = 15  # points that no label may cover, unless it names a region
 _NEAR = 6.0  # as far as that, a label needs no line to its place
 _TURNS = np.radians([0, 180, 90, 270, 45, 135, 315, 225, 22, 158, 338, 202, 68, 112, 292, 248])
 _WAYS = np.round(np.stack([np.cos(_TURNS), np.sin(_TURNS)], axis=1), 9)
-_NONE = np.empty((0, 2))
 
 Array = NDArray[np.floating]
 
 
 @dataclass(frozen=True, eq=False)
 class Label:
-    """A text and its place in data coordinates, shape (2,).
+    """A text for what has so many points' radius at a place in data coordinates, shape (2,).
 
-    Attributes
-    ----------
-    bold : drawn so, and a tenth larger.
-    region : whether it names what lies around rather than a point, and so may lie over its place.
-    radius : in points, of what stands at the place.
-    group : see `most` of `place_labels`.
+    A bold one is a tenth larger; one of a region names what lies around its place, and may lie over it. Of a group
+    that has a name, `place_labels` writes so many as it is told to.
     """
 
     text: str
@@ -50,8 +43,8 @@ def place_labels(
     axes: Axes,
     labels: Sequence[Label],
     *,
-    avoid: Array = _NONE,
-    discs: Array | None = None,
+    avoid: Array | Sequence[Array] = (),
+    discs: Array | Sequence[Array] = (),
     fontsize: float = 6.2,
     farthest: float = 46,
     most: int | None = None,
@@ -59,57 +52,56 @@ def place_labels(
     """Write labels beside their places, the first ones first, and leave out those for which no room is left.
 
     A label farther off than a few points has a thin line to its place; one that could only stand amid a crowd of
-    points is left out. Call it when limits and margins of the figure are final: room is measured in pixels.
+    points is left out, as are those without a visible character or with a place outside the axes. Call it when limits
+    and margins of the figure are final: room is measured in pixels.
 
     Parameters
     ----------
-    labels : those without a visible character, or whose place lies outside the axes, are left out.
     avoid : shape (k, 2), points in data coordinates that are better not covered: the fewer they are, the better.
     discs : shape (k, 3), x and y in data coordinates and radius in points of what is never covered.
     farthest : points between a place and its label.
     most : labels of each group that has a name; the others are spares for want of room.
     """
-    pixel = _settled(axes)
-    frame = axes.get_window_extent()
-    room = _Room(pixel, np.asarray(frame.extents))
-    if len(avoid):
-        room.avoid(axes.transData.transform(avoid), max(1.0, 300 / len(avoid)))
-    if discs is not None:
-        room.places, halves = axes.transData.transform(discs[:, :2]), 0.85 * pixel * discs[:, 2:]
-        room.taken = np.hstack([room.places - halves, room.places + halves])
+    pixel, frame = _settled(axes), axes.get_window_extent()
+    circles, points = np.vstack([np.empty((0, 3)), *discs]), np.vstack([np.empty((0, 2)), *avoid])
+    room = _Room(
+        pixel, np.asarray(frame.extents), axes.transData.transform(circles[:, :2]), 0.85 * pixel * circles[:, 2:]
+    )
+    room.avoid(axes.transData.transform(points), max(1.0, 300 / max(1, len(points))))
     placed: list[Annotation] = []
     written = Counter[str]()
     beside: dict[str, Any] = {"textcoords": "offset points", "annotation_clip": False}
-    look: dict[str, Any] = {"ha": "center", "va": "center", "path_effects": HALO, "zorder": 6}
-    line = {"arrowstyle": "-", "lw": 0.45, "color": "#555555", "shrinkA": 0}
+    look: dict[str, Any] = beside | {"ha": "center", "va": "center", "path_effects": HALO, "zorder": 6}
     for label in labels:
-        place = (float(label.place[0]), float(label.place[1]))
+        text, place = literal(label.text), (float(label.place[0]), float(label.place[1]))
         here = axes.transData.transform(place)
-        spare = bool(label.group) and written[label.group] == most
-        if spare or not literal(label.text) or not frame.contains(*here):
+        if not text or not frame.contains(*here) or (label.group and written[label.group] == most):
             continue
         size, weight = (1.1 * fontsize, "bold") if label.bold else (fontsize, "normal")
-        text = axes.annotate(
-            literal(label.text), place, (0, 0), fontsize=size, fontweight=weight, color=label.colour, **look, **beside
-        )
-        drawn = np.asarray(text.get_window_extent().extents)
+        note = axes.annotate(text, place, (0, 0), fontsize=size, fontweight=weight, color=label.colour, **look)
+        low, high = np.reshape(note.get_window_extent().extents, (2, 2))
         # At another resolution text is up to a fiftieth wider.
-        half = (drawn[2:] - drawn[:2]) / 2 + pixel * 0.8 + [(drawn[2] - drawn[0]) / 50, 0]
+        half = (high - low) / 2 + pixel * 0.8 + [(high[0] - low[0]) / 50, 0]
         chosen = room.best(half, here, label, farthest)
         if chosen is None:
-            text.remove()
+            note.remove()
             continue
         box, reach = chosen
-        text.set_position(tuple((box[:2] + box[2:] - drawn[:2] - drawn[2:]) / 2 / pixel))
+        note.set_position(tuple((box[:2] + box[2:] - low - high) / 2 / pixel))
         room.taken = np.vstack([room.taken, box])
-        placed.append(text)
+        placed.append(note)
         written[label.group] += 1
         if reach > _NEAR:
             end = np.clip(here, box[:2], box[2:])
             room.avoid(np.linspace(here, end, 4 + int(reach))[2:], 60.0)
-            arrow = line | {"shrinkB": label.radius}
-            axes.annotate("", place, tuple((end - here) / pixel), arrowprops=arrow, zorder=5, **beside)
+            line = {"arrowstyle": "-", "lw": 0.45, "color": "#555555", "shrinkA": 0, "shrinkB": label.radius}
+            axes.annotate("", place, tuple((end - here) / pixel), arrowprops=line, zorder=5, **beside)
     return placed
+
+
+def dots(axes: Axes, points: Array, **look: Any) -> None:
+    """Marks at points of shape (n, 2)."""
+    axes.scatter(points[:, 0], points[:, 1], **look)
 
 
 def equal_scale(axes: Axes, points: Array, pad: tuple[float, float]) -> float:
@@ -117,14 +109,14 @@ def equal_scale(axes: Axes, points: Array, pad: tuple[float, float]) -> float:
 
     Gives the points of type per unit of data.
     """
-    pixel = _settled(axes)
-    extent = axes.get_window_extent()
+    pixel, extent = _settled(axes), axes.get_window_extent()
     size = np.array([extent.width, extent.height]) / pixel
     low, high = points.min(axis=0), points.max(axis=0)
     free = np.maximum(size - 2 * np.asarray(pad), 0.2 * size)
     scale = float((free / np.maximum(high - low, 1e-12)).min())
-    middle, half = (low + high) / 2, size / scale / 2
-    axes.set(xlim=(middle[0] - half[0], middle[0] + half[0]), ylim=(middle[1] - half[1], middle[1] + half[1]))
+    axes.set(
+        **dict(zip(("xlim", "ylim"), (low + high)[:, None] / 2 + np.outer(size, (-0.5, 0.5)) / scale, strict=True))
+    )
     return scale
 
 
@@ -141,13 +133,12 @@ def _settled(axes: Axes) -> float:
 class _Room:
     """What is left of the axes, in pixels: boxes are x0, y0, x1, y1."""
 
-    def __init__(self, pixel: float, frame: Array) -> None:
-        self.pixel, self.frame, self.taken = pixel, frame, np.empty((0, 4))
-        self.places, self.points, self.weights = _NONE, _NONE, np.empty(0)
+    def __init__(self, pixel: float, frame: Array, places: Array, halves: Array) -> None:
+        self.pixel, self.frame, self.places, self.marks = pixel, frame, places, np.empty((0, 3))
+        self.taken = np.hstack([places - halves, places + halves])
 
     def avoid(self, points: Array, weight: float) -> None:
-        self.points = np.concatenate([self.points, points])
-        self.weights = np.append(self.weights, np.full(len(points), weight))
+        self.marks = np.vstack([self.marks, np.insert(points, 2, weight, axis=1)])
 
     def best(self, half: Array, here: Array, label: Label, farthest: float) -> tuple[Array, float] | None:
         """The box, of such half size, in which a label should stand, and how far off it is in points."""
@@ -163,21 +154,21 @@ class _Room:
         free &= ~np.any(np.all(over, axis=2), axis=1)
         reach, boxes = reach[free], boxes[free]
         low, high = boxes[:, None, :2], boxes[:, None, 2:]
-        cost = 0.8 * reach + np.where(reach > _NEAR, self._crossed(here, boxes), self._ambiguous(here, boxes))
+        cost = 0.8 * reach + np.where(reach > _NEAR, self._crossed(here, boxes), self._ambiguous(here, low, high))
         if not label.region:
-            covered = ((self.points > low - self.pixel) & (self.points < high + self.pixel)).all(axis=2)
-            cost += np.where(covered.sum(axis=1) > _CROWD, np.inf, np.minimum(covered @ self.weights, 60))
-        chosen = int(cost.argmin()) if len(cost) else -1
-        return (boxes[chosen], float(reach[chosen])) if len(cost) and np.isfinite(cost[chosen]) else None
+            points, pixel = self.marks[:, :2], self.pixel
+            covered = np.all((points > low - pixel) & (points < high + pixel), axis=2)
+            cost += np.where(covered.sum(axis=1) > _CROWD, np.inf, np.minimum(covered @ self.marks[:, 2], 60))
+        if not np.isfinite(cost).any():
+            return None
+        chosen = int(cost.argmin())
+        return boxes[chosen], float(reach[chosen])
 
-    def _ambiguous(self, here: Array, boxes: Array) -> Array:
+    def _ambiguous(self, here: Array, low: Array, high: Array) -> Array:
         """What speaks against labels that seem to belong to another place: much where there are few."""
-        low, high = boxes[:, None, :2], boxes[:, None, 2:]
         others = self.places[np.linalg.norm(self.places - here, axis=1) > self.pixel]
-        own = np.linalg.norm(np.clip(here, low, high) - here, axis=2)
-        away = np.linalg.norm(np.clip(others, low, high) - others, axis=2)
-        astray = np.any(away < own + 0.5 * self.pixel, axis=1)
-        return np.where(astray, min(15.0, 500 / max(1, len(others))), 0.0)
+        own, away = (np.linalg.norm(np.clip(at, low, high) - at, axis=2) for at in (here, others))
+        return np.where(np.any(away < own + 0.5 * self.pixel, axis=1), min(15.0, 500 / max(1, len(others))), 0.0)
 
     def _crossed(self, here: Array, boxes: Array) -> Array:
         """What speaks against lines over other places, and forbids those under labels or nodes, where they are lost."""

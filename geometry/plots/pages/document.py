@@ -12,8 +12,6 @@ from PIL import Image
 from geometry.plots.pages.web import page
 from geometry.plots.style import signed
 
-__all__ = ["Block", "Commands", "Links", "Paragraph", "Picture", "Table", "document_page", "downsampled"]
-
 # Relative and percent-encoded: no scheme, no host, no absolute path, nothing that ends an attribute.
 _RELATIVE = re.compile(r"(?!/)[\w.~%/#!$&'()*+,;=@-]+", re.ASCII)
 _NUMBER = re.compile(r"[+\N{MINUS SIGN}]?[\d.,]+(e[+\N{MINUS SIGN}-]?\d+)?%?|[–—]?")

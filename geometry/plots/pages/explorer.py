@@ -8,8 +8,6 @@ import numpy as np
 from geometry.plots.pages.web import interactive_page, packed
 from geometry.plots.point_map import Colouring, ConceptTree, MapPanel, check_map, looks, window
 
-__all__ = ["explorer_page"]
-
 
 def explorer_page(
     panels: Sequence[MapPanel],
@@ -53,14 +51,13 @@ def explorer_page(
 
 
 def _panel(panel: MapPanel) -> dict[str, Any]:
-    layers = [panel.points] if panel.concepts is None else [panel.points, panel.concepts]
-    places = np.concatenate(layers).astype(np.float64)
+    places = np.asarray(panel.places, dtype=np.float64)
     low = places.min(axis=0)
     step = np.maximum(np.ptp(places, axis=0) / 65535, 1e-300)
     return {
         "title": panel.title,
         "caption": panel.caption,
-        "window": window(*layers),
+        "window": window(panel.places),
         "low": low.tolist(),
         "step": step.tolist(),
         "places": packed(np.rint((places - low) / step), "u2"),

@@ -6,8 +6,6 @@ from geometry.plots.graph import MapperDrawing, check_mapper
 from geometry.plots.pages.web import interactive_page
 from geometry.plots.point_map import looks, window
 
-__all__ = ["mapper_page"]
-
 
 def mapper_page(drawing: MapperDrawing, *, title: str, detail: str = "") -> str:
     """The page as one string of HTML, which works from a file and without a network.

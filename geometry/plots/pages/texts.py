@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 from geometry.plots.pages.web import page
 
-__all__ = ["TextTable", "texts_page"]
-
 
 @dataclass(frozen=True)
 class TextTable:

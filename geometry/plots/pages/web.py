@@ -11,8 +11,6 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-__all__ = ["interactive_page", "packed", "page", "visible"]
-
 _HERE = Path(__file__).parent
 
 
