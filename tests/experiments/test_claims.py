@@ -198,7 +198,8 @@ def test_numbers_depend_on_hash_seed_and_threads_by_rounding_alone(
     result: ClaimsResult, model: Path, tmp_path: Path
 ) -> None:
     code = "from geometry.experiments import ClaimsStudy; import numpy as np, sys; arrays = ClaimsStudy("
-    code += "model=sys.argv[1], hierarchies=['organisms'], n_permutations=3).run().arrays(); np.savez(sys.argv[2], **arrays)"
+    code += "model=sys.argv[1], hierarchies=['organisms'], n_permutations=3).run().arrays()"
+    code += "; np.savez(sys.argv[2], **arrays)"
     environment = {**os.environ, "PYTHONHASHSEED": "2", "OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "2"}
     command = [sys.executable, "-c", code, str(model), str(tmp_path / "results.npz")]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
@@ -434,19 +435,40 @@ def test_results_that_fail_to_be_written_leave_the_folder_as_it_was(
     assert (tmp_path / "results.json").read_text() == "before"
 
 
-@pytest.fixture(scope="module")
-def on_verbs() -> ClaimsResult:
-    return run(Path("smollm2-135m"), "wordnet-verb", n_permutations=3)
+def test_numbers_on_smollm2() -> None:
+    result = run(Path("smollm2-135m"))
+    existence = result.claims["existence"]
+    assert existence.value > existence.nulls["random_subset"].mean + 0.1 > 0.5
+    assert existence.p_value == 1 / 4
+    assert result.simplex is not None
+    accuracy = result.simplex.tests["simplex_membership"]
+    assert accuracy.value == pytest.approx(0.87, abs=0.02)
+    assert accuracy.nulls["shuffled"].mean == pytest.approx(0.25, abs=0.08)
+    assert result.planes is not None
+    assert result.planes.tests["projection"].value == pytest.approx(0.83, abs=0.02)
+    shapes = result.shapes
+    assert [shapes[name].preferred for name in ("weekdays", "months", "ordinals")] == ["circle", "circle", "line"]
+    assert "line" in shapes["months"].rivals
+    composition = result.composition
+    assert composition is not None
+    assert composition.value > composition.nulls["shuffled_positions"].mean + 0.2
+    details = composition.to_dict()
+    assert details["ranks"]["months: april"] == 1
+    assert details["by_series"]["months"] > details["by_series"]["weekdays"]
+    contrast = result.contrasts.about("positive – comparative")[0]
+    assert contrast.value > contrast.nulls["shuffled_partners"].mean > contrast.nulls["sign_flip"].mean
 
 
-def test_numbers_on_smollm2(on_verbs: ClaimsResult) -> None:
-    claims = on_verbs.claims
+@pytest.mark.long
+def test_numbers_on_the_verbs_of_smollm2() -> None:
+    result = run(Path("smollm2-135m"), "wordnet-verb", n_permutations=19)
+    claims = result.claims
     existence = claims["existence"]
     assert existence.value == pytest.approx(0.44, abs=0.03)
     assert existence.nulls["random_subset"].mean == pytest.approx(0.29, abs=0.04)
     assert abs(existence.nulls["shuffled"].mean) < 0.02
-    assert existence.p_value == 1 / 4
-    assert on_verbs.beside["wordnet-verb"]["projection_token"].value > existence.value + 0.1
+    assert existence.p_value == 1 / 20
+    assert result.beside["wordnet-verb"]["projection_token"].value == pytest.approx(0.82, abs=0.02)
     orthogonality = claims["orthogonality-a"]
     published = orthogonality.related["published"].absolute()
     assert published.value == pytest.approx(0.027, abs=0.01)
@@ -454,21 +476,35 @@ def test_numbers_on_smollm2(on_verbs: ClaimsResult) -> None:
     assert orthogonality.verdict == "explained by nesting"
     assert orthogonality.value > orthogonality.nulls["shuffled"].mean
     assert claims["angles"].verdict == "not significant"
-    shapes = on_verbs.shapes
-    assert [shapes[name].preferred for name in ("weekdays", "months", "ordinals")] == ["circle", "circle", "line"]
-    assert shapes["letters"].preferred == "simplex"
-    composition = on_verbs.composition
-    assert composition is not None
-    assert composition.value > composition.nulls["shuffled_positions"].mean + 0.2
-    details = composition.to_dict()
-    assert details["ranks"]["months: april"] == 1
-    assert details["by_series"]["months"] > details["by_series"]["weekdays"]
-    contrast = on_verbs.contrasts.about("positive – comparative")[0]
-    assert contrast.value > contrast.nulls["shuffled_partners"].mean > contrast.nulls["sign_flip"].mean
-    logits = on_verbs.to_dict()["logit_changes"]["wordnet-verb"]
+    assert result.shapes["letters"].preferred == "simplex"
+    logits = result.to_dict()["logit_changes"]["wordnet-verb"]
     assert logits["parent"]["mean"] > 3 * logits["child"]["mean_absolute"] > 0
 
 
+@pytest.mark.long
+def test_numbers_on_the_nouns_of_smollm2() -> None:
+    result = run(Path("smollm2-135m"), "wordnet-noun", n_permutations=1)
+    about = result.to_dict()["hierarchies"]["wordnet-noun"]
+    assert 400 <= about["concepts"] <= 407
+    assert about["edges"] >= about["concepts"] - 1
+    assert "bird.n.01" in about["per_concept"]
+    beside = result.beside["wordnet-noun"]
+    expected = {"existence": 0.56, "separation": 0.80, "tree-correlation": 0.36, "tree-correlation-disjoint": 0.19}
+    for name, value in expected.items():
+        assert result.claims[name].value == pytest.approx(value, abs=0.02), name
+    assert beside["projection_token"].value == pytest.approx(0.78, abs=0.02)
+    # What belonging to the parent alone gives, in part by its lemmas on both sides of a token split.
+    assert result.claims["existence"].nulls["random_subset"].mean == pytest.approx(0.40, abs=0.03)
+    for name, value, subset in (("separation", 0.78, 0.50), ("separation_token", 0.90, 0.73)):
+        assert beside[name].value == pytest.approx(value, abs=0.02)
+        assert beside[name].nulls["random_subset"].mean == pytest.approx(subset, abs=0.03)
+    published = result.claims["orthogonality-a"].related["published"].absolute()
+    assert 0.04 <= published.value <= 0.06
+    assert 0.03 <= published.nulls["shuffled"].mean <= 0.04
+    assert 0.03 <= published.nulls["random_subset"].mean <= 0.06
+
+
+@pytest.mark.long
 @pytest.mark.skipif(
     not cached_path(CATALOGUE["gemma3-270m"]).exists(), reason="run: concept-geometry fetch gemma3-270m"
 )
