@@ -112,26 +112,20 @@ class ClaimsResult(StudyResult):
         total = len(self.claims) + len(self.series_claims)
         spread = f"p: {n} permutations, so p ≥ {1 / (1 + n):.2g}; adjusted over all {total} tests of the run"
         spread += " (Benjamini–Hochberg). Brackets: 95% bootstrap interval of the mean."
-        tables, head = (
-            [],
-            ("claim", "verdict", "value", "shuffled rows", "random subset", "predicted", "p", "adjusted p"),
-        )
+        head = ("claim", "verdict", "value", "shuffled rows", "random subset", "predicted", "p", "adjusted p")
+        tables = []
         for name, hierarchy in self.hierarchies.items():
             rows = [_row(test, ("shuffled", "random_subset")) for test in self.claims.about(name)]
             caption = f"{len(hierarchy)} concepts, {len(hierarchy.edges)} edges; concepts are fitted to at most"
-            tables.append(
-                TableSpec(f"Claims on {name}", head, rows, f"{caption} {MAX_TOKENS} of their words. {spread}")
-            )
+            caption += f" {MAX_TOKENS} of their words. {spread}"
+            tables.append(TableSpec(f"Claims on {name}", head, rows, caption))
         if self.series_claims:
             rows = [_row(test, (test.reference,)) for test in self.series_claims]
             caption = (
-                "Null: of shapes permuted orders, of composition shuffled positions, of pairs sign flips. " + spread
+                f"Null: of shapes permuted orders, of composition shuffled positions, of pairs sign flips. {spread}"
             )
-            tables.append(
-                TableSpec(
-                    "Claims on series of values and pairs of words", (*head[:3], "null", *head[5:]), rows, caption
-                )
-            )
+            title, others = "Claims on series of values and pairs of words", (*head[:3], "null", *head[5:])
+            tables.append(TableSpec(title, others, rows, caption))
         rows = [
             [f"{name}: {_BESIDE[test.name]}", _value(test), *(_null(test, null) for null in _BESIDE_NULLS)]
             for name, tests in self.beside.items()
@@ -139,9 +133,9 @@ class ClaimsResult(StudyResult):
             if test.name in _BESIDE and test.measured
         ]
         if rows:
-            others = ("measured besides", "value", "shuffled rows", "Gaussian rows", "random subset")
+            besides = ("measured besides", "value", "shuffled rows", "Gaussian rows", "random subset")
             caption = "Forms of one word fall on both sides when tokens are held out instead of lemmas."
-            tables.append(TableSpec("The same with other splits and vectors", others, rows, caption))
+            tables.append(TableSpec("The same with other splits and vectors", besides, rows, caption))
         words = dict.fromkeys(verdict_word(test.verdict) for test in (*self.claims, *self.series_claims))
         tables.append(TableSpec("Verdicts", ("verdict", "meaning"), [[word, VERDICTS[word]] for word in words]))
         return tables
