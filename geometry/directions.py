@@ -20,12 +20,7 @@ from geometry.estimators import ConceptVector, Estimator, concept_vector, lda_fr
 
 @dataclass(frozen=True, eq=False)
 class TokenCloud:
-    """The points of a hierarchy's tokens.
-
-    Attributes
-    ----------
-    points : shape (T, d); row i is g of `hierarchy.tokens[i]`.
-    """
+    """The points of a hierarchy's tokens, shape (T, d); row i is g of `hierarchy.tokens[i]`."""
 
     hierarchy: ConceptHierarchy
     points: torch.Tensor
@@ -115,8 +110,8 @@ class ConceptDirections:
         ----------
         estimator : "lda" (Ledoit–Wolf) or "mean"; see `concept_vector`.
         train : bool, shape (T,), restricts the fit to some of `hierarchy.tokens`; default all.
-        max_tokens : fit a concept of more training tokens to so many of them, evenly spaced by token id,
-            which byte-pair vocabularies order by frequency. Below d it bounds the cost of a concept.
+        max_tokens : fit a concept of more training tokens to so many of them, evenly spaced by token id, which
+            byte-pair vocabularies order by frequency. Below d it bounds the cost of a concept.
         missing : a concept without a training token raises, or gets a vector of nan.
         reuse : earlier directions on the same points, tokens and estimator; concepts with the same
             tokens are taken from there instead of being fitted again.

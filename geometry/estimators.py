@@ -15,13 +15,10 @@ _FEWEST_ROWS = 3
 
 @dataclass(frozen=True, eq=False)
 class ConceptVector:
-    """ℓ of one concept.
+    """ℓ of one concept, shape (d,).
 
-    Attributes
-    ----------
-    vector : ℓ, shape (d,).
-    shrinkage : Ledoit–Wolf intensity in [0, 1]; nan for the mean estimator and degenerate fits.
-    degenerate : the covariance could not be used, and ℓ is the mean.
+    `shrinkage` is the Ledoit–Wolf intensity in [0, 1], nan for the mean estimator and degenerate fits: those whose
+    covariance could not be used, so that ℓ is the mean.
     """
 
     vector: torch.Tensor
@@ -46,10 +43,9 @@ def concept_vector(rows: torch.Tensor, estimator: Estimator = "lda") -> ConceptV
 
     EstimationError: no rows, not a matrix, non-finite values, or an unknown estimator.
 
-    With X the centred rows, S = XᵀX/n, μ = tr(S)/d, shrinkage a and t = aμ, C = (1 − a) S + t I.
-    For n < d the d × d matrix is never formed: by the Woodbury identity
-    C⁻¹m = [m − Xᵀ (G + (tn/(1 − a)) I)⁻¹ X m] / t with G = XXᵀ, at a cost of n²d. For n ≥ d one
-    Cholesky factorisation of C. The shrinkage needs only ‖S‖², tr(S) and Σ‖xᵢ‖⁴.
+    With X the centred rows, S = XᵀX/n, μ = tr(S)/d, shrinkage a and t = aμ, C = (1 − a) S + t I. For n < d the d × d
+    matrix is never formed: by the Woodbury identity C⁻¹m = [m − Xᵀ (G + (tn/(1 − a)) I)⁻¹ X m] / t with G = XXᵀ, at a
+    cost of n²d. For n ≥ d one Cholesky factorisation of C. The shrinkage needs only ‖S‖², tr(S) and Σ‖xᵢ‖⁴.
 
     Source: Park et al., arXiv 2406.01506, section 4. Ledoit & Wolf, J. Multivariate Analysis 88 (2004).
     """
@@ -84,11 +80,7 @@ def _lda_from_gram(mean: torch.Tensor, centred: torch.Tensor, squared_norms: tor
 def lda_from_scatter(mean: torch.Tensor, scatter: torch.Tensor, squared_norms: torch.Tensor) -> ConceptVector:
     """The n ≥ d form of `concept_vector(..., "lda")`, for callers that hold its ingredients.
 
-    Parameters
-    ----------
-    mean : m, shape (d,).
-    scatter : XᵀX of the centred rows, shape (d, d); overwritten.
-    squared_norms : ‖xᵢ‖² of the centred rows, shape (n,).
+    They are m, XᵀX of the centred rows, shape (d, d), which is overwritten, and ‖xᵢ‖² of these, shape (n,).
     """
     n, d = len(squared_norms), len(mean)
     shrinkage, t = _ledoit_wolf(scatter, squared_norms, d)

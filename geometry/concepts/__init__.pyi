@@ -12,10 +12,10 @@ from .hierarchy import Concept as Concept
 from .hierarchy import ConceptHierarchy as ConceptHierarchy
 from .load import load_hierarchy as load_hierarchy
 from .load import packaged_hierarchies as packaged_hierarchies
-from .names import short_name as short_name
-from .opposites import Opposites as Opposites
-from .opposites import load_opposites as load_opposites
+from .pairs import Opposites as Opposites
+from .pairs import load_opposites as load_opposites
+from .pairs import load_pairs as load_pairs
 from .series import Series as Series
-from .series import load_pairs as load_pairs
 from .series import load_series as load_series
 from .wordnet import wordnet_hierarchy as wordnet_hierarchy
+from .words import short_name as short_name

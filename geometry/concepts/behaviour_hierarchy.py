@@ -1,5 +1,4 @@
-"""Families of behaviour as one hierarchy, behaviour → kind → family → class: of the words that name the classes, or
-of the prompts that show them.
+"""Families of behaviour as a hierarchy, behaviour → kind → family → class, of the classes' words or of their prompts.
 
 The two routes have the same concepts, so that the same questions can be asked of both.
 """
@@ -39,9 +38,7 @@ def behaviour_prompts(families: Sequence[Behaviour]) -> ConceptHierarchy:
     """The prompt route: the same concepts, each with its prompts in place of tokens.
 
     "Tokens" number the prompts, family after family and class after class. All prompts of a template are one
-    lemma, so that a split by lemmas holds out whole templates, the same ones of every class.
-
-    HierarchyError: no families, or two of one name.
+    lemma, so that a split by lemmas holds out whole templates, the same ones of every class. Errors as above.
     """
     parents = _parents(families)
     members: dict[str, dict[int, str]] = {}

@@ -5,6 +5,7 @@ Owns what the files in data/behaviours/ mean and refuses those from which no tem
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 
 from geometry.concepts.data_file import DataFile, packaged_names
@@ -42,7 +43,6 @@ class Behaviour:
     ordered : whether the classes are levels, from the first to the last.
     templates, domains : name → what is meant; every class has prompts under each pair of both.
     groups : branch → its classes, where some of the classes are thought to be nearer to each other; may be empty.
-    content : what a reader should know before opening the file.
     """
 
     name: str
@@ -57,26 +57,15 @@ class Behaviour:
     def texts(
         self, *, templates: Collection[str] | None = None, domains: Collection[str] | None = None
     ) -> dict[str, tuple[str, ...]]:
-        """Class → its prompts under some templates and domains; default all.
-
-        >>> family = load_behaviour("aggression")
-        >>> train = family.texts(templates=set(family.templates) - {"speech"})
-        >>> {name: len(texts) for name, texts in train.items()}
-        {'peaceful': 24, 'firm': 24, 'irritated': 24, 'hostile': 24, 'violent': 24}
-
-        HierarchyError: a template or domain that the family lacks.
-        """
+        """Class → its prompts under some templates and domains, default all; HierarchyError for those it lacks."""
         kept = {}
         for what, asked, known in (("template", templates, self.templates), ("domain", domains, self.domains)):
             kept[what] = set(known if asked is None else asked)
             if unknown := sorted(kept[what] - set(known)):
                 raise HierarchyError(f"{self.name} has no {what} {unknown[0]!r}; it has {', '.join(known)}")
+        cells = set(product(kept["template"], kept["domain"]))
         return {
-            item.name: tuple(
-                prompt.text
-                for prompt in item.prompts
-                if prompt.template in kept["template"] and prompt.domain in kept["domain"]
-            )
+            item.name: tuple(prompt.text for prompt in item.prompts if (prompt.template, prompt.domain) in cells)
             for item in self.classes
         }
 
@@ -94,12 +83,9 @@ def load_behaviour(source: str | Path) -> Behaviour:
     >>> [item.name for item in family.classes], family.ordered
     (['peaceful', 'firm', 'irritated', 'hostile', 'violent'], True)
 
-    Parameters
-    ----------
-    source : a packaged name (`geo.concepts.packaged_behaviours()`) or a path. In a file, `classes` holds class →
-        `words` and `prompts`; prompts are domain → template → list of sentences. The classes of a family whose
-        `ordered` is true are levels in the order in which they stand. `groups`, if there, holds group → list of
-        classes, each class once.
+    The source is a packaged name (`geo.concepts.packaged_behaviours()`) or a path. In a file, `classes` holds class →
+    `words` and `prompts`; prompts are domain → template → list of sentences. The classes of a family whose `ordered` is
+    true are levels in the order in which they stand. `groups`, if there, holds group → list of classes, each once.
 
     HierarchyError: no such file, malformed, fewer than two classes, templates or domains, a class without prompts under
     one of them, a sentence or a class word that stands twice; with line and field.
@@ -117,16 +103,9 @@ def load_behaviour(source: str | Path) -> Behaviour:
     classes = tuple(_class(file, name, templates, domains) for name in names)
     for what in ("words", "prompts"):
         _refuse_repeated(file, classes, what)
-    return Behaviour(
-        name=file.name,
-        kind=file.text("kind", default=""),
-        ordered=ordered,
-        templates=templates,
-        domains=domains,
-        classes=classes,
-        groups=file.partition("groups", names=names) if file.get("groups", default=()) != () else {},
-        content=file.text("content", default=""),
-    )
+    groups = file.partition("groups", names=names) if file.get("groups", default=()) != () else {}
+    kind, content = (file.text(entry, default="") for entry in ("kind", "content"))
+    return Behaviour(file.name, kind, ordered, templates, domains, classes, groups, content)
 
 
 def _described(file: DataFile, entry: str) -> dict[str, str]:
@@ -149,8 +128,7 @@ def _class(file: DataFile, name: str, templates: Collection[str], domains: Colle
         _check_complete(file, (*keys, "prompts", domain), templates)
     prompts = tuple(
         Prompt(text, template, domain)
-        for domain in domains
-        for template in templates
+        for domain, template in product(domains, templates)
         for text in file.texts(*keys, "prompts", domain, template)
     )
     return BehaviourClass(name, tuple(words), prompts)

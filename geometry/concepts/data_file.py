@@ -1,7 +1,6 @@
 """Read the project's YAML and JSON data files, refusing anything ambiguous with its file, line and field.
 
-Owns files, syntax and the checks that all kinds of files share; what the entries mean is the business of the modules
-that use it.
+Owns files, syntax and the checks that all kinds of files share; what entries mean is the business of its users.
 """
 
 import json
@@ -27,11 +26,8 @@ def packaged_names(folder: str) -> tuple[str, ...]:
 class DataFile:
     """A packaged data file, or a YAML or JSON file of the user's own; entries are asked for by their keys in it.
 
-    Parameters
-    ----------
-    source : a packaged name of `folder`, or a path.
-    entry : that must be there and be a mapping.
-    optional : other entries that may be there besides `name`, `content`, `source` and `licence`.
+    The source is a packaged name of `folder` or a path. The `entry` must be there and be a mapping; `optional` ones may
+    be there, and `name`, `content`, `source` and `licence`.
 
     HierarchyError: no such file, not readable, malformed, a key twice, an unknown or a missing entry. So do the
     methods, for an entry that is not what was asked for.
@@ -93,20 +89,19 @@ class DataFile:
     def words(self, *keys: Any) -> list[str]:
         """A list of words, trimmed; empty where nothing stands."""
         value = self.get(*keys, default=[])
-        if not isinstance(value, list) or not all(
-            isinstance(item, str) and item.strip() and item.isprintable() for item in value
-        ):
+        items: list[Any] = value if isinstance(value, list) else [None]
+        if not all(isinstance(item, str) and item.strip() and item.isprintable() for item in items):
             raise self.refuse(keys, "must be a list of words (quote what YAML reads otherwise)")
-        return [item.strip() for item in value]
+        return [item.strip() for item in items]
 
     def pair(self, *keys: Any) -> tuple[str, str]:
         """Two different texts."""
         value = self.get(*keys)
-        texts = value if isinstance(value, list) and len(value) == 2 else []
-        first, second = (" ".join(text.split()) if isinstance(text, str) else "" for text in texts or ("", ""))
-        if not first or not second or first == second:
-            raise self.refuse(keys, f"must be two different texts, not {value!r}")
-        return first, second
+        if isinstance(value, list) and len(value) == 2 and all(isinstance(text, str) for text in value):
+            first, second = (" ".join(text.split()) for text in value)
+            if first and second and first != second:
+                return first, second
+        raise self.refuse(keys, f"must be two different texts, not {value!r}")
 
     def choice(self, *keys: Any, options: Collection[str], default: str) -> str:
         """One of some texts."""
@@ -186,8 +181,7 @@ _UniqueKeys.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _uni
 
 
 def _unique_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    counts = Counter(key for key, _ in pairs)
-    if repeated := [key for key, count in counts.items() if count > 1]:
+    if repeated := [key for key, count in Counter(key for key, _ in pairs).items() if count > 1]:
         raise HierarchyError(f"duplicate entry {repeated[0]!r}")
     return dict(pairs)
 

@@ -23,29 +23,14 @@ def hierarchy_from_words(
     """A hierarchy whose concepts hold their own words and those of everything below them.
 
     A concept to which the vocabulary leaves exactly the words of a parent is skipped; its children hang on
-    that parent, and `notes` says so.
+    that parent, and `notes` says so. Concepts without `parents` are roots. For `only` see `load_hierarchy`.
 
-    >>> vocabulary = Vocabulary(["Ġcat", "Ġcats", "Ġcrow", "Ġanimal"])
-    >>> own = {"animal": ["animal"], "mammal": ["cat"], "bird": ["crow"]}
-    >>> parents = {"mammal": ["animal"], "bird": ["animal"]}
-    >>> toy = hierarchy_from_words("toy", own, parents, vocabulary)
-    >>> toy["animal"].words, toy["mammal"].words
-    (('cat', 'cats', 'crow', 'animal'), ('cat', 'cats'))
+    The words are kept where, spelled in `forms`, they are single tokens: "noun" (case and plural), "verb" (case and
+    conjugation), "case" (alone) or "none" (as written).
 
-    Parameters
-    ----------
-    words : concept → its own words; they are spelled in `forms` and kept where they are single tokens.
-    parents : concept → its parents; concepts not mentioned are roots.
-    forms : "noun" (case and plural), "verb" (case and conjugation), "case" (alone) or "none" (as written).
-    only : keep these concepts alone, with the words of all that was below them; a kept concept hangs
-        on its kept parents. Default: all.
-
-    HierarchyError: what `ConceptHierarchy` refuses (cycles, unknown parents, concepts without a known word), or `only`
-    names an unknown concept.
+    HierarchyError: what `ConceptHierarchy` refuses, or `only` names an unknown concept.
     """
-    above = {concept: tuple(parents.get(concept, ())) for concept in words} | {
-        concept: tuple(names) for concept, names in parents.items() if concept not in words
-    }
+    above = {concept: tuple(parents.get(concept, ())) for concept in (*words, *parents)}
     variants = spelled(dict.fromkeys(word for own in words.values() for word in own), forms)
     own = {concept: [form for word in listed for form in variants[word]] for concept, listed in words.items()}
     held = _with_words_below(own, above)
@@ -71,9 +56,7 @@ def hierarchy_from_graph(
 ) -> ConceptHierarchy:
     """A hierarchy from a networkx graph whose edges run from parent to child.
 
-    Parameters
-    ----------
-    graph : every node is a concept; its attribute `words` lists the concept's own words (none if absent).
+    Every node is a concept; its attribute `words` lists the concept's own words (none if absent).
 
     HierarchyError: the graph is not directed, `words` is not a list of words, or what `hierarchy_from_words` refuses.
     """
@@ -95,32 +78,28 @@ def _merge_identical(concepts: dict[str, Concept], above: dict[str, tuple[str, .
     for name in list(concepts):
         own = concepts[name].tokens
         # Concepts of a cycle have the same words as well; the hierarchy's own checks name the cycle.
-        same = [p for p in above[name] if p in concepts and concepts[p].tokens == own and name not in _above(p, above)]
-        if not own or not same:
-            continue
-        notes.append(f"skipped {name!r}: in this vocabulary it has exactly the words of its parent {same[0]!r}")
-        del concepts[name], above[name]
-        for child, parents in above.items():
-            above[child] = tuple(dict.fromkeys(same[0] if parent == name else parent for parent in parents))
+        same = [parent for parent in above[name] if parent in concepts and concepts[parent].tokens == own]
+        same = [parent for parent in same if name != parent and name not in nx.descendants(_upwards(above), parent)]
+        if own and same:
+            notes.append(f"skipped {name!r}: in this vocabulary it has exactly the words of its parent {same[0]!r}")
+            del concepts[name], above[name]
+            for child, parents in above.items():
+                above[child] = tuple(dict.fromkeys(same[0] if parent == name else parent for parent in parents))
     return notes
 
 
-def _above(name: str, parents: Mapping[str, tuple[str, ...]]) -> set[str]:
-    """A concept and all its ancestors."""
-    seen: set[str] = set()
-    queue = [name]
-    while queue:
-        concept = queue.pop()
-        if concept not in seen:
-            seen.add(concept)
-            queue.extend(parents.get(concept, ()))
-    return seen
+def _upwards(parents: Mapping[str, tuple[str, ...]]) -> "nx.DiGraph[str]":
+    graph: nx.DiGraph[str] = nx.DiGraph()
+    graph.add_nodes_from(parents)
+    graph.add_edges_from((child, parent) for child, listed in parents.items() for parent in listed)
+    return graph
 
 
 def _with_words_below(own: Mapping[str, list[str]], parents: Mapping[str, tuple[str, ...]]) -> dict[str, list[str]]:
     """Hand every concept's words up to all its ancestors; unknown names are left to the hierarchy's own checks."""
     words = {name: dict.fromkeys(own[name]) for name in own}
+    upwards = _upwards(parents)
     for name in own:
-        for ancestor in _above(name, parents) & words.keys() - {name}:
+        for ancestor in nx.descendants(upwards, name) & words.keys():
             words[ancestor].update(dict.fromkeys(own[name]))
     return {name: list(held) for name, held in words.items()}

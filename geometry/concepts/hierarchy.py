@@ -2,15 +2,16 @@
 
 import difflib
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import pairwise
+from itertools import groupby, pairwise
+from operator import itemgetter
 
 import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
+from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import shortest_path
 
 from geometry.concepts.words import lemma_groups
@@ -62,8 +63,8 @@ class ConceptHierarchy:
     variants : word → its other spellings, by which `lemmas` joins words beyond case and plural.
     recipe : how it was made, for the record.
     notes : what was merged, dropped or skipped on the way, for the record.
-    drawn : names of the concepts that a null model drew beside real ones, which it keeps for
-        comparison: statistics are to report these alone, and they may hang on any parent.
+    drawn : names of the concepts that a null model drew beside real ones, which it keeps for comparison: statistics
+        report these alone, and they may hang on any parent.
 
     HierarchyError: no concepts, a duplicate or empty concept, an unknown parent, a cycle, or a real child whose words
     are all of its parent's or not among them.
@@ -78,64 +79,55 @@ class ConceptHierarchy:
     drawn: frozenset[str] | None = None
 
     def __post_init__(self) -> None:
+        this = f"hierarchy {self.name!r}"
         if not self.concepts:
-            raise HierarchyError(f"hierarchy {self.name!r} has no concepts")
-        names = [concept.name for concept in self.concepts]
-        if duplicates := sorted(name for name, count in Counter(names).items() if count > 1):
-            raise HierarchyError(f"hierarchy {self.name!r}: duplicate concepts {', '.join(duplicates)}")
+            raise HierarchyError(f"{this} has no concepts")
         by_name = {concept.name: concept for concept in self.concepts}
+        counts = Counter(concept.name for concept in self.concepts)
+        if duplicates := sorted(name for name, count in counts.items() if count > 1):
+            raise HierarchyError(f"{this}: duplicate concepts {', '.join(duplicates)}")
         for child, parents in self.parents.items():
-            for name in (child, *parents):
-                if name not in by_name:
-                    raise HierarchyError(f"hierarchy {self.name!r}: {child!r} refers to unknown concept {name!r}")
-        for concept in self.concepts:
-            if not len(concept):
-                raise HierarchyError(
-                    f"hierarchy {self.name!r}: none of the words of {concept.name!r} is a single token"
-                    " of this vocabulary; add words or drop the concept"
-                )
-        graph: nx.DiGraph[str] = nx.DiGraph()
-        graph.add_nodes_from(names)
-        graph.add_edges_from((p, c) for c, parents in self.parents.items() for p in parents)
-        if not nx.is_directed_acyclic_graph(graph):
-            loop = [parent for parent, _ in nx.find_cycle(graph)]
-            raise HierarchyError(f"hierarchy {self.name!r} has a cycle: {' → '.join([*loop, loop[0]])}")
-        for parent, child in graph.edges:
+            if unknown := [name for name in (child, *parents) if name not in by_name]:
+                raise HierarchyError(f"{this}: {child!r} refers to unknown concept {unknown[0]!r}")
+        if empty := [concept.name for concept in self.concepts if not len(concept)]:
+            problem = "is a single token of this vocabulary; add words or drop the concept"
+            raise HierarchyError(f"{this}: none of the words of {empty[0]!r} {problem}")
+        if not nx.is_directed_acyclic_graph(self._graph):
+            loop = [parent for parent, _ in nx.find_cycle(self._graph)]
+            raise HierarchyError(f"{this} has a cycle: {' → '.join([*loop, loop[0]])}")
+        for parent, child in self._graph.edges:
             if self.drawn is not None and child in self.drawn:
                 continue
             if by_name[parent].tokens == by_name[child].tokens:
-                raise HierarchyError(
-                    f"hierarchy {self.name!r}: {child!r} has exactly the words of its parent {parent!r}; merge them"
-                )
+                raise HierarchyError(f"{this}: {child!r} has exactly the words of its parent {parent!r}; merge them")
             if strangers := set(by_name[child].words) - set(by_name[parent].words):
-                raise HierarchyError(
-                    f"hierarchy {self.name!r}: {child!r} has words that its parent {parent!r} lacks"
-                    f" ({min(strangers)!r}); a parent holds all words of its children"
-                )
-        position = {name: index for index, name in enumerate(names)}
-        ordered = list(nx.lexicographical_topological_sort(graph, key=position.__getitem__))
+                problem = f"({min(strangers)!r}); a parent holds all words of its children"
+                raise HierarchyError(f"{this}: {child!r} has words that its parent {parent!r} lacks {problem}")
+        position = {name: index for index, name in enumerate(by_name)}
+        ordered = list(nx.lexicographical_topological_sort(self._graph, key=position.__getitem__))
+        above = {name: tuple(dict.fromkeys(self.parents.get(name, ()))) for name in ordered}
         object.__setattr__(self, "concepts", tuple(by_name[name] for name in ordered))
-        object.__setattr__(
-            self, "parents", {name: tuple(dict.fromkeys(self.parents.get(name, ()))) for name in ordered}
-        )
+        object.__setattr__(self, "parents", above)
+
+    @cached_property
+    def _graph(self) -> "nx.DiGraph[str]":
+        graph: nx.DiGraph[str] = nx.DiGraph()
+        graph.add_nodes_from(concept.name for concept in self.concepts)
+        graph.add_edges_from((parent, child) for child, parents in self.parents.items() for parent in parents)
+        return graph
 
     def over(self, vocabulary: Vocabulary) -> "ConceptHierarchy":
-        """The same concepts and words with the tokens of another vocabulary.
-
-        HierarchyError: a word is no single token there.
-        """
+        """The same concepts and words with the tokens of another vocabulary; HierarchyError where it lacks a word."""
         concepts = tuple(Concept.from_words(concept.name, concept.words, vocabulary) for concept in self)
         for before, after in zip(self, concepts, strict=True):
             if lacking := set(before.words) - set(after.words):
-                raise HierarchyError(
-                    f"hierarchy {self.name!r}: {min(lacking)!r} of {after.name!r} is no single token of that"
-                    " vocabulary; build it over common_vocabulary(...)"
-                )
+                problem = "is no single token of that vocabulary; build it over common_vocabulary(...)"
+                raise HierarchyError(f"hierarchy {self.name!r}: {min(lacking)!r} of {after.name!r} {problem}")
         return replace(self, concepts=concepts)
 
     def only(self, names: Collection[str]) -> "ConceptHierarchy":
         """The named concepts alone, each with all its words, under those of its parents that are kept too."""
-        kept = {self.names[self.index(name)] for name in names}
+        kept = {self[name].name for name in names}
         concepts = tuple(concept for concept in self if concept.name in kept)
         parents = {name: tuple(parent for parent in self.parents[name] if parent in kept) for name in kept}
         return replace(self, concepts=concepts, parents=parents)
@@ -153,9 +145,8 @@ class ConceptHierarchy:
         return name in self._positions
 
     def __repr__(self) -> str:
-        return (
-            f"ConceptHierarchy({self.name!r}, {len(self)} concepts, {len(self.edges)} edges, {len(self.tokens)} tokens)"
-        )
+        size = f"{len(self)} concepts, {len(self.edges)} edges, {len(self.tokens)} tokens"
+        return f"ConceptHierarchy({self.name!r}, {size})"
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -178,23 +169,19 @@ class ConceptHierarchy:
     @cached_property
     def edges(self) -> tuple[tuple[int, int], ...]:
         """(parent, child) positions of every edge, ordered by child; a child may have several."""
-        return tuple(
-            (self.index(parent), child) for child, name in enumerate(self.names) for parent in self.parents[name]
-        )
+        children = enumerate(self.names)
+        return tuple((self.index(parent), child) for child, name in children for parent in self.parents[name])
 
     @cached_property
     def children(self) -> Mapping[str, tuple[str, ...]]:
         """Concept name → names of its children."""
-        below: dict[str, list[str]] = {name: [] for name in self.names}
-        for parent, child in self.edges:
-            below[self.names[parent]].append(self.names[child])
-        return {name: tuple(children) for name, children in below.items()}
+        below = _by_parent(self.edges)
+        return {name: tuple(self.names[child] for child in below.get(i, ())) for i, name in enumerate(self.names)}
 
     @cached_property
     def families(self) -> Mapping[int, tuple[int, ...]]:
         """Position of every concept that has children → positions of its children, drawn ones left out."""
-        drawn = self.drawn or frozenset()
-        return _by_parent(edge for edge in self.edges if self.names[edge[1]] not in drawn)
+        return _by_parent(edge for edge in self.edges if self.names[edge[1]] not in (self.drawn or ()))
 
     @cached_property
     def reported(self) -> tuple[int, ...]:
@@ -214,14 +201,7 @@ class ConceptHierarchy:
 
     def descendants(self, name: str) -> set[str]:
         """Names of everything below a concept, itself not included."""
-        below: set[str] = set()
-        queue = list(self.children[self.names[self.index(name)]])
-        while queue:
-            child = queue.pop()
-            if child not in below:
-                below.add(child)
-                queue.extend(self.children[child])
-        return below
+        return set(nx.descendants(self._graph, self[name].name))
 
     @cached_property
     def depth_first(self) -> tuple[int, ...]:
@@ -229,17 +209,15 @@ class ConceptHierarchy:
         order: list[int] = []
         stack = [name for name in reversed(self.names) if not self.parents[name]]
         while stack:
-            name = stack.pop()
-            order.append(self.index(name))
-            own = [child for child in self.children[name] if self.parents[child][0] == name]
-            stack.extend(reversed(own))
+            order.append(self.index(name := stack.pop()))
+            stack.extend(child for child in reversed(self.children[name]) if self.parents[child][0] == name)
         return tuple(order)
 
     def blocks(self, max_size: int = 60, min_size: int = 7) -> list[tuple[str, int, int]]:
         """Subtrees worth naming in a depth-first picture: (name, start, stop) in `depth_first` order.
 
-        A subtree of more than `max_size` concepts is divided into its children's; one of fewer than
-        `min_size` is passed over. In a hierarchy of at most `max_size` concepts each is named.
+        A subtree of more than `max_size` concepts is divided into its children's; one of fewer than `min_size` is
+        passed over. In a hierarchy of at most `max_size` concepts each is named.
         """
         order = self.depth_first
         if len(order) <= max_size:
@@ -269,19 +247,13 @@ class ConceptHierarchy:
     def tree_distance(self) -> NDArray[np.float64]:
         """Edges on the shortest path between every two concepts, direction ignored; inf if none."""
         ends = np.array(self.edges, dtype=np.int64).reshape(-1, 2)
-        ones = np.ones(len(ends))
-        graph = coo_array((ones, (ends[:, 0], ends[:, 1])), shape=(len(self), len(self)))
-        distance: NDArray[np.float64] = shortest_path(graph.tocsr(), directed=False, unweighted=True)
-        return distance
+        graph = coo_array((np.ones(len(ends)), tuple(ends.T)), shape=(len(self), len(self)))
+        return shortest_path(graph.tocsr(), directed=False, unweighted=True)
 
     def shared_tokens(self) -> NDArray[np.int64]:
         """Number of tokens that every two concepts have in common, shape (k, k)."""
-        concept = np.repeat(np.arange(len(self)), [len(members) for members in self.members])
-        token = np.concatenate(self.members)
-        shape = (len(self), len(self.tokens))
-        incidence = coo_array((np.ones(len(token), dtype=np.int64), (concept, token)), shape=shape).tocsr()
-        shared: NDArray[np.int64] = (incidence @ incidence.T).toarray()
-        return shared
+        held = incidence(self.members, len(self.tokens))
+        return (held @ held.T).toarray()
 
     @cached_property
     def tokens(self) -> NDArray[np.int64]:
@@ -305,8 +277,13 @@ class ConceptHierarchy:
         return lemma_groups(self.words, self.variants)
 
 
+def incidence(members: Sequence[NDArray[np.int64]], n: int) -> csr_array:
+    """Which set (row) holds which of n things (column), as 0 and 1."""
+    owner = np.repeat(np.arange(len(members)), [len(positions) for positions in members])
+    ones = np.ones(len(owner), dtype=np.int64)
+    return coo_array((ones, (owner, np.concatenate(members))), shape=(len(members), n)).tocsr()
+
+
 def _by_parent(edges: Iterable[tuple[int, int]]) -> dict[int, tuple[int, ...]]:
-    below: dict[int, list[int]] = {}
-    for parent, child in edges:
-        below.setdefault(parent, []).append(child)
-    return {parent: tuple(below[parent]) for parent in sorted(below)}
+    by_parent = groupby(sorted(edges, key=itemgetter(0)), itemgetter(0))
+    return {parent: tuple(child for _, child in own) for parent, own in by_parent}

@@ -11,8 +11,6 @@ from geometry.concepts.wordnet import Recipe, wordnet_hierarchy
 from geometry.concepts.words import Forms
 from geometry.models import Vocabulary
 
-_FOLDER = "hierarchies"
-
 
 def load_hierarchy(
     source: str | Path, vocabulary: Vocabulary, *, recipe: Recipe = "published", only: Collection[str] | None = None
@@ -29,14 +27,12 @@ def load_hierarchy(
     Parameters
     ----------
     source : "wordnet-noun" or "wordnet-verb"; a packaged hierarchy (`geo.concepts.packaged_hierarchies()`); or the path
-        of a YAML or JSON file, see Notes.
-    vocabulary : the model's (`unembedding.vocabulary`).
+        of a YAML or JSON file, see below.
     recipe : for WordNet; see `wordnet_hierarchy`.
     only : keep these concepts alone, with the words of all that was below them; a kept concept hangs on its kept
         parents. Default: all.
 
-    HierarchyError: no such hierarchy, malformed YAML or structure, duplicate or empty concepts, a cycle, a concept none
-    of whose words is in the vocabulary, `only` names an unknown concept, or what `wordnet_hierarchy` refuses.
+    HierarchyError: no such hierarchy, a malformed file, or what `hierarchy_from_words` or `wordnet_hierarchy` refuses.
 
     A file holds `name`; `forms` ("noun" adds case and plural variants, "verb" case and regular conjugation, "case" case
     alone, and "none" takes words as written; default "noun"); and `concepts`, a mapping of concept name to `words` and,
@@ -45,7 +41,7 @@ def load_hierarchy(
     if source in ("wordnet-noun", "wordnet-verb"):
         hierarchy = wordnet_hierarchy("noun" if source == "wordnet-noun" else "verb", vocabulary, recipe=recipe)
         return hierarchy if only is None else hierarchy.only(only)
-    file = DataFile(source, _FOLDER, "concepts", "forms")
+    file = DataFile(source, "hierarchies", "concepts", "forms")
     names = file.mapping("concepts")
     for name in names:
         file.mapping("concepts", name, known=("words", "parents"))
@@ -61,4 +57,4 @@ def load_hierarchy(
 
 def packaged_hierarchies() -> tuple[str, ...]:
     """Names of the hierarchies that come with the package."""
-    return packaged_names(_FOLDER)
+    return packaged_names("hierarchies")

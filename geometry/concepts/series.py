@@ -1,4 +1,4 @@
-"""Small data sets of words besides hierarchies: series of values in an order, and pairs that differ in one thing."""
+"""Series: values of one kind in their order, by the words that name them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,11 +23,9 @@ class Series:
 
     Attributes
     ----------
-    values : names of those values that have a token.
-    positions : shape (k,), their places in the series, from 0; a value without token leaves a gap.
+    values, positions : names of the k values that have a token, and their places, from 0; others leave a gap.
     period : length of the series, with its gaps.
-    tokens : shape (n,), token ids of all values.
-    owners : shape (n,), the position of the value each token belongs to.
+    tokens, owners : shape (n,), token ids of all values, and the position of the value each belongs to.
     groups : shape (k,), the branch of each value in the tree hypothesis.
     expected : the shape that common sense predicts, or "".
     skipped : value → why it is left out.
@@ -47,10 +45,7 @@ class Series:
     def from_hierarchy(
         cls, name: str, hierarchy: ConceptHierarchy, branches: Sequence[Sequence[str]], expected: str = "simplex"
     ) -> "Series":
-        """Concepts of a hierarchy as values, in the order of `branches`, the groups of the tree hypothesis.
-
-        A word of several of the concepts counts for the first.
-        """
+        """Concepts of a hierarchy as values, in the order of `branches`, the groups of the tree hypothesis."""
         tokens = {value: hierarchy[value].tokens for branch in branches for value in branch}
         group = {value: number for number, branch in enumerate(branches) for value in branch}
         return cls._of(name, tokens, group, expected, "all its words belong to an earlier value")
@@ -62,22 +57,16 @@ class Series:
         """The values that have tokens; a token of several values counts for the first."""
         taken: set[int] = set()
         own: dict[str, list[int]] = {}
-        for value, ids in tokens.items():
-            own[value] = [token for token in ids if token not in taken]
-            taken.update(ids)
-        values = [value for value in own if own[value]]
+        for value, listed in tokens.items():
+            own[value] = [token for token in listed if token not in taken]
+            taken.update(listed)
+        values = tuple(value for value in own if own[value])
         positions = np.array([list(own).index(value) for value in values], dtype=np.int64)
-        return cls(
-            name,
-            tuple(values),
-            positions,
-            len(own),
-            np.array([token for value in values for token in own[value]], dtype=np.int64),
-            np.repeat(positions, [len(own[value]) for value in values]),
-            np.array([group[value] for value in values], dtype=np.int64),
-            expected,
-            {value: lacking for value in own if not own[value]},
-        )
+        ids = np.array([token for value in values for token in own[value]], dtype=np.int64)
+        owners = np.repeat(positions, [len(own[value]) for value in values])
+        groups = np.array([group[value] for value in values], dtype=np.int64)
+        skipped = {value: lacking for value in own if not own[value]}
+        return cls(name, values, positions, len(own), ids, owners, groups, expected, skipped)
 
 
 def load_series(
@@ -85,27 +74,20 @@ def load_series(
 ) -> dict[str, Series]:
     """Read sets of ordered values and keep what `vocabulary` has as single tokens.
 
-    >>> series = geo.concepts.load_series(unembedding.vocabulary)["weekdays"]  # doctest: +SKIP
+    The source is a packaged name ("series") or a YAML or JSON file like data/values/series.yaml. `skipped` is given the
+    sets with too few values in this vocabulary, and why, instead of an error.
 
-    Parameters
-    ----------
-    source : the name of a packaged file ("series") or a YAML or JSON file like data/values/series.yaml.
-    skipped : is given the sets with too few values in this vocabulary, and why, instead of an error.
-
-    HierarchyError: Malformed, an unknown or missing entry, a value in no group or in two, or fewer than 3 values with a
-    token.
+    HierarchyError: malformed, a value in no group or in two, or fewer than 3 values with a token.
     """
     file = DataFile(source, "values", "sets")
-    sets = {}
-    for name in file.mapping("sets"):
-        series = _series(file, name, vocabulary)
-        if len(series.values) >= _FEWEST_VALUES:
-            sets[name] = series
-            continue
-        lacking = f"{len(series.values)} of its values have a token in this vocabulary; {_FEWEST_VALUES} are needed"
-        if skipped is None:
-            raise file.refuse(("sets", name), lacking)
-        skipped[name] = lacking
+    sets = {name: _series(file, name, vocabulary) for name in file.mapping("sets")}
+    for name, series in list(sets.items()):
+        if len(series.values) < _FEWEST_VALUES:
+            lacking = f"{len(series.values)} of its values have a token in this vocabulary; {_FEWEST_VALUES} are needed"
+            if skipped is None:
+                raise file.refuse(("sets", name), lacking)
+            skipped[name] = lacking
+            del sets[name]
     return sets
 
 
@@ -127,35 +109,3 @@ def _series(file: DataFile, name: str, vocabulary: Vocabulary) -> Series:
         tokens[value] = sorted(token for token in ids if token is not None)
     group = {value: number for number, members in enumerate(groups.values()) for value in members}
     return Series._of(name, tokens, group, expected, "none of its words is a single token of this vocabulary")
-
-
-def load_pairs(
-    vocabulary: Vocabulary, source: str | Path = "contrasts"
-) -> dict[str, tuple[tuple[tuple[str, str], ...], NDArray[np.int64]]]:
-    """Read families of word pairs and keep those of which both words are single tokens.
-
-    >>> pairs, ids = geo.concepts.load_pairs(unembedding.vocabulary)["male – female"]  # doctest: +SKIP
-
-    Returns
-    -------
-    family → (the pairs of words, their token ids of shape (n, 2)); a family may be empty.
-
-    HierarchyError: Malformed, or an entry that is not a pair of different words.
-    """
-    file = DataFile(source, "pairs", "pairs")
-    families = {}
-    for name, listed in file.mapping("pairs").items():
-        if not isinstance(listed, list):
-            raise file.refuse(("pairs", name), "expected a list of pairs of words")
-        pairs: list[tuple[str, str]] = []
-        ids = []
-        for index in range(len(listed)):
-            pair = file.pair("pairs", name, index)
-            if {pair, pair[::-1]} & set(pairs):
-                raise file.refuse(("pairs", name, index), f"the pair {pair} is there twice")
-            tokens = [vocabulary.word_id(word) for word in pair]
-            if None not in tokens:
-                pairs.append(pair)
-                ids.append(tokens)
-        families[name] = tuple(pairs), np.array(ids, dtype=np.int64).reshape(-1, 2)
-    return families

@@ -1,9 +1,6 @@
-"""WordNet nouns and verbs as concept hierarchies, after the recipe of Park et al. (arXiv 2406.01506).
+"""WordNet nouns and verbs as concept hierarchies, after the recipe of Park et al. (arXiv 2406.01506)."""
 
-Reads the packaged table of WordNet 3.0, or through NLTK a WordNet of the user's own.
-"""
-
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -43,52 +40,36 @@ def wordnet_hierarchy(
     >>> geo.concepts.wordnet_hierarchy("verb", vocabulary)
     ConceptHierarchy('wordnet-verb', 258 concepts, 160 edges, 9287 tokens)
 
-    A WordNet of one's own: a folder of database files, or after `nltk.download("omw-1.4")` the Open Multilingual
-    WordNet:
-
-    >>> own = {"wordnet": nltk.corpus.wordnet, "language": "fra"}  # doctest: +SKIP
-    >>> geo.concepts.wordnet_hierarchy("noun", vocabulary, **own)  # doctest: +SKIP
-
     Parameters
     ----------
-    part_of_speech : "noun" or "verb".
-    vocabulary : the model's vocabulary; its word-start marker decides which words are single tokens.
     recipe : "published" leaves out a noun synset's own lemmas and all instances (" bird" is not among
         bird.n.01's words), but keeps a verb's own; "complete" includes both for both.
     wordnet : a folder with WordNet's database files (data.noun, index.noun, …) or a reader of NLTK's
         (`nltk.corpus.wordnet`); default the packaged table of WordNet 3.0.
-    language : of the lemmas, by its three letters, where the reader has the Open Multilingual WordNet. Words of other
-        languages than English are taken in both cases, but not inflected.
+    language : of the lemmas, by its three letters ("fra"), where the reader has the Open Multilingual WordNet (after
+        `nltk.download("omw-1.4")`). Other words than English are taken in both cases, but not inflected.
 
-    HierarchyError: another part of speech or recipe, a WordNet that cannot be read, or no synset has enough words in
-    this vocabulary.
+    HierarchyError: another part of speech or recipe, a WordNet that cannot be read, or no synset has enough words.
 
-    The words of a synset are the lemmas of its recursive hyponyms that are single tokens after a
-    space. Synsets with more than 5 are kept and linked to their nearest kept ancestor along every
-    hypernym path; chains of only children are merged; each word is expanded to {lower, Capitalised} ×
-    {singular, plural}, or for verbs × {base, -s, -ed, -ing}; synsets with more than 50 words are kept
-    and chains merged again.
+    The words of a synset are the lemmas of its recursive hyponyms that are single tokens after a space. Synsets with
+    more than 5 are kept and linked to their nearest kept ancestor along every hypernym path; chains of only children
+    are merged; each word is expanded to {lower, Capitalised} × {singular, plural}, or for verbs × {base, -s, -ed,
+    -ing}; synsets with more than 50 words are kept and chains merged again.
 
     Source: Park et al., The Geometry of Categorical and Hierarchical Concepts in LLMs, arXiv 2406.01506.
     """
     if part_of_speech not in get_args(PartOfSpeech):
-        raise HierarchyError(
-            f"WordNet part of speech {part_of_speech!r}: choose from {', '.join(get_args(PartOfSpeech))}"
-        )
+        options = ", ".join(get_args(PartOfSpeech))
+        raise HierarchyError(f"WordNet part of speech {part_of_speech!r}: choose from {options}")
     if recipe not in get_args(Recipe):
         raise HierarchyError(f"WordNet recipe {recipe!r}: choose from {', '.join(get_args(Recipe))}")
     table, source = _table(wordnet, language)
     complete = recipe == "complete"
     own = complete or part_of_speech == "verb"
     synsets = {name: synset for name, synset in table.items() if f".{part_of_speech[0]}." in name}
-    above = {
-        name: (*synset.hypernyms, *(synset.instance_hypernyms if complete else ())) for name, synset in synsets.items()
-    }
-    lemmas = {
-        name: words
-        for name, words in _lemmas(synsets, above, lambda word: vocabulary.word_id(word) is not None, own=own).items()
-        if len(words) > _MORE_THAN_LEMMAS
-    }
+    above = {name: item.hypernyms + (item.instance_hypernyms if complete else ()) for name, item in synsets.items()}
+    known = _known_lemmas(synsets, above, frozenset(vocabulary.words), own=own)
+    lemmas = {name: words for name, words in known.items() if len(words) > _MORE_THAN_LEMMAS}
     graph = _nearest_kept_ancestors(synsets, lemmas)
     merged = _merge_only_children(graph, lemmas, _LEFT_OVER_FIRST, keep_leftovers=True)
     forms = part_of_speech if language == "eng" else "case"
@@ -101,10 +82,8 @@ def wordnet_hierarchy(
     words = {name: frozenset(concepts[name].words) for name in graph}
     merged += _merge_only_children(graph, words, _LEFT_OVER_SECOND, keep_leftovers=False)
     if not graph:
-        raise HierarchyError(
-            f"WordNet {part_of_speech}s: no synset has more than {_MORE_THAN_WORDS} single-token words"
-            " in this vocabulary"
-        )
+        words_needed = f"more than {_MORE_THAN_WORDS} single-token words"
+        raise HierarchyError(f"WordNet {part_of_speech}s: no synset has {words_needed} in this vocabulary")
     return ConceptHierarchy(
         name=f"wordnet-{part_of_speech}" + ("" if language == "eng" else f"-{language}"),
         concepts=tuple(concepts[name] for name in graph),
@@ -130,11 +109,11 @@ def _table(wordnet: "WordNetCorpusReader | str | Path | None", language: str) ->
     return table, f"WordNet {wordnet.get_version()}" + ("" if language == "eng" else f" ({language})")
 
 
-def _lemmas(
-    synsets: Mapping[str, Synset], above: Mapping[str, Iterable[str]], wanted: Callable[[str], bool], *, own: bool
+def _known_lemmas(
+    synsets: Mapping[str, Synset], above: Mapping[str, Iterable[str]], words: frozenset[str], *, own: bool
 ) -> dict[str, frozenset[str]]:
-    """Synset → the wanted lemmas of everything below it, and its own with `own`."""
-    lemmas = {name: frozenset(filter(wanted, synset.lemmas)) for name, synset in synsets.items()}
+    """Synset → those lemmas of everything below it that are among the words, and its own with `own`."""
+    lemmas = {name: words.intersection(synset.lemmas) for name, synset in synsets.items()}
     graph: nx.DiGraph[str] = nx.DiGraph()
     graph.add_nodes_from(synsets)
     graph.add_edges_from((parent, name) for name, parents in above.items() for parent in parents)
@@ -153,13 +132,11 @@ def _nearest_kept_ancestors(synsets: Mapping[str, Synset], kept: Iterable[str]) 
         queue = [*synsets[name].hypernyms, *synsets[name].instance_hypernyms]
         while queue:
             ancestor = queue.pop(0)
-            if ancestor in seen:
-                continue
-            seen.add(ancestor)
             if ancestor in graph:
                 graph.add_edge(ancestor, name)
-            else:
+            elif ancestor not in seen:
                 queue += [*synsets[ancestor].hypernyms, *synsets[ancestor].instance_hypernyms]
+            seen.add(ancestor)
     return graph
 
 

@@ -39,10 +39,7 @@ def wordnet_table() -> dict[str, Synset]:
 
 
 def synsets_of(wordnet: "WordNetCorpusReader", language: str = "eng") -> dict[str, Synset]:
-    """The same of a reader of NLTK's, with the lemmas of a language.
-
-    HierarchyError: NLTK does not find the files, or the language is not among them.
-    """
+    """The same of a reader of NLTK's, with the lemmas of a language; HierarchyError where it has none."""
     from nltk.corpus.reader.wordnet import WordNetError
 
     try:
@@ -64,9 +61,7 @@ def synsets_of(wordnet: "WordNetCorpusReader", language: str = "eng") -> dict[st
 def opened_wordnet(folder: str | Path) -> "Iterator[WordNetCorpusReader]":
     """NLTK's reader of the database files of a folder (data.noun, index.noun, lexnames, …), for as long as the block.
 
-    Line ends may be CRLF and files that nouns and verbs do not need may be missing.
-
-    HierarchyError: the folder lacks the nouns or the verbs.
+    Line ends may be CRLF, and files may be missing; HierarchyError without the nouns or the verbs.
     """
     import nltk  # takes a second to import
     from nltk.corpus.reader.wordnet import WordNetCorpusReader

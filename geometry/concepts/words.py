@@ -1,5 +1,6 @@
-"""Word forms: which spellings a noun or a verb takes, and which spellings are one word (a lemma)."""
+"""Word forms: which spellings a noun or a verb takes, which are one word (a lemma), and names as people read them."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Literal
@@ -9,6 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 Forms = Literal["noun", "verb", "case", "none"]
+_SYNSET = re.compile(r"(.+)\.[nvars]\.\d+")
+
+
+def short_name(synset: str) -> str:
+    """The words of a synset; any other name as it is.
+
+    >>> [short_name(name) for name in ("living_thing.n.01", "bird.n.01", "my birds")]
+    ['living thing', 'bird', 'my birds']
+    """
+    match = _SYNSET.fullmatch(synset)
+    return match[1].replace("_", " ") if match else synset
 
 
 @lru_cache(maxsize=1)
@@ -20,11 +32,7 @@ def _engine() -> Any:
 
 @lru_cache(maxsize=1 << 18)
 def noun_forms(word: str) -> tuple[str, ...]:
-    """{lower case, Capitalised} × {singular, plural} of an English noun, without repeats.
-
-    >>> noun_forms("Mouse")
-    ('mouse', 'Mouse', 'mice', 'Mice')
-    """
+    """{lower case, Capitalised} × {singular, plural} of an English noun, without repeats: mouse, Mouse, mice, Mice."""
     singular = word.lower()
     # inflect stumbles over what is no word at all.
     plural = str(_engine().plural(singular)) if singular[:1].isalpha() else singular
@@ -35,9 +43,6 @@ def verb_forms(word: str) -> tuple[str, ...]:
     """{lower case, Capitalised} × {base, -s, -ed, -ing} of an English verb, conjugated regularly.
 
     Words of one or two letters are taken for abbreviations, except be, do and go.
-
-    >>> verb_forms("try")
-    ('try', 'tries', 'tryed', 'trying', 'Try', 'Tries', 'Tryed', 'Trying')
     """
     base = word.lower()
     if len(base) < 3 and base not in {"be", "do", "go"}:
@@ -69,9 +74,6 @@ def lemma(word: str) -> str:
 
     The key need not be a word. inflect takes "bus" for the plural of "bu", so the singular is taken
     until nothing changes; otherwise "bus" and "buses" would count as different lemmas.
-
-    >>> lemma("Mice"), lemma("bus") == lemma("Buses")
-    ('mouse', True)
     """
     key, singular = "", word.lower()
     while singular and singular != key:

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from scipy.sparse import triu
 from scipy.stats import rankdata
 
+from geometry.concepts.hierarchy import incidence
 from geometry.errors import EstimationError
 from geometry.maps.lenses import Lens, lens_values
 from geometry.maps.mapper_graph import MapperGraph
 from geometry.maps.neighbours import MutualNeighbours
-from geometry.maps.points import LabelledPoints, incidence
+from geometry.maps.points import LabelledPoints
 
 # The positions of an interval's points and their cluster labels.
 Clustered = tuple[NDArray[np.int64], NDArray[np.int64]]

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import hypergeom
 
+from geometry.concepts.hierarchy import incidence
 from geometry.errors import EstimationError
 from geometry.maps.mapper_graph import MapperGraph
-from geometry.maps.points import LabelledPoints, incidence
+from geometry.maps.points import LabelledPoints
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,8 +7,9 @@ from functools import cached_property
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from scipy.sparse import coo_array, csr_array
+from scipy.sparse import csr_array
 
+from geometry.concepts.hierarchy import incidence
 from geometry.directions import TokenCloud
 from geometry.errors import EstimationError
 
@@ -32,13 +33,6 @@ def checked_points(points: Points, what: str = "points") -> NDArray[np.float32]:
     if not (array != array[0]).any():
         raise EstimationError(f"{what}: all {len(array)} rows are equal, so there is nothing to map")
     return array
-
-
-def incidence(members: Sequence[NDArray[np.int64]], n: int) -> csr_array:
-    """Which set (row) holds which of n points (column), as 0 and 1."""
-    owner = np.repeat(np.arange(len(members)), [len(positions) for positions in members])
-    ones = np.ones(len(owner), dtype=np.int64)
-    return coo_array((ones, (owner, np.concatenate(members))), shape=(len(members), n)).tocsr()
 
 
 def group_exchange(
