@@ -5,8 +5,11 @@ import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
+from importlib.resources import files
 from pathlib import Path
 from urllib.parse import quote
+
+import yaml
 
 from geometry.errors import OutputError
 from geometry.experiments import STUDIES
@@ -14,7 +17,6 @@ from geometry.models import CATALOGUE
 from geometry.output import replacing
 from geometry.plots.pages import Block, Commands, Links, Paragraph, Picture, Table, document_page, downsampled
 from geometry.report.reading import FigureFile, StudyFolder, read_studies
-from geometry.report.references import REFERENCES
 
 # Of all pictures together; base64 takes a third more, and a page is to stay below 8 MB.
 _BYTES = 5_500_000
@@ -191,7 +193,8 @@ def _citation(studies: Sequence[StudyFolder]) -> list[Block]:
     except PackageNotFoundError:
         number = ""
     names = {study.name for study in studies}
-    papers = [reference for used_by, reference in REFERENCES if not used_by or names & set(used_by)]
+    listed = yaml.safe_load((files("geometry.data") / "references" / "papers.yaml").read_text(encoding="utf-8"))
+    papers = [paper["text"] for paper in listed["references"] if names & set(paper.get("studies", names))]
     return [
         Paragraph(f"The concept-geometry authors: concept-geometry{number}, a Python package under the MIT licence."),
         Paragraph("What it measures comes from these, and is to be cited with it:"),
