@@ -1,7 +1,7 @@
 from . import pages as pages
 from .canvas import Figure as Figure
+from .canvas import Options as Options
 from .canvas import grid as grid
-from .canvas import numbers as numbers
 from .curves import Curve as Curve
 from .curves import CurvePanel as CurvePanel
 from .curves import curves as curves
@@ -34,6 +34,7 @@ from .style import INK as INK
 from .style import NULL_GREYS as NULL_GREYS
 from .style import headline as headline
 from .style import literal as literal
+from .style import numbers as numbers
 from .style import save as save
 from .style import short as short
 from .style import signed as signed

@@ -28,9 +28,9 @@ class Options(TypedDict, total=False):
 
     Attributes
     ----------
-    ax : Axes to draw into, one a panel, without a headline; None for a new figure in the house style.
-    figsize : inches of a new figure; by default it is as high as its panels need.
-    colours : in order, or name → colour; Okabe & Ito's by default.
+    ax : Axes to draw into, one a panel, without a headline; by default a new figure in the house style.
+    figsize : inches of a new figure, which else is as high as its panels need.
+    colours : in order, or name → colour; by default Okabe & Ito's.
     title, caption : the finding, and what is drawn: painted above the panels, and written into files by `save`.
     """
 
@@ -44,23 +44,15 @@ class Options(TypedDict, total=False):
 def grid(
     rows: int, columns: int, *, figsize: Size = None, title: str = "", caption: str = "", **ratios: Sequence[float]
 ) -> tuple[Figure, list[Axes]]:
-    """Axes row by row under one title, to compose kinds of pictures through their `ax`.
+    """Axes row by row under one title, to compose kinds through their `ax`; ratios: `width_ratios`, `height_ratios`.
 
     >>> figure, (left, right) = grid(1, 2, title="Two kinds in one figure", width_ratios=(2, 1))
-
-    Further arguments are `width_ratios` of the columns and `height_ratios` of the rows.
     """
     with style():
         figure = Figure(figsize=figsize or (7.2, 2.6 * rows), layout="constrained")
         axes = figure.subplots(rows, columns, squeeze=False, **cast(Any, ratios))
         headline(figure, title, caption, grow=not figsize)
     return figure, list(axes.flat)
-
-
-def numbers(values: ArrayLike, digits: int = 2) -> list[list[str]]:
-    """The texts of a matrix's cells: so many decimals, powers of ten where these would be long, "–" for nan."""
-    rows = np.asarray(values, dtype=np.float64).tolist()
-    return [[signed(f"{x:.{digits}f}") if abs(x) < 1e4 else short(x) for x in row] for row in rows]
 
 
 class Canvas:
@@ -73,15 +65,13 @@ class Canvas:
         self.columns = min(columns, panels) if self.own else panels
         if not panels:
             raise ValueError("a figure needs at least one panel")
-        if unknown := set(options).difference(Options.__annotations__):
+        if unknown := options.keys() - Options.__annotations__:
             raise TypeError(f"no such option: {', '.join(sorted(unknown))}")
         if self.own:
-            title, caption = self.heads if figsize else ("", "")
-            lines = -(-panels // self.columns)
-            self.figure, every = grid(lines, self.columns, figsize=figsize, title=title, caption=caption)
-            for unused in every[panels:]:
-                unused.remove()
-            self.axes = every[:panels]
+            self.figure, self.axes = grid(-(-panels // self.columns), self.columns, figsize=figsize)
+            while len(self.axes) > panels:
+                self.axes.pop().remove()
+            headline(self.figure, *(self.heads if figsize else ("", "")))
             return
         self.axes = list(np.ravel(np.asarray(given, dtype=object)))
         self.figure = cast(Figure, self.axes[0].get_figure(root=True))
@@ -179,7 +169,7 @@ class Canvas:
         marks = [
             Line2D([], [], **(plain | ({} if "lw" in look else {"marker": "o"}) | look)) for look in looks.values()
         ]
-        wide = sorted(max(extent(line, size) for line in label.split("\n")) + 4.2 * size / 72 for label in looks)
+        wide = sorted(extent(label, size) + 4.2 * size / 72 for label in looks)
         columns = max((n for n in range(1, len(wide) + 1) if sum(wide[-n:]) <= width - 0.1), default=1)
         how: dict[str, Any] = {"ncols": columns, "fontsize": size, "columnspacing": 1.3, "handlelength": 2.1}
         if self.own and marks:
@@ -226,32 +216,36 @@ def flat(values: ArrayLike | None) -> NDArray[np.float64]:
     return np.ravel(np.asarray([] if values is None else values, dtype=np.float64))
 
 
-def limits_of(values: Sequence[Any], *, log: bool = False, pad: float = 0.05) -> tuple[float, float]:
+def limits_of(values: Sequence[Any], *, log: bool = False) -> tuple[float, float]:
     """Limits of an axis with all finite values on it, positive ones if it is logarithmic."""
     every = np.concatenate([flat(part) for part in (*values, None)])
     every = every[np.isfinite(every) & ((every > 0) | (not log))]
     every = np.log10(every) if log else every
     low, high = (float(every.min()), float(every.max())) if len(every) else (0.0, 1.0)
-    margin = pad * (high - low) or (0.3 if log else 0.1 * abs(high) or 0.5)
+    margin = 0.05 * (high - low) or (0.3 if log else 0.1 * abs(high) or 0.5)
     return (10 ** (low - margin), 10 ** (high + margin)) if log else (low - margin, high + margin)
+
+
+def scale(axes: Axes, axis: str, values: Sequence[Any], *, log: bool = False, limits: Size = None) -> None:
+    """Set the limits of "x" or "y", by default those of the values, after its scale."""
+    axes.set(**{f"{axis}scale": "log" if log else "linear"})
+    axes.set(**{f"{axis}lim": limits or limits_of(values, log=log)})
 
 
 def numeric(axis: Axis, inches: float) -> None:
     """Ticks with short labels, no more than fit; powers of ten as such, since mathematical text is off."""
     low, high = sorted(axis.get_view_interval())
-    log = axis.get_scale() == "log"
+    log, most = axis.get_scale() == "log", max(2, int(inches / (0.4 if isinstance(axis, XAxis) else 0.28)))
     axis.label.set_fontsize(7.5)
     axis.set_tick_params(labelsize=7)
-    tiny = 1e-9 * (high - low)
-    axis.set_major_formatter(FuncFormatter(lambda value, _: short(value if log or abs(value) > tiny else 0.0, 4)))
-    most = max(2, int(inches / (0.4 if isinstance(axis, XAxis) else 0.28)))
-    if not log:
-        axis.set_major_locator(MaxNLocator(nbins=min(most, 7), steps=[1, 2, 2.5, 5, 10]))
-        return
-    decades = math.log10(high / low)
-    subs = (1.0,) if decades > most / 2 else (1.0, 3.0) if decades > 1.2 else (1.0, 2.0, 5.0)
-    axis.set_major_locator(LogLocator(subs=subs, numticks=min(most, 9) + 1))
-    axis.set_minor_locator(NullLocator())
+    least = 0 if log else 1e-9 * (high - low)
+    axis.set_major_formatter(FuncFormatter(lambda value, _: short(value if abs(value) > least else 0.0, 4)))
+    axis.set_major_locator(MaxNLocator(nbins=min(most, 7), steps=[1, 2, 2.5, 5, 10]))
+    if log:
+        decades = math.log10(high / low)
+        subs = (1.0,) if decades > most / 2 else (1.0, 3.0) if decades > 1.2 else (1.0, 2.0, 5.0)
+        axis.set_major_locator(LogLocator(subs=subs, numticks=min(most, 9) + 1))
+        axis.set_minor_locator(NullLocator())
 
 
 def beside(axes: Axes, rows: Sequence[Cells], heads: Sequence[str], start: float = 6.0) -> float:
@@ -261,18 +255,19 @@ def beside(axes: Axes, rows: Sequence[Cells], heads: Sequence[str], start: float
     """
     for column, head in enumerate(heads):
         texts = [signed(literal(cells[column])) if column < len(cells) else "" for _, cells, *_ in rows]
-        wide = [extent(text, 6.4, "bold") for text in texts] + [extent(line, _SMALL) for line in head.split("\n")]
+        wide = 72 * max([extent(head, _SMALL), *(extent(text, 6.4, "bold") for text in texts)])
         right = all(text.lstrip("+-\N{MINUS SIGN}<≤≥≈ ")[:1].isdigit() or text in ("", "–") for text in texts)
-        x, ha = (start + 72 * max(wide), "right") if right else (start, "left")
+        x, ha = (start + wide, "right") if right else (start, "left")
         outside(axes, head, (1, 1), (x, 3), ha=ha)
-        for (place, _, ink, bold), text in zip(rows, texts, strict=True) if any(texts) else ():
+        for (place, _, ink, bold), text in zip(rows, texts, strict=True):
             how = {"xycoords": ("axes fraction", "data"), "fontsize": 6.4, "weight": "bold" if bold else "normal"}
             outside(axes, text, (1, place), (x, 0), ha=ha, va="center", color=ink, **how)
-        start += 72 * max(wide) + 8
+        start += wide + 8
     return start - 8
 
 
 def outside(axes: Axes, text: str, at: tuple[float, float], lift: tuple[float, float], **how: Any) -> None:
     """Small grey text so many points from a place, by default in fractions of the axes, that may lie beyond these."""
     look = {"xycoords": "axes fraction", "color": "#555555", "fontsize": _SMALL, "linespacing": 1.05, "va": "bottom"}
-    axes.annotate(text, at, lift, textcoords="offset points", annotation_clip=False, **cast(Any, look | how))
+    if text:
+        axes.annotate(text, at, lift, textcoords="offset points", annotation_clip=False, **cast(Any, look | how))

@@ -5,11 +5,10 @@ from dataclasses import dataclass, field
 from typing import Unpack
 
 import numpy as np
-from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator
 from numpy.typing import ArrayLike
 
-from geometry.plots.canvas import Canvas, Options, flat, limits_of
+from geometry.plots.canvas import Canvas, Figure, Options, flat, scale
 from geometry.plots.style import extent, short
 
 # A line drawn over another has gaps through which that one shows.
@@ -61,28 +60,24 @@ def curves(panels: Sequence[CurvePanel], *, ncols: int = 2, **options: Unpack[Op
             look["ls"] = (0, (2.5, 1.5)) if null[name] else _DASHES[order % len(_DASHES)]
             look |= {"lw": max(1.1, 2.1 - 0.25 * order), "ms": 3.4, "mew": 0.7, "dash_capstyle": "butt"}
             look |= {"mfc": "white" if order % 2 else look["color"], "zorder": 2 - null[name] + 0.01 * order}
+        bare = {name: look | {"marker": ""} for name, look in looks.items()}
         for axes, panel in zip(canvas.axes, panels, strict=True):
-            every = [*panel.curves.values()]
+            every = panel.curves.values()
+            scale(axes, "x", [curve.x for curve in every], log="x" in panel.log)
             seen = [values for curve in every for values in (curve.y, curve.low, curve.high)]
-            axes.set(xscale="log" if "x" in panel.log else "linear", yscale="log" if "y" in panel.log else "linear")
-            axes.set_xlim(limits_of([curve.x for curve in every], log="x" in panel.log, pad=0.03))
-            axes.set_ylim(panel.limits or limits_of([*seen, [*panel.references]], log="y" in panel.log))
+            scale(axes, "y", [*seen, [*panel.references]], log="y" in panel.log, limits=panel.limits)
             for name, curve in panel.curves.items():
                 x, low, high = flat(curve.x), flat(curve.low), flat(curve.high)
-                how = looks[name] if panel.marked else looks[name] | {"marker": ""}
-                axes.plot(x, flat(curve.y), scalex=False, scaley=False, **how)
+                axes.plot(x, flat(curve.y), scalex=False, scaley=False, **(looks if panel.marked else bare)[name])
                 if len(low) and len(high):
                     axes.fill_between(x, low, high, color=looks[name]["color"], alpha=0.16, lw=0, zorder=0.8)
-        heights = [1.75] * len(panels)
-        canvas.arrange(heights)
+        canvas.arrange(heights := [1.75] * len(panels))
         for axes, panel in zip(canvas.axes, panels, strict=True):
             canvas.dress(axes, panel.references, panel.x, panel.y)
-            if panel.marked:  # a tick at every point, where their labels fit
-                points = np.unique(np.concatenate([flat(curve.x) for curve in (*panel.curves.values(), Curve([], []))]))
-                places = axes.transData.transform([(x, 1) for x in points])[:, 0] / canvas.figure.dpi
-                wide = np.array([extent(short(x, 4), 7) + 0.06 for x in points.tolist()])
-                if (np.diff(places) >= (wide[1:] + wide[:-1]) / 2).all():
-                    axes.xaxis.set_major_locator(FixedLocator(points.tolist()))
-        marked = any(panel.marked for panel in panels)
-        canvas.legend({name: look if marked else look | {"marker": ""} for name, look in looks.items()})
+            points = np.unique(np.concatenate([flat(curve.x) for curve in (*panel.curves.values(), Curve([], []))]))
+            places = axes.transData.transform([(x, 1) for x in points])[:, 0] / canvas.figure.dpi
+            wide = np.array([extent(short(x, 4), 7) + 0.06 for x in points.tolist()])
+            if panel.marked and (np.diff(places) >= (wide[1:] + wide[:-1]) / 2).all():
+                axes.xaxis.set_major_locator(FixedLocator(points.tolist()))  # one for every point, where they fit
+        canvas.legend(looks if any(panel.marked for panel in panels) else bare)
         return canvas.finish(heights, [panel.title for panel in panels], rows=False)

@@ -8,9 +8,8 @@ from typing import Any, Unpack
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-from geometry.plots.canvas import Canvas, Cells, Options, beside, limits_of
+from geometry.plots.canvas import Canvas, Cells, Figure, Options, beside, scale
 from geometry.plots.style import INK, extent, readable
 
 # In inches.
@@ -96,9 +95,9 @@ def forest(
         for axes, panel in zip(canvas.axes, panels, strict=True):
             marks: list[Any] = [mark for row in panel.rows for mark in (*row.estimates.values(), *row.nulls.values())]
             ends = [(mark.value, mark.low, mark.high) for mark in marks]
-            limits = panel.limits or limits_of([*ends, [*panel.references]], log=panel.log)
-            axes.set(xscale="log" if panel.log else "linear", xlim=limits, ylim=(tops[-1] or 0.2, 0), yticks=[])
-            axes.hlines(tops[1:-1], *limits, color="#e4e4e4", lw=0.5, zorder=0)
+            scale(axes, "x", [*ends, [*panel.references]], log=panel.log, limits=panel.limits)
+            axes.set(ylim=(tops[-1] or 0.2, 0), yticks=[])
+            axes.hlines(tops[1:-1], *axes.get_xlim(), color="#e4e4e4", lw=0.5, zorder=0)
             cells: list[Cells] = []
             for row, heights, borders in zip(panel.rows, lanes, pairwise(tops), strict=True):
                 _draw(axes, row, heights, borders, looks)
@@ -108,7 +107,7 @@ def forest(
             beside(axes, cells, columns if cells else ())
         axes = canvas.axes[0]
         axes.set_yticks([sum(both) / 2 for both in pairwise(tops)], labels, ha="left", linespacing=1.2)
-        wide = max((extent(line, size) for label in labels for line in label.split("\n")), default=0)
+        wide = max((extent(label, size) for label in labels), default=0)
         axes.tick_params(axis="y", length=0, labelsize=size, pad=72 * wide + 5)
         canvas.arrange()
         lifts = [canvas.dress(axes, p.references, p.measure) for axes, p in zip(canvas.axes, panels, strict=True)]

@@ -5,10 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any, Unpack
 
 import numpy as np
-from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
-from geometry.plots.canvas import Canvas, Options, limits_of, outside
+from geometry.plots.canvas import Canvas, Figure, Options, outside, scale
 from geometry.plots.style import INK, signed, wrapped
 
 _MOST_POINTS = 4000
@@ -35,14 +34,6 @@ class ScatterPanel:
     note: str = ""
     log: str = ""
 
-    @property
-    def drawn(self) -> list[tuple[str, NDArray[np.float64]]]:
-        """Names with their finite points, nulls first."""
-        pairs = [
-            (n, np.reshape(np.asarray(v, np.float64), (-1, 2))) for n, v in (*self.nulls.items(), *self.points.items())
-        ]
-        return [(name, values[np.isfinite(values).all(axis=1)]) for name, values in pairs]
-
 
 def scatter(
     panels: Sequence[ScatterPanel], *, ncols: int = 2, share: bool = True, **options: Unpack[Options]
@@ -53,19 +44,17 @@ def scatter(
     >>> figure = scatter([panel])
     """
     meanings = dict.fromkeys(meaning for panel in panels for *_, meaning in panel.lines)
-    lines: dict[str, Any] = {
-        meaning: {"color": INK, "lw": 0.8, "ls": _DASHES[n % 4]} for n, meaning in enumerate(meanings)
-    }
+    lines: dict[str, Any] = {m: {"color": INK, "lw": 0.8, "ls": _DASHES[n % 4]} for n, m in enumerate(meanings)}
+    pairs = [{name: _finite(of[name]) for of in (panel.nulls, panel.points) for name in of} for panel in panels]
+    levels = [[intercept for slope, intercept, _ in panel.lines if not slope] for panel in panels]
     with Canvas.of(len(panels), ncols, **options) as canvas:
         looks = canvas.looks([name for p in panels for name in p.points], [name for p in panels for name in p.nulls])
-        for axes, panel in zip(canvas.axes, panels, strict=True):
-            among = panels if share else [panel]
-            for axis, scale in enumerate("xy"):
-                every = [values[:, axis] for one in among for _, values in one.drawn]
-                level = [intercept for one in among for slope, intercept, _ in one.lines if axis and not slope]
-                axes.set(**{f"{scale}scale": "log" if scale in panel.log else "linear"})
-                axes.set(**{f"{scale}lim": limits_of([*every, level], log=scale in panel.log)})
-            for name, values in panel.drawn:
+        for index, (axes, panel) in enumerate(zip(canvas.axes, panels, strict=True)):
+            among = slice(None) if share else slice(index, index + 1)
+            every = [values for of in pairs[among] for values in of.values()]
+            scale(axes, "x", [values[:, 0] for values in every], log="x" in panel.log)
+            scale(axes, "y", [*(values[:, 1] for values in every), *levels[among]], log="y" in panel.log)
+            for name, values in pairs[index].items():
                 shown = values[np.random.default_rng(0).permutation(len(values))[:_MOST_POINTS]]
                 how: dict[str, Any] = {"s": 13, "alpha": 0.85} if len(shown) < 60 else {"s": 5, "rasterized": True}
                 how = {"alpha": 0.5 if len(shown) < 500 else 0.3} | how | looks[name]
@@ -73,18 +62,24 @@ def scatter(
             low, high = axes.get_xlim()
             across = np.geomspace(low, high, 200) if "x" in panel.log else np.linspace(low, high, 200)
             for slope, intercept, meaning in panel.lines:
-                wall = np.isinf(slope)
-                x, y = ([intercept] * 2, axes.get_ylim()) if wall else (across, slope * across + intercept)
+                x, y = (
+                    (across, slope * across + intercept) if np.isfinite(slope) else ([intercept] * 2, axes.get_ylim())
+                )
                 axes.plot(x, y, zorder=1.5, scalex=False, scaley=False, **lines[meaning])
-        heights = [2.0] * len(panels)
-        canvas.arrange(heights)
+        canvas.arrange(heights := [2.0] * len(panels))
         lifts = []
         for index, (axes, panel) in enumerate(zip(canvas.axes, panels, strict=True)):
+            under = index + canvas.columns
             left = share and index % canvas.columns and panels[index - 1].y == panel.y
-            below = share and index + canvas.columns < len(panels) and panels[index + canvas.columns].x == panel.x
+            below = share and under < len(panels) and panels[under].x == panel.x
             canvas.dress(axes, {}, "" if below else panel.x, "" if left else panel.y)
             note = wrapped(signed(panel.note), canvas.inches(axes)[0], 6.5) if panel.note else []
             outside(axes, "\n".join(note), (0, 1), (0, 3), fontsize=6.5)
             lifts.append(6.5 * 1.25 * len(note))
         canvas.legend(looks | lines)
         return canvas.finish(heights, [panel.title for panel in panels], lifts, rows=False)
+
+
+def _finite(values: ArrayLike) -> NDArray[np.float64]:
+    pairs = np.reshape(np.asarray(values, dtype=np.float64), (-1, 2))
+    return pairs[np.isfinite(pairs).all(axis=1)]

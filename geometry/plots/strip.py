@@ -7,11 +7,10 @@ from typing import Any, Unpack, cast
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
-from geometry.plots.canvas import Canvas, Cells, Options, beside, flat, limits_of, numbers, outside
-from geometry.plots.style import COLOURS, INK, NULL_GREYS, Colours, readable
+from geometry.plots.canvas import Canvas, Cells, Figure, Options, beside, flat, outside, scale
+from geometry.plots.style import COLOURS, INK, NULL_GREYS, numbers, readable
 
 # A density drawn through fewer values would be an invention.
 _FEWEST_FOR_A_SHAPE = 10
@@ -55,6 +54,8 @@ def strip(
     Panels stand `ncols` in a line, and share labels that are the same; `columns` are heads of the rows' texts; colours
     are those of the panels in order, or label → colour, and by default all are of the first one.
     """
+    colours = options.get("colours") or [COLOURS[0]]
+    named, order = (colours, [COLOURS[0]]) if isinstance(colours, Mapping) else ({}, colours)
     names = [[row.label for row in panel.rows] for panel in panels]
     with Canvas.of(len(panels), ncols, **options) as canvas:
         heights = []
@@ -64,7 +65,8 @@ def strip(
             axes.tick_params(axis="y", length=0)
             lines = max((1 + label.count("\n") for label in labels), default=1)
             heights.append(max(0.35, count * max(0.25 if count <= 60 else 0.13, 0.11 * lines + 0.03)))
-            end = _draw(axes, panel, [_colour(row, panel, index, options.get("colours")) for row in panel.rows])
+            hue = named.get(panel.title, order[index % len(order)])
+            end = _draw(axes, panel, [NULL_GREYS[1] if row.null else named.get(row.label, hue) for row in panel.rows])
             last = (index + 1) % canvas.columns == 0 or index + 1 == len(panels)
             if last and any(row.texts for row in panel.rows):
                 beside(axes, [(n, row.texts, INK, False) for n, row in enumerate(panel.rows)], columns, end + 10)
@@ -73,19 +75,11 @@ def strip(
         return canvas.finish(heights, [panel.title for panel in panels], [max(9.0, lift) for lift in lifts])
 
 
-def _colour(row: StripRow, panel: StripPanel, index: int, colours: Colours) -> str:
-    if row.null:
-        return NULL_GREYS[1]
-    if isinstance(colours, Mapping):
-        return colours.get(row.label, colours.get(panel.title, COLOURS[0]))
-    return colours[index % len(colours)] if colours else COLOURS[0]
-
-
 def _draw(axes: Axes, panel: StripPanel, colours: Sequence[str]) -> float:
     """All rows with their means; gives the points right of the panel that these take."""
     every = [values[np.isfinite(values)] for values in (flat(row.values) for row in panel.rows)]
     zero = [0.0] if any(row.bar for row in panel.rows) else []
-    axes.set_xlim(panel.limits or limits_of([*every, [*panel.references], zero]))
+    scale(axes, "x", [*every, [*panel.references], zero], limits=panel.limits)
     axes.set_ylim(len(every) - 0.4, -0.6)
     digits = int(np.clip(2 - np.floor(np.log10(np.ptp(axes.get_xlim()))), 0, 5))
     means: list[Cells] = []

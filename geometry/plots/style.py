@@ -22,23 +22,20 @@ from matplotlib.textpath import text_to_path
 Colours = Sequence[str] | Mapping[str, str] | None
 Looks = dict[str, dict[str, Any]]
 
-HALO = [withStroke(linewidth=1.6, foreground="white")]
 # Okabe & Ito, in an order that keeps neighbours apart in greyscale too.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#56B4E9", "#CC79A7", "#000000", "#F0E442")
 MARKERS = ("o", "D", "^", "s", "v", "P", "X", "*")
 NULL_GREYS = ("#6b6b6b", "#9a9a9a", "#c4c4c4")
 INK = "#222222"
-# Size, weight and colour of a title and of the caption below it, and inches around them.
-_HEADS = ((9.5, "bold", INK), (7.5, "normal", "#555555"))
-_MARGIN = 0.09
-
-_SETTINGS = mpl.rc_params_from_file(Path(__file__).with_name("house.mplstyle"), use_default_template=False)
+HALO = [withStroke(linewidth=1.6, foreground="white")]
+_MARGIN = 0.09  # inches around a headline
+_SETTINGS: Any = mpl.rc_params_from_file(Path(__file__).with_name("house.mplstyle"), use_default_template=False)
 
 
 @contextmanager
 def style() -> Iterator[None]:
     """Figures made inside share the package's look."""
-    with mpl.rc_context(cast(Any, _SETTINGS)), warnings.catch_warnings():
+    with mpl.rc_context(_SETTINGS), warnings.catch_warnings():
         # Vocabularies hold every script; characters that no font has are drawn as boxes.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         yield
@@ -48,7 +45,7 @@ def palette(names: Sequence[str], colours: Colours = None) -> dict[str, str]:
     """The colour of each name: the mapping's, or else the sequence's (the house's, if None) in order."""
     named = colours if isinstance(colours, Mapping) else {}
     order = COLOURS if isinstance(colours, Mapping) or not colours else colours
-    return {name: named.get(name, order[place % len(order)]) for place, name in enumerate(dict.fromkeys(names))}
+    return {name: named.get(name, order[n % len(order)]) for n, name in enumerate(dict.fromkeys(names))}
 
 
 def looks(names: Sequence[str], nulls: Iterable[str] = (), colours: Colours = None) -> Looks:
@@ -70,35 +67,40 @@ def literal(text: str) -> str:
 
 def signed(text: str) -> str:
     """A true minus sign before negative numbers, and none before a rounded zero."""
-    unsigned_zero = re.sub(r"(?<!\w)-(0\.0+)(?!\d)", r"\1", text)
-    return re.sub(r"(?<!\w)-(?=\d)", "\N{MINUS SIGN}", unsigned_zero)
+    return re.sub(r"(?<!\w)-(?=\d)", "\N{MINUS SIGN}", re.sub(r"(?<!\w)-(0\.0+)(?!\d)", r"\1", text))
 
 
 def short(value: float, digits: int = 3) -> str:
-    """A number in so many digits without letters: 0.25, −3, 1,200, 1.1×10⁷; "–" if it is not finite.
+    """A number in so many digits without letters; "–" if it is not finite.
 
     >>> [short(value) for value in (0.25, -3.0, 1234.5, 1.14e7, 1e26, float("nan"))]
     ['0.25', '−3', '1,234', '1.1×10⁷', '10²⁶', '–']
     """
     if not math.isfinite(value):
         return "–"
-    if abs(value) < 1e5:
-        value = float(f"{value:.{digits}g}") if abs(value) < 1000 else value
-        if abs(value) >= 1000:
-            return signed(f"{value:,.0f}")
-        if value == 0 or abs(value) >= 1e-4:
-            return signed(f"{value:g}")
-    mantissa, power = f"{value:.1e}".split("e")
+    rounded = float(f"{value:.{digits}g}") if abs(value) < 1000 else value
+    if 1000 <= abs(rounded) < 1e5:
+        return signed(f"{rounded:,.0f}")
+    if rounded == 0 or 1e-4 <= abs(rounded) < 1000:
+        return signed(f"{rounded:g}")
+    factor, power = f"{value:.1e}".replace(".0e", "e").split("e")
     ten = "10" + str(int(power)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
-    factor = mantissa.removesuffix(".0")
     return ten if factor == "1" else signed(f"{factor}×{ten}")
+
+
+def numbers(values: Any, digits: int = 2) -> list[list[str]]:
+    """The texts of a matrix's cells: so many decimals, powers of ten where these would be long, "–" for nan."""
+    rows = np.asarray(values, dtype=np.float64).tolist()
+    return [[signed(f"{x:.{digits}f}") if abs(x) < 1e4 else short(x) for x in row] for row in rows]
 
 
 @lru_cache(maxsize=4096)
 def extent(text: str, size: float, weight: str = "normal") -> float:
-    """How many inches wide a line of text of that size is."""
+    """How many inches wide the text is, its longest line, if it is of that size."""
     font = FontProperties(size=size, weight=weight)
-    return text_to_path.get_text_width_height_descent(text, font, ismath=False)[0] / 72
+    return (
+        max(text_to_path.get_text_width_height_descent(line, font, ismath=False)[0] for line in text.split("\n")) / 72
+    )
 
 
 def wrapped(text: str, inches: float, size: float, weight: str = "normal") -> list[str]:
@@ -121,21 +123,34 @@ def wrapped(text: str, inches: float, size: float, weight: str = "normal") -> li
     return lines
 
 
+def spread(places: Sequence[float], gap: float) -> list[float]:
+    """Ascending places moved as little as a forward and a backward pass need to keep `gap` between them."""
+    moved = list(places)
+    for index in range(1, len(moved)):
+        overlap = max(0.0, moved[index - 1] + gap - moved[index])
+        moved[index - 1 : index + 1] = moved[index - 1] - overlap / 2, moved[index] + overlap / 2
+    for index in range(len(moved) - 1, 0, -1):
+        moved[index - 1] = min(moved[index - 1], moved[index] - gap)
+    return moved
+
+
 def headline(figure: Figure, title: str, caption: str = "", *, grow: bool = False) -> None:
     """Write the title in bold and the caption below it, wrapped, and make room for both: from the panels, or `grow`."""
+    if not (title or caption):
+        return
     width, height = figure.get_size_inches()
     texts, used = [], [_MARGIN]
-    for text, (size, weight, colour) in zip((title, caption), _HEADS, strict=True):
+    for text, size, weight, colour in ((title, 9.5, "bold", INK), (caption, 7.5, "normal", "#555555")):
         lines = wrapped(" ".join(signed(text).split()), width - 2 * _MARGIN, size, weight)
-        look: dict[str, Any] = {"fontsize": size, "fontweight": weight, "color": colour, "linespacing": 1.25}
-        texts.append((lines, look))
+        texts.append((lines, {"fontsize": size, "fontweight": weight, "color": colour}))
         used.append(used[-1] + (len(lines) * size / 72 * 1.3 + 0.05) * any(lines))
     # The label is a name that nothing draws; `save` writes it into the files.
     figure.set_label("\n".join(" ".join(lines) for lines, _ in texts))
     height += grow * used[-1]
     figure.set_figheight(height)
     for (lines, look), taken in zip(texts, used, strict=False):
-        figure.text(_MARGIN / width, 1 - taken / height, "\n".join(lines), va="top", **look)
+        at = _MARGIN / width, 1 - taken / height
+        figure.text(*at, "\n".join(lines), va="top", linespacing=1.25, **cast(Any, look))
     top = 1 - used[-1] / height
     if isinstance(engine := figure.get_layout_engine(), ConstrainedLayoutEngine):
         engine.set(rect=(0.5 * _MARGIN / width, 0, 1 - _MARGIN / width, top))
@@ -148,17 +163,6 @@ def tag_panel(axes: Axes, letter: str) -> None:
     axes.text(-0.02, 1.02, letter, transform=axes.transAxes, fontsize=9, fontweight="bold", ha="right", va="bottom")
 
 
-def spread(places: Sequence[float], gap: float) -> list[float]:
-    """Ascending places moved as little as a forward and a backward pass need to keep `gap` between them."""
-    moved = list(places)
-    for index in range(1, len(moved)):
-        overlap = max(0.0, moved[index - 1] + gap - moved[index])
-        moved[index - 1 : index + 1] = moved[index - 1] - overlap / 2, moved[index] + overlap / 2
-    for index in range(len(moved) - 1, 0, -1):
-        moved[index - 1] = min(moved[index - 1], moved[index] - gap)
-    return moved
-
-
 def save(figure: Figure, stem: Path) -> list[Path]:
     """Write `stem`.png (300 dpi) and `stem`.svg, the same bytes for the same figure.
 
@@ -167,8 +171,7 @@ def save(figure: Figure, stem: Path) -> list[Path]:
     title, _, caption = str(figure.get_label()).partition("\n")
     said: dict[str, Any] = {key: text for key, text in (("Title", title), ("Description", caption)) if text}
     with style():
-        if engine := figure.get_layout_engine():
-            # Places that were found once stay, whatever is written how often.
+        if engine := figure.get_layout_engine():  # places that were found once stay, whatever is written how often
             engine.execute(figure)
             figure.set_layout_engine("none")
         figure.savefig(png := stem.with_name(f"{stem.name}.png"), metadata=said)
