@@ -1,15 +1,16 @@
 """Speed and memory of what this package computes, against the textbook way, side by side in one run.
 
 Ratios are the result: both sides run in turn on the same machine, model and tokens. The textbook side builds each
-concept's d × d Ledoit–Wolf covariance and its pseudo-inverse, as the published code does, in float64 so that its
-singular value decomposition converges.
+concept's d × d Ledoit–Wolf covariance and its pseudo-inverse, as the published code does, in float64 to converge.
 """
 
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import timeit
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import pairwise
 from statistics import median
 from typing import Any
 
@@ -26,22 +27,12 @@ from geometry.evidence import MAX_TOKENS, NULLS, train_mask
 from geometry.experiments.result import TableSpec
 from geometry.experiments.study import Step, silent
 from geometry.models import Unembedding, load_model, locate
-from geometry.steering import (
-    Architecture,
-    PositionName,
-    Site,
-    SteeringVector,
-    generate,
-    load_prompts,
-    steer,
-    steer_each,
-)
-
-__all__ = ["Benchmark", "Comparison", "run_benchmark"]
+from geometry.steering import Architecture, Site, SteeringVector, generate, load_prompts, steer, steer_each
 
 _TOKENS = 24
 _SIZES = (100, 200, 576, 2000, 10**9)
 _PROMPTS, _VECTORS = 48, 6
+_seconds = partial(timeit.repeat, number=1, repeat=1)  # wall time of each of several calls
 
 
 @dataclass(frozen=True)
@@ -71,191 +62,131 @@ class Benchmark:
     comparisons: Sequence[Comparison]
     difference: float
 
-    def table(self) -> TableSpec:
-        """A line a comparison."""
-        return TableSpec(
-            "Speed and memory, side by side",
-            ("measured", "ours", "instead", "ratio", "of medians"),
-            [comparison.row() for comparison in self.comparisons],
-            "Of steering, instead is not to steer: a ratio of 1 costs nothing.",
-        )
-
     def __str__(self) -> str:
-        table = self.table()
+        head = ("measured", "ours", "instead", "ratio", "of medians")
+        table = TableSpec("Speed and memory, side by side", head, [comparison.row() for comparison in self.comparisons])
         said = f"largest relative difference of the concept vectors: {self.difference:.1e}"
-        return f"{table}\n{table.caption}\n{said}"
+        return f"{table}\nOf steering, instead is not to steer: a ratio of 1 costs nothing.\n{said}"
 
 
 def run_benchmark(model: str, *, every: int = 8, rounds: int = 5, step: Step = silent) -> Benchmark:
-    """Run all comparisons on a model.
+    """Run all comparisons: the textbook on every so manieth noun concept, so many rounds of generation.
 
-    >>> print(run_benchmark("smollm2-135m"))  # doctest: +SKIP
-
-    Parameters
-    ----------
-    every : the textbook on every so manieth noun concept.
-    rounds : of steered and unsteered generation.
-
-    Raises
-    ------
-    GeometryError
-        A model that cannot be read, or whose vocabulary has no noun concepts.
+    GeometryError: a model that cannot be read, or whose vocabulary has no noun concepts.
     """
     comparisons: list[Comparison] = []
     if locate(model).suffix == ".gguf":
         step("reading")  # first: a child's peak memory counts what its parent held at the start
         comparisons += _reading(model)
-    unembedding = Unembedding.load(model)
-    space = CausalSpace.fit(unembedding)
-    nouns = wordnet_hierarchy("noun", unembedding.vocabulary)
+    space = CausalSpace.fit(Unembedding.load(model))
+    nouns = wordnet_hierarchy("noun", space.unembedding.vocabulary)
     step("concept vectors")
     vectors, difference = _vectors(space, nouns, every)
-    comparisons += [*vectors, _thinned(space, nouns), _projections(space, nouns)]
     step("steering")
-    comparisons += _steering(model, rounds)
-    return Benchmark(tuple(comparisons), difference)
+    return Benchmark((*comparisons, *vectors, *_steering(model, rounds)), difference)
 
 
 def textbook(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     """Concept vector of rows, shape (n, d), through a d × d covariance and its pseudo-inverse, cost O(d³)."""
-    covariance, _ = ledoit_wolf(rows)
     mean = rows.mean(axis=0)
-    direction = np.linalg.pinv(covariance, hermitian=False) @ mean
+    direction = np.linalg.pinv(ledoit_wolf(rows)[0], hermitian=False) @ mean
     direction /= np.linalg.norm(direction)
-    vector: NDArray[np.float64] = (direction @ mean) * direction
-    return vector
-
-
-def _seconds(work: Callable[[], object], rounds: int = 1) -> list[float]:
-    """Wall time of each of several calls."""
-    times = []
-    for _ in range(rounds):
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return times
+    return (direction @ mean) * direction
 
 
 def _vectors(space: CausalSpace, nouns: ConceptHierarchy, every: int) -> tuple[list[Comparison], float]:
-    """Concept by concept against the textbook, by size, then all fits of a study."""
+    """Concept by concept against the textbook, by size; all fits of a study, with fewer tokens and with all; scores."""
     cloud = TokenCloud.of(space, nouns)
-    order = sorted(range(len(nouns)), key=lambda index: len(nouns.concepts[index]))
-    chosen = order[every // 2 :: every]
-    ours, instead, difference = {}, {}, 0.0
-    for index in chosen:
-        rows = cloud.points[torch.from_numpy(nouns.members[index])]
+    chosen = sorted(nouns.members, key=len)[every // 2 :: every]
+    times, difference = np.empty((len(chosen), 2)), 0.0
+    for index, members in enumerate(chosen):
+        rows = cloud.points[torch.from_numpy(members)]
         expected = textbook(rows.numpy())
         apart = np.linalg.norm(concept_vector(rows).vector.numpy() - expected) / np.linalg.norm(expected)
         difference = max(difference, float(apart))
-        ours[index] = min(_seconds(lambda rows=rows: concept_vector(rows), 3))  # type: ignore[misc]
-        instead[index] = min(_seconds(lambda rows=rows: textbook(rows.numpy()), 3))  # type: ignore[misc]
-    comparisons = []
-    for low, high in zip((0, *_SIZES), _SIZES, strict=False):
-        group = [index for index in chosen if low <= len(nouns.concepts[index]) < high]
-        if group:
+        sides = (partial(concept_vector, rows), partial(textbook, rows.numpy()))
+        times[index] = [min(_seconds(side, repeat=3)) for side in sides]
+    comparisons, sizes = [], np.array([len(members) for members in chosen])
+    for low, high in pairwise((0, *_SIZES)):
+        if len(group := times[(low <= sizes) & (sizes < high)]):
             tokens = f"{low}–{high - 1}" if high < _SIZES[-1] else f"{low} or more"
-            sums = [[sum(side[index] for index in group)] for side in (ours, instead)]
             said = f"{len(group)} concept vectors of {tokens} tokens, d = {space.width}"
-            comparisons.append(Comparison(said, sums[0], sums[1]))
-    masks = (None, train_mask(nouns, "token", np.random.default_rng(0)))
-    clouds = (cloud, NULLS["shuffled"].draw(space, cloud, np.random.default_rng(0)))
-    whole = _seconds(lambda: [ConceptDirections.fit_cloud(each, train=mask) for each in clouds for mask in masks])
-    estimate = 4 * sum(instead.values()) * len(nouns) / len(chosen)
+            comparisons.append(Comparison(said, *group.sum(axis=0)[:, None].tolist()))
+
+    def fits(clouds: Sequence[TokenCloud], *splits: Any, most: int | None = None) -> list[float]:
+        masks = [train_mask(nouns, split, np.random.default_rng(0)) for split in splits]
+        fit = partial(ConceptDirections.fit_cloud, max_tokens=most)
+        return _seconds(lambda: [fit(each, train=mask) for each in clouds for mask in masks])
+
+    both = (cloud, NULLS["shuffled"].draw(space, cloud, np.random.default_rng(0)))
+    estimate = 4 * float(times[:, 1].sum()) * len(nouns) / len(chosen)
     said = f"all vectors, true and shuffled, whole and split (4 x {len(nouns)}; instead: estimated)"
-    return [*comparisons, Comparison(said, whole, [estimate])], difference
-
-
-def _thinned(space: CausalSpace, nouns: ConceptHierarchy) -> Comparison:
-    """The fits of one permutation of the claims with large concepts thinned, and with all of their tokens."""
-    cloud = TokenCloud.of(space, nouns)
-    masks = [train_mask(nouns, split, np.random.default_rng(0)) for split in ("whole", "lemma", "halves")]
-    ours, instead = (
-        _seconds(lambda most=most: [ConceptDirections.fit_cloud(cloud, train=mask, max_tokens=most) for mask in masks])  # type: ignore[misc]
-        for most in (MAX_TOKENS, None)
-    )
-    return Comparison(f"fits of one permutation, at most {MAX_TOKENS} tokens a concept (instead: all)", ours, instead)
-
-
-def _projections(space: CausalSpace, nouns: ConceptHierarchy) -> Comparison:
-    """Scores of every token along two directions, without whitening the vocabulary."""
-    pair = ConceptDirections.fit(space, nouns).vectors[:2]
-    tokens = np.arange(space.unembedding.matrix.shape[0])
-    ours = _seconds(lambda: space.scores(pair), 3)
-    instead = _seconds(lambda: space.rows(tokens) @ pair.T, 3)
-    return Comparison(f"{len(tokens)} tokens on two directions (instead: whitened first)", ours, instead)
+    comparisons.append(Comparison(said, fits(both, "whole", "token"), [estimate]))
+    thinned, whole = (fits([cloud], "whole", "lemma", "halves", most=most) for most in (MAX_TOKENS, None))
+    said = f"fits of one permutation, at most {MAX_TOKENS} tokens a concept (instead: all)"
+    comparisons.append(Comparison(said, thinned, whole))
+    pair, every_token = ConceptDirections.fit(space, nouns).vectors[:2], np.arange(len(space.unembedding.matrix))
+    scores = _seconds(lambda: space.scores(pair), repeat=3)
+    whitened = _seconds(lambda: space.rows(every_token) @ pair.T, repeat=3)
+    said = f"{len(every_token)} tokens on two directions (instead: whitened first)"
+    return [*comparisons, Comparison(said, scores, whitened)], difference
 
 
 def _steering(name: str, rounds: int) -> list[Comparison]:
-    """Milliseconds a token of greedy generation with a vector of zeros at work and without, in turn; batch of 8."""
+    """Milliseconds a token with a vector of zeros and without, in turn; every prompt under a vector of its own."""
     model, tokenizer = load_model(name)
-    beginnings = load_prompts("neutral").beginnings
-    prompts, blocks = beginnings[:8], len(Architecture.of(model).blocks)
+    prompts, blocks = load_prompts("neutral").beginnings[:_PROMPTS], len(Architecture.of(model).blocks)
     zero = torch.zeros(model.config.get_text_config().hidden_size)
-    middle = SteeringVector({Site("output", blocks // 2): zero})
-    relative = SteeringVector({Site("output", blocks // 2, relative=True): zero})
+    middle = Site("output", blocks // 2)
     everywhere = SteeringVector({Site("output", block): zero for block in range(blocks)})
-    cases: dict[str, tuple[SteeringVector, PositionName]] = {
-        "one block, every token": (middle, "all"),
-        "one block, relative to the residual norm": (relative, "all"),
-        "all blocks, every token": (everywhere, "all"),
-        "all blocks, the prompt alone": (everywhere, "prompt"),
-    }
+    cases: list[tuple[str, SteeringVector, Any]] = [
+        ("one block, every token", SteeringVector({middle: zero}), "all"),
+        ("one block, relative to the residual norm", SteeringVector({replace(middle, relative=True): zero}), "all"),
+        ("all blocks, every token", everywhere, "all"),
+        ("all blocks, the prompt alone", everywhere, "prompt"),
+    ]
 
-    def generation() -> int:
-        return max(len(one.token_ids) for (one,) in generate(model, tokenizer, prompts, max_new_tokens=_TOKENS))
+    def run(prompts: Sequence[str] = prompts[:8], tokens: int = _TOKENS) -> int:
+        return max(len(one.token_ids) for (one,) in generate(model, tokenizer, prompts, max_new_tokens=tokens))
 
-    length = generation()
-    comparisons = []
-    for case, (vector, positions) in cases.items():
+    length, comparisons = run(), []
+    for case, vector, positions in cases:
         steered, unsteered = [], []
         for _ in range(rounds):
-            unsteered += _seconds(generation)
+            unsteered += _seconds(run)
             with steer(model, vector, positions=positions):
-                steered += _seconds(generation)
+                steered += _seconds(run)
         ours, instead = ([1e3 * seconds / length for seconds in side] for side in (steered, unsteered))
-        said = f"steered generation, {case} (instead: unsteered)"
-        comparisons.append(Comparison(said, ours, instead, "ms a token"))
-    return [*comparisons, _each(model, tokenizer, beginnings[:_PROMPTS], blocks // 2)]
+        comparisons.append(Comparison(f"steered generation, {case} (instead: unsteered)", ours, instead, "ms a token"))
 
-
-def _each(model: Any, tokenizer: Any, prompts: Sequence[str], block: int) -> Comparison:
-    """Every prompt under a vector of its own: six vectors in one batch, and one after the other."""
-    rng, width = torch.Generator().manual_seed(0), model.config.get_text_config().hidden_size
-    rows = torch.randn((_VECTORS, width), generator=rng)
-    vectors = [SteeringVector({Site("output", block): row}).relative(0.1) for row in rows]
+    rows = torch.randn((_VECTORS, len(zero)), generator=torch.Generator().manual_seed(0))
+    vectors = [SteeringVector({middle: row}).relative(0.1) for row in rows]
 
     def together() -> None:
         with steer_each(model, [vectors[index % _VECTORS] for index in range(len(prompts))]):
-            generate(model, tokenizer, prompts, max_new_tokens=_TOKENS // 3)
+            run(prompts, _TOKENS // 3)
 
     def in_turn() -> None:
         for index, vector in enumerate(vectors):
             with steer(model, vector):
-                generate(model, tokenizer, prompts[index::_VECTORS], max_new_tokens=_TOKENS // 3)
+                run(prompts[index::_VECTORS], _TOKENS // 3)
 
     said = f"{len(prompts)} prompts under {_VECTORS} vectors in one batch (instead: a batch a vector)"
-    return Comparison(said, _seconds(together), _seconds(in_turn))
+    return [*comparisons, Comparison(said, _seconds(together), _seconds(in_turn))]
 
 
 def _reading(model: str) -> list[Comparison]:
     """Time and peak memory of reading the unembedding alone and of reading every tensor, each in a process."""
     alone = "import geometry as geo; geo.Unembedding.load(sys.argv[1])"
-    every = (
-        f"import gguf; {alone};"
-        "kept = [gguf.quants.dequantize(t.data, t.tensor_type)"
-        " for t in gguf.GGUFReader(geo.models.locate(sys.argv[1])).tensors]"
-    )
-    (ours, our_peak), (instead, peak) = _process(alone, model), _process(every, model)
+    tensors = "gguf.GGUFReader(geo.models.locate(sys.argv[1])).tensors"
+    every = f"import gguf; {alone}; kept = [gguf.quants.dequantize(t.data, t.tensor_type) for t in {tensors}]"
+    times, peaks = [], []
+    for code in (alone, every):
+        timed = f"import sys, time, resource; start = time.perf_counter(); {code}; print(time.perf_counter() - start,"
+        timed += " resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6)"
+        done = subprocess.run([sys.executable, "-c", timed, model], check=True, capture_output=True, text=True)
+        elapsed, peak = map(float, done.stdout.split())
+        times.append([elapsed])
+        peaks.append([peak])
     said = "reading unembedding and vocabulary (instead: every tensor)"
-    return [Comparison(said, [ours], [instead]), Comparison(f"{said}, peak memory", [our_peak], [peak], "GB")]
-
-
-def _process(code: str, model: str) -> tuple[float, float]:
-    timed = (
-        "import sys, time, resource; start = time.perf_counter();"
-        f"{code};"
-        "print(time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
-    )
-    done = subprocess.run([sys.executable, "-c", timed, model], check=True, capture_output=True, text=True)
-    elapsed, peak = done.stdout.split()
-    return float(elapsed), float(peak) / 1e6
+    return [Comparison(said, times[0], times[1]), Comparison(f"{said}, peak memory", peaks[0], peaks[1], "GB")]

@@ -2,22 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.distance import squareform
 
 import geometry.plots as plots
 from geometry.compare import OWN_CLAIMS, PAIR_MEASURES, ModelProfile, consensus, dendrogram
 from geometry.concepts import ConceptHierarchy, short_name
 from geometry.experiments.result import FigureSpec
 from geometry.results import Results, TestResult
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-__all__ = ["branch", "cell_text", "figure_specs", "leaves"]
 
 # Verdicts of structure beyond shuffled rows.
 _BEYOND = ("supported", "significant, small effect", "too few permutations to decide")
@@ -30,33 +25,19 @@ Profiles = Sequence[ModelProfile]
 Trees = Mapping[str, TestResult]
 
 
-def figure_specs(profiles: Profiles, pairs: Results, trees: Trees) -> list[FigureSpec]:
-    """All figures of a comparison, the main one first; nothing is drawn yet."""
-    return [
-        _similarity(profiles, pairs),
-        _claims(profiles),
-        _scale(profiles),
-        _spectra(profiles),
-        _tree(profiles, trees),
-    ]
-
-
-def _similarity(profiles: Profiles, pairs: Results) -> FigureSpec:
+def similarity(profiles: Profiles, pairs: Results) -> FigureSpec:
+    """Every pair of models by every measure."""
     similar = [result for result in pairs if result.name == "representational_similarity"]
     beyond = [result for result in similar if result.p_value <= result.p_floor]
-    null = max(abs(result.nulls["shuffled"].mean) for result in similar)
+    title = "Which concepts are similar agrees"
     if len(beyond) == len(similar):
         lowest = min(result.value for result in similar)
-        title = (
-            f"Which concepts are similar agrees between models: RSA ρ ≥ {lowest:.2f},"
-            f" shuffled rows within ±{max(null, 0.005):.2f}"
-        )
+        null = max(0.005, *(abs(result.nulls["shuffled"].mean) for result in similar))
+        title += f" between models: RSA ρ ≥ {lowest:.2f}, shuffled rows within ±{null:.2f}"
     elif beyond:
-        title = (
-            f"Which concepts are similar agrees beyond shuffled rows in {len(beyond)} of {len(similar)} pairs of models"
-        )
+        title += f" beyond shuffled rows in {len(beyond)} of {len(similar)} pairs of models"
     else:
-        title = "Which concepts are similar agrees between models no more than between their shuffled rows"
+        title += " between models no more than between their shuffled rows"
     caption = (
         f"Below the diagonal pairs of models, above it (grey) their shuffled rows. {len(profiles[0].hierarchy)} common"
         " concepts; a, b, d: pairs of concepts that share no word; c: mean 1 − cos after aligning on concepts with less"
@@ -65,36 +46,27 @@ def _similarity(profiles: Profiles, pairs: Results) -> FigureSpec:
     return FigureSpec("similarity", title, caption, partial(_draw_similarity, profiles, pairs))
 
 
-def _draw_similarity(profiles: Profiles, pairs: Results, **heading: Any) -> "Figure":
+def _draw_similarity(profiles: Profiles, pairs: Results, **heading: Any) -> "plots.Figure":
     names = [profile.name for profile in profiles]
     above = np.triu(np.ones((len(names), len(names)), dtype=np.bool_))
     panels = []
     for measure in PAIR_MEASURES:
-        shown = np.full(above.shape, np.nan)
-        for first, second in combinations(range(len(names)), 2):
-            result = pairs.about(f"{names[first]} | {names[second]}")[measure.name]
-            shown[second, first], shown[first, second] = result.value, result.nulls["shuffled"].mean
-        texts = plots.numbers(shown)
-        for place in range(len(names)):
-            texts[place][place] = ""
+        results = [result for result in pairs if result.name == measure.name]
+        nulls = squareform([result.nulls["shuffled"].mean for result in results])
+        shown = np.where(above, nulls, squareform([result.value for result in results]))
+        texts = np.array(plots.numbers(shown), dtype=object)
+        np.fill_diagonal(texts, "")
         error = measure.identical < measure.unrelated
-        panel = plots.HeatmapPanel(
-            shown,
-            names,
-            names,
-            title=measure.measure,
-            cmap=_ERRORS if error else _SIMILARITIES,
-            colourbar="error, 0 the same" if error else "similarity, 1 the same",
-            texts=texts,
-            null=above,
-        )
-        panels.append(panel)
+        look: dict[str, Any] = {"cmap": _ERRORS if error else _SIMILARITIES, "texts": texts.tolist(), "null": above}
+        look["colourbar"] = "error, 0 the same" if error else "similarity, 1 the same"
+        panels.append(plots.HeatmapPanel(shown, names, names, measure.measure, **look))
     return plots.heatmap(panels, ncols=2, **heading)
 
 
-def _claims(profiles: Profiles) -> FigureSpec:
-    of_claims = list(zip(*(profile.claims for profile in profiles), strict=True))
-    measured = [results for results in of_claims if any(result.measured for result in results)]
+def claims(profiles: Profiles) -> FigureSpec:
+    """Every claim in every model."""
+    rows = list(zip(*(profile.claims for profile in profiles), strict=True))
+    measured = [results for results in rows if any(result.measured for result in results)]
     agreeing = sum(len({result.verdict in _BEYOND for result in results}) == 1 for results in measured)
     title = f"The models agree on {agreeing} of {len(measured)} claims whether there is structure beyond the nulls"
     caption = (
@@ -102,7 +74,7 @@ def _claims(profiles: Profiles) -> FigureSpec:
         " rows; below it the verdict. Colour: from the null mean (0) to the prediction (1); white where nothing is"
         " beyond the nulls that the verdict consults."
     )
-    return FigureSpec("claims", title, caption, partial(_draw_claims, profiles))
+    return FigureSpec("claims", title, caption, partial(_draw_claims, [profile.name for profile in profiles], rows))
 
 
 def cell_text(result: TestResult, apart: str = "\n") -> str:
@@ -112,27 +84,15 @@ def cell_text(result: TestResult, apart: str = "\n") -> str:
     return f"{result.value:.2f} ({result.nulls['shuffled'].mean:.2f}){apart}{result.verdict}"
 
 
-def _draw_claims(profiles: Profiles, **heading: Any) -> "Figure":
-    rows = list(zip(*(profile.claims for profile in profiles), strict=True))
-    shown = np.array(
-        [
-            [result.relative(result.value) if result.verdict in _BEYOND else np.nan for result in results]
-            for results in rows
-        ]
-    )
-    panel = plots.HeatmapPanel(
-        shown,
-        [claim.title for claim in profiles[0].claims],
-        [profile.name for profile in profiles],
-        cmap=_SIMILARITIES,
-        colourbar="from the null mean (0) to the prediction (1)",
-        texts=[[cell_text(result) for result in results] for results in rows],
-        null=np.isnan(shown),
-    )
-    return plots.heatmap([panel], **heading)
+def _draw_claims(names: Sequence[str], rows: Sequence[Sequence[TestResult]], **heading: Any) -> "plots.Figure":
+    relative = [[test.relative(test.value) if test.verdict in _BEYOND else np.nan for test in row] for row in rows]
+    look: dict[str, Any] = {"cmap": _SIMILARITIES, "colourbar": "from the null mean (0) to the prediction (1)"}
+    look |= {"texts": [list(map(cell_text, row)) for row in rows], "null": np.isnan(relative)}
+    return plots.heatmap([plots.HeatmapPanel(relative, [row[0].title for row in rows], names, **look)], **heading)
 
 
-def _scale(profiles: Profiles) -> FigureSpec:
+def scale(profiles: Profiles) -> FigureSpec:
+    """The main claims on common and on own concepts, by width and vocabulary."""
     existence = [(profile.claims["existence"].value, profile.own_claims["existence"].value) for profile in profiles]
     change = max(abs(common - own) for common, own in existence)
     widest = max(profiles, key=lambda profile: int(profile.model["width"]))
@@ -148,32 +108,27 @@ def _scale(profiles: Profiles) -> FigureSpec:
     return FigureSpec("scale", title, caption, partial(_draw_scale, profiles))
 
 
-def _draw_scale(profiles: Profiles, **heading: Any) -> "Figure":
+def _draw_scale(profiles: Profiles, **heading: Any) -> "plots.Figure":
     panels = []
     for name in (claim.name for claim in OWN_CLAIMS):
         rows = []
         for profile in profiles:
             common, own = profile.claims[name], profile.own_claims[name]
-            estimates = {
-                "common concepts": plots.Estimate(common.value, *common.interval),
-                "own concepts": plots.Estimate(own.value, *own.interval),
-            }
-            nulls = {
-                null.label: plots.NullMark(null.mean, null.marker)
-                for null in (common.nulls["shuffled"], common.nulls["random_subset"])
-            }
-            rows.append(plots.ForestRow(estimates, nulls))
+            tests = {"common concepts": common, "own concepts": own}
+            nulls = [common.nulls["shuffled"], common.nulls["random_subset"]]
+            estimates = {label: plots.Estimate(test.value, *test.interval) for label, test in tests.items()}
+            marks = {null.label: plots.NullMark(null.mean, null.marker) for null in nulls}
+            rows.append(plots.ForestRow(estimates, marks))
         panels.append(plots.ForestPanel(common.measure, rows, references={1.0: "prediction"}))
-    names = [
-        f"{profile.name}, d = {profile.model['width']}, V = {profile.model['vocabulary']:,}" for profile in profiles
-    ]
-    return plots.forest(panels, names, **heading)
+    sizes = [(profile.name, profile.model["width"], profile.model["vocabulary"]) for profile in profiles]
+    return plots.forest(panels, [f"{name}, d = {width}, V = {tokens:,}" for name, width, tokens in sizes], **heading)
 
 
-def _spectra(profiles: Profiles) -> FigureSpec:
-    shares = {profile.name: profile.effective_dimension / len(profile.eigenvalues) for profile in profiles}
-    low, high = min(shares, key=lambda name: shares[name]), max(shares, key=lambda name: shares[name])
-    title = f"Effective dimension as a share of the width: {shares[low]:.2f} ({low}) to {shares[high]:.2f} ({high})"
+def spectra(profiles: Profiles) -> FigureSpec:
+    """The eigenvalues of Σ."""
+    shares = [(profile.effective_dimension / len(profile.eigenvalues), profile.name) for profile in profiles]
+    (low, least), (high, most) = min(shares), max(shares)
+    title = f"Effective dimension as a share of the width: {low:.2f} ({least}) to {high:.2f} ({most})"
     caption = (
         "Σ is the covariance of the rows that text can produce, λ its eigenvalues; effective dimension is the"
         " participation ratio (Σλ)²/Σλ². An isotropic cloud has the dotted line."
@@ -181,39 +136,32 @@ def _spectra(profiles: Profiles) -> FigureSpec:
     return FigureSpec("spectra", title, caption, partial(_draw_spectra, profiles))
 
 
-def _draw_spectra(profiles: Profiles, **heading: Any) -> "Figure":
+def _draw_spectra(profiles: Profiles, **heading: Any) -> "plots.Figure":
     eigenvalues, cumulated = {}, {}
     for profile in profiles:
-        descending = profile.eigenvalues[::-1]
-        rank = np.arange(1, len(descending) + 1) / len(descending)
-        kept = np.unique(np.geomspace(1, len(descending), _SPECTRUM_POINTS).astype(int)) - 1
-        eigenvalues[profile.name] = plots.Curve(rank[kept], (descending / descending.mean())[kept])
-        cumulated[profile.name] = plots.Curve(rank[kept], (np.cumsum(descending) / descending.sum())[kept])
+        descending, d = profile.eigenvalues[::-1], len(profile.eigenvalues)
+        rank = np.unique(np.geomspace(1, d, _SPECTRUM_POINTS).astype(int))
+        eigenvalues[profile.name] = plots.Curve(rank / d, (descending / descending.mean())[rank - 1])
+        cumulated[profile.name] = plots.Curve(rank / d, (np.cumsum(descending) / descending.sum())[rank - 1])
+    log: dict[str, Any] = {"title": "eigenvalues of Σ", "references": {1.0: "isotropic"}, "log": "xy", "marked": False}
     panels = [
-        plots.CurvePanel(
-            "rank / d",
-            "eigenvalue / mean",
-            eigenvalues,
-            title="eigenvalues of Σ",
-            references={1.0: "isotropic"},
-            log="xy",
-            marked=False,
-        ),
+        plots.CurvePanel("rank / d", "eigenvalue / mean", eigenvalues, **log),
         plots.CurvePanel("rank / d", "share of the variance", cumulated, title="cumulated", marked=False),
     ]
     return plots.curves(panels, **heading)
 
 
-def _tree(profiles: Profiles, trees: Trees) -> FigureSpec:
+def tree(profiles: Profiles, trees: Trees) -> FigureSpec:
+    """The tree of all models together, and how far each follows the hierarchy."""
     hierarchy = profiles[0].hierarchy
-    measured = {name: tree for name, tree in trees.items() if tree.measured}
-    beyond = [name for name, tree in measured.items() if tree.p_value <= tree.p_floor]
+    measured = {name: result for name, result in trees.items() if result.measured}
+    beyond = [name for name, result in measured.items() if result.p_value <= result.p_floor]
     if not measured:
         title = "The common concepts are too flat a hierarchy to compare trees with"
     elif beyond:
         title = f"Clusters follow the hierarchy beyond every permutation of shuffled rows in {', '.join(beyond)}"
     else:
-        best = max(tree.value for tree in measured.values())
+        best = max(result.value for result in measured.values())
         title = f"Clusters follow the hierarchy no more than those of shuffled rows do: at best {best:.2f}"
     caption = (
         f"a: average linkage of the mean rank of cosines over {len(profiles)} models; {len(leaves(hierarchy))} of the"
@@ -223,29 +171,22 @@ def _tree(profiles: Profiles, trees: Trees) -> FigureSpec:
     return FigureSpec("tree", title, caption, partial(_draw_tree, profiles, trees))
 
 
-def _draw_tree(profiles: Profiles, trees: Trees, *, title: str, caption: str) -> "Figure":
+def _draw_tree(profiles: Profiles, trees: Trees, **heading: Any) -> "plots.Figure":
     hierarchy = profiles[0].hierarchy
     chosen = leaves(hierarchy)
-    together = consensus([profile.matrix for profile in profiles])
-    height = max(3.6, 1.7 + 0.13 * len(chosen))
-    figure, (left, right) = plots.grid(1, 2, figsize=(7.2, height), title=title, caption=caption, width_ratios=(1.1, 1))
-    plots.dendrogram(
-        dendrogram(together[np.ix_(chosen, chosen)]),
-        [short_name(hierarchy.names[index]) for index in chosen],
-        [branch(hierarchy, index) for index in chosen.tolist()],
-        ax=left,
-    )
-    rows = [
-        plots.ForestRow(
-            {"models": plots.Estimate(tree.value)},
-            {null.label: plots.NullMark(null.mean, "|", *null.interval) for null in tree.nulls.values()},
-        )
-        for tree in trees.values()
-    ]
+    size = (7.2, max(3.6, 1.7 + 0.13 * len(chosen)))
+    figure, axes = plots.grid(1, 2, figsize=size, width_ratios=(1.1, 1), **heading)
+    joined = dendrogram(consensus([profile.matrix for profile in profiles])[np.ix_(chosen, chosen)])
+    names = [short_name(hierarchy.names[index]) for index in chosen]
+    plots.dendrogram(joined, names, [branch(hierarchy, index) for index in chosen.tolist()], ax=axes[0])
+    rows = []
+    for result in trees.values():
+        marks = {null.label: plots.NullMark(null.mean, "|", *null.interval) for null in result.nulls.values()}
+        rows.append(plots.ForestRow({"models": plots.Estimate(result.value)}, marks))
     panel = plots.ForestPanel("cophenetic correlation", rows, references={0.0: ""})
-    plots.forest([panel], list(trees), ax=right)
-    for letter, axes in zip("ab", (left, right), strict=True):
-        plots.tag_panel(axes, letter)
+    plots.forest([panel], list(trees), ax=axes[1])
+    for letter, each in zip("ab", axes, strict=True):
+        plots.tag_panel(each, letter)
     return figure
 
 
@@ -254,7 +195,7 @@ def leaves(hierarchy: ConceptHierarchy) -> NDArray[np.int64]:
     shared, sizes = hierarchy.shared_tokens(), np.array([len(members) for members in hierarchy.members])
     chosen: list[int] = []
     for index in np.argsort(sizes, kind="stable").tolist():
-        if all(shared[index, other] <= _MOST_SHARED * min(sizes[index], sizes[other]) for other in chosen):
+        if (shared[index, chosen] <= _MOST_SHARED * np.minimum(sizes[index], sizes[chosen])).all():
             chosen.append(index)
     return np.array(sorted(chosen[:_MOST_LEAVES]), dtype=np.int64)
 

@@ -10,8 +10,6 @@ from geometry.experiments.study import Step, Study, option
 if TYPE_CHECKING:
     from geometry.experiments.comparison.result import ComparisonResult
 
-__all__ = ["ComparisonStudy"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class ComparisonStudy(Study["ComparisonResult"]):

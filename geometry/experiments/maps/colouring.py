@@ -1,17 +1,12 @@
 """What is coloured on the maps: concepts that hardly share a word, depths, the kinds of one concept."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+import geometry.plots as plots
 from geometry.concepts import ConceptHierarchy, short_name
-
-if TYPE_CHECKING:
-    from geometry.plots import Colouring
-
-__all__ = ["by_concept", "by_depth", "by_kind", "disjoint_concepts"]
 
 _MOST = 9
 _LARGEST, _SMALLEST = 0.15, 0.01  # of all words
@@ -28,42 +23,36 @@ def disjoint_concepts(hierarchy: ConceptHierarchy, scores: ArrayLike, most: int 
     allowed = (sizes <= _LARGEST * len(hierarchy.tokens)) & (sizes >= _SMALLEST * len(hierarchy.tokens))
     chosen: list[int] = []
     for index in np.argsort(-np.nan_to_num(np.asarray(scores, dtype=np.float64)), kind="stable").tolist():
-        apart = (shared[index, other] <= _OVERLAP * min(sizes[index], sizes[other]) for other in chosen)
-        if allowed[index] and all(apart):
+        apart = shared[index, chosen] <= _OVERLAP * np.minimum(sizes[index], sizes[chosen])
+        if allowed[index] and apart.all():
             chosen.append(index)
     return [hierarchy.names[index] for index in chosen[:most]] or [hierarchy.names[0]]
 
 
-def by_concept(hierarchy: ConceptHierarchy, names: Sequence[str], members: Members, n: int) -> "Colouring":
+def by_concept(hierarchy: ConceptHierarchy, names: Sequence[str], members: Members, n: int) -> "plots.Colouring":
     """A word of several of the concepts has the smallest one's colour, a concept that of the one above it."""
-    from geometry.plots import Colouring
-
     above = [
         next((index for index, top in enumerate(names) if name == top or name in hierarchy.descendants(top)), -1)
         for name in hierarchy.names
     ]
-    return Colouring("concept", list(map(short_name, names)), _codes(names, members, n), np.array(above))
+    return plots.Colouring("concept", list(map(short_name, names)), _codes(names, members, n), np.array(above))
 
 
-def by_depth(hierarchy: ConceptHierarchy, members: Members, n: int) -> "Colouring":
+def by_depth(hierarchy: ConceptHierarchy, members: Members, n: int) -> "plots.Colouring":
     """The depth of a concept, and of a word that of its deepest concept."""
-    from geometry.plots import Colouring
-
     codes, depths = np.full(n, -1), np.minimum(hierarchy.depths, _DEPTHS - 1)
     for depth, name in zip(depths, hierarchy.names, strict=True):
         codes[members[name]] = np.maximum(codes[members[name]], depth)
     steps = [str(depth) for depth in range(int(depths.max()) + 1)]
     if hierarchy.depths.max() > depths.max():
         steps[-1] += " and more"
-    return Colouring("depth", steps, codes, depths, ordered=True)
+    return plots.Colouring("depth", steps, codes, depths, ordered=True)
 
 
-def by_kind(hierarchy: ConceptHierarchy, concept: str, members: Members, n: int) -> "Colouring":
+def by_kind(hierarchy: ConceptHierarchy, concept: str, members: Members, n: int) -> "plots.Colouring":
     """The largest children of one concept."""
-    from geometry.plots import Colouring
-
     kinds = sorted(hierarchy.children[concept], key=lambda name: -len(hierarchy[name]))[:_KINDS] or [concept]
-    return Colouring(f"kinds of {short_name(concept)}", list(map(short_name, kinds)), _codes(kinds, members, n))
+    return plots.Colouring(f"kinds of {short_name(concept)}", list(map(short_name, kinds)), _codes(kinds, members, n))
 
 
 def _codes(names: Sequence[str], members: Members, n: int) -> NDArray[np.int64]:

@@ -6,39 +6,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+import geometry.maps as maps
 from geometry.causal import CausalSpace
 from geometry.concepts import ConceptHierarchy, load_hierarchy
 from geometry.directions import ConceptDirections, TokenCloud
 from geometry.errors import EstimationError
 from geometry.evidence import NULLS
-from geometry.experiments.maps.parts import (
-    PRODUCTS,
-    ConceptMap,
-    MappedVocabulary,
-    MapperOfConcept,
-    VocabularyMap,
-)
+from geometry.experiments.maps.parts import PRODUCTS, ConceptMap, MappedVocabulary, MapperOfConcept, VocabularyMap
 from geometry.experiments.maps.result import MapsResult
 from geometry.experiments.maps.study import MapsStudy
 from geometry.experiments.study import Step
-from geometry.maps import (
-    POINT_NULLS,
-    LabelledPoints,
-    bridges,
-    compare_mapper,
-    nearest_neighbours,
-    neighbourhood_purity,
-    node_concepts,
-    projection_lens,
-    stability_sweep,
-    token_null,
-    trustworthiness,
-    umap_embedding,
-)
 from geometry.models import Unembedding
 from geometry.randomness import generator
-
-__all__ = ["measure_maps"]
 
 _NEIGHBOURS = 15
 _NEIGHBOURS_OF_CONCEPTS = 10
@@ -58,24 +37,16 @@ def measure_maps(study: MapsStudy, step: Step) -> MapsResult:
         )
     space = CausalSpace.fit(unembedding)
     cloud = TokenCloud.of(space, hierarchy)
-    words = LabelledPoints.of_concept(cloud, study.concept).one_per_group()  # refused here, before the long work
-
+    words = maps.LabelledPoints.of_concept(cloud, study.concept).one_per_group()  # refused before the long work
     labelled = _labelled_vocabulary(space, hierarchy)
-    rows = torch.from_numpy(unembedding.rows)
-    clouds = {"causal": space.unified, "euclidean": unembedding.matrix[rows].float() - space.mean.float()}
-    maps = {}
-    for name, points in clouds.items():
+    centred = unembedding.matrix[torch.from_numpy(unembedding.rows)].float() - space.mean.float()
+    vocabulary_maps = {}
+    for name, points in {"causal": space.unified, "euclidean": centred}.items():
         step(f"mapping the vocabulary, {PRODUCTS[name]}")
-        maps[name] = _vocabulary_map(labelled.moved(points), study.seed)
-    vocabulary = MappedVocabulary(
-        unembedding.name,
-        hierarchy,
-        unembedding.rows,
-        [unembedding.vocabulary.text(int(token)) for token in unembedding.rows],
-        labelled.members,
-        _typical(space, cloud, labelled),
-        maps,
-    )
+        vocabulary_maps[name] = _vocabulary_map(labelled.moved(points), study.seed)
+    texts = [unembedding.vocabulary.text(token) for token in unembedding.rows.tolist()]
+    placed = (labelled.members, _typical(space, cloud, labelled), vocabulary_maps)
+    vocabulary = MappedVocabulary(unembedding.name, hierarchy, unembedding.rows, texts, *placed)
     step("mapping concept vectors")
     concepts = _concept_maps(space, cloud, study.seed)
     step(f"Mapper of the words of {study.concept}")
@@ -83,29 +54,29 @@ def measure_maps(study: MapsStudy, step: Step) -> MapsResult:
     return MapsResult(study=study, model=unembedding.summary(), vocabulary=vocabulary, concepts=concepts, mapper=mapper)
 
 
-def _labelled_vocabulary(space: CausalSpace, hierarchy: ConceptHierarchy) -> LabelledPoints:
+def _labelled_vocabulary(space: CausalSpace, hierarchy: ConceptHierarchy) -> maps.LabelledPoints:
     """g of all usable rows with the concepts of the hierarchy; spellings of one word are one group."""
     rows = space.unembedding.rows
     groups = np.arange(len(rows)) + len(rows)
     groups[np.searchsorted(rows, hierarchy.tokens)] = hierarchy.lemmas
     members = {concept.name: np.searchsorted(rows, concept.tokens) for concept in hierarchy}
-    return LabelledPoints(space.unified.numpy(), members, groups=groups)
+    return maps.LabelledPoints(space.unified.numpy(), members, groups=groups)
 
 
-def _vocabulary_map(labelled: LabelledPoints, seed: int) -> VocabularyMap:
+def _vocabulary_map(labelled: maps.LabelledPoints, seed: int) -> VocabularyMap:
     """UMAP of the points; how far to trust it; kNN purity in space and on the map."""
-    nearest = nearest_neighbours(labelled.points, _NEIGHBOURS)
-    coordinates = umap_embedding(labelled.points, nearest=nearest, seed=seed)
-    on_map = nearest_neighbours(coordinates, _NEIGHBOURS)
+    nearest = maps.nearest_neighbours(labelled.points, _NEIGHBOURS)
+    coordinates = maps.umap_embedding(labelled.points, nearest=nearest, seed=seed)
+    on_map = maps.nearest_neighbours(coordinates, _NEIGHBOURS)
     options: dict[str, Any] = {"n_permutations": _PERMUTATIONS, "seed": seed}
     purity = {
-        where: neighbourhood_purity(labelled, neighbours, **options)
+        where: maps.neighbourhood_purity(labelled, neighbours, **options)
         for where, neighbours in (("in space", nearest), ("on the map", on_map))
     }
-    return VocabularyMap(coordinates, trustworthiness(labelled.points, coordinates, **options), purity)
+    return VocabularyMap(coordinates, maps.trustworthiness(labelled.points, coordinates, **options), purity)
 
 
-def _typical(space: CausalSpace, cloud: TokenCloud, labelled: LabelledPoints) -> dict[str, NDArray[np.int64]]:
+def _typical(space: CausalSpace, cloud: TokenCloud, labelled: maps.LabelledPoints) -> dict[str, NDArray[np.int64]]:
     """Of every concept its tokens' positions in the vocabulary, the farthest along its vector first."""
     directions = ConceptDirections.fit_cloud(cloud)
     return {
@@ -122,31 +93,25 @@ def _concept_maps(space: CausalSpace, cloud: TokenCloud, seed: int) -> dict[str,
         PRODUCTS["euclidean"]: NULLS["euclidean"].draw(space, cloud, rng),
         NULLS["shuffled"].label: NULLS["shuffled"].draw(space, cloud, rng),
     }
-    maps = {}
+    concept_maps = {}
     parents, children = np.array(cloud.hierarchy.edges).reshape(-1, 2).T
     for name, points in clouds.items():
         units = torch.nn.functional.normalize(ConceptDirections.fit_cloud(points).vectors, dim=1)
-        coordinates = umap_embedding(units, neighbours=_NEIGHBOURS_OF_CONCEPTS, seed=seed)
+        coordinates = maps.umap_embedding(units, neighbours=_NEIGHBOURS_OF_CONCEPTS, seed=seed)
         edges = np.linalg.norm(coordinates[parents] - coordinates[children], axis=1)
         pairs = np.linalg.norm(coordinates[:, None] - coordinates[None], axis=2)[np.triu_indices(len(coordinates), 1)]
-        maps[name] = ConceptMap(coordinates, float(edges.mean() / pairs.mean()))
-    return maps
+        concept_maps[name] = ConceptMap(coordinates, float(edges.mean() / pairs.mean()))
+    return concept_maps
 
 
-def _mapper(space: CausalSpace, cloud: TokenCloud, labelled: LabelledPoints, study: MapsStudy) -> MapperOfConcept:
+def _mapper(space: CausalSpace, cloud: TokenCloud, labelled: maps.LabelledPoints, study: MapsStudy) -> MapperOfConcept:
     """Cover and clusterer by stability, then the graph beside shuffled rows and shuffled labels."""
-    lens = projection_lens()
-    sweep = stability_sweep(labelled, lens, seed=study.seed)
-    comparison = compare_mapper(
-        labelled,
-        lens,
-        cover=sweep.choice.cover,
-        clusterer=sweep.choice.clusterer,
-        nulls={"shuffled": token_null(space, cloud), "labels": POINT_NULLS["labels"]},
-        n_permutations=study.n_permutations,
-        seed=study.seed,
-    )
+    lens = maps.projection_lens()
+    sweep = maps.stability_sweep(labelled, lens, seed=study.seed)
+    choice = {"cover": sweep.choice.cover, "clusterer": sweep.choice.clusterer}
+    nulls = {"shuffled": maps.token_null(space, cloud), "labels": maps.POINT_NULLS["labels"]}
+    options: dict[str, Any] = {**choice, "nulls": nulls, "n_permutations": study.n_permutations, "seed": study.seed}
+    comparison = maps.compare_mapper(labelled, lens, **options)
     graph = comparison.graph
-    return MapperOfConcept(
-        study.concept, labelled, comparison, node_concepts(graph, labelled), bridges(graph, labelled), sweep
-    )
+    concepts_and_bridges = (maps.node_concepts(graph, labelled), maps.bridges(graph, labelled))
+    return MapperOfConcept(study.concept, labelled, comparison, *concepts_and_bridges, sweep)

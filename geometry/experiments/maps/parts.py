@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,8 +9,6 @@ from numpy.typing import NDArray
 from geometry.concepts import ConceptHierarchy
 from geometry.maps import Bridge, LabelledPoints, MapperComparison, NodeConcepts, StabilitySweep, Trustworthiness
 from geometry.results import TestResult
-
-__all__ = ["PRODUCTS", "ConceptMap", "MappedVocabulary", "MapperOfConcept", "VocabularyMap"]
 
 PRODUCTS = {"causal": "causal inner product", "euclidean": "Euclidean inner product"}
 
@@ -23,15 +20,6 @@ class VocabularyMap:
     coordinates: NDArray[np.float32]
     trust: Trustworthiness
     purity: Mapping[str, TestResult]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Its entry in results.json."""
-        null_kept = float(np.mean(self.trust.null_kept)) if len(self.trust.null_kept) else None
-        return {
-            "trustworthiness": self.trust.to_dict(),
-            "neighbourhood_preservation": {"value": self.trust.kept, "null": null_kept, "k": self.trust.k},
-            "knn_purity": {where: result.to_dict() for where, result in self.purity.items()},
-        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,13 +60,3 @@ class MapperOfConcept:
     concepts: NodeConcepts
     bridges: Sequence[Bridge]
     sweep: StabilitySweep
-
-    def to_dict(self) -> dict[str, Any]:
-        """Its entry in results.json."""
-        return {
-            "concept": self.concept,
-            "points": len(self.labelled),
-            "numbers": self.comparison.to_dict(),
-            "bridges": [bridge.to_dict() for bridge in self.bridges if bridge.between],
-            "stability": self.sweep.to_dict(),
-        }

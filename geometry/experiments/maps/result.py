@@ -8,20 +8,10 @@ import networkx as nx
 import numpy as np
 from numpy.typing import ArrayLike
 
-from geometry.experiments.maps.figures import (
-    concepts_figure,
-    concepts_page,
-    mapper_figure,
-    mapper_html,
-    purity_figure,
-    vocabulary_figure,
-    vocabulary_page,
-)
-from geometry.experiments.maps.parts import PRODUCTS, ConceptMap, MappedVocabulary, MapperOfConcept
+import geometry.experiments.maps.figures as figures
+from geometry.experiments.maps.parts import PRODUCTS, ConceptMap, MappedVocabulary, MapperOfConcept, VocabularyMap
 from geometry.experiments.maps.study import MapsStudy
 from geometry.experiments.result import FigureSpec, StudyResult, TableSpec
-
-__all__ = ["MapsResult"]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -50,9 +40,15 @@ class MapsResult(StudyResult):
     def to_dict(self) -> dict[str, Any]:
         """Maps of the vocabulary, maps of its concepts, Mapper."""
         return {
-            "vocabulary": {product: mapped.to_dict() for product, mapped in self.vocabulary.maps.items()},
+            "vocabulary": {product: _map_entry(mapped) for product, mapped in self.vocabulary.maps.items()},
             "concepts": {name: mapped.ratio for name, mapped in self.concepts.items()},
-            "mapper": self.mapper.to_dict(),
+            "mapper": {
+                "concept": self.mapper.concept,
+                "points": len(self.mapper.labelled),
+                "numbers": self.mapper.comparison.to_dict(),
+                "bridges": [bridge.to_dict() for bridge in self.mapper.bridges if bridge.between],
+                "stability": self.mapper.sweep.to_dict(),
+            },
         }
 
     def arrays(self) -> dict[str, ArrayLike]:
@@ -63,62 +59,56 @@ class MapsResult(StudyResult):
 
     def figures(self) -> list[FigureSpec]:
         """The vocabulary, kNN purity, concepts and Mapper."""
-        return [
-            vocabulary_figure(self.vocabulary),
-            purity_figure(self.vocabulary),
-            concepts_figure(self.vocabulary.hierarchy, self.concepts),
-            mapper_figure(self.mapper),
-        ]
+        concepts = figures.concepts_figure(self.vocabulary.hierarchy, self.concepts)
+        vocabulary = [figures.vocabulary_figure(self.vocabulary), figures.purity_figure(self.vocabulary)]
+        return [*vocabulary, concepts, figures.mapper_figure(self.mapper)]
 
     def tables(self) -> list[TableSpec]:
         """How far the maps can be trusted, and the numbers of Mapper."""
-        rows = []
+        rows: list[tuple[str, ...]] = []
         for product, mapped in self.vocabulary.maps.items():
-            trust, kept = mapped.trust, np.mean(mapped.trust.null_kept)
-            said = PRODUCTS[product]
-            rows.append(
-                (f"trustworthiness, {said}", *_numbers(trust.value, trust.nulls["permuted"].mean, trust.p_value))
-            )
-            rows.append((f"neighbourhood preservation, {said}", *_numbers(trust.kept, float(kept)), "–"))
-            for where, result in mapped.purity.items():
-                numbers = _numbers(result.value, result.nulls["shuffled"].mean, result.p_value)
+            trust, said = mapped.trust, PRODUCTS[product]
+            rows += [
+                (f"trustworthiness, {said}", *_numbers(trust.value, trust.nulls["permuted"].mean, trust.p_value)),
+                (f"neighbourhood preservation, {said}", *_numbers(trust.kept, np.mean(trust.null_kept), np.nan)),
+            ]
+            for where, test in mapped.purity.items():
+                numbers = _numbers(test.value, test.nulls["shuffled"].mean, test.p_value)
                 rows.append((f"kNN purity, {said}, {where}", *numbers))
-        maps = TableSpec(
-            "Maps of the vocabulary",
-            ("measure", "value", "null", "p"),
-            rows,
-            "Null: of trustworthiness and preservation the map with its points permuted (0.5 and nothing by chance),"
-            " of kNN purity shuffled concepts.",
-        )
-        nulls = next(iter(self.mapper.comparison.tests.values())).nulls
-        heads = [head for null in nulls.values() for head in (null.label, f"p, {null.label}")]
-        graph = TableSpec(
-            f"Mapper of {self.mapper.concept}",
-            ("measure", "value", *heads),
-            [
-                (
-                    test.measure,
-                    *_numbers(test.value),
-                    *(text for name, null in test.nulls.items() for text in _numbers(null.mean, test.p_against(name))),
-                )
-                for test in self.mapper.comparison.tests.values()
-            ],
-            "p of node purity is one-sided, of all else two-sided; – where no permutation changes the number.",
-        )
-        return [maps, graph]
+        says = "Null: of trustworthiness and preservation the map with its points permuted (0.5 and nothing by chance),"
+        says += " of kNN purity shuffled concepts."
+        maps = TableSpec("Maps of the vocabulary", ("measure", "value", "null", "p"), rows, says)
+        tests = list(self.mapper.comparison.tests.values())
+        heads = [head for null in tests[0].nulls.values() for head in (null.label, f"p, {null.label}")]
+        rows = []
+        for test in tests:
+            nulls = [number for name, null in test.nulls.items() for number in (null.mean, test.p_against(name))]
+            rows.append((test.measure, *_numbers(test.value, *nulls)))
+        says = "p of node purity is one-sided, of all else two-sided; – where no permutation changes the number."
+        return [maps, TableSpec(f"Mapper of {self.mapper.concept}", ("measure", "value", *heads), rows, says)]
 
     def pages(self) -> dict[str, tuple[str, str]]:
         """The vocabulary, the concepts and Mapper to explore, and the Mapper graph as GraphML."""
         graph = self.mapper.comparison.graph.to_networkx(self.mapper.concepts.attributes())
+        concepts = figures.concepts_page(self.vocabulary.hierarchy, self.concepts)
         return {
-            "vocabulary.html": ("Explore the vocabulary", vocabulary_page(self.vocabulary, self.study.concept)),
-            "concepts.html": ("Explore the concepts", concepts_page(self.vocabulary.hierarchy, self.concepts)),
-            "mapper.html": ("Explore the Mapper graph", mapper_html(self.mapper)),
+            "vocabulary.html": ("Explore the vocabulary", figures.vocabulary_page(self.vocabulary, self.study.concept)),
+            "concepts.html": ("Explore the concepts", concepts),
+            "mapper.html": ("Explore the Mapper graph", figures.mapper_html(self.mapper)),
             "mapper.graphml": ("The Mapper graph", "\n".join(nx.generate_graphml(graph))),
         }
 
 
-def _numbers(*values: float) -> list[str]:
+def _map_entry(mapped: VocabularyMap) -> dict[str, Any]:
+    trust = mapped.trust.to_dict()
+    return {
+        "trustworthiness": trust,
+        "neighbourhood_preservation": {"value": trust["kept"], "null": trust["null_kept"], "k": trust["k"]},
+        "knn_purity": {where: result.to_dict() for where, result in mapped.purity.items()},
+    }
+
+
+def _numbers(*values: Any) -> list[str]:
     return [
         "–" if not np.isfinite(value) else f"{value:.0f}" if value >= 10 or value == int(value) else f"{value:.3f}"
         for value in values

@@ -9,8 +9,6 @@ from geometry.experiments.study import ModelStudy, Step, option
 if TYPE_CHECKING:
     from geometry.experiments.maps.result import MapsResult
 
-__all__ = ["MapsStudy"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class MapsStudy(ModelStudy["MapsResult"]):
