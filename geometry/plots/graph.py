@@ -7,11 +7,10 @@ from typing import Any, Unpack
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PatchCollection
-from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Wedge
 from numpy.typing import NDArray
 
-from geometry.plots.canvas import Canvas, Options
+from geometry.plots.canvas import Canvas, Figure, Options
 from geometry.plots.labels import Array, Label, equal_scale, place_labels
 from geometry.plots.point_map import check_categories, check_numbers, looks
 from geometry.plots.style import INK, literal
@@ -25,15 +24,10 @@ _LONGEST = 26  # characters of a label
 class MapperDrawing:
     """A Mapper graph of m nodes and e edges with a place for every node.
 
-    Attributes
-    ----------
-    positions : shape (m, 2), of the nodes.
-    members : the words of each node, the most typical first: these are its label.
-    labels, purity : of each node the name of its dominant concept, and the share of its members in that, 0 to 1.
-    categories : at most 12 names.
-    shares : shape (m, k), the share of each node's members in each category; what is left to 1 is other.
-    edges, shared : pairs of node indices, and how many members both ends of each hold.
-    meanings : what each edge means, such as the concepts that bridge its nodes.
+    Of each node there are its position (2,), its members, the most typical words first, the label and purity of its
+    dominant concept, the latter a share of its members from 0 to 1, and their shares in each of k categories, at most
+    12; what is left to 1 is other. Edges are pairs of node indices; of each there are the number of members that both
+    ends share, and its meaning, such as the concepts that bridge its nodes.
     """
 
     positions: Array
@@ -48,8 +42,7 @@ class MapperDrawing:
 
 
 def graph(drawing: MapperDrawing, *, named: int = 25, **options: Unpack[Options]) -> Figure:
-    """The areas of nodes are their numbers of members; the `named` largest have their first words beside them, as far
-    as there is room.
+    """The areas of nodes are their numbers of members; as far as there is room, the `named` largest have their words.
 
     ValueError: the parts of the drawing do not fit each other.
     """
@@ -76,10 +69,8 @@ def graph(drawing: MapperDrawing, *, named: int = 25, **options: Unpack[Options]
         axes.add_collection(LineCollection(list(ends), linewidths=widths, colors=_LINE, alpha=0.75, zorder=1))
         for node in np.argsort(-radii, kind="stable"):
             _draw_node(axes, drawing.positions[node], float(radii[node]), drawing.shares[node], shades)
-        labels = [
-            Label(_words(drawing.members[node]), drawing.positions[node], radius=float(points[node]))
-            for node in np.argsort(-sizes, kind="stable")[:named]
-        ]
+        largest = np.argsort(-sizes, kind="stable")[:named]
+        labels = [Label(_words(drawing.members[n]), drawing.positions[n], radius=points[n]) for n in largest]
         lines = [np.linspace(start, end, 40) for start, end in ends]
         place_labels(axes, labels, avoid=lines, discs=np.insert(drawing.positions, 2, points, axis=1))
     return figure
@@ -108,25 +99,19 @@ def _draw_node(axes: Axes, place: Array, radius: float, shares: Array, shades: S
 
 def check_mapper(drawing: MapperDrawing) -> None:
     """A ValueError says which part of a drawing does not fit the others."""
-    what, nodes, edges = "mapper graph", len(drawing.members), len(drawing.edges)
+    nodes, kinds, edges = len(drawing.members), len(drawing.categories), len(drawing.edges)
+    what = "mapper graph"
     if not nodes:
         raise ValueError(f"{what}: it has no nodes; use a finer cover or a smaller least size of clusters")
     check_categories(what, drawing.categories)
-    shapes = {
-        "positions": (nodes, 2),
-        "purity": (nodes,),
-        "shares": (nodes, len(drawing.categories)),
-        "shared": (edges,),
-    }
+    shapes = {"positions": (nodes, 2), "purity": (nodes,), "shares": (nodes, kinds), "shared": (edges,)}
     for name, shape in shapes.items():
         check_numbers(what, name, getattr(drawing, name), shape)
     for name, count in (("labels", nodes), ("meanings", edges)):
         if len(getattr(drawing, name)) != count:
             raise ValueError(f"{what}: {len(getattr(drawing, name))} {name}; give {count}")
     if (drawing.shares < 0).any() or (drawing.shares.sum(axis=1) > 1 + 1e-6).any():
-        raise ValueError(
-            f"{what}: shares of a node must not be negative nor sum to more than 1; give a word one category"
-        )
+        raise ValueError(f"{what}: shares of a node are negative or sum to more than 1; give a word one category")
     for edge in drawing.edges:
         if not all(0 <= node < nodes for node in edge):
             raise ValueError(f"{what}: edge {tuple(edge)} runs outside the {nodes} nodes; give their indices")

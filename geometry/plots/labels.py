@@ -26,8 +26,7 @@ Array = NDArray[np.floating]
 class Label:
     """A text for what has so many points' radius at a place in data coordinates, shape (2,).
 
-    A bold one is a tenth larger; one of a region names what lies around its place, and may lie over it. Of a group
-    that has a name, `place_labels` writes so many as it is told to.
+    A bold one is a tenth larger; one of a region names what lies around its place, and may lie over it.
     """
 
     text: str
@@ -51,30 +50,23 @@ def place_labels(
 ) -> list[Annotation]:
     """Write labels beside their places, the first ones first, and leave out those for which no room is left.
 
-    A label farther off than a few points has a thin line to its place; one that could only stand amid a crowd of
-    points is left out, as are those without a visible character or with a place outside the axes. Call it when limits
-    and margins of the figure are final: room is measured in pixels.
-
-    Parameters
-    ----------
-    avoid : shape (k, 2), points in data coordinates that are better not covered: the fewer they are, the better.
-    discs : shape (k, 3), x and y in data coordinates and radius in points of what is never covered.
-    farthest : points between a place and its label.
-    most : labels of each group that has a name; the others are spares for want of room.
+    So are those that could only stand amid a crowd of points, have no visible character or a place outside the axes.
+    Farther off than a few points, and at most `farthest`, a label has a thin line to its place. Better not covered are
+    points to `avoid`, shape (k, 2) in data coordinates, the fewer the better; never are `discs`, shape (k, 3): x, y,
+    and radius in points. Of a group that has a name, the labels after the `most` first are spares for want of room.
+    Call it when limits and margins of the figure are final: room is measured in pixels.
     """
-    pixel, frame = _settled(axes), axes.get_window_extent()
+    pixel, frame, pixels = _settled(axes), axes.get_window_extent(), axes.transData.transform
     circles, points = np.vstack([np.empty((0, 3)), *discs]), np.vstack([np.empty((0, 2)), *avoid])
-    room = _Room(
-        pixel, np.asarray(frame.extents), axes.transData.transform(circles[:, :2]), 0.85 * pixel * circles[:, 2:]
-    )
-    room.avoid(axes.transData.transform(points), max(1.0, 300 / max(1, len(points))))
+    room = _Room(pixel, np.reshape(frame.extents, (2, 2)), pixels(circles[:, :2]), 0.85 * pixel * circles[:, 2:])
+    room.avoid(pixels(points), max(1.0, 300 / max(1, len(points))))
     placed: list[Annotation] = []
     written = Counter[str]()
     beside: dict[str, Any] = {"textcoords": "offset points", "annotation_clip": False}
     look: dict[str, Any] = beside | {"ha": "center", "va": "center", "path_effects": HALO, "zorder": 6}
     for label in labels:
         text, place = literal(label.text), (float(label.place[0]), float(label.place[1]))
-        here = axes.transData.transform(place)
+        here = pixels(place)
         if not text or not frame.contains(*here) or (label.group and written[label.group] == most):
             continue
         size, weight = (1.1 * fontsize, "bold") if label.bold else (fontsize, "normal")
@@ -105,18 +97,14 @@ def dots(axes: Axes, points: Array, **look: Any) -> None:
 
 
 def equal_scale(axes: Axes, points: Array, pad: tuple[float, float]) -> float:
-    """Limits that hold the points and `pad` points (of type) around them, with one scale for both axes.
-
-    Gives the points of type per unit of data.
-    """
+    """Limits that hold the points and `pad` points of type around them; gives the points of type per unit of data."""
     pixel, extent = _settled(axes), axes.get_window_extent()
     size = np.array([extent.width, extent.height]) / pixel
     low, high = points.min(axis=0), points.max(axis=0)
     free = np.maximum(size - 2 * np.asarray(pad), 0.2 * size)
     scale = float((free / np.maximum(high - low, 1e-12)).min())
-    axes.set(
-        **dict(zip(("xlim", "ylim"), (low + high)[:, None] / 2 + np.outer(size, (-0.5, 0.5)) / scale, strict=True))
-    )
+    (left, right), (bottom, top) = (low + high)[:, None] / 2 + np.outer(size, (-0.5, 0.5)) / scale
+    axes.set(xlim=(left, right), ylim=(bottom, top))
     return scale
 
 
@@ -149,7 +137,7 @@ class _Room:
         if label.region:
             reach, away = np.append(0, reach), np.vstack([[0, 0], away])
         boxes = np.hstack([here + away - half, here + away + half])
-        free = ((boxes[:, :2] >= self.frame[:2]) & (boxes[:, 2:] <= self.frame[2:])).all(axis=1)
+        free = ((boxes[:, :2] >= self.frame[0]) & (boxes[:, 2:] <= self.frame[1])).all(axis=1)
         over = (self.taken[:, :2] < boxes[:, None, 2:]) & (self.taken[:, 2:] > boxes[:, None, :2])
         free &= ~np.any(np.all(over, axis=2), axis=1)
         reach, boxes = reach[free], boxes[free]
@@ -159,10 +147,8 @@ class _Room:
             points, pixel = self.marks[:, :2], self.pixel
             covered = np.all((points > low - pixel) & (points < high + pixel), axis=2)
             cost += np.where(covered.sum(axis=1) > _CROWD, np.inf, np.minimum(covered @ self.marks[:, 2], 60))
-        if not np.isfinite(cost).any():
-            return None
-        chosen = int(cost.argmin())
-        return boxes[chosen], float(reach[chosen])
+        chosen = int(cost.argmin()) if np.isfinite(cost).any() else None
+        return None if chosen is None else (boxes[chosen], float(reach[chosen]))
 
     def _ambiguous(self, here: Array, low: Array, high: Array) -> Array:
         """What speaks against labels that seem to belong to another place: much where there are few."""

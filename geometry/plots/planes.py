@@ -6,9 +6,8 @@ from itertools import zip_longest
 from typing import Any, Unpack
 
 import numpy as np
-from matplotlib.figure import Figure
 
-from geometry.plots.canvas import Canvas, Options
+from geometry.plots.canvas import Canvas, Figure, Options
 from geometry.plots.labels import Array, Label, dots, equal_scale, place_labels
 from geometry.plots.style import INK, literal, readable
 
@@ -38,6 +37,11 @@ def planes(rows: Sequence[Sequence[Plane]], *, labels: int = 5, **options: Unpac
     """
     every = [plane for row in rows for plane in row]
     columns = len(rows[0]) if rows else 1
+    # Windows hold words, arrows and the bulk of the vocabulary.
+    held = [
+        np.vstack([[0, 0], np.quantile(p.vocabulary, [0.001, 0.999], axis=0), *p.words.values(), *p.arrows.values()])
+        for p in every
+    ]
     arrow = {"arrowstyle": "-|>", "lw": 1.1, "color": INK, "shrinkA": 0, "shrinkB": 0}
     with Canvas.of(len(every), columns, **options) as canvas:
         looks = canvas.looks([name for plane in every for name in plane.words])
@@ -57,27 +61,16 @@ def planes(rows: Sequence[Sequence[Plane]], *, labels: int = 5, **options: Unpac
         canvas.legend(looks | {"all other tokens": {"color": _GREY, "ms": 2}})
         figure = canvas.finish([min(3.2, 5.85 / columns)] * len(every), [plane.title for plane in every])
         for index, (axes, plane) in enumerate(zip(canvas.axes, every, strict=True)):
-            equal_scale(
-                axes,
-                np.vstack([part for other in every[index % columns :: columns] for part in _shown(other)]),
-                (20, 9),
-            )
+            equal_scale(axes, np.vstack(held[index % columns :: columns]), (20, 9))
             named = [Label(name, tip, bold=True, radius=2) for name, tip in plane.arrows.items()]
-            if index < columns:
-                named += _outermost(plane, looks)
+            named += _outermost(plane, looks) if index < columns else []
             shafts = [np.linspace(0.1, 1, 25)[:, None] * tip for tip in plane.arrows.values()]
             discs = [np.insert(points, 2, 1.6, axis=1) for points in plane.words.values()]
             place_labels(axes, named, avoid=shafts, discs=discs, farthest=11, most=labels)
     return figure
 
 
-def _shown(plane: Plane) -> list[Array]:
-    """What the window is to hold: words, arrows and the bulk of the vocabulary."""
-    bulk = np.quantile(plane.vocabulary, [0.001, 0.999], axis=0)
-    return [np.zeros(2), bulk, *plane.words.values(), *plane.arrows.values()]
-
-
-def _outermost(plane: Plane, looks: Mapping[str, Any]) -> list[Label]:
+def _outermost(plane: Plane, looks: dict[str, Any]) -> list[Label]:
     """Of each concept the words furthest out, one spelling each, the concepts in turn."""
     every = []
     for name, points in plane.words.items():

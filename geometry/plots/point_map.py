@@ -10,11 +10,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.colors import to_hex
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
-from geometry.plots.canvas import Canvas, Options
+from geometry.plots.canvas import Canvas, Figure, Options
 from geometry.plots.labels import Array, Label, dots, equal_scale, place_labels
 from geometry.plots.style import COLOURS, INK, Colours, literal, readable
 
@@ -25,16 +24,10 @@ _SHAPES = "os^DvP"
 # Paul Tol's muted scheme lends four that are dark, and so stand apart from Okabe & Ito's in greyscale.
 _COLOURS = (*COLOURS[:7], "#882255", "#332288", "#999933", "#44AA99", COLOURS[7])
 
-Mark = Mapping[str, str]
-
 
 @dataclass(frozen=True, eq=False)
 class MapPanel:
-    """The same n points, and c concepts if there are any, in one geometry, which is its title.
-
-    Points have shape (n, 2), concepts (c, 2); n may be 0 where there are concepts. The caption is one line below the
-    map, such as its trustworthiness beside that of shuffled rows.
-    """
+    """Points (n, 2) and concepts (c, 2), or only one of these, in a geometry, the title; the caption is a line below."""
 
     title: str
     points: Array
@@ -64,10 +57,7 @@ class Colouring:
 
 @dataclass(frozen=True, eq=False)
 class ConceptTree:
-    """The c concepts of a map, with (parent, child) edges, and for each concept the indices of its points.
-
-    A child listed under several parents is shown below the first.
-    """
+    """The c concepts of a map, (parent, child) edges, of which a page lists a child's first, and indices of points."""
 
     names: Sequence[str]
     edges: Sequence[tuple[int, int]]
@@ -87,12 +77,9 @@ def point_map(
 
     ValueError: the parts do not fit each other, or more than 40 labels are asked for.
 
-    Parameters
-    ----------
-    tree : its edges are drawn where the panels place concepts.
-    labels : text → indices of the points it names: ringed if it is one, else named in bold where they keep to
-        themselves, and nowhere if they are mixed with others throughout. The first ones win where room is short.
-    named : indices of the concepts to write the names of, before any label; with the labels at most 40.
+    Edges of the tree are drawn where the panels place concepts; `named` are indices of those to write the names of.
+    Labels are text → indices of the points it names: ringed if it is one, else named in bold where they keep to
+    themselves, and nowhere if they are mixed with others throughout. The first ones win where room is short.
     """
     points, concepts = check_map(panels, [colouring], tree)
     labels = labels or {}
@@ -117,8 +104,7 @@ def point_map(
             equal_scale(axes, np.reshape(window(panel.places), (2, 2)), (0, 0))
             _draw(axes, panel, colouring, marks, tree)
             wanted = [Label(tree.names[at], panel.places[points + at], radius=2.2) for at in named if tree]
-            for text, members in labels.items():
-                wanted += _label(text, members, panel, colouring, marks)
+            wanted += _labels(labels, panel, colouring, marks)
             coloured, discs = panel.points[colouring.points >= 0], np.insert(panel.places[points:], 2, 2.2, axis=1)
             drawn = {text.get_text() for text in place_labels(axes, wanted, avoid=[coloured], discs=discs)}
             ringed = [panel.points[at[0]] for text, at in labels.items() if len(at) == 1 and literal(text) in drawn]
@@ -129,10 +115,10 @@ def point_map(
 def looks(categories: Sequence[str], colours: Colours = None, *, ordered: bool = False) -> list[tuple[str, str]]:
     """(colour, matplotlib marker) of each category; beyond colour they differ in shape, or in lightness if ordered."""
     scale = [to_hex(colour) for colour in mpl.colormaps["viridis"](np.linspace(0, 0.92, len(categories)))]
-    named = colours if isinstance(colours, Mapping) else {}
-    order = colours if colours and not isinstance(colours, Mapping) else scale if ordered else _COLOURS
+    named, order = (colours, None) if isinstance(colours, Mapping) else ({}, colours)
+    order = order or (scale if ordered else _COLOURS)
     hues = [named.get(name, order[index % len(order)]) for index, name in enumerate(categories)]
-    return [(hue, _SHAPES[index % len(_SHAPES)]) for index, hue in enumerate(hues)]
+    return list(zip(hues, _SHAPES * 2, strict=False))
 
 
 def window(places: Array) -> tuple[float, float, float, float]:
@@ -144,16 +130,12 @@ def window(places: Array) -> tuple[float, float, float, float]:
     return x - half, y - half, x + half, y + half
 
 
-def check_map(
-    panels: Sequence[MapPanel],
-    colourings: Sequence[Colouring],
-    tree: ConceptTree | None,
-    texts: Sequence[str] | None = None,
-) -> tuple[int, int]:
+def check_map(panels: Sequence[MapPanel], colourings: Sequence[Colouring], tree: ConceptTree | None) -> tuple[int, int]:
     """The numbers of points and of concepts; a ValueError says which part does not fit the others."""
     if not panels or not colourings:
         raise ValueError(f"a map needs a panel and a colouring; got {len(panels)} and {len(colourings)}")
-    points, concepts = len(panels[0].points), len(tree.names) if tree else 0
+    names, edges, groups = (tree.names, tree.edges, tree.members) if tree else ((), (), ())
+    points, concepts = len(panels[0].points), len(names)
     for panel in panels:
         what = f"panel {panel.title!r}"
         check_numbers(what, "points", panel.points, (points, 2))
@@ -162,18 +144,28 @@ def check_map(
             raise ValueError(f"{what}: give places of concepts to all panels or to none")
         if not len(panel.places):
             raise ValueError(f"{what} is empty; give points or concepts")
-    if texts is not None and len(texts) != points:
-        raise ValueError(f"texts: {len(texts)} of them for {points} points; give one a point")
     for colouring in colourings:
         what, count = f"colouring {colouring.name!r}", len(colouring.categories)
         check_categories(what, colouring.categories)
         for name, codes, size in (("points", colouring.points, points), ("concepts", colouring.concepts, concepts)):
             check_numbers(what, name, codes, (size,))
             if codes is not None and size and (codes.min() < -1 or codes.max() >= count):
-                span = f"{name} run from {codes.min()} to {codes.max()}"
-                raise ValueError(f"{what}: {span}; give -1 to {count - 1}, indices of its categories")
-    if tree is not None:
-        _check_tree(tree, points)
+                wrong = f"{what}: {name} run from {codes.min()} to {codes.max()}"
+                raise ValueError(f"{wrong}; give -1 to {count - 1}, indices of its categories")
+    if len(groups) != concepts:
+        raise ValueError(f"tree: members of {len(groups)} concepts for {concepts} names; give one a name")
+    for name, members in zip(names, groups, strict=True):
+        if len(members) and (np.min(members) < 0 or np.max(members) >= points):
+            raise ValueError(f"concept {name!r}: members run outside the {points} points; give indices of points")
+    above = TopologicalSorter[int]()
+    for parent, child in edges:
+        if not (0 <= parent < concepts and 0 <= child < concepts):
+            raise ValueError(f"tree: edge ({parent}, {child}) runs outside the {concepts} concepts; give their indices")
+        above.add(child, parent)
+    try:
+        above.prepare()
+    except CycleError as error:
+        raise ValueError(f"tree: concept {names[error.args[1][0]]!r} lies on a cycle; give a tree") from None
     return points, concepts
 
 
@@ -191,25 +183,7 @@ def check_numbers(what: str, name: str, values: NDArray[Any] | None, shape: tupl
         raise ValueError(f"{what}: {name} hold nan or infinity; drop those or give numbers")
 
 
-def _check_tree(tree: ConceptTree, points: int) -> None:
-    count = len(tree.names)
-    if len(tree.members) != count:
-        raise ValueError(f"tree: members of {len(tree.members)} concepts for {count} names; give one a name")
-    for name, members in zip(tree.names, tree.members, strict=True):
-        if len(members) and (np.min(members) < 0 or np.max(members) >= points):
-            raise ValueError(f"concept {name!r}: members run outside the {points} points; give indices of points")
-    sorter = TopologicalSorter[int]()
-    for parent, child in tree.edges:
-        if not (0 <= parent < count and 0 <= child < count):
-            raise ValueError(f"tree: edge ({parent}, {child}) runs outside the {count} concepts; give their indices")
-        sorter.add(child, parent)
-    try:
-        sorter.prepare()
-    except CycleError as error:
-        raise ValueError(f"tree: concept {tree.names[error.args[1][0]]!r} lies on a cycle; give a tree") from None
-
-
-def _draw(axes: Axes, panel: MapPanel, colouring: Colouring, marks: Sequence[Mark], tree: ConceptTree | None) -> None:
+def _draw(axes: Axes, panel: MapPanel, colouring: Colouring, marks: list[Any], tree: ConceptTree | None) -> None:
     """The panel without its labels."""
     grey = panel.points[colouring.points < 0]
     dots(axes, grey, s=0.35 if len(grey) > 5000 else 2, color=_GREY, lw=0, rasterized=True)
@@ -228,16 +202,19 @@ def _draw(axes: Axes, panel: MapPanel, colouring: Colouring, marks: Sequence[Mar
             dots(axes, panel.concepts[codes == code], s=size, **mark, **look)
 
 
-def _label(
-    text: str, members: Sequence[int], panel: MapPanel, colouring: Colouring, marks: Sequence[Mark]
+def _labels(
+    groups: Mapping[str, Sequence[int]], panel: MapPanel, colouring: Colouring, marks: list[Any]
 ) -> list[Label]:
-    """What names these points: nothing where a group is mixed with others."""
-    own, many = np.isin(np.arange(len(panel.points)), members), len(members) > 1
-    place = _heart(panel.points, own, (colouring.points >= 0) | own) if many else panel.points[own][0]
-    codes = np.bincount(colouring.points[own & (colouring.points >= 0)])
-    colour = readable(marks[int(codes.argmax())]["color"]) if len(codes) else INK
-    look: dict[str, Any] = {"bold": many, "region": many, "radius": 2.0 * (not many), "colour": colour}
-    return [] if place is None else [Label(text, place, **look)]
+    """Names of points, and of the groups that are not mixed with others."""
+    labels = []
+    for text, members in groups.items():
+        own, many = np.isin(np.arange(len(panel.points)), members), len(members) > 1
+        place = _heart(panel.points, own, (colouring.points >= 0) | own) if many else panel.points[own][0]
+        codes = np.bincount(colouring.points[own & (colouring.points >= 0)])
+        colour = readable(marks[codes.argmax()]["color"]) if len(codes) else INK
+        if place is not None:
+            labels.append(Label(text, place, bold=many, region=many, radius=2.0 * (not many), colour=colour))
+    return labels
 
 
 def _heart(points: Array, own: NDArray[np.bool_], coloured: NDArray[np.bool_]) -> Array | None:

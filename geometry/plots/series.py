@@ -3,26 +3,23 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Unpack
+from typing import Unpack
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-from geometry.plots.canvas import Canvas, Options, numeric
+from geometry.plots.canvas import Canvas, Figure, Options, numeric
 from geometry.plots.labels import Array, Label, dots, equal_scale, place_labels
 from geometry.plots.style import INK, NULL_GREYS, literal, palette, signed
 
-_SMALL = 5.8
 _CHANCE = "#dcdcdc"
 
 
 @dataclass(frozen=True, eq=False)
 class SeriesPanel:
-    """A series of k values with their `labels` and `points` (k, 2) in order.
+    """A series of k values with their `labels` and `points` (k, 2), joined in order if they are `ordered`.
 
-    Of each shape there are R² of left-out values, its standard error, and the 95% range of permuted orders. Values are
-    joined in order if they are `ordered`, and the last one to the first if they are `closed`.
+    Of each shape there are R² of left-out values, its standard error, and the 95% range of permuted orders.
     """
 
     title: str
@@ -36,13 +33,14 @@ class SeriesPanel:
 
 
 def series(panels: Sequence[SeriesPanel], *, ncols: int = 4, **options: Unpack[Options]) -> Figure:
-    """For each series its values in their plane, joined in order, above bars of how well each shape predicts them.
-
-    Colours are of the shapes.
-    """
+    """Each series in its plane, joined in order, above bars of how well each shape, in its colour, predicts values."""
     hues = palette([shape for panel in panels for shape in panel.scores], options.get("colours"))
     share = 0.09 + 0.062 * len(hues)
-    parts = []
+    parts, ends = [], [0.0, 0.05]  # the ends of bars; an error may run out of its panel, where it is cut off
+    for panel in panels:
+        for shape, score in panel.scores.items():
+            error = min(panel.errors[shape], abs(score))
+            ends += [score - error, score + error, *panel.chance[shape]]
     with Canvas.of(len(panels), ncols, **options) as canvas:
         for axes, panel in zip(canvas.axes, panels, strict=True):
             axes.set_axis_off()
@@ -50,11 +48,10 @@ def series(panels: Sequence[SeriesPanel], *, ncols: int = 4, **options: Unpack[O
             plane.set(xticks=[], yticks=[])
             plane.spines[:].set(visible=True, color="#bbbbbb")
             _bars(bars, panel, hues)
-            bars.set_xlim(_limits(panels))
+            bars.set(xlim=(1.06 * min(ends), 1.06 * max(ends)), ylim=(len(hues) - 0.4, -0.6))
             parts.append((plane, bars))
-        error: dict[str, Any] = {"color": INK, "lw": 0.9}
-        chance = {"color": _CHANCE, "lw": 5, "solid_capstyle": "butt"}
-        canvas.legend({"R² of left-out values, ± 1 standard error": error, "95% of permuted orders": chance})
+        bar, grey = {"color": INK, "lw": 0.9}, {"color": _CHANCE, "lw": 5, "solid_capstyle": "butt"}
+        canvas.legend({"R² of left-out values, ± 1 standard error": bar, "95% of permuted orders": grey})
         figure = canvas.finish([2.35] * len(panels), [panel.title for panel in panels])
         for (plane, bars), panel in zip(parts, panels, strict=True):
             _plane(plane, panel)
@@ -78,16 +75,6 @@ def _plane(axes: Axes, panel: SeriesPanel) -> None:
     place_labels(axes, labels, avoid=joined, discs=discs, fontsize=5.6, farthest=80)
 
 
-def _limits(panels: Sequence[SeriesPanel]) -> tuple[float, float]:
-    """One scale for all bars; an error may run out of its panel, where it is cut off."""
-    ends = [0.0, 0.05]
-    for panel in panels:
-        for shape, score in panel.scores.items():
-            error = min(panel.errors[shape], abs(score))
-            ends += [score - error, score + error, *panel.chance[shape]]
-    return 1.06 * min(ends), 1.06 * max(ends)
-
-
 def _bars(axes: Axes, panel: SeriesPanel, hues: Mapping[str, str]) -> None:
     for row, shape in enumerate(hues):
         if shape not in panel.scores:
@@ -96,10 +83,8 @@ def _bars(axes: Axes, panel: SeriesPanel, hues: Mapping[str, str]) -> None:
         axes.barh(row, high - low, left=low, height=0.82, color=_CHANCE, lw=0)
         axes.barh(row, score, height=0.42, color=hues[shape], lw=0)
         axes.plot([score - error, score + error], [row, row], color=INK, lw=0.8)
-        at = axes.get_yaxis_transform()
-        axes.text(1.04, row, signed(f"{score:.2f}"), transform=at, fontsize=_SMALL, va="center")
+        axes.text(1.04, row, signed(f"{score:.2f}"), transform=axes.get_yaxis_transform(), fontsize=5.8, va="center")
     axes.axvline(0, color=INK, lw=0.6)
-    axes.set_ylim(len(hues) - 0.4, -0.6)
     axes.set_yticks(range(len(hues)), [literal(shape) for shape in hues])
-    axes.tick_params(length=0, labelsize=_SMALL, pad=1.5)
+    axes.tick_params(length=0, labelsize=5.8, pad=1.5)
     axes.spines["left"].set_visible(False)

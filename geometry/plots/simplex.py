@@ -3,18 +3,19 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any, Unpack
+from math import cos, radians, sin
+from typing import Unpack
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.patches import Polygon
 
-from geometry.plots.canvas import Canvas, Options
+from geometry.plots.canvas import Canvas, Figure, Options
 from geometry.plots.labels import Array, Label, dots, equal_scale, place_labels
 from geometry.plots.style import INK
 
-_TURN, _TILT = np.radians([-38, 14])
+# Tetrahedra are seen from a fixed side.
+_TURN, _TILT = radians(-38), radians(14)
+_SIDE = np.array([[-sin(_TURN), -cos(_TURN) * sin(_TILT)], [cos(_TURN), -sin(_TURN) * sin(_TILT)], [0, cos(_TILT)]])
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,18 +28,14 @@ class SimplexPanel:
 
 
 def simplex(panels: Sequence[SimplexPanel], **options: Unpack[Options]) -> Figure:
-    """Simplices side by side to one scale: triangles in their plane, tetrahedra seen from a fixed side.
-
-    ValueError: a panel has not three or four vertices, or words of something that is no vertex.
-    """
+    """Simplices side by side to one scale. ValueError: not three or four vertices, or words of what is no vertex."""
     for panel in panels:
         if len(panel.vertices) not in (3, 4) or not set(panel.words) <= set(panel.vertices):
             raise ValueError(f"panel {panel.title!r}: give 3 or 4 vertices, and words of these only")
     with Canvas.of(len(panels), len(panels), **options) as canvas:
         looks = canvas.looks([name for panel in panels for name in panel.vertices])
         for axes in canvas.axes:
-            axes.set(xticks=[], yticks=[])
-            axes.spines[:].set_visible(False)
+            axes.set_axis_off()
         marks = {f"{name} words": look | {"ms": 3} for name, look in looks.items()}
         canvas.legend({"concept vectors": {"color": "white", "mec": INK, "mew": 0.8, "ms": 6.5}} | marks)
         figure = canvas.finish([2.9] * len(panels), [panel.title for panel in panels])
@@ -46,37 +43,28 @@ def simplex(panels: Sequence[SimplexPanel], **options: Unpack[Options]) -> Figur
         seen = [_seen(panel) for panel in panels]
         clouds = [np.vstack([*corners.values(), *words.values()]) for corners, words in seen]
         reach = max(float(np.ptp(cloud, axis=0).max()) for cloud in clouds) / 2
-        for axes, cloud, places in zip(canvas.axes, clouds, seen, strict=True):
+        for axes, cloud, (corners, words) in zip(canvas.axes, clouds, seen, strict=True):
             middle = (cloud.min(axis=0) + cloud.max(axis=0)) / 2
             equal_scale(axes, np.array([middle - reach, middle + reach]), (18, 10))
-            _draw(axes, places, looks)
+            for face in combinations(corners.values(), 3):
+                axes.add_patch(Polygon(np.stack(face), closed=True, fc="#8899aa", ec="none", alpha=0.07))
+            edges = [np.linspace(first, second, 40) for first, second in combinations(corners.values(), 2)]
+            for edge in edges:
+                axes.plot(edge[[0, -1], 0], edge[[0, -1], 1], color=INK, lw=0.8, zorder=1.5)
+            for name, points in words.items():
+                dots(axes, points, s=9, lw=0, alpha=0.8, zorder=2, **looks[name])
+            for name, corner in corners.items():
+                dots(axes, corner[None], s=55, edgecolor=INK, lw=0.8, zorder=3, **looks[name])
+            labels = [Label(name, corner, bold=True, radius=5) for name, corner in corners.items()]
+            place_labels(axes, labels, avoid=[*words.values(), *edges], fontsize=7)
     return figure
 
 
 def _seen(panel: SimplexPanel) -> tuple[dict[str, Array], ...]:
-    """Vertices and words in two dimensions: in the triangle's plane, or the tetrahedron from a fixed side."""
+    """Vertices and words in two dimensions: in the triangle's plane, or the tetrahedron from its side."""
     corners = np.stack([np.asarray(vertex, dtype=np.float64) for vertex in panel.vertices.values()])
-    centre = corners.mean(axis=0)
+    centre, side = corners.mean(axis=0), _SIDE
     if len(corners) == 3:
         side = np.linalg.svd(corners - centre)[2][:2].T
-        side *= np.where((corners[0] - centre) @ side < 0, -1, 1)  # a singular vector has no sign of its own
-    else:
-        (cos, sin), (rise, lift) = (np.cos(_TURN), np.sin(_TURN)), (np.cos(_TILT), np.sin(_TILT))
-        side = np.array([[-sin, -cos * lift], [cos, -sin * lift], [0, rise]])
-    parts = (panel.vertices, panel.words)
-    return tuple({name: (points - centre) @ side for name, points in part.items()} for part in parts)
-
-
-def _draw(axes: Axes, places: tuple[dict[str, Array], ...], looks: dict[str, Any]) -> None:
-    corners, words = places
-    for face in combinations(corners.values(), 3):
-        axes.add_patch(Polygon(np.stack(face), closed=True, fc="#8899aa", ec="none", alpha=0.07))
-    edges = [np.linspace(first, second, 40) for first, second in combinations(corners.values(), 2)]
-    for edge in edges:
-        axes.plot(*edge[[0, -1]].T, color=INK, lw=0.8, zorder=1.5)
-    for name, points in words.items():
-        dots(axes, points, s=9, lw=0, alpha=0.8, zorder=2, **looks[name])
-    for name, corner in corners.items():
-        dots(axes, corner[None], s=55, edgecolor=INK, lw=0.8, zorder=3, **looks[name])
-    labels = [Label(name, corner, bold=True, radius=5) for name, corner in corners.items()]
-    place_labels(axes, labels, avoid=[*words.values(), *edges], fontsize=7)
+        side = side * np.where((corners[0] - centre) @ side < 0, -1, 1)  # a singular vector has no sign of its own
+    return tuple({name: (at - centre) @ side for name, at in part.items()} for part in (panel.vertices, panel.words))

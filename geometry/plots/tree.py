@@ -4,10 +4,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Unpack
 
-from matplotlib.figure import Figure
 from scipy.cluster import hierarchy
 
-from geometry.plots.canvas import Canvas, Options
+from geometry.plots.canvas import Canvas, Figure, Options
 from geometry.plots.labels import Array
 from geometry.plots.style import MARKERS, literal
 
@@ -26,8 +25,7 @@ def dendrogram(merges: Array, names: Sequence[str], groups: Sequence[str], **opt
         )
         for line in axes.collections:
             line.set(linewidth=0.8)
-        axes.set(xticks=[], yticks=[])
-        axes.spines[:].set_visible(False)
+        axes.set_axis_off()
         at = axes.get_yaxis_transform()
         how: dict[str, Any] = {"xycoords": at, "textcoords": "offset points", "annotation_clip": False}
         for row, leaf in enumerate(drawn["leaves"] or ()):

@@ -1,6 +1,5 @@
 """A page like a short paper from blocks: text, tables, pictures, links. No script; every text is escaped."""
 
-import base64
 import io
 import re
 from collections.abc import Sequence
@@ -37,10 +36,9 @@ class Table:
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure embedded in the page at the size that its dpi say, and no wider than the page.
+    """A figure as large as its dpi say, at most as wide as the page, with a text for who cannot see it.
 
-    `links` are (label, relative address) of larger versions, the first of which also wraps the picture; `text` says
-    what it shows to who cannot see it, by default the caption.
+    Links are (label, relative address) of larger versions; the first also wraps the picture.
     """
 
     png: bytes
@@ -72,7 +70,7 @@ def document_page(title: str, detail: str, sections: Sequence[tuple[str, Sequenc
     Below the title and a sentence or two stand the sections, (heading, its blocks); several get a table of contents.
     ValueError: a row of a table is not as long as its head, an address is not relative, or a picture is no PNG.
     """
-    parts = {"address": _address, "columns": _columns, "embedded": _embedded, "pieces": _LONG.split}
+    parts = {"address": _address, "columns": _columns, "opened": _opened, "pieces": _LONG.split}
     return page("document", title=title, detail=detail, sections=sections, **parts)
 
 
@@ -87,8 +85,8 @@ def downsampled(png: bytes, dpi: int = 150) -> bytes:
         width, height = (max(1, round(side * dpi / own)) for side in solid.size)
         solid = solid.resize((width, height), Image.Resampling.LANCZOS)
     few = solid.quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-    difference = np.abs(np.asarray(few.convert("RGB"), dtype=np.int16) - np.asarray(solid)).max(axis=2)
-    alike = difference.mean() <= 1 and (difference > 24).mean() <= 0.002
+    change = np.abs(np.asarray(few.convert("RGB"), dtype=np.int16) - np.asarray(solid)).max(axis=2)
+    alike = change.mean() <= 1 and (change > 24).mean() <= 0.002
     held = io.BytesIO()
     (few if alike else solid).save(held, "PNG", optimize=True, dpi=(min(own, dpi),) * 2)
     return held.getvalue()
@@ -101,12 +99,6 @@ def _columns(table: Table) -> tuple[list[list[str]], list[bool]]:
         raise ValueError(f"table {table.caption!r}: a row has {len(wrong[0])} cells, its head {width}")
     rows = [[signed(cell) for cell in row] for row in table.rows]
     return rows, [bool(rows) and all(_NUMBER.fullmatch(row[column]) for row in rows) for column in range(width)]
-
-
-def _embedded(png: bytes) -> tuple[str, int, int]:
-    """Base64 of a picture, and its width and height in CSS pixels, of which 96 are an inch."""
-    image, dpi = _opened(png)
-    return base64.b64encode(png).decode("ascii"), round(image.width * 96 / dpi), round(image.height * 96 / dpi)
 
 
 def _opened(png: bytes) -> tuple[Image.Image, float]:

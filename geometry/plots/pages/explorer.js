@@ -56,7 +56,7 @@ function recolour() {
   const codes = new Int8Array(items).fill(-1);
   if (points) codes.set(unpacked(colouring.points, Int8Array));
   if (colouring.concepts && items > points) codes.set(unpacked(colouring.concepts, Int8Array), points);
-  categories = colouring.categories.map(([name, colour, shape]) => ({ name, colour, shape, points: [], concepts: [] }));
+  categories = colouring.categories.map(([name, [colour, shape]]) => ({ name, colour, shape, points: [], concepts: [] }));
   background = [];
   for (let item = 0; item < items; item++) {
     const category = isHidden(item) ? undefined : categories[codes[item]];
@@ -226,7 +226,7 @@ const chooser = element("select", { id: "colouring", onchange: () => { colouring
   ...page.colourings.map(({ name }) => element("option", { textContent: name })));
 
 function showLegend() {
-  legend.replaceChildren(...[...colouring.categories, ["other", GREY, "o"]].map(([name, colour, shape]) =>
+  legend.replaceChildren(...[...colouring.categories, ["other", [GREY, "o"]]].map(([name, [colour, shape]]) =>
     element("li", {}, swatch(shape, colour), name)));
 }
 

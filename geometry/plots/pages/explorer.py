@@ -20,34 +20,30 @@ def explorer_page(
 ) -> str:
     """The page as one string of HTML, which works from a file and without a network.
 
-    A word is coloured as long as one of its narrowest concepts is ticked in the tree. Coordinates are kept to
-    1/65535 of a panel's extent. ValueError: panels, texts, colourings and tree do not fit each other.
-
-    Parameters
-    ----------
-    panels : side by side; a map of concept vectors alone has points of shape (0, 2).
-    texts : of the n points, spaces included.
-    colourings : to choose from; the first is shown.
-    tree : concepts to toggle, whose edges are drawn where the panels place concepts.
-    title, detail : the finding and how it was measured.
+    Texts are of the n points, spaces included; a map of concept vectors alone has points of shape (0, 2). The first
+    colouring is shown. A word is coloured as long as one of its narrowest concepts is ticked in the tree. Coordinates
+    are kept to 1/65535 of a panel's extent. ValueError: panels, texts, colourings and tree do not fit each other.
     """
-    points, _ = check_map(panels, colourings, tree, texts)
-    return interactive_page(
-        "explorer.js",
-        title=title,
-        detail=detail,
-        points=points,
-        texts=list(texts),
-        panels=[_panel(panel) for panel in panels],
-        colourings=[_colouring(colouring) for colouring in colourings],
-        tree=tree
-        and {
-            "names": list(tree.names),
-            "edges": packed(np.reshape(tree.edges, (-1, 2)), "u4"),
-            "sizes": [len(members) for members in tree.members],
-            "members": packed(np.concatenate([[], *tree.members]), "u4"),
-        },
-    )
+    points, _ = check_map(panels, colourings, tree)
+    if len(texts) != points:
+        raise ValueError(f"texts: {len(texts)} of them for {points} points; give one a point")
+    concepts = tree and {
+        "names": tree.names,
+        "edges": packed(np.reshape(tree.edges, (-1, 2)), "u4"),
+        "sizes": [len(members) for members in tree.members],
+        "members": packed(np.concatenate([[], *tree.members]), "u4"),
+    }
+    colours = [
+        {
+            "name": item.name,
+            "categories": list(zip(item.categories, looks(item.categories, ordered=item.ordered), strict=True)),
+            "points": packed(item.points, "i1"),
+            "concepts": None if item.concepts is None else packed(item.concepts, "i1"),
+        }
+        for item in colourings
+    ]
+    data = {"points": points, "texts": texts, "panels": [*map(_panel, panels)], "colourings": colours, "tree": concepts}
+    return interactive_page("explorer.js", title=title, detail=detail, **data)
 
 
 def _panel(panel: MapPanel) -> dict[str, Any]:
@@ -61,14 +57,4 @@ def _panel(panel: MapPanel) -> dict[str, Any]:
         "low": low.tolist(),
         "step": step.tolist(),
         "places": packed(np.rint((places - low) / step), "u2"),
-    }
-
-
-def _colouring(colouring: Colouring) -> dict[str, Any]:
-    chosen = looks(colouring.categories, ordered=colouring.ordered)
-    return {
-        "name": colouring.name,
-        "categories": [[name, *look] for name, look in zip(colouring.categories, chosen, strict=True)],
-        "points": packed(colouring.points, "i1"),
-        "concepts": None if colouring.concepts is None else packed(colouring.concepts, "i1"),
     }

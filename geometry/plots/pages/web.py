@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,15 +27,14 @@ def page(name: str, *scripts: str, **values: Any) -> str:
     return _TEMPLATES.get_template(f"{name}.html.j2").render(values | ours)
 
 
-def interactive_page(script: str, *, title: str, detail: str, **data: Any) -> str:
-    """A page that shows `data` by one of our scripts."""
-    data = _all_visible({"title": title, "detail": detail} | data)
-    return page("interactive", "canvas.js", script, title=title, data=data)
+def interactive_page(script: str, **data: Any) -> str:
+    """A page that shows `data`, a title and a detail among them, by one of our scripts."""
+    return page("interactive", "canvas.js", script, title=data["title"], data=_all_visible(data))
 
 
 def packed(values: NDArray[Any], kind: str) -> str:
     """Base64 of `values` as little-endian `kind`, such as "u2"."""
-    return base64.b64encode(np.ascontiguousarray(values, dtype=f"<{kind}").tobytes()).decode("ascii")
+    return _base64(np.ascontiguousarray(values, dtype=f"<{kind}").tobytes())
 
 
 def visible(text: str) -> str:
@@ -43,11 +43,11 @@ def visible(text: str) -> str:
 
 
 def _all_visible(data: Any) -> Any:
-    if isinstance(data, str):
-        return visible(data)
     if isinstance(data, dict):
         return {name: _all_visible(value) for name, value in data.items()}
-    return [_all_visible(value) for value in data] if isinstance(data, list | tuple) else data
+    if isinstance(data, str):
+        return visible(data)
+    return [_all_visible(value) for value in data] if isinstance(data, Sequence) else data
 
 
 def _written(value: Any) -> Any:
@@ -55,13 +55,17 @@ def _written(value: Any) -> Any:
     return value if isinstance(value, Markup) else Markup("<br>").join(map(visible, str(value).split("\n")))
 
 
+def _base64(content: bytes) -> str:
+    return base64.b64encode(content).decode("ascii")
+
+
 def _checksum(text: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")
+    return "sha256-" + _base64(hashlib.sha256(text.encode()).digest())
 
 
 _TEMPLATES = Environment(loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, finalize=_written)
 _TEMPLATES.trim_blocks = _TEMPLATES.lstrip_blocks = _TEMPLATES.keep_trailing_newline = True
-_TEMPLATES.filters |= {"checksum": _checksum, "visible": visible}
+_TEMPLATES.filters |= {"base64": _base64, "checksum": _checksum, "visible": visible}
 _TEMPLATES.globals["zip"] = partial(zip, strict=True)
 # JSON that no text in it can end: the filter also writes "<", ">", "&" and "'" as \u003c and so on.
 _TEMPLATES.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "separators": (",", ":"), "allow_nan": False}
