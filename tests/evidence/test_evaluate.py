@@ -4,6 +4,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from scipy.stats import binom
 
 import geometry as geo
 from tests.planted import nested_words, planted_tree, synthetic
@@ -86,10 +87,10 @@ def test_a_claim_and_a_null_of_ones_own(planted: tuple) -> None:
     assert "mirrored rows" in written
 
 
-def test_on_noise_no_claim_is_found() -> None:
+@pytest.mark.parametrize("models", [50, pytest.param(200, marks=pytest.mark.long)])
+def test_on_noise_no_claim_is_found(models: int) -> None:
     words, parents = nested_words((3, 2), per_leaf=11)
     significant, supported = Counter(), []
-    models = 200
     for seed in range(models):
         rows = np.random.default_rng(seed).standard_normal((150, 20))
         unembedding, hierarchy = synthetic(rows, words, parents)
@@ -105,10 +106,10 @@ def test_on_noise_no_claim_is_found() -> None:
         )
         significant.update(result.name for result in results if result.p_value < 0.05)
         supported += [r for r in results if r.name in ORTHOGONALITY and r.verdict == "supported"]
-    # 9% is the upper 99% bound of a binomial with 200 draws at a level of 5%.
-    assert max(significant.values()) <= 0.09 * models, significant
-    # A test that never rejects would pass as well; each rejects sometimes.
-    assert set(significant) == {claim.name for claim in geo.CLAIMS}
+    # The upper 99% bound at a level of 5%.
+    assert max(significant.values()) <= binom.ppf(0.99, models, 0.05), significant
+    # A test that never rejects would pass as well; each rejects sometimes, of few models at least most of them.
+    assert len(significant) >= (len(geo.CLAIMS) if models == 200 else 10)
     assert not supported
 
 
