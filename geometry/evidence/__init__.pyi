@@ -24,6 +24,7 @@ from .splits import training_parts as training_parts
 from .statistics.categories import angle_deviation as angle_deviation
 from .statistics.categories import edge_variation as edge_variation
 from .statistics.categories import membership as membership
+from .statistics.categories import nearest_vertices as nearest_vertices
 from .statistics.categories import simplex_angles as simplex_angles
 from .statistics.categories import simplex_span as simplex_span
 from .statistics.child_separation import separation as separation
@@ -35,10 +36,6 @@ from .statistics.orthogonality import chain_orthogonality as chain_orthogonality
 from .statistics.orthogonality import parent_orthogonality as parent_orthogonality
 from .statistics.orthogonality import sibling_contrast_orthogonality as sibling_contrast_orthogonality
 from .statistics.orthogonality import sibling_orthogonality as sibling_orthogonality
-from .statistics.simplices import Simplex as Simplex
-from .statistics.simplices import simplex as simplex
-from .statistics.simplices import simplex_edge_variation as simplex_edge_variation
-from .statistics.simplices import simplex_membership as simplex_membership
 from .statistics.statistic import Statistic as Statistic
 from .statistics.tree import four_points as four_points
 from .statistics.tree import pairwise_cosines as pairwise_cosines

@@ -9,8 +9,6 @@ from geometry.experiments.maps.study import MapsStudy
 from geometry.experiments.steering.study import SteeringStudy
 from geometry.experiments.study import Study
 
-__all__ = ["STUDIES"]
-
 STUDIES: dict[str, type[Study[Any]]] = {
     study.name: study for study in (ClaimsStudy, SteeringStudy, MapsStudy, BehavioursStudy, ComparisonStudy)
 }

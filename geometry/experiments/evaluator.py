@@ -10,8 +10,6 @@ from geometry.steering import Positions, SteeringVector, encode, generate, perpl
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-__all__ = ["BOUND", "Evaluator", "Strength", "sampling_note"]
-
 # Times that the perplexity of neutral text may rise under a vector whose strength is chosen.
 BOUND = 2.0
 TEMPERATURE, TOP_P, FREQUENCY_PENALTY = 0.7, 0.9, 1.0

@@ -14,8 +14,6 @@ from geometry.output import OutputFolder
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["SCHEMA", "FigureSpec", "StudyResult", "TableSpec"]
-
 # Of results.json; raised when a key changes its meaning.
 SCHEMA = 2
 
@@ -103,10 +101,7 @@ class StudyResult(ABC):
     def write(self, folder: str | Path | None = None) -> Path:
         """Write figures, results.json, results.npz and pages into a folder, all or nothing; returns the folder.
 
-        Raises
-        ------
-        OutputError
-            The folder cannot be written.
+        Raises OutputError: the folder cannot be written.
         """
         target = self.study.folder if folder is None else Path(folder)
         with OutputFolder(target) as output:

@@ -13,8 +13,6 @@ from geometry.errors import EstimationError
 if TYPE_CHECKING:
     from geometry.experiments.result import StudyResult
 
-__all__ = ["ModelStudy", "Step", "Study", "option", "silent"]
-
 Step = Callable[[str], None]
 Result = TypeVar("Result", bound="StudyResult", covariant=True)
 
@@ -73,10 +71,7 @@ class Study(ABC, Generic[Result]):
     def run(self, step: Step = silent) -> Result:
         """Measure; `step` is told what is being done.
 
-        Raises
-        ------
-        GeometryError
-            Bad input, before work starts where that can be known.
+        Raises GeometryError: bad input, before work starts where that can be known.
         """
         start = time.perf_counter()
         return replace(self.measure(step), seconds=time.perf_counter() - start)

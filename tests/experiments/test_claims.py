@@ -168,7 +168,7 @@ def test_figures_and_tables_give_the_numbers_of_the_results(result: ClaimsResult
     assert 2 <= len(result.summary()) <= 5
     assert result.simplex is not None
     (figure,) = [spec for spec in result.figures() if spec.name == "simplex"]
-    null = result.simplex.tests["simplex_membership"].nulls["shuffled"].mean
+    null = result.simplex.tests["membership"].nulls["shuffled"].mean
     panels = figure.figure().axes
     assert f"{null:.2f}" in figure.title
     assert any(f"accuracy {null:.2f}" in axes.get_title(loc="left") + axes.get_title() for axes in panels)
@@ -441,9 +441,9 @@ def test_numbers_on_smollm2() -> None:
     assert existence.value > existence.nulls["random_subset"].mean + 0.1 > 0.5
     assert existence.p_value == 1 / 4
     assert result.simplex is not None
-    accuracy = result.simplex.tests["simplex_membership"]
+    accuracy = result.simplex.tests["membership"]
     assert accuracy.value == pytest.approx(0.87, abs=0.02)
-    assert accuracy.nulls["shuffled"].mean == pytest.approx(0.25, abs=0.08)
+    assert accuracy.nulls["shuffled"].mean == pytest.approx(0, abs=0.1)
     assert result.planes is not None
     assert result.planes.tests["projection"].value == pytest.approx(0.83, abs=0.02)
     shapes = result.shapes

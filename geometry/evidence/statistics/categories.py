@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from geometry.concepts import ConceptHierarchy
 from geometry.directions import ConceptDirections
-from geometry.evidence.statistics.simplices import nearest_vertices
 from geometry.evidence.statistics.statistic import FEWEST, Statistic
 
 # Two values make a line segment, which is always a regular simplex.
@@ -93,6 +92,22 @@ def _membership(children: Sequence[int], directions: ConceptDirections) -> float
     # A child with too few held-out words stays a vertex that others may be nearest to.
     accuracy = (confusion.diagonal()[enough] / confusion.sum(axis=1)[enough]).mean()
     return float((accuracy - 1 / len(fitted)) / (1 - 1 / len(fitted)))
+
+
+def nearest_vertices(directions: ConceptDirections, concepts: Sequence[int]) -> NDArray[np.int64]:
+    """Held-out tokens of concept i alone among `concepts`, whose nearest ℓ is that of j: counts, shape (k, k)."""
+    members = directions.hierarchy.members
+    owners = np.zeros(len(directions.train), dtype=np.int64)
+    for concept in concepts:
+        owners[members[concept]] += 1
+    held_out = [tokens[owners[tokens] == 1] for tokens in map(directions.held_out, concepts)]
+    points = directions.cloud.points[torch.from_numpy(np.concatenate(held_out))]
+    vertices = directions.vectors[torch.tensor(concepts)]
+    # ‖y − ℓ‖² without the ‖y‖² that all vertices have in common.
+    distances = vertices.square().sum(dim=1) - points @ (2 * vertices).T
+    truth = np.repeat(np.arange(len(concepts)), [len(tokens) for tokens in held_out])
+    flat = np.bincount(truth * len(concepts) + distances.argmin(dim=1).cpu().numpy(), minlength=len(concepts) ** 2)
+    return flat.reshape(len(concepts), len(concepts))
 
 
 def _vertices(children: Sequence[int], *fits: ConceptDirections) -> list[torch.Tensor] | None:

@@ -8,24 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+import geometry.plots as plots
 from geometry.concepts import short_name
 from geometry.experiments.claims.result import by_verdict
 from geometry.experiments.result import FigureSpec
-from geometry.plots import (
-    Curve,
-    CurvePanel,
-    Figure,
-    HeatmapPanel,
-    ScatterPanel,
-    StripPanel,
-    StripRow,
-    curves,
-    forest,
-    grid,
-    heatmap,
-    scatter,
-    strip,
-)
 from geometry.results import NullValues, Results, TestResult
 
 if TYPE_CHECKING:
@@ -78,7 +64,7 @@ def _overview(result: "ClaimsResult") -> FigureSpec:
         " of pairs sign flips) to the prediction. Bars: 95% intervals; grey: all nulls within the axis. Verdicts:"
         f" adjusted p ≤ 0.05 over {len(result.claims) + len(result.series_claims)} tests, {n} permutations"
         f" (p ≥ {1 / (1 + n):.2g}). Orthogonality: |cos| between halves of the words that share none.",
-        partial(forest, [replace(panel, rows=rows)], names, columns=columns),
+        partial(plots.forest, [replace(panel, rows=rows)], names, columns=columns),
     )
 
 
@@ -102,8 +88,8 @@ def _existence(result: "ClaimsResult", tests: Sequence[TestResult]) -> FigureSpe
     )
 
 
-def _draw_existence(result: "ClaimsResult", tests: Sequence[TestResult], *, title: str, caption: str) -> Figure:
-    figure, axes = grid(len(tests), 2, title=title, caption=caption, width_ratios=(1.25, 1))
+def _draw_existence(result: "ClaimsResult", tests: Sequence[TestResult], *, title: str, caption: str) -> plots.Figure:
+    figure, axes = plots.grid(len(tests), 2, title=title, caption=caption, width_ratios=(1.25, 1))
     lines, points = [], []
     for test in tests:
         hierarchy = result.hierarchies[test.subject]
@@ -114,7 +100,7 @@ def _draw_existence(result: "ClaimsResult", tests: Sequence[TestResult], *, titl
         drawn = {name: _sorted(values) for name, values in own.items()}
         drawn |= {null.label: _sorted(null.values, null=True) for null in _shown(test)}
         lines.append(
-            CurvePanel(
+            plots.CurvePanel(
                 "concepts, sorted (%)",
                 "normalised projection",
                 drawn,
@@ -133,18 +119,18 @@ def _draw_existence(result: "ClaimsResult", tests: Sequence[TestResult], *, titl
         }
         own_points = {"held-out lemmas": np.column_stack([sizes, test.values])}
         points.append(
-            ScatterPanel("tokens of the concept", "", own_points, nulls=beside, lines=[(0.0, 1.0, "")], log="x")
+            plots.ScatterPanel("tokens of the concept", "", own_points, nulls=beside, lines=[(0.0, 1.0, "")], log="x")
         )
-    curves(lines, ax=axes[::2])
-    scatter(points, ax=axes[1::2])
+    plots.curves(lines, ax=axes[::2])
+    plots.scatter(points, ax=axes[1::2])
     return figure
 
 
-def _sorted(values: Any, null: bool = False) -> Curve:
+def _sorted(values: Any, null: bool = False) -> plots.Curve:
     finite = np.sort(np.ravel(values)[np.isfinite(np.ravel(values))])[::-1]
     # Many permutations lie on one curve: as many points as can be seen.
     share = np.linspace(0, 100, min(len(finite), 200))
-    return Curve(share, np.interp(share, np.linspace(0, 100, len(finite)), finite), null)
+    return plots.Curve(share, np.interp(share, np.linspace(0, 100, len(finite)), finite), null)
 
 
 def _orthogonality(claims: Sequence[Sequence[TestResult]]) -> FigureSpec:
@@ -160,14 +146,14 @@ def _orthogonality(claims: Sequence[Sequence[TestResult]]) -> FigureSpec:
         between, published = [], []
         for test in tests:
             magnitudes = test.related["published"].absolute()
-            between += [StripRow(test.subject, test.values), *_null_rows(_shown(test))]
-            published += [StripRow(test.subject, magnitudes.values, texts=[test.verdict])]
+            between += [plots.StripRow(test.subject, test.values), *_null_rows(_shown(test))]
+            published += [plots.StripRow(test.subject, magnitudes.values, texts=[test.verdict])]
             published += _null_rows(_shown(magnitudes))
         panels += [
-            StripPanel(
+            plots.StripPanel(
                 tests[0].measure, between, tests[0].title.replace(f"({tests[0].name[-1]})", f"{tests[0].name}:")
             ),
-            StripPanel("|cos|, all words", published, "as published"),
+            plots.StripPanel("|cos|, all words", published, "as published"),
         ]
     arbitrary = claims[0][0].related["published"].absolute().nulls.get("random_parent")
     against = f" With a random parent instead, it is {arbitrary.mean:.2f} in b." if arbitrary else ""
@@ -177,20 +163,20 @@ def _orthogonality(claims: Sequence[Sequence[TestResult]]) -> FigureSpec:
         "|cos| of edges, pairs of siblings or chains; black: mean. Left: vectors of two halves of the words that share"
         " none; right: of all words. A random subset of the parent is orthogonal to it in expectation, in any"
         f" dimension: to be as near to 0 as that is no evidence.{against}",
-        partial(strip, panels, columns=("verdict",)),
+        partial(plots.strip, panels, columns=("verdict",)),
     )
 
 
-def _null_rows(nulls: Iterable[NullValues]) -> list[StripRow]:
-    return [StripRow(null.label, null.values, null=True) for null in nulls]
+def _null_rows(nulls: Iterable[NullValues]) -> list[plots.StripRow]:
+    return [plots.StripRow(null.label, null.values, null=True) for null in nulls]
 
 
 def _page(tests: Sequence[TestResult]) -> FigureSpec:
     """One claim on all hierarchies, beside every null."""
     panels = [
-        StripPanel(
+        plots.StripPanel(
             test.measure,
-            [StripRow("model", test.values), *_null_rows(test.nulls.values())],
+            [plots.StripRow("model", test.values), *_null_rows(test.nulls.values())],
             f"{test.subject}: {test.verdict}",
             {} if test.predicted is None else {test.predicted: "prediction"},
         )
@@ -213,7 +199,7 @@ def _page(tests: Sequence[TestResult]) -> FigureSpec:
         tests[0].name,
         f"{verdict[0].upper()}{verdict[1:]}: {title[0].lower()}{title[1:]}",
         f"Means: {numbers}. Points: {points}; black: means.",
-        partial(strip, panels),
+        partial(plots.strip, panels),
     )
 
 
@@ -225,10 +211,12 @@ def _heatmap(result: "ClaimsResult") -> FigureSpec:
     blocks = [(short_name(block), start, stop) for block, start, stop in hierarchy.blocks()]
     proximity = 1 / (1 + hierarchy.tree_distance()[ordered])
     cosines = [np.minimum(matrix[ordered], 1) for matrix in result.cosines[name]]
-    panels = [HeatmapPanel(proximity, title="tree proximity", cmap="cividis", colourbar="1 / (1 + tree distance)")]
+    panels = [
+        plots.HeatmapPanel(proximity, title="tree proximity", cmap="cividis", colourbar="1 / (1 + tree distance)")
+    ]
     limits = float(np.floor(10 * min(matrix.min() for matrix in cosines)) / 10), 1.0
     panels += [
-        HeatmapPanel(matrix, title=source, limits=limits, colourbar="cosine of concept vectors")
+        plots.HeatmapPanel(matrix, title=source, limits=limits, colourbar="cosine of concept vectors")
         for source, matrix in zip(("model", "shuffled rows"), cosines, strict=True)
     ]
     correlation = "too few pairs of concepts share no word"
@@ -243,5 +231,5 @@ def _heatmap(result: "ClaimsResult") -> FigureSpec:
         f"{len(hierarchy)} concepts of {name}, depth first{boxed}. ρ: Spearman's, over pairs of concepts without a"
         f" common word; over all pairs {every.value:.2f}, and {every.nulls['shuffled'].mean:.2f} on shuffled rows:"
         " nested concepts share words, and shared words make vectors similar in any model. c: the first permutation.",
-        partial(heatmap, [replace(panel, blocks=blocks) for panel in panels], ncols=3),
+        partial(plots.heatmap, [replace(panel, blocks=blocks) for panel in panels], ncols=3),
     )

@@ -9,20 +9,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+import geometry.evidence as evidence
 from geometry.causal import CausalSpace
 from geometry.concepts import ConceptHierarchy, load_hierarchy
 from geometry.directions import ConceptDirections, TokenCloud
-from geometry.evidence import (
-    MAX_TOKENS,
-    NULLS,
-    Statistic,
-    projection,
-    simplex,
-    simplex_edge_variation,
-    simplex_membership,
-    test_against_nulls,
-    train_mask,
-)
 from geometry.evidence.splits import Split
 from geometry.experiments.result import FigureSpec
 from geometry.frames import Frame
@@ -42,9 +32,9 @@ Fits = tuple[ConceptDirections, ConceptDirections]
 def first_fits(space: CausalSpace, hierarchy: ConceptHierarchy, split: Split, seed: int) -> Fits:
     """The vectors that the tests are made on, of the model and of the first permutation of shuffled rows."""
     cloud = TokenCloud.of(space, hierarchy)
-    shuffled = NULLS["shuffled"].draw(space, cloud, generator(seed, "shuffled"))
-    train = train_mask(hierarchy, split, generator(seed, split))
-    fit = partial(ConceptDirections.fit_cloud, train=train, max_tokens=MAX_TOKENS, missing="nan")
+    shuffled = evidence.NULLS["shuffled"].draw(space, cloud, generator(seed, "shuffled"))
+    train = evidence.train_mask(hierarchy, split, generator(seed, split))
+    fit = partial(ConceptDirections.fit_cloud, train=train, max_tokens=evidence.MAX_TOKENS, missing="nan")
     return fit(cloud), fit(shuffled)
 
 
@@ -62,23 +52,20 @@ class Illustration:
 
 
 def _measured(
-    space: CausalSpace, names: Sequence[str], statistics: Sequence[Statistic], n_permutations: int, seed: int
+    space: CausalSpace, names: Sequence[str], statistics: Sequence[evidence.Statistic], n_permutations: int, seed: int
 ) -> tuple[Results, Fits]:
     hierarchy = load_hierarchy("organisms", space.unembedding.vocabulary, only=names)
     options: dict[str, Any] = {"nulls": ("shuffled",), "n_permutations": n_permutations, "seed": seed}
-    tests = test_against_nulls(space, hierarchy, statistics, progress=False, **options)
+    tests = evidence.test_against_nulls(space, hierarchy, statistics, progress=False, **options)
     return tests, first_fits(space, hierarchy, "lemma", seed)
 
 
 def measure_planes(space: CausalSpace, *, n_permutations: int, seed: int) -> Illustration:
     """Held-out words of animals and plants in the three planes of figure 2, of the model above shuffled rows.
 
-    Raises
-    ------
-    GeometryError
-        The vocabulary has too few of the words.
+    Raises GeometryError: the vocabulary has too few of the words.
     """
-    tests, fits = _measured(space, PLANES, [projection()], n_permutations, seed)
+    tests, fits = _measured(space, PLANES, [evidence.projection()], n_permutations, seed)
     rows = [_planes(space, directions, source) for directions, source in zip(fits, SOURCES, strict=True)]
     test = tests["projection"]
     figure = FigureSpec(
@@ -116,57 +103,50 @@ def _planes(space: CausalSpace, directions: ConceptDirections, source: str) -> l
 
 
 def _draw_planes(rows: Sequence[Sequence[Mapping[str, Any]]], *, title: str, caption: str) -> "Figure":
-    from geometry.plots import Plane, planes  # numbers must not need matplotlib
+    import geometry.plots as plots  # numbers must not need matplotlib
 
-    return planes([[Plane(**plane) for plane in row] for row in rows], title=title, caption=caption)
+    return plots.planes([[plots.Plane(**plane) for plane in row] for row in rows], title=title, caption=caption)
 
 
 def measure_simplex(space: CausalSpace, *, n_permutations: int, seed: int) -> Illustration:
     """Four classes of animals as a simplex with their held-out words, as in figure 4, beside shuffled rows.
 
-    Raises
-    ------
-    GeometryError
-        The vocabulary has too few of the words.
+    Raises GeometryError: the vocabulary has too few of the words.
     """
-    statistics = [simplex_membership(CLASSES), simplex_edge_variation(CLASSES)]
-    tests, fits = _measured(space, CLASSES, statistics, n_permutations, seed)
+    statistics = [evidence.membership(), evidence.edge_variation()]
+    tests, fits = _measured(space, ("animal", *CLASSES), statistics, n_permutations, seed)
     accuracy, variation = tests
-    model, chance = simplex(fits[0], CLASSES), accuracy.nulls["shuffled"].mean
-    panels = []
+    null, panels = accuracy.nulls["shuffled"].mean, []
+    indices = [fits[0].hierarchy.index(name) for name in CLASSES]
     for source, directions, numbers in (
         ("model", fits[0], (accuracy.value, variation.value)),
-        (f"shuffled rows, mean of {n_permutations}", fits[1], (chance, variation.nulls["shuffled"].mean)),
+        (f"shuffled rows, mean of {n_permutations}", fits[1], (null, variation.nulls["shuffled"].mean)),
     ):
-        vertices = torch.stack([directions[name] for name in CLASSES])
+        vertices = directions.vectors[indices]
         frame = Frame.spanned_by(*(vertices[1:] - vertices[0]), origin=vertices.mean(dim=0))
-        held_out = {name: directions.held_out(directions.hierarchy.index(name)) for name in CLASSES}
-        panels.append(
-            {
-                "title": f"{source}: accuracy {numbers[0]:.2f},\nvariation of edge lengths {numbers[1]:.0%}",
-                "vertices": dict(zip(CLASSES, frame.coordinates(vertices), strict=True)),
-                "words": {name: _points(directions, frame, tokens) for name, tokens in held_out.items()},
-            }
-        )
+        held_out = dict(zip(CLASSES, map(directions.held_out, indices), strict=True))
+        title = f"{source}: accuracy {numbers[0]:.2f},\nvariation of edge lengths {numbers[1]:.0%}"
+        corners = dict(zip(CLASSES, frame.coordinates(vertices), strict=True))
+        words = {name: _points(directions, frame, tokens) for name, tokens in held_out.items()}
+        panels.append({"title": title, "vertices": corners, "words": words})
+    confusion = evidence.nearest_vertices(fits[0], indices)
     figure = FigureSpec(
         "simplex",
-        f"Nearest-centroid accuracy of held-out words among {len(CLASSES)} classes is {accuracy.value:.2f};"
-        f" shuffled rows give {chance:.2f}",
+        f"Nearest-centroid accuracy of held-out words among {len(CLASSES)} classes, chance-corrected, is"
+        f" {accuracy.value:.2f}; shuffled rows give {null:.2f}",
         f"Span of {', '.join(f'ℓ({name})' for name in CLASSES)}, centred; large marks: these concept vectors, fitted to"
-        f" 70% of the lemmas; small marks: the {model.confusion.sum()} words of the others. Accuracy: balanced over"
-        f" the classes, {accuracy.unstructured:.2f} by chance. Variation: standard deviation of the edge lengths over"
-        f" their mean. Panel b draws the first of {n_permutations} permutations.",
+        f" 70% of the lemmas; small marks: the {confusion.sum()} words of the others. Accuracy: balanced over the"
+        " classes, 0 by chance. Variation: standard deviation of the edge lengths over their mean, of vectors of all"
+        f" words. Panel b draws the first of {n_permutations} permutations.",
         partial(_draw_simplex, panels),
     )
-    confusion, edges = model.confusion.tolist(), model.edges.tolist()
-    return Illustration(tests, figure, {"concepts": CLASSES, "confusion": confusion, "edge_lengths": edges})
+    return Illustration(tests, figure, {"concepts": CLASSES, "confusion": confusion.tolist()})
 
 
 def _draw_simplex(panels: Sequence[Mapping[str, Any]], *, title: str, caption: str) -> "Figure":
-    from geometry.plots import SimplexPanel
-    from geometry.plots import simplex as draw
+    import geometry.plots as plots
 
-    return draw([SimplexPanel(**panel) for panel in panels], title=title, caption=caption)
+    return plots.simplex([plots.SimplexPanel(**panel) for panel in panels], title=title, caption=caption)
 
 
 def _points(directions: ConceptDirections, frame: Frame, tokens: NDArray[np.int64]) -> NDArray[np.float64]:

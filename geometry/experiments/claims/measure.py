@@ -6,21 +6,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+import geometry.evidence as evidence
 from geometry.causal import CausalSpace
 from geometry.concepts import ConceptHierarchy, Series, load_hierarchy, load_pairs, load_series
 from geometry.errors import EstimationError, GeometryError, HierarchyError
-from geometry.evidence import (
-    CLAIMS,
-    LogitChanges,
-    composition_claim,
-    contrast_claims,
-    evaluate_claims,
-    logit_changes,
-    projection,
-    separation,
-    shape_claims,
-    simplex_angles,
-)
 from geometry.experiments.claims.illustrations import first_fits, measure_planes, measure_simplex
 from geometry.experiments.claims.result import ClaimsResult
 from geometry.experiments.claims.study import ClaimsStudy
@@ -29,7 +18,7 @@ from geometry.models import Unembedding, Vocabulary
 from geometry.results import Results, TestResult
 
 # Measured in the same pass, to stand beside the claims.
-ALSO = (projection("token"), separation(), separation("token"), simplex_angles())
+ALSO = (evidence.projection("token"), evidence.separation(), evidence.separation("token"), evidence.simplex_angles())
 IN_POSITIONS = ("weekdays", "months", "number words", "ordinals")
 CLASSES = (("mammal", "bird", "reptile", "amphibian", "fish"), ("insect",))
 
@@ -39,11 +28,8 @@ Measured = TypeVar("Measured")
 def measure_claims(study: ClaimsStudy, step: Step) -> ClaimsResult:
     """One fit, one set of splits and one number for each claim, beside all null models.
 
-    Raises
-    ------
-    GeometryError
-        The model or a hierarchy cannot be read, two hierarchies have one name, one has no edges, or none of them has
-        enough words for any claim.
+    Raises GeometryError: the model or a hierarchy cannot be read, two hierarchies have one name, one has no edges, or
+        none of them has enough words for any claim.
     """
     step(f"reading the unembedding of {study.model}")
     unembedding = Unembedding.load(study.model)
@@ -52,24 +38,24 @@ def measure_claims(study: ClaimsStudy, step: Step) -> ClaimsResult:
     options: dict[str, Any] = {"n_permutations": study.n_permutations, "seed": study.seed}
     skipped: dict[str, str] = {}
 
-    step(f"testing {len(CLAIMS)} claims on {len(hierarchies)} hierarchies")
+    step(f"testing {len(evidence.CLAIMS)} claims on {len(hierarchies)} hierarchies")
     claims: list[TestResult] = []
     beside = {}
     for hierarchy in hierarchies:
-        results = evaluate_claims(space, hierarchy, also=ALSO, **options)
-        claims += results[: len(CLAIMS)]
-        beside[hierarchy.name] = results[len(CLAIMS) :]
+        results = evidence.evaluate_claims(space, hierarchy, also=ALSO, **options)
+        claims += results[: len(evidence.CLAIMS)]
+        beside[hierarchy.name] = results[len(evidence.CLAIMS) :]
     if not any(test.measured for test in claims):
         raise EstimationError(f"too few words a concept in {', '.join(beside)}: no claim can be measured")
 
     step("testing series of values and pairs of words")
     series = _series(unembedding.vocabulary, skipped)
-    shapes, compared = shape_claims(space, series, **options)
+    shapes, compared = evidence.shape_claims(space, series, **options)
     skipped |= {name: "too few values, or all alike" for name in series if name not in compared}
     in_positions = {name: series[name] for name in IN_POSITIONS if name in series}
-    composition = _attempt("composition", lambda: composition_claim(space, in_positions, **options), skipped)
+    composition = _attempt("composition", lambda: evidence.composition_claim(space, in_positions, **options), skipped)
     families = load_pairs(unembedding.vocabulary)
-    contrasts = contrast_claims(space, families, **options)
+    contrasts = evidence.contrast_claims(space, families, **options)
     tested = {contrast.subject for contrast in contrasts}
     skipped |= {name: "too few pairs in this vocabulary" for name in families if name not in tested}
     tests = Results([*claims, *shapes, *([composition] if composition else []), *contrasts]).adjusted()
@@ -132,11 +118,11 @@ def _attempt(name: str, work: Callable[[], Measured], skipped: dict[str, str]) -
 
 def _changes(
     space: CausalSpace, hierarchies: list[ConceptHierarchy], seed: int
-) -> dict[str, tuple[LogitChanges, LogitChanges]]:
+) -> dict[str, tuple[evidence.LogitChanges, evidence.LogitChanges]]:
     """Hierarchy, if it has a usable pair → log-odds changes in the model and on shuffled rows."""
     changes = {}
     for hierarchy in hierarchies:
-        model, shuffled = map(logit_changes, first_fits(space, hierarchy, "lemma", seed))
+        model, shuffled = map(evidence.logit_changes, first_fits(space, hierarchy, "lemma", seed))
         if np.isfinite(model.selectivity).any():
             changes[hierarchy.name] = model, shuffled
     return changes

@@ -10,16 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+import geometry.evidence as evidence
 from geometry.concepts import ConceptHierarchy, Series
-from geometry.evidence import (
-    MAX_TOKENS,
-    VERDICTS,
-    Composition,
-    LogitChanges,
-    ShapeComparison,
-    skipped_concepts,
-    verdict_word,
-)
 from geometry.experiments.claims.illustrations import Illustration
 from geometry.experiments.claims.study import ClaimsStudy
 from geometry.experiments.result import FigureSpec, StudyResult, TableSpec
@@ -56,17 +48,17 @@ class ClaimsResult(StudyResult):
     beside: Mapping[str, Results]
     hierarchies: Mapping[str, ConceptHierarchy]
     cosines: Mapping[str, tuple[NDArray[np.float64], ...]]
-    changes: Mapping[str, tuple[LogitChanges, LogitChanges]]
-    shapes: Mapping[str, ShapeComparison]
+    changes: Mapping[str, tuple[evidence.LogitChanges, evidence.LogitChanges]]
+    shapes: Mapping[str, evidence.ShapeComparison]
     series: Mapping[str, Series]
     planes: Illustration | None
     simplex: Illustration | None
     skipped: Mapping[str, str]
 
     @cached_property
-    def composition(self) -> Composition | None:
+    def composition(self) -> evidence.Composition | None:
         """Composition of the series that this vocabulary has, if they are enough."""
-        return next((test for test in self.series_claims if isinstance(test, Composition)), None)
+        return next((test for test in self.series_claims if isinstance(test, evidence.Composition)), None)
 
     @cached_property
     def contrasts(self) -> Results:
@@ -117,7 +109,7 @@ class ClaimsResult(StudyResult):
         for name, hierarchy in self.hierarchies.items():
             rows = [_row(test, ("shuffled", "random_subset")) for test in self.claims.about(name)]
             caption = f"{len(hierarchy)} concepts, {len(hierarchy.edges)} edges; concepts are fitted to at most"
-            caption += f" {MAX_TOKENS} of their words. {spread}"
+            caption += f" {evidence.MAX_TOKENS} of their words. {spread}"
             tables.append(TableSpec(f"Claims on {name}", head, rows, caption))
         if self.series_claims:
             rows = [_row(test, (test.reference,)) for test in self.series_claims]
@@ -136,15 +128,17 @@ class ClaimsResult(StudyResult):
             besides = ("measured besides", "value", "shuffled rows", "Gaussian rows", "random subset")
             caption = "Forms of one word fall on both sides when tokens are held out instead of lemmas."
             tables.append(TableSpec("The same with other splits and vectors", besides, rows, caption))
-        words = dict.fromkeys(verdict_word(test.verdict) for test in (*self.claims, *self.series_claims))
-        tables.append(TableSpec("Verdicts", ("verdict", "meaning"), [[word, VERDICTS[word]] for word in words]))
+        words = dict.fromkeys(evidence.verdict_word(test.verdict) for test in (*self.claims, *self.series_claims))
+        tables.append(
+            TableSpec("Verdicts", ("verdict", "meaning"), [[word, evidence.VERDICTS[word]] for word in words])
+        )
         return tables
 
     def to_dict(self) -> dict[str, Any]:
         """Every test under "claims", and what else was measured."""
         composition = self.composition.to_dict() if self.composition else {}
         return {
-            "max_tokens": MAX_TOKENS,
+            "max_tokens": evidence.MAX_TOKENS,
             "n_permutations": self.study.n_permutations,
             "claims": [TestResult.to_dict(test) for test in (*self.claims, *self.series_claims)],
             "hierarchies": {name: self._describe(name) for name in self.hierarchies},
@@ -171,7 +165,7 @@ class ClaimsResult(StudyResult):
             "lemmas": int(hierarchy.lemmas.max()) + 1,
             "recipe": hierarchy.recipe,
             "notes": list(hierarchy.notes),
-            "skipped": skipped_concepts(hierarchy, seed=self.study.seed),
+            "skipped": evidence.skipped_concepts(hierarchy, seed=self.study.seed),
             "besides": {key: tests[key].to_dict() for key in _BESIDE},
             "simplex_angle_deviation": dict(zip(angles.labels, angles.values.tolist(), strict=True)),
             "per_concept": {
@@ -217,13 +211,13 @@ class ClaimsResult(StudyResult):
 
 def by_verdict(tests: Iterable[TestResult]) -> dict[str, list[TestResult]]:
     """Verdict → its tests, in the order of `VERDICTS`."""
-    groups: dict[str, list[TestResult]] = {word: [] for word in VERDICTS}
+    groups: dict[str, list[TestResult]] = {word: [] for word in evidence.VERDICTS}
     for test in tests:
-        groups[verdict_word(test.verdict)].append(test)
+        groups[evidence.verdict_word(test.verdict)].append(test)
     return {word: members for word, members in groups.items() if members}
 
 
-def mean_changes(changes: LogitChanges) -> dict[str, Any]:
+def mean_changes(changes: evidence.LogitChanges) -> dict[str, Any]:
     """Means over all usable pairs, as in a row of table 1 of arXiv 2406.01506."""
     usable = np.isfinite(changes.selectivity)
     parent, child = changes.parent[usable], changes.child[usable]

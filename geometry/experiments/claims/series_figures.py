@@ -3,27 +3,15 @@
 from collections import Counter
 from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+import geometry.plots as plots
 from geometry.concepts import Series
 from geometry.evidence import Composition, ShapeComparison
 from geometry.experiments.claims.result import mean_changes
 from geometry.experiments.result import FigureSpec
-from geometry.plots import (
-    Figure,
-    HeatmapPanel,
-    ScatterPanel,
-    SeriesPanel,
-    StripPanel,
-    StripRow,
-    grid,
-    heatmap,
-    scatter,
-    series,
-    strip,
-)
 from geometry.results import Results
 
 if TYPE_CHECKING:
@@ -56,7 +44,7 @@ def _logit_changes(result: "ClaimsResult") -> FigureSpec:
             parent, child = (mean_changes(change)[kind] for kind in ("parent", "child"))
             points = {source: np.column_stack([change.parent[:, 0], change.child[:, 0]])}
             panels.append(
-                ScatterPanel(
+                plots.ScatterPanel(
                     "change of the parents' log-odds (nats)",
                     "change of the children's",
                     points if source == "model" else {},
@@ -77,7 +65,7 @@ def _logit_changes(result: "ClaimsResult") -> FigureSpec:
         " children of w1, their mean change of log-odds; ±: standard deviation over pairs of words. In theory the"
         " children's do not change; title: mean size. Beside all nulls, the claim is"
         f" {result.claims.about(name)['logits'].verdict}.",
-        partial(scatter, panels),
+        partial(plots.scatter, panels),
     )
 
 
@@ -101,14 +89,14 @@ def _shapes(result: "ClaimsResult") -> FigureSpec:
         "Above: means of the values' rows on their principal axes, joined in order, dark to light. Below: R² of each"
         " value predicted from the others along a line, circle or tree, beside permuted orders; 0: a simplex, on which"
         " no value predicts another.",
-        partial(series, panels),
+        partial(plots.series, panels),
     )
 
 
-def _panel(name: str, comparison: ShapeComparison, expected: str, verdict: str) -> SeriesPanel:
+def _panel(name: str, comparison: ShapeComparison, expected: str, verdict: str) -> plots.SeriesPanel:
     """A series in its plane, and the scores of its shapes beside permuted orders."""
     heading = f"{name}, a {expected}?" if expected else name
-    return SeriesPanel(
+    return plots.SeriesPanel(
         f"{heading}\n{verdict}",
         comparison.values,
         comparison.coordinates,
@@ -137,7 +125,7 @@ def _composition(composition: Composition, values: Mapping[str, Series]) -> Figu
     )
 
 
-def _draw_composition(composition: Composition, values: Mapping[str, Series], *, title: str, caption: str) -> Figure:
+def _draw_composition(composition: Composition, values: Mapping[str, Series], **heading: Any) -> plots.Figure:
     names = list(dict.fromkeys(name for name, _ in composition.cells))
     longest = 1 + max(int(values[name].positions.max()) for name in names)
     ranks = np.full((longest, len(names)), np.nan)
@@ -146,20 +134,23 @@ def _draw_composition(composition: Composition, values: Mapping[str, Series], *,
     for (name, value), rank, size, score in details:
         column, row = names.index(name), int(values[name].positions[values[name].values.index(value)])
         ranks[row, column], texts[row][column] = score, f"{value}: {rank} of {size}"
-    figure, (cells, means) = grid(2, 1, title=title, caption=caption, figsize=(7.2, 5.4), height_ratios=(5, 1))
+    figure, (cells, means) = plots.grid(2, 1, figsize=(7.2, 5.4), height_ratios=(5, 1), **heading)
     positions = [f"position {number}" for number in range(1, longest + 1)]
-    heatmap([HeatmapPanel(ranks, positions, names, "rank of the left-out value", cmap="Blues", texts=texts)], ax=cells)
-    rows = [StripRow("true positions", composition.values)]
-    rows += [StripRow(null.label, null.values, null=True) for null in composition.nulls.values()]
-    strip([StripPanel(composition.measure, rows, references={1.0: "prediction"})], ax=means)
+    plots.heatmap(
+        [plots.HeatmapPanel(ranks, positions, names, "rank of the left-out value", cmap="Blues", texts=texts)], ax=cells
+    )
+    rows = [plots.StripRow("true positions", composition.values)]
+    rows += [plots.StripRow(null.label, null.values, null=True) for null in composition.nulls.values()]
+    plots.strip([plots.StripPanel(composition.measure, rows, references={1.0: "prediction"})], ax=means)
     return figure
 
 
 def _contrasts(contrasts: Results) -> FigureSpec:
     rows = []
     for test in contrasts:
-        rows.append(StripRow(f"{test.subject} ({test.n} pairs)", test.values, texts=[test.verdict]))
-        rows += [StripRow(null.label, null.values, null=True) for null in test.nulls.values()]
+        rows.append(plots.StripRow(f"{test.subject} ({test.n} pairs)", test.values, texts=[test.verdict]))
+        rows += [plots.StripRow(null.label, null.values, null=True) for null in test.nulls.values()]
+    panel = plots.StripPanel(contrasts[0].measure, rows, references={1.0: "prediction"})
     verdicts = Counter(test.verdict for test in contrasts)
     counts = ", ".join(f"{number} {verdict}" for verdict, number in verdicts.most_common())
     return FigureSpec(
@@ -168,5 +159,5 @@ def _contrasts(contrasts: Results) -> FigureSpec:
         "Cosine of a pair's difference with the mean difference of the others; points: pairs, of nulls permutations."
         " Sign flips: nothing differs within pairs; they give p. Shuffled partners: the two classes of words differ,"
         " the pairs mean nothing.",
-        partial(strip, [StripPanel(contrasts[0].measure, rows, references={1.0: "prediction"})], columns=("verdict",)),
+        partial(plots.strip, [panel], columns=("verdict",)),
     )

@@ -83,24 +83,17 @@ def test_ties_count_half(directions: geo.ConceptDirections) -> None:
     assert np.all(values[np.isfinite(values)] == 0.5)
 
 
-def test_simplex_by_hand(directions: geo.ConceptDirections) -> None:
+def test_nearest_vertices_by_hand(directions: geo.ConceptDirections) -> None:
     names = ("mammal", "bird", "insect")
-    found = geo.evidence.simplex(directions, names)
+    indices = [directions.hierarchy.index(name) for name in names]
+    confusion = geo.evidence.nearest_vertices(directions, indices)
     vectors = np.stack([directions[name].numpy() for name in names])
-    np.testing.assert_allclose(
-        found.edges, [np.linalg.norm(vectors[i] - vectors[j]) for i, j in ((0, 1), (0, 2), (1, 2))]
-    )
-    for row, name in enumerate(names):
-        tokens = held_out(directions, directions.hierarchy.index(name))
+    for row, index in enumerate(indices):
+        tokens = held_out(directions, index)
         nearest = [
             int(np.argmin(np.linalg.norm(vectors - directions.cloud.points[token].numpy(), axis=1))) for token in tokens
         ]
-        assert found.confusion[row].tolist() == [nearest.count(column) for column in range(3)]
-    np.testing.assert_allclose(found.recall, found.confusion.diagonal() / found.confusion.sum(axis=1))
-    member = geo.evidence.simplex_membership(names)
-    np.testing.assert_allclose(member.evaluate(directions), found.recall)
-    assert member.unstructured == pytest.approx(1 / 3)
-    assert found.edge_variation == pytest.approx(found.edges.std() / found.edges.mean())
+        assert confusion[row].tolist() == [nearest.count(column) for column in range(3)]
 
 
 def test_pairwise_cosines_fill_a_square(directions: geo.ConceptDirections) -> None:
@@ -108,13 +101,3 @@ def test_pairwise_cosines_fill_a_square(directions: geo.ConceptDirections) -> No
     square = squareform(statistic.evaluate(directions))
     np.testing.assert_allclose(square + np.eye(len(square)), directions.cosines(), atol=1e-12)
     assert statistic.labels(directions)[0] == " | ".join(directions.hierarchy.names[:2])
-
-
-def test_simplices_that_cannot_be_are_refused(directions: geo.ConceptDirections) -> None:
-    with pytest.raises(geo.errors.EstimationError, match="two concepts"):
-        geo.evidence.simplex(directions, ["bird"])
-    with pytest.raises(geo.errors.HierarchyError, match="no concept 'dragon'"):
-        geo.evidence.simplex(directions, ["bird", "dragon"])
-    everything = replace(directions, train=np.ones_like(directions.train))
-    with pytest.raises(geo.errors.EstimationError, match="no held-out token"):
-        geo.evidence.simplex(everything, ["bird", "mammal"])
