@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from geometry.experiments.behaviours.result import FamilyResult
     from geometry.plots import ForestPanel, ForestRow, HeatmapPanel, NullMark
 
-__all__ = ["figures"]
-
 Families = Mapping[str, "FamilyResult"]
 Values = NDArray[np.float64]
 _MARKERS = {UNSTEERED: "|", "random direction": "x", "shuffled labels": "d", "neutral prompts": "v"}

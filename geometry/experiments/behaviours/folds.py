@@ -18,8 +18,6 @@ from geometry.experiments.evaluator import Strength
 from geometry.probing import Probe
 from geometry.steering import Architecture, Site, SteeringVector, mean_vectors
 
-__all__ = ["COSTED", "NEUTRAL", "Bench", "Fold", "Pair"]
-
 NEUTRAL = ""  # the class of neutral prompts; no class of a family can be called so
 COSTED = 3  # pairs by whose vectors the strength is chosen
 _STRENGTHS = (0.5, 1.0, 1.5, 2.0, 3.0)  # times the difference of two classes

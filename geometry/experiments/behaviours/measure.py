@@ -14,16 +14,12 @@ from geometry.experiments.study import Step
 if TYPE_CHECKING:
     from geometry.experiments.behaviours.study import BehavioursStudy
 
-__all__ = ["measure_behaviours"]
-
 
 def measure_behaviours(study: "BehavioursStudy", step: Step) -> BehavioursResult:
     """Probe held-out prompts, compare words with prompts and classes with each other, steer between them.
 
-    Raises
-    ------
-    GeometryError
-        The model or a family cannot be read, two families clash, a class has too few prompts or no single-token word.
+    Raises GeometryError: the model or a family cannot be read, two families clash, a class has too few prompts or no
+        single-token word.
     """
     setup = prepare(study, step)
     families = setup.families

@@ -19,8 +19,6 @@ from geometry.results import Results, TestResult
 if TYPE_CHECKING:
     from geometry.experiments.behaviours.study import BehavioursStudy
 
-__all__ = ["BehavioursResult", "FamilyResult"]
-
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class FamilyResult:

@@ -29,8 +29,6 @@ from geometry.steering import Architecture, PromptSet, Site, load_prompts, read_
 if TYPE_CHECKING:
     from geometry.experiments.behaviours.study import BehavioursStudy
 
-__all__ = ["FINAL", "Family", "Setup", "prepare"]
-
 FINAL = Site.parse("after_norm")
 
 Activations = Mapping[Site, torch.Tensor]

@@ -10,8 +10,6 @@ from geometry.experiments.study import ModelStudy, Step, option
 if TYPE_CHECKING:
     from geometry.experiments.behaviours.result import BehavioursResult
 
-__all__ = ["BehavioursStudy"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class BehavioursStudy(ModelStudy["BehavioursResult"]):
