@@ -29,14 +29,13 @@ class CausalSpace:
 
     All tensors share a device and a dtype.
 
-    Attributes
-    ----------
-    unembedding : the γ it was fitted on.
-    mean : γ̄, shape (d,).
-    eigenvalues, eigenvectors : of Σ, shapes (d,) ascending and (d, d).
-    whitener : Σ^(-1/2), shape (d, d), symmetric; on a rank-deficient Σ its pseudo-inverse.
-    colourer : Σ^(1/2), shape (d, d); takes final hidden states λ to l = Σ^(1/2) λ.
-    rank : eigenvalues above rounding error.
+    Attributes:
+        unembedding: the γ it was fitted on.
+        mean: γ̄, shape (d,).
+        eigenvalues, eigenvectors: of Σ, shapes (d,) ascending and (d, d).
+        whitener: Σ^(-1/2), shape (d, d), symmetric; on a rank-deficient Σ its pseudo-inverse.
+        colourer: Σ^(1/2), shape (d, d); takes final hidden states λ to l = Σ^(1/2) λ.
+        rank: eigenvalues above rounding error.
     """
 
     unembedding: Unembedding
@@ -53,11 +52,10 @@ class CausalSpace:
     ) -> "CausalSpace":
         """Estimate γ̄ and Σ over the rows that text can produce (`unembedding.rows`).
 
-        Parameters
-        ----------
-        unembedding : γ, shape (V, d).
-        dtype : of the computation and of everything derived from it.
-        device : where to compute; default, where the matrix lies.
+        Parameters:
+            unembedding: γ, shape (V, d).
+            dtype: of the computation and of everything derived from it.
+            device: where to compute; default, where the matrix lies.
 
         EstimationError: fewer than two usable rows, or all of them equal.
 

@@ -60,15 +60,14 @@ class ConceptDirections:
     >>> directions["bird"].shape, directions.cosines().shape
     (torch.Size([576]), (15, 15))
 
-    Attributes
-    ----------
-    cloud : the points it was fitted on.
-    vectors : shape (k, d), row i belongs to `cloud.hierarchy.concepts[i]`.
-    shrinkage : shape (k,), Ledoit–Wolf intensities; nan where not used.
-    degenerate : shape (k,), True where ℓ is the mean for want of rows.
-    estimator : "lda" or "mean".
-    train : bool, shape (T,): the tokens that could be used.
-    max_tokens : at most so many of them were used a concept; None: all.
+    Attributes:
+        cloud: the points it was fitted on.
+        vectors: shape (k, d), row i belongs to `cloud.hierarchy.concepts[i]`.
+        shrinkage: shape (k,), Ledoit–Wolf intensities; nan where not used.
+        degenerate: shape (k,), True where ℓ is the mean for want of rows.
+        estimator: "lda" or "mean".
+        train: bool, shape (T,): the tokens that could be used.
+        max_tokens: at most so many of them were used a concept; None: all.
     """
 
     cloud: TokenCloud
@@ -106,15 +105,14 @@ class ConceptDirections:
     ) -> "ConceptDirections":
         """Fit every concept of a cloud.
 
-        Parameters
-        ----------
-        estimator : "lda" (Ledoit–Wolf) or "mean"; see `concept_vector`.
-        train : bool, shape (T,), restricts the fit to some of `hierarchy.tokens`; default all.
-        max_tokens : fit a concept of more training tokens to so many of them, evenly spaced by token id, which
-            byte-pair vocabularies order by frequency. Below d it bounds the cost of a concept.
-        missing : a concept without a training token raises, or gets a vector of nan.
-        reuse : earlier directions on the same points, tokens and estimator; concepts with the same
-            tokens are taken from there instead of being fitted again.
+        Parameters:
+            estimator: "lda" (Ledoit–Wolf) or "mean"; see `concept_vector`.
+            train: bool, shape (T,), restricts the fit to some of `hierarchy.tokens`; default all.
+            max_tokens: fit a concept of more training tokens to so many of them, evenly spaced by token id, which
+                byte-pair vocabularies order by frequency. Below d it bounds the cost of a concept.
+            missing: a concept without a training token raises, or gets a vector of nan.
+            reuse: earlier directions on the same points, tokens and estimator; concepts with the same tokens are taken
+                from there instead of being fitted again.
 
         EstimationError: a concept has no token in `train`, `max_tokens` is not positive, or `reuse` comes from
         elsewhere.

@@ -36,10 +36,9 @@ def concept_vector(rows: torch.Tensor, estimator: Estimator = "lda") -> ConceptV
     "lda": g̃ = C⁻¹m / ‖C⁻¹m‖ and ℓ = (g̃ᵀm) g̃, with m the mean and C the Ledoit–Wolf covariance
     of the rows. "mean": ℓ = m.
 
-    Parameters
-    ----------
-    rows : shape (n, d), n ≥ 1, finite; computed in their own dtype.
-    estimator : "lda" or "mean".
+    Parameters:
+        rows: shape (n, d), n ≥ 1, finite; computed in their own dtype.
+        estimator: "lda" or "mean".
 
     EstimationError: no rows, not a matrix, non-finite values, or an unknown estimator.
 

@@ -42,10 +42,9 @@ def alignment_error(first: Matrix, second: Matrix, folds: Sequence[Fold]) -> NDA
 
     >>> errors = alignment_error(first.matrix, second.matrix, subtree_folds(first.hierarchy))  # doctest: +SKIP
 
-    Parameters
-    ----------
-    first, second : Gram matrices of the concept vectors, shape (k, k); Procrustes sees nothing else of them.
-    folds : from `subtree_folds`.
+    Parameters:
+        first, second: Gram matrices of the concept vectors, shape (k, k); Procrustes sees nothing else of them.
+        folds: from `subtree_folds`.
 
     Returns
     -------

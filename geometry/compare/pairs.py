@@ -48,14 +48,13 @@ class CommonConcepts:
 class PairMeasure:
     """One way to compare two models' cosine matrices.
 
-    Attributes
-    ----------
-    name : of its function in this room.
-    measure : what the number is, for an axis.
-    unrelated, identical : its value for models that have nothing, and everything, in common.
-    evaluate : from the concepts, both matrices and an order of the second model's concepts, to values. Any
-        order but their own is a permuted null. Pairs that share words in either order do not count, but in
-        "alignment_error", for which see `subtree_folds`.
+    Attributes:
+        name: of its function in this room.
+        measure: what the number is, for an axis.
+        unrelated, identical: its value for models that have nothing, and everything, in common.
+        evaluate: from the concepts, both matrices and an order of the second model's concepts, to values. Any order but
+            their own is a permuted null. Pairs that share words in either order do not count, but in "alignment_error",
+            for which see `subtree_folds`.
     """
 
     name: str

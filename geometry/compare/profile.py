@@ -27,14 +27,13 @@ _OWN_NULLS = _NULLS[:2]
 class ModelProfile:
     """One model as it is compared.
 
-    Attributes
-    ----------
-    model : name, family, vocabulary, width and the rest of `Unembedding.summary`.
-    hierarchy : the common concepts, over this model's tokens.
-    cosines : of every two common concepts' vectors, beside shuffled rows.
-    claims : results on the common concepts, by claim.
-    own : the model's full set of concepts, and `own_claims` the main results on it (`OWN_CLAIMS`).
-    eigenvalues : of Σ, shape (d,), ascending.
+    Attributes:
+        model: name, family, vocabulary, width and the rest of `Unembedding.summary`.
+        hierarchy: the common concepts, over this model's tokens.
+        cosines: of every two common concepts' vectors, beside shuffled rows.
+        claims: results on the common concepts, by claim.
+        own: the model's full set of concepts, and `own_claims` the main results on it (`OWN_CLAIMS`).
+        eigenvalues: of Σ, shape (d,), ascending.
     """
 
     model: Mapping[str, Any]
@@ -91,12 +90,11 @@ def model_profile(
     >>> profile = model_profile(space, common.over(space.unembedding.vocabulary), own)  # doctest: +SKIP
     >>> profile.claims["existence"].value, profile.effective_dimension  # doctest: +SKIP
 
-    Parameters
-    ----------
-    common : hierarchy over the words that all models have, with this model's tokens.
-    own : hierarchy over all words of the model.
-    n_permutations : of shuffled rows; the other nulls are drawn once.
-    max_tokens : concepts are fitted to at most so many words, in all models alike. See `evaluate_claims`.
+    Parameters:
+        common: hierarchy over the words that all models have, with this model's tokens.
+        own: hierarchy over all words of the model.
+        n_permutations: of shuffled rows; the other nulls are drawn once.
+        max_tokens: concepts are fitted to at most so many words, in all models alike. See `evaluate_claims`.
 
     Raises EstimationError: what `test_against_nulls` refuses.
     """

@@ -71,11 +71,10 @@ def recovered_tree(
     Beside it the vectors of shuffled rows ("shuffled"), which test it: nested concepts share words and are joined
     in any model, and their neighbours with them. In random order ("permuted") concepts lose their nesting too.
 
-    Parameters
-    ----------
-    cosines : shape (k, k), of the hierarchy's concepts.
-    shuffled : the same on permutations of shuffled rows.
-    n_permutations : of the concepts.
+    Parameters:
+        cosines: shape (k, k), of the hierarchy's concepts.
+        shuffled: the same on permutations of shuffled rows.
+        n_permutations: of the concepts.
     """
     counted, distance = word_disjoint(hierarchy), hierarchy.tree_distance()
     heights, rng = cophenetic(cosines), generator(seed, "tree-permutations")

@@ -57,19 +57,17 @@ def test_against_nulls(
     >>> results["projection"].value, results["projection"].nulls["shuffled"].mean  # doctest: +SKIP
     (0.59, -0.01)
 
-    Parameters
-    ----------
-    concepts : a hierarchy of tokens, or a cloud of whatever else belongs to concepts, such as the final hidden
-        states of prompts; the latter takes nulls of its own.
-    nulls : names from `NULLS`, or name → null model of one's own. A statistic passes over those it
-        means nothing on.
-    n_permutations : of each null, or by name; a null that is not random is drawn once.
-    train_fraction : of tokens or lemmas, to fit on in split statistics. One split serves the model and all nulls.
-    max_tokens : fit concepts to at most so many tokens; see `ConceptDirections.fit_cloud`. None: to all.
-    missing : concepts too small to split, and statistics with nothing to be measured on, raise, or give nan.
-    seed : the only source of randomness; each null and permutation has its own generator, so that adding
-        permutations or nulls leaves the others as they were.
-    progress : show a progress bar; default, when standard error is a terminal.
+    Parameters:
+        concepts: a hierarchy of tokens, or a cloud of whatever else belongs to concepts, such as the final hidden
+            states of prompts; the latter takes nulls of its own.
+        nulls: names from `NULLS`, or name → null model of one's own. A statistic passes over those it means nothing on.
+        n_permutations: of each null, or by name; a null that is not random is drawn once.
+        train_fraction: of tokens or lemmas, to fit on in split statistics. One split serves the model and all nulls.
+        max_tokens: fit concepts to at most so many tokens; see `ConceptDirections.fit_cloud`. None: to all.
+        missing: concepts too small to split, and statistics with nothing to be measured on, raise, or give nan.
+        seed: the only source of randomness; each null and permutation has its own generator, so that adding
+            permutations or nulls leaves the others as they were.
+        progress: show a progress bar; default, when standard error is a terminal.
 
     Returns Results: one a statistic, keyed by its name.
 

@@ -28,24 +28,21 @@ _NESTING = StructureRule(("random_subset",))
 class Claim:
     """What is claimed about the concepts of a hierarchy, how it is measured, and what supports it.
 
-    Examples
-    --------
     >>> claim = Claim("mine", "Concepts project on their vectors", "projection", 1.0, projection())
     >>> [claim.name for claim in CLAIMS][:2]
     ['existence', 'separation']
 
-    Attributes
-    ----------
-    name : its key in results.
-    title : what it says, in a sentence without symbols.
-    measure : what the number is, for an axis.
-    predicted : the number if the theory is right.
-    statistic : what is measured and tested against shuffled rows.
-    alternative : on which side of shuffled rows the claim puts the model.
-    rule : from its result to its verdict (`geometry.evidence.VERDICTS`).
-    published : the same statistic on all words as it was published; it is related to the result, signed, and the
-        statistic's magnitudes are tested.
-    consults : further statistics that the rule consults: name among the result's `related` → statistic.
+    Attributes:
+        name: its key in results.
+        title: what it says, in a sentence without symbols.
+        measure: what the number is, for an axis.
+        predicted: the number if the theory is right.
+        statistic: what is measured and tested against shuffled rows.
+        alternative: on which side of shuffled rows the claim puts the model.
+        rule: from its result to its verdict (`geometry.evidence.VERDICTS`).
+        published: the same statistic on all words as it was published; it is related to the result, signed, and the
+            statistic's magnitudes are tested.
+        consults: further statistics that the rule consults: name among the result's `related` → statistic.
     """
 
     name: str

@@ -40,14 +40,13 @@ def evaluate_claims(
     tokens are fitted to so many of them, in the model and in its nulls alike; not so the cosines "as published", which
     are of all words: thinning would undo the nesting of words that makes them small.
 
-    Parameters
-    ----------
-    concepts : a hierarchy, or a cloud of whatever else belongs to concepts; see `test_against_nulls`.
-    also : further statistics to test in the same pass; their results follow the claims'.
-    nulls : names from `NULLS`, or name → null model of one's own; "shuffled" and "random_subset" are needed.
-        Default: all of `NULLS`.
-    n_permutations : of shuffled rows, shared by all claims; p-values are at least 1/(1 + n_permutations).
-    n_others : draws of each other null; default n_permutations/20, at least 3.
+    Parameters:
+        concepts: a hierarchy, or a cloud of whatever else belongs to concepts; see `test_against_nulls`.
+        also: further statistics to test in the same pass; their results follow the claims'.
+        nulls: names from `NULLS`, or name → null model of one's own; "shuffled" and "random_subset" are needed.
+            Default: all of `NULLS`.
+        n_permutations: of shuffled rows, shared by all claims; p-values are at least 1/(1 + n_permutations).
+        n_others: draws of each other null; default n_permutations/20, at least 3.
 
     Returns Results: one a claim, in order, keyed by its name, p-values adjusted over these claims (not over `also`).
         A claim that the hierarchy gives nothing to measure on is there with value nan.

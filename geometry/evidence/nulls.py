@@ -27,19 +27,16 @@ Draw = Callable[[CausalSpace, TokenCloud, np.random.Generator], TokenCloud]
 class NullModel:
     """A null model, or another measurement to stand beside the model's; it owns how figures show it.
 
-    Examples
-    --------
     >>> def reversed_rows(space, cloud, rng):
     ...     return cloud.moved(cloud.points.flip(0))
     >>> mine = NullModel(reversed_rows, label="reversed rows", marker="*", random=False)
     >>> nulls = {**NULLS, "reversed": mine}
 
-    Attributes
-    ----------
-    draw : from the space, the model's cloud and a random generator to another cloud.
-    label, marker : its name in figures and tables, and matplotlib's marker.
-    estimator : of its vectors, where it is not the model's.
-    random : False where every draw is the same, so that one is enough.
+    Attributes:
+        draw: from the space, the model's cloud and a random generator to another cloud.
+        label, marker: its name in figures and tables, and matplotlib's marker.
+        estimator: of its vectors, where it is not the model's.
+        random: False where every draw is the same, so that one is enough.
     """
 
     draw: Draw

@@ -22,11 +22,10 @@ def train_mask(
 
     One split serves all concepts, so that a token held out of a child is held out of its parent too.
 
-    Parameters
-    ----------
-    split : "whole" trains on everything; "token" draws tokens; "lemma" draws lemmas, so that case and
-        plural variants of a word never fall on both sides; "halves" draws half of the lemmas.
-    train_fraction : expected share of tokens or lemmas to train on, strictly between 0 and 1; of "halves" it is ½.
+    Parameters:
+        split: "whole" trains on everything; "token" draws tokens; "lemma" draws lemmas, so that case and plural
+            variants of a word never fall on both sides; "halves" draws half of the lemmas.
+        train_fraction: expected share of tokens or lemmas to train on, strictly between 0 and 1; of "halves" it is ½.
     """
     if split not in get_args(Split):
         raise EstimationError(f"unknown split {split!r}; choose from {', '.join(get_args(Split))}")

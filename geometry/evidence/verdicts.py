@@ -35,10 +35,9 @@ def verdict_word(verdict: str) -> str:
 class StructureRule:
     """The rule of claims that structure is there; for the words see `VERDICTS`.
 
-    Attributes
-    ----------
-    explained_by : nulls that keep part of the structure, and that the model must be beyond as well, with 95%
-        intervals apart.
+    Attributes:
+        explained_by: nulls that keep part of the structure, and that the model must be beyond as well, with 95%
+            intervals apart.
     """
 
     explained_by: tuple[str, ...] = ()

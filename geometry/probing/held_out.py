@@ -21,10 +21,9 @@ class HeldOutClassification(TestResult):
 
     The interval is a bootstrap over held-out groups.
 
-    Attributes
-    ----------
-    groups : group → balanced accuracy on it, by a classifier that was fitted to the others.
-    confusion : shape (k, k), points of class i classified as class j, over all held-out groups.
+    Attributes:
+        groups: group → balanced accuracy on it, by a classifier that was fitted to the others.
+        confusion: shape (k, k), points of class i classified as class j, over all held-out groups.
     """
 
     groups: Mapping[str, float]
@@ -50,9 +49,8 @@ class HeldOutClassification(TestResult):
 class HeldOutSweep:
     """One classification after another: the same points, labels and shuffles, after each block of a model.
 
-    Attributes
-    ----------
-    results : one a block, in order; all with the same seed, so that a shuffle is the same at each block.
+    Attributes:
+        results: one a block, in order; all with the same seed, so that a shuffle is the same at each block.
     """
 
     results: Sequence[HeldOutClassification]
@@ -86,12 +84,11 @@ def classify_held_out(
 ) -> HeldOutClassification:
     """Ridge regression on the classes, fitted without one group at a time and evaluated on it.
 
-    Parameters
-    ----------
-    points : shape (n, d), finite; each dimension is standardised on the training groups.
-    labels, groups : of every point; each class must have points in each group, and there must be two of both.
-    cells : labels are shuffled among points of one cell, such as template and domain together, so that what a cell
-        says about the class stays as it is; default: among points of one group.
+    Parameters:
+        points: shape (n, d), finite; each dimension is standardised on the training groups.
+        labels, groups: of every point; each class must have points in each group, and there must be two of both.
+        cells: labels are shuffled among points of one cell, such as template and domain together, so that what a cell
+            says about the class stays as it is; default: among points of one group.
 
     Raises EstimationError: lengths that differ, fewer than two classes or groups, a class without points in a group,
         points that are not finite.

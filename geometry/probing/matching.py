@@ -19,10 +19,9 @@ from geometry.results import NullValues, TestResult
 class Matching(TestResult):
     """Agreement of two sets of k vectors: the cosine of each thing on one route with itself on the other.
 
-    Attributes
-    ----------
-    cosines : shape (k, k), of what sets thing i apart on one route with what sets thing j apart on the other; the
-        values are its diagonal.
+    Attributes:
+        cosines: shape (k, k), of what sets thing i apart on one route with what sets thing j apart on the other; the
+            values are its diagonal.
     """
 
     cosines: NDArray[np.float64]
@@ -38,11 +37,10 @@ def matched_cosines(
 ) -> Matching:
     """Cosines between two routes to the same k things, each less its route's mean, beside permuted things.
 
-    Parameters
-    ----------
-    one, other : shape (k, d), row i of either is of thing i.
-    labels : of the things; default, their numbers.
-    n_permutations : of the things; where there are no more than that in all, each but the identity is taken once.
+    Parameters:
+        one, other: shape (k, d), row i of either is of thing i.
+        labels: of the things; default, their numbers.
+        n_permutations: of the things; where there are no more than that in all, each but the identity is taken once.
 
     Raises EstimationError: shapes that differ, fewer than 3 things, values that are not finite, a thing at its
         route's mean.

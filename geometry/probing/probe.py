@@ -34,15 +34,12 @@ def ridge(width: int) -> "Pipeline":
 class Probe:
     """A fitted probe.
 
-    Examples
-    --------
     >>> points = np.array([[0.0, 1.0], [0.1, 0.9], [1.0, 0.0], [0.9, 0.2]])
     >>> Probe.fit(points, ["calm", "calm", "angry", "angry"]).predict(points).tolist()
     [0, 0, 1, 1]
 
-    Attributes
-    ----------
-    classes : their names, in the order in which they first stood among the labels.
+    Attributes:
+        classes: their names, in the order in which they first stood among the labels.
     """
 
     classes: tuple[str, ...]

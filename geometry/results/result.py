@@ -25,11 +25,10 @@ if TYPE_CHECKING:
 class NullValues:
     """What a null model gives, and how figures and tables show it.
 
-    Attributes
-    ----------
-    values : shape (permutations, m'); nan where there was nothing to measure.
-    label : what figures and tables call it.
-    marker : matplotlib's, in grey.
+    Attributes:
+        values: shape (permutations, m'); nan where there was nothing to measure.
+        label: what figures and tables call it.
+        marker: matplotlib's, in grey.
     """
 
     values: NDArray[np.float64]
@@ -56,8 +55,6 @@ class NullValues:
 class TestResult:
     """A statistic of the model, per concept, edge or pair, beside the same statistic on null models.
 
-    Examples
-    --------
     >>> import numpy as np
     >>> nulls = {"shuffled": np.random.default_rng(0).normal(size=(99, 3))}
     >>> result = TestResult(name="demo", labels=("a", "b", "c"), values=np.array([3.0, 4.0, 5.0]), nulls=nulls)
@@ -66,23 +63,22 @@ class TestResult:
     >>> print(result)
     demo: 4.000 [3.000, 5.000] (n = 3); shuffled 0.045; p = 0.01
 
-    Attributes
-    ----------
-    name : what the user called: a statistic ("parent_orthogonality") or a claim ("existence").
-    labels : what each value belongs to.
-    values : shape (m,); nan where there was too little to measure.
-    nulls : name → `NullValues`; arrays of shape (permutations, m') or (permutations,) do as well.
-    title : what is claimed, in a sentence.
-    measure : what the number is, for an axis.
-    subject : the hierarchy, series or family that was measured.
-    alternative : on which side of the reference null the claim puts the model.
-    reference : the null that gives the p-value; by default the first, None for no test.
-    unstructured : the value where there is no structure.
-    predicted : the value if the theory is right; None where it says nothing.
-    resampled : bootstrap means, where drawing the labels again would not be a bootstrap.
-    p_adjusted : p-value adjusted for the other tests of a run (see `Results.adjusted`); unadjusted until then.
-    rule : from the result to its verdict; a claim owns it.
-    related : further results that the rule consults, such as the cosine "as published".
+    Attributes:
+        name: what the user called: a statistic ("parent_orthogonality") or a claim ("existence").
+        labels: what each value belongs to.
+        values: shape (m,); nan where there was too little to measure.
+        nulls: name → `NullValues`; arrays of shape (permutations, m') or (permutations,) do as well.
+        title: what is claimed, in a sentence.
+        measure: what the number is, for an axis.
+        subject: the hierarchy, series or family that was measured.
+        alternative: on which side of the reference null the claim puts the model.
+        reference: the null that gives the p-value; by default the first, None for no test.
+        unstructured: the value where there is no structure.
+        predicted: the value if the theory is right; None where it says nothing.
+        resampled: bootstrap means, where drawing the labels again would not be a bootstrap.
+        p_adjusted: p-value adjusted for the other tests of a run (see `Results.adjusted`); unadjusted until then.
+        rule: from the result to its verdict; a claim owns it.
+        related: further results that the rule consults, such as the cosine "as published".
     """
 
     __test__ = False  # pytest collects classes by this name

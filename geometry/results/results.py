@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 class Results(Sequence[TestResult]):
     """The results of several tests, in order; `results["existence"]` looks one up by name.
 
-    Examples
-    --------
     >>> import numpy as np
     >>> tests = [TestResult(name=name, labels=("a",), values=np.ones(1)) for name in ("existence", "span")]
     >>> Results(tests)["span"].value

@@ -24,10 +24,9 @@ def activations_file(
 ) -> Path:
     """The file of the activations of all prompts at the sites; of other weights, tokens or options another file.
 
-    Parameters
-    ----------
-    folder : where the files lie; None: `activations` in the folder of fetched models.
-    options : what else decides the activations, rounding included.
+    Parameters:
+        folder: where the files lie; None: `activations` in the folder of fetched models.
+        options: what else decides the activations, rounding included.
     """
     digest = hashlib.sha256()
 

@@ -43,11 +43,10 @@ def activation_addition(
     and is zero, so the vector is to be added at the first tokens of prompts that begin with this token (`generate`
     has the same `bos`).
 
-    Parameters
-    ----------
-    promoted, suppressed : the vector leads from the second to the first.
-    block : 0-based; the vector is for the input of this block.
-    bos : put the beginning-of-text token before both; False for models without one, whose row 0 then counts.
+    Parameters:
+        promoted, suppressed: the vector leads from the second to the first.
+        block: 0-based; the vector is for the input of this block.
+        bos: put the beginning-of-text token before both; False for models without one, whose row 0 then counts.
 
     Returns SteeringVector: one part of shape (p, d), for the p tokens of the longer prompt.
 
@@ -93,10 +92,9 @@ def class_means(
         means = geo.class_means(model, tokenizer, classes, ["output.15"])
         vector = means["hostile"] - means["calm"]
 
-    Parameters
-    ----------
-    classes : name → its prompts; classes may be of any size and number.
-    sites, token : where in the residual stream, at which token of a prompt; see `read_activations`.
+    Parameters:
+        classes: name → its prompts; classes may be of any size and number.
+        sites, token: where in the residual stream, at which token of a prompt; see `read_activations`.
 
     Returns dict: class → vector with a part of shape (d,) at each site. See `class_difference` for one class against
         all others.
@@ -119,11 +117,10 @@ def mean_vectors(
 ) -> dict[str, SteeringVector]:
     """`class_means` of activations that were read before.
 
-    Parameters
-    ----------
-    activations : site → shape (n, d), as `read_activations` returns them.
-    labels : the class of each of the n prompts.
-    model : architecture the vectors are meant for; "" fits any of their width.
+    Parameters:
+        activations: site → shape (n, d), as `read_activations` returns them.
+        labels: the class of each of the n prompts.
+        model: architecture the vectors are meant for; "" fits any of their width.
 
     Raises SteeringError: no labels, or another number of them than of activations.
     """
@@ -170,12 +167,11 @@ def contrastive_activation_addition(
         with geo.steer(model, 2 * vector, positions="generated"):
             generations = geo.generate(model, tokenizer, ["They asked me to carry it, and I said"])
 
-    Parameters
-    ----------
-    pairs : prompts with the trait and without it.
-    sites, token : where in the residual stream, at which token of a prompt; see `read_activations`.
-    method : "mean" of the differences, or "pca": the first principal component of the differences and their negatives,
-        of unit norm, about 0, so that what all pairs share counts; it points the way of the mean.
+    Parameters:
+        pairs: prompts with the trait and without it.
+        sites, token: where in the residual stream, at which token of a prompt; see `read_activations`.
+        method: "mean" of the differences, or "pca": the first principal component of the differences and their
+            negatives, of unit norm, about 0, so that what all pairs share counts; it points the way of the mean.
 
     Returns a vector with a part of shape (d,) at each site.
 

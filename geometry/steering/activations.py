@@ -35,9 +35,8 @@ def record_activations(model: nn.Module, sites: Sequence[Site | str]) -> Iterato
     >>> activations[Site("output", 1)].shape
     torch.Size([1, 3, 8])
 
-    Parameters
-    ----------
-    sites : such as "output.6", "before_norm" or "after_norm"; see `Site`.
+    Parameters:
+        sites: such as "output.6", "before_norm" or "after_norm"; see `Site`.
 
     Yields
     ------
@@ -92,18 +91,17 @@ def read_activations(
         activations = geo.read_activations(model, tokenizer, ["The robin is a", "The oak is a"], ["output.20"])
         robin, oak = activations[geo.Site("output", 20)]
 
-    Parameters
-    ----------
-    prompts : texts of any lengths; n of them.
-    sites : such as "output.6", "before_norm" or "after_norm"; see `Site`.
-    token : index among a prompt's own tokens (−1: the last), or "mean" over all of them.
-    bos : see `encode`.
-    vectors : one for each prompt to be steered by, at all tokens (see `steer_each`); default: none, beyond what is at
-        work in the model.
-    batch_size : prompts run at a time, padded on the left; no further than to the last of the sites.
-    cache : keep what was read, and take what was read before, bit for bit, from a file: in that folder, or for True
-        beside the fetched models. Other weights, tokens of the prompts, sites, token, batch size or device make
-        another file; a damaged one is replaced. A steered model is always read anew.
+    Parameters:
+        prompts: texts of any lengths; n of them.
+        sites: such as "output.6", "before_norm" or "after_norm"; see `Site`.
+        token: index among a prompt's own tokens (−1: the last), or "mean" over all of them.
+        bos: see `encode`.
+        vectors: one for each prompt to be steered by, at all tokens (see `steer_each`); default: none, beyond what is
+            at work in the model.
+        batch_size: prompts run at a time, padded on the left; no further than to the last of the sites.
+        cache: keep what was read, and take what was read before, bit for bit, from a file: in that folder, or for True
+            beside the fetched models. Other weights, tokens of the prompts, sites, token, batch size or device make
+            another file; a damaged one is replaced. A steered model is always read anew.
 
     Returns dict: site → float32 tensor on the CPU, shape (n, d), in the order of `prompts`.
 

@@ -23,13 +23,12 @@ Change = Callable[[torch.Tensor], torch.Tensor | None]
 class Architecture:
     """The parts of a causal language model between which a residual stream runs.
 
-    Attributes
-    ----------
-    model : the model itself, as the user holds it.
-    blocks : its transformer blocks, in order.
-    norm : the final norm, after the last block.
-    head : the unembedding, after the final norm; None for a model without one.
-    width : d, of the residual stream.
+    Attributes:
+        model: the model itself, as the user holds it.
+        blocks: its transformer blocks, in order.
+        norm: the final norm, after the last block.
+        head: the unembedding, after the final norm; None for a model without one.
+        width: d, of the residual stream.
     """
 
     model: nn.Module

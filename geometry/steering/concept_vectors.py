@@ -27,13 +27,12 @@ class ConceptSteering:
     >>> (8 * concepts["animal"] + 4 * concepts.child("bird")).provenance
     '8 × animal + 4 × (bird − animal)'
 
-    Parameters
-    ----------
-    space : the unified space in which `directions` were fitted.
-    directions : ℓ of every concept.
-    unit : make every part of norm 1 in the unified space, so that coefficients compare across concepts:
-        a coefficient is then how many nats a token moves whose g(y) has projection 1. False keeps the
-        lengths of ℓ and their differences.
+    Parameters:
+        space: the unified space in which `directions` were fitted.
+        directions: ℓ of every concept.
+        unit: make every part of norm 1 in the unified space, so that coefficients compare across concepts: a
+            coefficient is then how many nats a token moves whose g(y) has projection 1. False keeps the lengths of ℓ
+            and their differences.
 
     Raises SteeringError: space and directions of different width.
 
@@ -54,9 +53,8 @@ class ConceptSteering:
     def child(self, name: str, of: str | None = None) -> SteeringVector:
         """ℓ_child − ℓ_ancestor: what makes the child within its ancestor.
 
-        Parameters
-        ----------
-        of : the ancestor; default, the child's first parent.
+        Parameters:
+            of: the ancestor; default, the child's first parent.
 
         Raises HierarchyError: an unknown name.
         Raises SteeringError: a root without `of`, or an `of` that is no ancestor.
@@ -74,9 +72,8 @@ class ConceptSteering:
     def path(self, coefficients: Mapping[str, float]) -> SteeringVector:
         """A chain of concepts from the most general down, each less the one before it, with a knob for each.
 
-        Parameters
-        ----------
-        coefficients : such as {"animal.n.01": 6, "bird.n.01": 4} for 6 × animal + 4 × (bird − animal).
+        Parameters:
+            coefficients: such as {"animal.n.01": 6, "bird.n.01": 4} for 6 × animal + 4 × (bird − animal).
 
         Raises HierarchyError: an unknown name.
         Raises SteeringError: no concepts, or one that does not lie below the one before it.

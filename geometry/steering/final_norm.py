@@ -23,11 +23,11 @@ _DEAD = 1e-6
 class FinalNorm:
     """The final norm and what follows it.
 
-    Attributes
-    ----------
-    weight : w, float64, shape (d,): what the norm multiplies its normalised input with (of Gemma, 1 + its parameter).
-    removes_mean : whether it is a LayerNorm, which subtracts the mean of the residual stream.
-    notes : what bends the way from λ to logits: soft-capping, a scale, a bias.
+    Attributes:
+        weight: w, float64, shape (d,): what the norm multiplies its normalised input with (of Gemma, 1 + its
+            parameter).
+        removes_mean: whether it is a LayerNorm, which subtracts the mean of the residual stream.
+        notes: what bends the way from λ to logits: soft-capping, a scale, a bias.
     """
 
     weight: torch.Tensor
@@ -97,10 +97,9 @@ def pull_back(vector: SteeringVector, model: nn.Module, site: Site | str) -> Ste
     At "before_norm" adding it shifts λ by δ, but for the shrinking of λ that any shift before a norm brings. At a
     block the same formula is a guess, that later blocks leave the direction alone; choose its strength with `relative`.
 
-    Parameters
-    ----------
-    vector : with one part, at "after_norm", shape (d,) or (p, d): a vector of `ConceptSteering` or a sum of such.
-    site : "before_norm", or a block such as "output.20".
+    Parameters:
+        vector: with one part, at "after_norm", shape (d,) or (p, d): a vector of `ConceptSteering` or a sum of such.
+        site: "before_norm", or a block such as "output.20".
 
     Returns SteeringVector: one relative part of the same shape at the site; its notes say what the way to the logits
         bends or loses.

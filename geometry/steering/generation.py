@@ -49,17 +49,16 @@ def generate(
             ((generation,),) = geo.generate(model, tokenizer, ["In the garden I saw a"], max_new_tokens=5)
         print(generation.text)
 
-    Parameters
-    ----------
-    prompts : texts; n of them.
-    max_new_tokens : after each prompt at most.
-    num_return_sequences : generations of each prompt; more than one needs a temperature.
-    temperature : 0 takes the most probable token each time.
-    top_p : sample from the most probable tokens that together have this probability.
-    frequency_penalty : subtracted from a token's logit (after division by the temperature, before `top_p`)
-        for every time it stands in the prompt or the generated text so far.
-    seed : of the sampling; the generators of the caller are left as they were.
-    bos : see `encode`; True for vectors of activation addition.
+    Parameters:
+        prompts: texts; n of them.
+        max_new_tokens: after each prompt at most.
+        num_return_sequences: generations of each prompt; more than one needs a temperature.
+        temperature: 0 takes the most probable token each time.
+        top_p: sample from the most probable tokens that together have this probability.
+        frequency_penalty: subtracted from a token's logit (after division by the temperature, before `top_p`) for every
+            time it stands in the prompt or the generated text so far.
+        seed: of the sampling; the generators of the caller are left as they were.
+        bos: see `encode`; True for vectors of activation addition.
 
     Returns list: for each of the n prompts the list of its generations.
 

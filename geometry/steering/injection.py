@@ -38,18 +38,17 @@ def steer(
     >>> [bool(torch.equal(steered[:, i], unsteered[:, i])) for i in range(3)], torch.equal(model(ids).logits, unsteered)
     ([True, True, False], True)
 
-    Parameters
-    ----------
-    model : a decoder-only Hugging Face model, as it is; nothing in it is replaced.
-    vector : what to add, at all of its sites. Coefficients are the vector's own algebra: `4 * vector`.
-    positions : "all", "prompt", "generated", the "first", "middle" or "last" of the prompt, indices into the prompt
-        (negative from its end), or a bool mask of shape (prompts, tokens) that follows `input_ids`.
-        Padding (`attention_mask` 0) is neither counted nor steered. A part of shape (d,) takes one position at
-        "first", "middle" and "last", one of shape (p, d) takes p, and that many indices. Default: "all",
-        for parts with rows "first". ("front" and "back" are the words of the post on ActAdd for "first" and "last".)
-    prompts : which prompts of the batch, a bool for each, with all of their generations; default: all. The others
-        are left bit for bit as they are. See `steer_each`.
-    mode : "add", or "ablate" to project the vector's direction out of the residual stream.
+    Parameters:
+        model: a decoder-only Hugging Face model, as it is; nothing in it is replaced.
+        vector: what to add, at all of its sites. Coefficients are the vector's own algebra: `4 * vector`.
+        positions: "all", "prompt", "generated", the "first", "middle" or "last" of the prompt, indices into the prompt
+            (negative from its end), or a bool mask of shape (prompts, tokens) that follows `input_ids`. Padding
+            (`attention_mask` 0) is neither counted nor steered. A part of shape (d,) takes one position at "first",
+            "middle" and "last", one of shape (p, d) takes p, and that many indices. Default: "all", for parts with rows
+            "first". ("front" and "back" are the words of the post on ActAdd for "first" and "last".)
+        prompts: which prompts of the batch, a bool for each, with all of their generations; default: all. The others
+            are left bit for bit as they are. See `steer_each`.
+        mode: "add", or "ablate" to project the vector's direction out of the residual stream.
 
     Returns SteeringHandle: at work at once; call its `remove()` or use it in `with`. Several may be at work together,
         in the order in which they were made.
@@ -109,11 +108,10 @@ def steer_each(
     >>> torch.equal(steered, unsteered), torch.equal(unsteered, model(ids).logits[1])
     (False, True)
 
-    Parameters
-    ----------
-    vectors : one for each prompt, in their order; None leaves a prompt as it is. Prompts with the same vector
-        (the same object) share a hook.
-    positions : of all of them; see `steer`.
+    Parameters:
+        vectors: one for each prompt, in their order; None leaves a prompt as it is. Prompts with the same vector (the
+            same object) share a hook.
+        positions: of all of them; see `steer`.
 
     Raises SteeringError: no vectors, or what `steer` refuses; when the model is called, another number of prompts.
     """

@@ -26,12 +26,11 @@ if TYPE_CHECKING:
 class Effect:
     """What a vector does to the token after each of n prompts.
 
-    Attributes
-    ----------
-    probability : set of tokens by name → its summed probability, shape (n,).
-    kl : KL(steered ‖ unsteered) in nats, shape (n,).
-    excess_kl : set by name → `excess_kl` in nats, shape (n,).
-    top1 : the id of the most probable token, shape (n,).
+    Attributes:
+        probability: set of tokens by name → its summed probability, shape (n,).
+        kl: KL(steered ‖ unsteered) in nats, shape (n,).
+        excess_kl: set by name → `excess_kl` in nats, shape (n,).
+        top1: the id of the most probable token, shape (n,).
     """
 
     probability: Mapping[str, NDArray[np.float64]]
@@ -119,10 +118,9 @@ def excess_kl(
     Any distribution that gives a set of tokens probability p instead of q diverges by p log(p/q) +
     (1 − p) log((1 − p)/(1 − q)) or more; the rest is spent on reordering tokens within the set and outside.
 
-    Parameters
-    ----------
-    kl : KL(steered ‖ unsteered), shape (n,).
-    steered, unsteered : the set's probability p and q, shape (n,).
+    Parameters:
+        kl: KL(steered ‖ unsteered), shape (n,).
+        steered, unsteered: the set's probability p and q, shape (n,).
     """
     tiny = np.finfo(np.float64).tiny
     pairs = ((steered, unsteered), (1 - steered, 1 - unsteered))

@@ -94,12 +94,11 @@ def select(
 ) -> Selection | None:
     """The steered positions of a batch that begins with its prompts; None if there are none.
 
-    Parameters
-    ----------
-    positions, rows : as `checked_positions` returns and takes them.
-    real : bool, shape (batch, tokens); False for padding, which is never steered nor counted.
-    prompt : how many of the columns are the prompts', the rest having been generated.
-    prompts : which are steered, as `checked_prompts` returns it.
+    Parameters:
+        positions, rows: as `checked_positions` returns and takes them.
+        real: bool, shape (batch, tokens); False for padding, which is never steered nor counted.
+        prompt: how many of the columns are the prompts', the rest having been generated.
+        prompts: which are steered, as `checked_prompts` returns it.
 
     Raises SteeringError: a prompt is shorter than the rows or an index asks for, or a mask has another shape.
     """

@@ -41,9 +41,8 @@ def encode(
 ) -> Batch:
     """Tokenise prompts into one batch.
 
-    Parameters
-    ----------
-    bos : put the tokenizer's beginning-of-text token first; None: as the tokenizer does by itself.
+    Parameters:
+        bos: put the tokenizer's beginning-of-text token first; None: as the tokenizer does by itself.
 
     Raises SteeringError: no prompts, one that is no text or has no token, or no such token where one is asked for.
     """

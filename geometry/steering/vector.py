@@ -23,13 +23,12 @@ class Site:
     >>> print(Site("output", 27), Site.parse("before_norm.relative"))
     output.27 before_norm.relative
 
-    Parameters
-    ----------
-    place : "input" or "output" of a block, "before_norm" or "after_norm" of the final norm.
-    block : 0-based, of "input" and "output" only. The input of block l is the output of block l − 1, but for
-        block 0, whose input is the embedding.
-    relative : the part is multiplied, position by position, with the residual norm there; of models
-        that use LayerNorm, the norm after removing the mean, which no part of such a model sees.
+    Parameters:
+        place: "input" or "output" of a block, "before_norm" or "after_norm" of the final norm.
+        block: 0-based, of "input" and "output" only. The input of block l is the output of block l − 1, but for block
+            0, whose input is the embedding.
+        relative: the part is multiplied, position by position, with the residual norm there; of models that use
+            LayerNorm, the norm after removing the mean, which no part of such a model sees.
 
     Raises SteeringError: an unknown place, a block where none belongs, or none where one does.
     """
@@ -74,13 +73,12 @@ class SteeringVector:
     >>> (2 * up - up / 2).provenance, up.norm(), (up - up).norm()
     ('2 × up − 0.5 × up', 5.0, 0.0)
 
-    Parameters
-    ----------
-    parts : site (or its name) → tensor of shape (d,), the same at every steered position, or (p, d), a row
-        for each of p positions. All of one width, finite; kept as float32.
-    provenance : how it came about; the algebra keeps it up to date.
-    model : architecture it is meant for ("llama", "gpt2"); "" fits any of its width.
-    notes : what a user of it should know, such as what a map could not express.
+    Parameters:
+        parts: site (or its name) → tensor of shape (d,), the same at every steered position, or (p, d), a row for each
+            of p positions. All of one width, finite; kept as float32.
+        provenance: how it came about; the algebra keeps it up to date.
+        model: architecture it is meant for ("llama", "gpt2"); "" fits any of its width.
+        notes: what a user of it should know, such as what a map could not express.
 
     Raises SteeringError: no parts, a wrong shape, different widths, NaN or infinite values; in the algebra, operands
         for other models or positions, and factors that are not finite.

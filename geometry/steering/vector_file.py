@@ -26,10 +26,9 @@ def save_vector(vector: SteeringVector, path: str | Path) -> Path:
     SteeringVector(2 × ones; output.6; norm 4)
     >>> folder.cleanup()
 
-    Parameters
-    ----------
-    path : `.safetensors`, which `load_vector` gives back bit for bit with its record; or `.gguf`, a control
-        vector as llama.cpp reads it, bit for bit too, but with absolute parts at the outputs of blocks ≥ 1 alone.
+    Parameters:
+        path: `.safetensors`, which `load_vector` gives back bit for bit with its record; or `.gguf`, a control vector
+            as llama.cpp reads it, bit for bit too, but with absolute parts at the outputs of blocks ≥ 1 alone.
 
     Raises SteeringError: another ending, or what a control vector cannot express.
     Raises OutputError: the file cannot be written.

@@ -22,12 +22,11 @@ class Composition(TestResult):
     The value is the mean normalised rank 1 − (rank − 1)/(size − 1) over cells: 1 if the true value is always first, 0
     if always last.
 
-    Attributes
-    ----------
-    cells : (series, value) of each cell that could be left out, shape (m,).
-    ranks : shape (m,), rank of the true value among all of its series, 1 the best.
-    sizes : shape (m,), number of values in the series.
-    composed : shape (m, d), the composed vectors.
+    Attributes:
+        cells: (series, value) of each cell that could be left out, shape (m,).
+        ranks: shape (m,), rank of the true value among all of its series, 1 the best.
+        sizes: shape (m,), number of values in the series.
+        composed: shape (m, d), the composed vectors.
     """
 
     cells: tuple[tuple[str, str], ...]
@@ -52,11 +51,10 @@ def additive_composition(
 ) -> Composition:
     """Predict every value as category + position from all the others, and rank its series by cosine to that.
 
-    Parameters
-    ----------
-    series : name → (values, positions of shape (k,), vectors of shape (k, d)). A cell can be predicted if its
-        position occurs in another series too.
-    n_permutations : of positions within the series.
+    Parameters:
+        series: name → (values, positions of shape (k,), vectors of shape (k, d)). A cell can be predicted if its
+            position occurs in another series too.
+        n_permutations: of positions within the series.
 
     Raises EstimationError: fewer than two series, no position in common, or non-finite vectors.
 

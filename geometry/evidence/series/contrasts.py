@@ -18,9 +18,8 @@ from geometry.results import NullValues, TestResult
 class PairContrast(TestResult):
     """One family of pairs: cosines of each difference with the mean of the others, and their direction.
 
-    Attributes
-    ----------
-    direction : mean difference, shape (d,).
+    Attributes:
+        direction: mean difference, shape (d,).
     """
 
     direction: NDArray[np.float64]
@@ -39,10 +38,9 @@ def pair_contrast(
     Two nulls: "sign_flip" swaps the two words of random pairs, so that there is no direction, and gives the p-value;
     "shuffled_partners" shuffles partners among pairs: the two classes differ, pairs mean nothing.
 
-    Parameters
-    ----------
-    first, second : shape (n, d), rows of the two words of each pair, n ≥ 3.
-    labels : of the pairs; default, their numbers.
+    Parameters:
+        first, second: shape (n, d), rows of the two words of each pair, n ≥ 3.
+        labels: of the pairs; default, their numbers.
 
     Raises EstimationError: fewer than 3 pairs, shapes that differ, or non-finite rows.
     """

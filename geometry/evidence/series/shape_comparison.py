@@ -17,15 +17,14 @@ from geometry.results import NullValues, TestResult
 class ShapeComparison:
     """Shapes beside each other.
 
-    Attributes
-    ----------
-    values : what the series holds, in order.
-    tests : shape → R² of values left out (`left_out_score`) beside the same values in random order
-        ("permuted_order") and random rows, with an interval by the jackknife over values. A simplex predicts nothing,
-        has R² 0 and no test.
-    errors : shape → standard error of its R².
-    leads : shape → standard error of its lead over each other shape, by the same jackknife.
-    coordinates : shape (k, 2), the means on their first two principal axes, for a picture.
+    Attributes:
+        values: what the series holds, in order.
+        tests: shape → R² of values left out (`left_out_score`) beside the same values in random order
+            ("permuted_order") and random rows, with an interval by the jackknife over values. A simplex predicts
+            nothing, has R² 0 and no test.
+        errors: shape → standard error of its R².
+        leads: shape → standard error of its lead over each other shape, by the same jackknife.
+        coordinates: shape (k, 2), the means on their first two principal axes, for a picture.
     """
 
     values: tuple[str, ...]
@@ -90,12 +89,11 @@ def compare_shapes(
 ) -> ShapeComparison:
     """Score all shapes on the means of a series of values, against permuted orders of the same means.
 
-    Parameters
-    ----------
-    means : shape (k, d), k ≥ 4; their order is the hypothesis.
-    positions, period, groups : see `shape_kernel`; default positions 0 … k − 1, and no tree without groups.
-    noise : shape (permutations, k, d), means of random rows, as a further null.
-    n_permutations : permuted orders; p-values are at least 1/(1 + n_permutations).
+    Parameters:
+        means: shape (k, d), k ≥ 4; their order is the hypothesis.
+        positions, period, groups: see `shape_kernel`; default positions 0 … k − 1, and no tree without groups.
+        noise: shape (permutations, k, d), means of random rows, as a further null.
+        n_permutations: permuted orders; p-values are at least 1/(1 + n_permutations).
 
     Raises EstimationError: fewer than 4 values, non-finite or equal means, or no permutations.
     """

@@ -28,19 +28,17 @@ class ShapeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     positions t (line), the shorter way around (circle), 0 within a group and 1 between (tree); K = I for a
     simplex. The ratio r is chosen by restricted maximum likelihood.
 
-    Parameters
-    ----------
-    shape : "simplex", "line", "circle" or "tree".
-    period : length of the circle; default, the number of classes.
-    groups : class label → branch of the tree; default, every class is its own.
+    Parameters:
+        shape: "simplex", "line", "circle" or "tree".
+        period: length of the circle; default, the number of classes.
+        groups: class label → branch of the tree; default, every class is its own.
 
-    Attributes
-    ----------
-    classes_ : shape (k,), sorted; numeric labels are positions on line and circle, others are numbered.
-    centres_ : shape (k, d), the means drawn towards the shape (of a simplex: the means).
-    ratio_ : r, variance along the shape over variance off it; where it is 0 the values do not lie on the shape,
-        all centres are one point, and one class is predicted throughout.
-    left_out_score_ : see `left_out_score`; nan with fewer than 3 classes.
+    Attributes:
+        classes_: shape (k,), sorted; numeric labels are positions on line and circle, others are numbered.
+        centres_: shape (k, d), the means drawn towards the shape (of a simplex: the means).
+        ratio_: r, variance along the shape over variance off it; where it is 0 the values do not lie on the shape, all
+            centres are one point, and one class is predicted throughout.
+        left_out_score_: see `left_out_score`; nan with fewer than 3 classes.
 
     Source: Kriging with an unknown mean: Cressie, Statistics for Spatial Data (1993), chapter 3.
     """
@@ -121,11 +119,10 @@ def left_out_score(kernel: NDArray[np.float64], gram: NDArray[np.float64], width
     1 − Σ‖x_i − x̂_i‖² / Σ‖x_i − mean of the others‖², where x̂_i is the kriging prediction with r chosen
     without x_i. 0 for a simplex, negative where the shape misleads.
 
-    Parameters
-    ----------
-    kernel : K, shape (k, k), k ≥ 3.
-    gram : inner products of the values' means, shape (k, k).
-    width : d, the number of independent coordinates behind the inner products.
+    Parameters:
+        kernel: K, shape (k, k), k ≥ 3.
+        gram: inner products of the values' means, shape (k, k).
+        width: d, the number of independent coordinates behind the inner products.
     """
     k = len(kernel)
     covariance = _RATIOS[:, None, None] * kernel + np.eye(k)

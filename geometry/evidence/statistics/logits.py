@@ -25,11 +25,10 @@ Quadruple = tuple[int, int, int, int]
 class LogitChanges:
     """Changes of log-odds per unit step along ℓ_w1 − ℓ_w0, for every usable (w1, w0, z1, z0).
 
-    Attributes
-    ----------
-    labels : "w0 → w1: z0, z1".
-    parent, child : shape (m, 2), mean and standard deviation over word pairs of the change of
-        log P(y1)/P(y0), in nats: y1, y0 held-out words of w1, w0 ("parent") and of z1, z0 ("child").
+    Attributes:
+        labels: "w0 → w1: z0, z1".
+        parent, child: shape (m, 2), mean and standard deviation over word pairs of the change of log P(y1)/P(y0), in
+            nats: y1, y0 held-out words of w1, w0 ("parent") and of z1, z0 ("child").
     """
 
     labels: tuple[str, ...]
@@ -81,13 +80,13 @@ def _selectivity(parent: NDArray[np.float64], child: NDArray[np.float64]) -> NDA
 class _Plan:
     """What to project on what, for one hierarchy and split.
 
-    Attributes
-    ----------
-    contrasts : the (w1, w0), shape (c, 2).
-    sets : of each quadruple: held-out words of w1 but not w0, of w0 but not w1, and likewise of z1 and z0, as places in
-        the list of all (contrast, set); shape (m, 4).
-    starts, counts : of each (contrast, set) in the two lists below; sets of too few words count none.
-    contrast, word : of every projection a set's mean is taken over, as places in `contrasts` and among held-out words.
+    Attributes:
+        contrasts: the (w1, w0), shape (c, 2).
+        sets: of each quadruple: held-out words of w1 but not w0, of w0 but not w1, and likewise of z1 and z0, as places
+            in the list of all (contrast, set); shape (m, 4).
+        starts, counts: of each (contrast, set) in the two lists below; sets of too few words count none.
+        contrast, word: of every projection a set's mean is taken over, as places in `contrasts` and among held-out
+            words.
     """
 
     contrasts: NDArray[np.int64]

@@ -20,23 +20,20 @@ FEWEST = 3
 class Statistic:
     """A named measurement, one of the package's or of one's own.
 
-    Examples
-    --------
     >>> def norms(directions):
     ...     return directions.vectors.norm(dim=1).numpy()
     >>> statistic = Statistic("norms", "whole", 0.0, norms, lambda directions: directions.hierarchy.names)
 
-    Attributes
-    ----------
-    name : its key among results: what the user called.
-    split : of tokens, on whose training part the vectors are fitted.
-    unstructured : its value where there is no structure: 0 for a cosine, 0.5 for an AUC.
-    evaluate : from directions to one number per label; nan where there is too little data. After the
-        split "halves" it is given the directions of both.
-    labels : what the numbers belong to.
-    not_beside : names of null models that it means nothing on.
-    resample : bootstrap of the mean, from what `evaluate` is given and a random generator to one mean a
-        resample, where the labels are not the units; default, the labels are drawn again.
+    Attributes:
+        name: its key among results: what the user called.
+        split: of tokens, on whose training part the vectors are fitted.
+        unstructured: its value where there is no structure: 0 for a cosine, 0.5 for an AUC.
+        evaluate: from directions to one number per label; nan where there is too little data. After the split "halves"
+            it is given the directions of both.
+        labels: what the numbers belong to.
+        not_beside: names of null models that it means nothing on.
+        resample: bootstrap of the mean, from what `evaluate` is given and a random generator to one mean a resample,
+            where the labels are not the units; default, the labels are drawn again.
     """
 
     name: str
