@@ -37,12 +37,11 @@ class BehaviourClass:
 class Behaviour:
     """A family of classes of one behaviour.
 
-    Attributes
-    ----------
-    kind : of behaviour, the level above the family ("temperament"); "" where the file names none.
-    ordered : whether the classes are levels, from the first to the last.
-    templates, domains : name → what is meant; every class has prompts under each pair of both.
-    groups : branch → its classes, where some of the classes are thought to be nearer to each other; may be empty.
+    Attributes:
+        kind: of behaviour, the level above the family ("temperament"); "" where the file names none.
+        ordered: whether the classes are levels, from the first to the last.
+        templates, domains: name → what is meant; every class has prompts under each pair of both.
+        groups: branch → its classes, where some of the classes are thought to be nearer to each other; may be empty.
     """
 
     name: str

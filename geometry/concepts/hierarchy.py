@@ -55,16 +55,15 @@ class ConceptHierarchy:
     >>> toy, toy["mammal"].words, toy.children["animal"]
     (ConceptHierarchy('toy', 2 concepts, 1 edges, 3 tokens), ('cat', 'cats'), ('mammal',))
 
-    Parameters
-    ----------
-    name : what figures and results call it.
-    concepts : in any order; stored parents first, siblings in the order given.
-    parents : child name → names of its parents. Concepts not mentioned are roots.
-    variants : word → its other spellings, by which `lemmas` joins words beyond case and plural.
-    recipe : how it was made, for the record.
-    notes : what was merged, dropped or skipped on the way, for the record.
-    drawn : names of the concepts that a null model drew beside real ones, which it keeps for comparison: statistics
-        report these alone, and they may hang on any parent.
+    Parameters:
+        name: what figures and results call it.
+        concepts: in any order; stored parents first, siblings in the order given.
+        parents: child name → names of its parents. Concepts not mentioned are roots.
+        variants: word → its other spellings, by which `lemmas` joins words beyond case and plural.
+        recipe: how it was made, for the record.
+        notes: what was merged, dropped or skipped on the way, for the record.
+        drawn: names of the concepts that a null model drew beside real ones, which it keeps for comparison: statistics
+            report these alone, and they may hang on any parent.
 
     HierarchyError: no concepts, a duplicate or empty concept, an unknown parent, a cycle, or a real child whose words
     are all of its parent's or not among them.

@@ -24,13 +24,12 @@ def load_hierarchy(
     >>> geo.load_hierarchy("organisms", vocabulary, only=["animal", "bird", "mammal"]).names
     ('animal', 'mammal', 'bird')
 
-    Parameters
-    ----------
-    source : "wordnet-noun" or "wordnet-verb"; a packaged hierarchy (`geo.concepts.packaged_hierarchies()`); or the path
-        of a YAML or JSON file, see below.
-    recipe : for WordNet; see `wordnet_hierarchy`.
-    only : keep these concepts alone, with the words of all that was below them; a kept concept hangs on its kept
-        parents. Default: all.
+    Parameters:
+        source: "wordnet-noun" or "wordnet-verb"; a packaged hierarchy (`geo.concepts.packaged_hierarchies()`); or the
+            path of a YAML or JSON file, see below.
+        recipe: for WordNet; see `wordnet_hierarchy`.
+        only: keep these concepts alone, with the words of all that was below them; a kept concept hangs on its kept
+            parents. Default: all.
 
     HierarchyError: no such hierarchy, a malformed file, or what `hierarchy_from_words` or `wordnet_hierarchy` refuses.
 

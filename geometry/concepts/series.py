@@ -21,14 +21,13 @@ _SHAPES = ("", "simplex", "line", "circle", "tree")
 class Series:
     """Values of one kind in their order, each with its tokens.
 
-    Attributes
-    ----------
-    values, positions : names of the k values that have a token, and their places, from 0; others leave a gap.
-    period : length of the series, with its gaps.
-    tokens, owners : shape (n,), token ids of all values, and the position of the value each belongs to.
-    groups : shape (k,), the branch of each value in the tree hypothesis.
-    expected : the shape that common sense predicts, or "".
-    skipped : value → why it is left out.
+    Attributes:
+        values, positions: names of the k values that have a token, and their places, from 0; others leave a gap.
+        period: length of the series, with its gaps.
+        tokens, owners: shape (n,), token ids of all values, and the position of the value each belongs to.
+        groups: shape (k,), the branch of each value in the tree hypothesis.
+        expected: the shape that common sense predicts, or "".
+        skipped: value → why it is left out.
     """
 
     name: str

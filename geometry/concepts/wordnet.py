@@ -40,14 +40,13 @@ def wordnet_hierarchy(
     >>> geo.concepts.wordnet_hierarchy("verb", vocabulary)
     ConceptHierarchy('wordnet-verb', 258 concepts, 160 edges, 9287 tokens)
 
-    Parameters
-    ----------
-    recipe : "published" leaves out a noun synset's own lemmas and all instances (" bird" is not among
-        bird.n.01's words), but keeps a verb's own; "complete" includes both for both.
-    wordnet : a folder with WordNet's database files (data.noun, index.noun, …) or a reader of NLTK's
-        (`nltk.corpus.wordnet`); default the packaged table of WordNet 3.0.
-    language : of the lemmas, by its three letters ("fra"), where the reader has the Open Multilingual WordNet (after
-        `nltk.download("omw-1.4")`). Other words than English are taken in both cases, but not inflected.
+    Parameters:
+        recipe: "published" leaves out a noun synset's own lemmas and all instances (" bird" is not among bird.n.01's
+            words), but keeps a verb's own; "complete" includes both for both.
+        wordnet: a folder with WordNet's database files (data.noun, index.noun, …) or a reader of NLTK's
+            (`nltk.corpus.wordnet`); default the packaged table of WordNet 3.0.
+        language: of the lemmas, by its three letters ("fra"), where the reader has the Open Multilingual WordNet (after
+            `nltk.download("omw-1.4")`). Other words than English are taken in both cases, but not inflected.
 
     HierarchyError: another part of speech or recipe, a WordNet that cannot be read, or no synset has enough words.
 

@@ -27,11 +27,10 @@ def sampling_note(seed: int) -> str:
 class Strength:
     """A strength chosen by its cost.
 
-    Attributes
-    ----------
-    value : the largest strength whose perplexity ratio stays within the bound, or the smallest where none does.
-    ratios : every strength that was tried → its perplexity ratio.
-    within : whether the bound is kept.
+    Attributes:
+        value: the largest strength whose perplexity ratio stays within the bound, or the smallest where none does.
+        ratios: every strength that was tried → its perplexity ratio.
+        within: whether the bound is kept.
     """
 
     value: float
@@ -53,9 +52,8 @@ class Evaluator:
         strength = evaluator.strongest_within((0.25, 0.5, 1.0, 2.0), vector.relative)
         evaluator.generations(["I saw a"], {"unsteered": None, "steered": vector.relative(strength.value)})
 
-    Attributes
-    ----------
-    unsteered_perplexity : of the neutral texts.
+    Attributes:
+        unsteered_perplexity: of the neutral texts.
     """
 
     def __init__(
@@ -90,10 +88,9 @@ class Evaluator:
         Chosen by cost alone, without a look at effects. Strengths are raised until the first that breaks the bound,
         so that nothing far beyond it is computed and every smaller one is known to keep it.
 
-        Parameters
-        ----------
-        strengths : any order.
-        vectors_at : from a strength to its vector, or to several whose geometric mean counts.
+        Parameters:
+            strengths: any order.
+            vectors_at: from a strength to its vector, or to several whose geometric mean counts.
         """
         ascending = sorted(strengths)
         value, ratios = ascending[0], {}

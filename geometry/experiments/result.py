@@ -22,12 +22,11 @@ SCHEMA = 2
 class FigureSpec:
     """A figure that can be drawn.
 
-    Attributes
-    ----------
-    name : of its files.
-    title : the finding, in one plain sentence.
-    caption : what is drawn: symbols, nulls, how many.
-    draw : takes `title` and `caption` as keywords and gives the figure.
+    Attributes:
+        name: of its files.
+        title: the finding, in one plain sentence.
+        caption: what is drawn: symbols, nulls, how many.
+        draw: takes `title` and `caption` as keywords and gives the figure.
     """
 
     name: str
@@ -63,11 +62,10 @@ class TableSpec:
 class StudyResult(ABC):
     """The numbers of a study, which know their figures.
 
-    Attributes
-    ----------
-    study : what was asked, with its settings.
-    model : `Unembedding.summary` of the model; None of several models.
-    seconds : how long it took.
+    Attributes:
+        study: what was asked, with its settings.
+        model: `Unembedding.summary` of the model; None of several models.
+        seconds: how long it took.
     """
 
     study: Study[Any]

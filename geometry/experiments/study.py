@@ -42,11 +42,10 @@ class Study(ABC, Generic[Result]):
     The fields are the options: of the constructor, of `concept-geometry run`, and in results.json. A tuple takes
     several values.
 
-    Attributes
-    ----------
-    name : of the study, its folder and its command.
-    question : what it asks, in a sentence.
-    quick : field → value for a first look.
+    Attributes:
+        name: of the study, its folder and its command.
+        question: what it asks, in a sentence.
+        quick: field → value for a first look.
     """
 
     name: ClassVar[str]

@@ -31,14 +31,13 @@ def umap_embedding(
     variance, so that 50 of 576 axes would be an arbitrary choice and lose 91% of it. For the same reason the
     initial layout (the first principal axes) is arbitrary there, and distances between far islands mean nothing.
 
-    Parameters
-    ----------
-    neighbours : of each point; few show fine structure, many coarse.
-    min_distance : how closely points may be packed on the map.
-    epochs : of the optimisation; the time is proportional.
-    nearest : of the same points, if known already (see `nearest_neighbours`); then `neighbours` is theirs.
-    seed : the map is the same on one machine for one seed; None optimises in parallel and differs from run to run.
-    progress : show a progress bar; default, when standard error is a terminal.
+    Parameters:
+        neighbours: of each point; few show fine structure, many coarse.
+        min_distance: how closely points may be packed on the map.
+        epochs: of the optimisation; the time is proportional.
+        nearest: of the same points, if known already (see `nearest_neighbours`); then `neighbours` is theirs.
+        seed: the map is the same on one machine for one seed; None optimises in parallel and differs from run to run.
+        progress: show a progress bar; default, when standard error is a terminal.
 
     EstimationError: points that cannot be mapped, not more of them than neighbours, fewer than 2 neighbours, neighbours
     of other points, or dimensions, distance or epochs out of range.

@@ -65,12 +65,11 @@ def mapper(
     >>> geo.mapper(labelled, geo.maps.pca_lens(1))
     MapperGraph(18 nodes, 18 edges, 1 components, 1 loops)
 
-    Parameters
-    ----------
-    labelled : the points; labels enter through the lens alone.
-    lens : for example `projection_lens()`; `given_lens(values)` for values at hand.
-    cover : default ten intervals of equally many points that overlap by 40%.
-    clusterer : scikit-learn's or one built alike; default `MutualNeighbours()`.
+    Parameters:
+        labelled: the points; labels enter through the lens alone.
+        lens: for example `projection_lens()`; `given_lens(values)` for values at hand.
+        cover: default ten intervals of equally many points that overlap by 40%.
+        clusterer: scikit-learn's or one built alike; default `MutualNeighbours()`.
 
     EstimationError: a lens that is constant, not finite or of another number of points, or no cluster anywhere.
     Source: Singh, Mémoli, Carlsson: Topological methods for the analysis of high dimensional data sets (2007).

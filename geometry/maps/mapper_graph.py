@@ -25,13 +25,12 @@ _KAMADA_KAWAI = 150
 class MapperGraph:
     """A Mapper graph; see `mapper`.
 
-    Attributes
-    ----------
-    nodes : for each node the ascending positions of its points.
-    edges : shape (e, 2), pairs of nodes that share points, the lower number first.
-    shared : shape (e,), how many points they share.
-    centres : shape (m, c), each node's mean lens.
-    points : how many points were covered or left out as noise, n.
+    Attributes:
+        nodes: for each node the ascending positions of its points.
+        edges: shape (e, 2), pairs of nodes that share points, the lower number first.
+        shared: shape (e,), how many points they share.
+        centres: shape (m, c), each node's mean lens.
+        points: how many points were covered or left out as noise, n.
     """
 
     nodes: tuple[NDArray[np.int64], ...]

@@ -66,12 +66,11 @@ def group_exchange(
 class LabelledPoints:
     """Points, and the concepts or classes they belong to.
 
-    Attributes
-    ----------
-    points : shape (n, d); kept as float32.
-    members : concept → ascending positions of its points. Concepts may overlap and leave points out.
-    names : one per point, its word for example; default its number.
-    groups : shape (n,), equal for points that are variants of one thing (" bird", " Birds"); default all different.
+    Attributes:
+        points: shape (n, d); kept as float32.
+        members: concept → ascending positions of its points. Concepts may overlap and leave points out.
+        names: one per point, its word for example; default its number.
+        groups: shape (n,), equal for points that are variants of one thing (" bird", " Birds"); default all different.
 
     EstimationError: points that cannot be mapped, no concept, an empty one, positions out of range or repeated, or
     names or groups of another number.

@@ -35,13 +35,12 @@ class Unembedding:
     >>> geo.Unembedding(torch.eye(3, 4), vocabulary, name="mine")
     Unembedding('mine', unknown, 3 x 4 torch.float32)
 
-    Parameters
-    ----------
-    matrix : float tensor, shape (V, d), row y is γ(y), in the dtype it is stored in.
-    vocabulary : the tokens; a matrix may have more rows than tokens (padding), never fewer (special tokens apart).
-    name, family : how results call the model, and its architecture ("llama", "gemma3", "gpt2").
-    tied : whether γ is also the input embedding.
-    side : "input" where the matrix is the input embedding of an untied model, which predicts no token.
+    Parameters:
+        matrix: float tensor, shape (V, d), row y is γ(y), in the dtype it is stored in.
+        vocabulary: the tokens; a matrix may have more rows than tokens (padding), never fewer (special tokens apart).
+        name, family: how results call the model, and its architecture ("llama", "gemma3", "gpt2").
+        tied: whether γ is also the input embedding.
+        side: "input" where the matrix is the input embedding of an untied model, which predicts no token.
 
     ModelError: wrong shape, fewer rows than tokens, or NaN or infinite values.
     """

@@ -38,11 +38,10 @@ class Vocabulary:
     >>> vocabulary.word_id("birds"), vocabulary.text(3), vocabulary
     (3, ' birds', Vocabulary(4 tokens, 3 textual))
 
-    Parameters
-    ----------
-    tokens : V strings, as the tokenizer stores them (" bird" is "Ġbird" or "▁bird"); None for a row without a token.
-    special : ids of tokens that no text is ever tokenized into (control tokens, padding). They are False in `textual`,
-        shape (V,), as are placeholders such as `<unused7>` and rows without a token.
+    Parameters:
+        tokens: V strings, as the tokenizer stores them (" bird" is "Ġbird" or "▁bird"); None for a row without a token.
+        special: ids of tokens that no text is ever tokenized into (control tokens, padding). They are False in
+            `textual`, shape (V,), as are placeholders such as `<unused7>` and rows without a token.
 
     ModelError: no tokens; later, when words are asked for, no way to tell where a word starts (see `word_start`).
     """

@@ -29,13 +29,12 @@ class FigureFile:
 class StudyFolder:
     """The folder of one study.
 
-    Attributes
-    ----------
-    question, command, summary, model, settings, tables : as results.json has them; empty if it cannot be read.
-    seconds, written : how long it ran, and when results.json was written, or None.
-    figures : those that results.json names, in its order; of an unreadable one all PNG files there are.
-    pages : (HTML file, its title).
-    problem : why results.json cannot be read; empty if it can.
+    Attributes:
+        question, command, summary, model, settings, tables: as results.json has them; empty if it cannot be read.
+        seconds, written: how long it ran, and when results.json was written, or None.
+        figures: those that results.json names, in its order; of an unreadable one all PNG files there are.
+        pages: (HTML file, its title).
+        problem: why results.json cannot be read; empty if it can.
     """
 
     name: str

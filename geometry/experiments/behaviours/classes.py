@@ -57,12 +57,11 @@ def best_block(setup: Setup, sweep: HeldOutSweep) -> int:
 class Routes:
     """The class words against the prompts of each class.
 
-    Attributes
-    ----------
-    matching : cosine of both, prompts by their final hidden states; beside permuted classes, words of shuffled rows and
-        random classes of neutral prompts.
-    by_block : shape (blocks, k), cosines with prompts by the residual stream after each block, put through the final
-        norm.
+    Attributes:
+        matching: cosine of both, prompts by their final hidden states; beside permuted classes, words of shuffled rows
+            and random classes of neutral prompts.
+        by_block: shape (blocks, k), cosines with prompts by the residual stream after each block, put through the final
+            norm.
     """
 
     matching: Matching

@@ -33,12 +33,12 @@ Means = dict[str, SteeringVector]
 class Fold:
     """One way round.
 
-    Attributes
-    ----------
-    fitted, steered : which of the family's prompts vectors are fitted to, and which are steered; of other templates.
-    means : class → mean residual stream of the former; `NEUTRAL`, that of neutral prompts.
-    probes : at the block and after the final norm, of classes and neutral prompts, fitted to prompts that are neither.
-    neutral : neutral prompts that were used for none of these; openings: their first words.
+    Attributes:
+        fitted, steered: which of the family's prompts vectors are fitted to, and which are steered; of other templates.
+        means: class → mean residual stream of the former; `NEUTRAL`, that of neutral prompts.
+        probes: at the block and after the final norm, of classes and neutral prompts, fitted to prompts that are
+            neither.
+        neutral: neutral prompts that were used for none of these; openings: their first words.
     """
 
     fitted: Rows

@@ -24,14 +24,13 @@ if TYPE_CHECKING:
 class FamilyResult:
     """One family of behaviour.
 
-    Attributes
-    ----------
-    words : class → its words that are single tokens.
-    block : after which probes are most accurate, and after which classes are compared and steered.
-    probes : "template" and "domain" → held-out classification after each block.
-    routes, shape : None of too few classes.
-    contrasts : every two classes → agreement of the differences of their prompts in one context.
-    contrast_pairs : packaged contrast → cosine of its direction with what sets each class apart.
+    Attributes:
+        words: class → its words that are single tokens.
+        block: after which probes are most accurate, and after which classes are compared and steered.
+        probes: "template" and "domain" → held-out classification after each block.
+        routes, shape: None of too few classes.
+        contrasts: every two classes → agreement of the differences of their prompts in one context.
+        contrast_pairs: packaged contrast → cosine of its direction with what sets each class apart.
     """
 
     family: Behaviour
@@ -84,10 +83,9 @@ def _sweep(sweep: HeldOutSweep) -> dict[str, Any]:
 class BehavioursResult(StudyResult):
     """The numbers of a `BehavioursStudy`.
 
-    Attributes
-    ----------
-    families : name → what was measured of it.
-    levels : claims about behaviour → kind → family → class, by words and by prompts.
+    Attributes:
+        families: name → what was measured of it.
+        levels: claims about behaviour → kind → family → class, by words and by prompts.
     """
 
     study: "BehavioursStudy"

@@ -75,12 +75,11 @@ class Family:
 class Setup:
     """What all steps share.
 
-    Attributes
-    ----------
-    words : behaviour → kind → family → class, of words that name the classes.
-    evaluator : the model, with neutral texts by whose perplexity one sees what steering breaks.
-    neutral : beginnings for a word of mood or manner, and prompts that show no class; then activations of these.
-    contrast_activations : contrast → activations of its pairs of sentences, one after its counterpart.
+    Attributes:
+        words: behaviour → kind → family → class, of words that name the classes.
+        evaluator: the model, with neutral texts by whose perplexity one sees what steering breaks.
+        neutral: beginnings for a word of mood or manner, and prompts that show no class; then activations of these.
+        contrast_activations: contrast → activations of its pairs of sentences, one after its counterpart.
     """
 
     space: CausalSpace

@@ -43,17 +43,16 @@ Outcomes = dict[str, Values]
 class FamilySteering:
     """What steering did in one family.
 
-    Attributes
-    ----------
-    strength : times the difference of two classes.
-    matrix : source × target, steering success rate; on the diagonal unsteered.
-    outcomes : measure → condition → values, 1.0 for each prompt or text classified as wanted, else 0.0. "success":
-        sentences classified as the target, over `pairs`; "generated": the same of texts that go on from neutral
-        openings after a sentence of the source; "any_class", "right_class": neutral prompts classified as any class of
-        the family, and as the target, by `PARTS`; "transfer": sentences of one domain, by the domain that the vector is
-        fitted in; "log_odds": change of the log-odds of class words in nats, for each pair and beginning.
-    perplexity : condition → times the unsteered one, geometric mean.
-    generations : opening → `UNSTEERED` or class → text.
+    Attributes:
+        strength: times the difference of two classes.
+        matrix: source × target, steering success rate; on the diagonal unsteered.
+        outcomes: measure → condition → values, 1.0 for each prompt or text classified as wanted, else 0.0. "success":
+            sentences classified as the target, over `pairs`; "generated": the same of texts that go on from neutral
+            openings after a sentence of the source; "any_class", "right_class": neutral prompts classified as any class
+            of the family, and as the target, by `PARTS`; "transfer": sentences of one domain, by the domain that the
+            vector is fitted in; "log_odds": change of the log-odds of class words in nats, for each pair and beginning.
+        perplexity: condition → times the unsteered one, geometric mean.
+        generations: opening → `UNSTEERED` or class → text.
     """
 
     block: int

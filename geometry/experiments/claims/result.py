@@ -29,17 +29,16 @@ _BESIDE_NULLS = ("shuffled", "gaussian", "random_subset")
 class ClaimsResult(StudyResult):
     """What was measured of each claim, beside its nulls.
 
-    Attributes
-    ----------
-    claims : of every hierarchy every claim, p-values adjusted over `claims` and `series_claims` together.
-    series_claims : of shapes of series, composition and pair contrasts.
-    beside : hierarchy → further statistics of the same pass, which claim nothing.
-    cosines : hierarchy → cosines of its concept vectors, and of those of the first permutation of shuffled rows.
-    changes : hierarchy → changes of log-odds in the model, and on the same permutation.
-    series : the series of values, and the shapes that common sense expects of them.
-    shapes : series → how the shapes compare.
-    planes, simplex : of hand-made classes; None where the vocabulary is too small.
-    skipped : what was left out, and why.
+    Attributes:
+        claims: of every hierarchy every claim, p-values adjusted over `claims` and `series_claims` together.
+        series_claims: of shapes of series, composition and pair contrasts.
+        beside: hierarchy → further statistics of the same pass, which claim nothing.
+        cosines: hierarchy → cosines of its concept vectors, and of those of the first permutation of shuffled rows.
+        changes: hierarchy → changes of log-odds in the model, and on the same permutation.
+        series: the series of values, and the shapes that common sense expects of them.
+        shapes: series → how the shapes compare.
+        planes, simplex: of hand-made classes; None where the vocabulary is too small.
+        skipped: what was left out, and why.
     """
 
     study: ClaimsStudy
