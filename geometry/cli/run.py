@@ -112,9 +112,9 @@ def run_figures(options: argparse.Namespace) -> None:
     from geometry.models import display_name
     from geometry.report import write_report
 
-    default = ["claims", "steering", "maps", *(["behaviours"] if options.full else [])]
+    names = options.studies or ["claims", "steering", "maps", *(["behaviours"] if options.full else [])]
     failed = []
-    for name in options.studies or default:
+    for name in names:
         study = STUDIES[name]
         chosen: dict[str, Any] = {"model": options.model, "seed": options.seed, **({} if options.full else study.quick)}
         try:
@@ -122,8 +122,9 @@ def run_figures(options: argparse.Namespace) -> None:
         except (GeometryError, OSError) as error:
             failed.append(f"{name}: {error}")
             print(f"{name}: left out: {error}", file=sys.stderr)
-    page = write_report(Path("figures") / display_name(options.model).replace("/", "--"))
-    print(f"{page}: written")
+    if len(failed) < len(names):
+        page = write_report(Path("figures") / display_name(options.model).replace("/", "--"))
+        print(f"{page}: written")
     if failed:
         raise GeometryError("; ".join(failed))
 
