@@ -1,6 +1,7 @@
 """README and docs: their code runs as it stands, their commands parse, their links lead somewhere, their words hold."""
 
 import ast
+import operator
 import re
 import shlex
 import subprocess
@@ -132,6 +133,12 @@ def test_links_and_pictures_of_a_page_exist(page: Path) -> None:
             slugs = {re.sub(r"[^\w\- ]", "", heading).lower().replace(" ", "-") for heading in headings}
             missing += [] if anchor[1:] in slugs else [target + anchor]
     assert not missing
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_names_that_a_page_mentions_exist(page: Path) -> None:
+    for mentioned in set(re.findall(r"\bgeo((?:\.[A-Za-z_]\w*)+)", text(page))):
+        operator.attrgetter(mentioned[1:])(geo)
 
 
 def test_the_readme_leads_to_every_page() -> None:
