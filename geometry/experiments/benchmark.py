@@ -1,7 +1,7 @@
 """Speed and memory of what this package computes, against the textbook way, side by side in one run.
 
-Ratios are the result: both sides run in turn on the same machine, model and tokens. The textbook side builds each
-concept's d × d Ledoit–Wolf covariance and its pseudo-inverse, as the published code does, in float64 to converge.
+Ratios are the result. The textbook side builds each concept's d × d Ledoit–Wolf covariance and its pseudo-inverse, as
+the published code does, in float64 to converge.
 """
 
 import subprocess
@@ -29,9 +29,8 @@ from geometry.experiments.study import Step, silent
 from geometry.models import Unembedding, load_model, locate
 from geometry.steering import Architecture, Site, SteeringVector, generate, load_prompts, steer, steer_each
 
-_TOKENS = 24
 _SIZES = (100, 200, 576, 2000, 10**9)
-_PROMPTS, _VECTORS = 48, 6
+_TOKENS, _PROMPTS, _VECTORS = 24, 48, 6
 _seconds = partial(timeit.repeat, number=1, repeat=1)  # wall time of each of several calls
 
 
@@ -158,7 +157,6 @@ def _steering(name: str, rounds: int) -> list[Comparison]:
                 steered += _seconds(run)
         ours, instead = ([1e3 * seconds / length for seconds in side] for side in (steered, unsteered))
         comparisons.append(Comparison(f"steered generation, {case} (instead: unsteered)", ours, instead, "ms a token"))
-
     rows = torch.randn((_VECTORS, len(zero)), generator=torch.Generator().manual_seed(0))
     vectors = [SteeringVector({middle: row}).relative(0.1) for row in rows]
 
@@ -180,13 +178,12 @@ def _reading(model: str) -> list[Comparison]:
     alone = "import geometry as geo; geo.Unembedding.load(sys.argv[1])"
     tensors = "gguf.GGUFReader(geo.models.locate(sys.argv[1])).tensors"
     every = f"import gguf; {alone}; kept = [gguf.quants.dequantize(t.data, t.tensor_type) for t in {tensors}]"
-    times, peaks = [], []
+    sides: list[list[float]] = []
     for code in (alone, every):
         timed = f"import sys, time, resource; start = time.perf_counter(); {code}; print(time.perf_counter() - start,"
         timed += " resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6)"
         done = subprocess.run([sys.executable, "-c", timed, model], check=True, capture_output=True, text=True)
-        elapsed, peak = map(float, done.stdout.split())
-        times.append([elapsed])
-        peaks.append([peak])
+        sides.append([float(number) for number in done.stdout.split()])
+    (ours, our_peak), (instead, peak) = sides
     said = "reading unembedding and vocabulary (instead: every tensor)"
-    return [Comparison(said, times[0], times[1]), Comparison(f"{said}, peak memory", peaks[0], peaks[1], "GB")]
+    return [Comparison(said, [ours], [instead]), Comparison(f"{said}, peak memory", [our_peak], [peak], "GB")]

@@ -19,7 +19,6 @@ _BEYOND = ("supported", "significant, small effect", "too few permutations to de
 _MOST_LEAVES = 40
 _MOST_SHARED = 0.1
 _SPECTRUM_POINTS = 200
-_SIMILARITIES, _ERRORS = "YlGnBu", "Oranges"
 
 Profiles = Sequence[ModelProfile]
 Trees = Mapping[str, TestResult]
@@ -39,14 +38,9 @@ def similarity(profiles: Profiles, pairs: Results) -> FigureSpec:
     else:
         title += " between models no more than between their shuffled rows"
     caption = (
-        f"Below the diagonal pairs of models, above it (grey) their shuffled rows. {len(profiles[0].hierarchy)} common"
-        " concepts; a, b, d: pairs of concepts that share no word; c: mean 1 − cos after aligning on concepts with less"
-        " than a tenth of their words from the subtree held out (0 the same, 1 unrelated)."
+        f"Below the diagonal pairs of models, above it (grey) shuffled rows. {len(profiles[0].hierarchy)} common"
+        " concepts; a, b, d: pairs that share no word; c: mean 1 − cos on a subtree left out of aligning (1 unrelated)."
     )
-    return FigureSpec("similarity", title, caption, partial(_draw_similarity, profiles, pairs))
-
-
-def _draw_similarity(profiles: Profiles, pairs: Results, **heading: Any) -> "plots.Figure":
     names = [profile.name for profile in profiles]
     above = np.triu(np.ones((len(names), len(names)), dtype=np.bool_))
     panels = []
@@ -56,11 +50,10 @@ def _draw_similarity(profiles: Profiles, pairs: Results, **heading: Any) -> "plo
         shown = np.where(above, nulls, squareform([result.value for result in results]))
         texts = np.array(plots.numbers(shown), dtype=object)
         np.fill_diagonal(texts, "")
-        error = measure.identical < measure.unrelated
-        look: dict[str, Any] = {"cmap": _ERRORS if error else _SIMILARITIES, "texts": texts.tolist(), "null": above}
-        look["colourbar"] = "error, 0 the same" if error else "similarity, 1 the same"
+        cmap, bar = ("YlGnBu", "similarity, 1 the same") if measure.identical == 1 else ("Oranges", "error, 0 the same")
+        look: dict[str, Any] = {"cmap": cmap, "colourbar": bar, "texts": texts.tolist(), "null": above}
         panels.append(plots.HeatmapPanel(shown, names, names, measure.measure, **look))
-    return plots.heatmap(panels, ncols=2, **heading)
+    return FigureSpec("similarity", title, caption, partial(plots.heatmap, panels, ncols=2))
 
 
 def claims(profiles: Profiles) -> FigureSpec:
@@ -70,11 +63,15 @@ def claims(profiles: Profiles) -> FigureSpec:
     agreeing = sum(len({result.verdict in _BEYOND for result in results}) == 1 for results in measured)
     title = f"The models agree on {agreeing} of {len(measured)} claims whether there is structure beyond the nulls"
     caption = (
-        f"The model's value on the {len(profiles[0].hierarchy)} common concepts and, in brackets, that of shuffled"
-        " rows; below it the verdict. Colour: from the null mean (0) to the prediction (1); white where nothing is"
-        " beyond the nulls that the verdict consults."
+        f"Value on the {len(profiles[0].hierarchy)} common concepts (of shuffled rows), verdict. Colour: from null"
+        " mean (0) to prediction (1); white where nothing is beyond the nulls that the verdict consults."
     )
-    return FigureSpec("claims", title, caption, partial(_draw_claims, [profile.name for profile in profiles], rows))
+    shown = [[test.relative(test.value) if test.verdict in _BEYOND else np.nan for test in row] for row in rows]
+    look: dict[str, Any] = {"cmap": "YlGnBu", "colourbar": "from the null mean (0) to the prediction (1)"}
+    look |= {"texts": [list(map(cell_text, row)) for row in rows], "null": np.isnan(shown)}
+    names = [profile.name for profile in profiles]
+    panel = plots.HeatmapPanel(shown, [row[0].title for row in rows], names, **look)
+    return FigureSpec("claims", title, caption, partial(plots.heatmap, [panel]))
 
 
 def cell_text(result: TestResult, apart: str = "\n") -> str:
@@ -82,13 +79,6 @@ def cell_text(result: TestResult, apart: str = "\n") -> str:
     if not result.measured:
         return "–"
     return f"{result.value:.2f} ({result.nulls['shuffled'].mean:.2f}){apart}{result.verdict}"
-
-
-def _draw_claims(names: Sequence[str], rows: Sequence[Sequence[TestResult]], **heading: Any) -> "plots.Figure":
-    relative = [[test.relative(test.value) if test.verdict in _BEYOND else np.nan for test in row] for row in rows]
-    look: dict[str, Any] = {"cmap": _SIMILARITIES, "colourbar": "from the null mean (0) to the prediction (1)"}
-    look |= {"texts": [list(map(cell_text, row)) for row in rows], "null": np.isnan(relative)}
-    return plots.heatmap([plots.HeatmapPanel(relative, [row[0].title for row in rows], names, **look)], **heading)
 
 
 def scale(profiles: Profiles) -> FigureSpec:
@@ -101,14 +91,9 @@ def scale(profiles: Profiles) -> FigureSpec:
         f" the widest model, {widest.name}, has {widest.claims['existence'].value:.2f}"
     )
     caption = (
-        "Means over concepts or edges with 95% bootstrap intervals; V: tokens; vectors are fitted to equally many words"
-        " in all models, nulls are on the common concepts. Dimensionality caveat: in more dimensions (d) as many words"
-        " say less about where held-out ones lie, so models of different width are not on one scale."
+        "Means with 95% bootstrap intervals, nulls on common concepts; V: tokens. Dimensionality caveat: in more"
+        " dimensions (d) as many words say less about held-out ones, so models of different width are not on one scale."
     )
-    return FigureSpec("scale", title, caption, partial(_draw_scale, profiles))
-
-
-def _draw_scale(profiles: Profiles, **heading: Any) -> "plots.Figure":
     panels = []
     for name in (claim.name for claim in OWN_CLAIMS):
         rows = []
@@ -121,7 +106,8 @@ def _draw_scale(profiles: Profiles, **heading: Any) -> "plots.Figure":
             rows.append(plots.ForestRow(estimates, marks))
         panels.append(plots.ForestPanel(common.measure, rows, references={1.0: "prediction"}))
     sizes = [(profile.name, profile.model["width"], profile.model["vocabulary"]) for profile in profiles]
-    return plots.forest(panels, [f"{name}, d = {width}, V = {tokens:,}" for name, width, tokens in sizes], **heading)
+    names = [f"{name}, d = {width}, V = {tokens:,}" for name, width, tokens in sizes]
+    return FigureSpec("scale", title, caption, partial(plots.forest, panels, names))
 
 
 def spectra(profiles: Profiles) -> FigureSpec:
@@ -133,10 +119,6 @@ def spectra(profiles: Profiles) -> FigureSpec:
         "Σ is the covariance of the rows that text can produce, λ its eigenvalues; effective dimension is the"
         " participation ratio (Σλ)²/Σλ². An isotropic cloud has the dotted line."
     )
-    return FigureSpec("spectra", title, caption, partial(_draw_spectra, profiles))
-
-
-def _draw_spectra(profiles: Profiles, **heading: Any) -> "plots.Figure":
     eigenvalues, cumulated = {}, {}
     for profile in profiles:
         descending, d = profile.eigenvalues[::-1], len(profile.eigenvalues)
@@ -148,7 +130,7 @@ def _draw_spectra(profiles: Profiles, **heading: Any) -> "plots.Figure":
         plots.CurvePanel("rank / d", "eigenvalue / mean", eigenvalues, **log),
         plots.CurvePanel("rank / d", "share of the variance", cumulated, title="cumulated", marked=False),
     ]
-    return plots.curves(panels, **heading)
+    return FigureSpec("spectra", title, caption, partial(plots.curves, panels))
 
 
 def tree(profiles: Profiles, trees: Trees) -> FigureSpec:

@@ -54,8 +54,7 @@ def measure_comparison(study: ComparisonStudy, step: Step) -> ComparisonResult:
 
 def _matrices(models: Sequence[str], step: Step) -> tuple[list[Matrix], list[str]]:
     """What there is to compare; each is read and let go again, so that bad input is refused before work."""
-    matrices: list[Matrix] = []
-    notes = []
+    matrices, notes = [], []
     for model in models:
         step(f"reading {model}")
         matrices.append(_described(model, "output"))

@@ -28,15 +28,10 @@ _DPI = 150
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ComparisonResult(StudyResult):
-    """The numbers of a comparison.
+    """Profiles of the models, every measure of every two, `pairs.about("a | b")["cka"]`, p-values adjusted over all.
 
-    Attributes
-    ----------
-    profiles : one a model.
-    pairs : every measure of every two models, `pairs.about("a | b")["cka"]`, p-values adjusted over all.
-    agreement : of every two models, whether each claim holds of the same concepts in both.
-    trees : model, or "consensus", → cophenetic correlation with the hierarchy.
-    notes : what could not be compared, and why.
+    `agreement` says of every two models whether each claim holds of the same concepts in both; `trees` is model, or
+    "consensus", → cophenetic correlation with the hierarchy; `notes` what could not be compared, and why.
     """
 
     profiles: Sequence[ModelProfile]
@@ -88,51 +83,25 @@ class ComparisonResult(StudyResult):
 
     def tables(self) -> list[TableSpec]:
         """Models, pairs, claims and trees, and what the verdicts mean."""
+        rows: list[tuple[str, ...]]
         common, names = self.profiles[0].hierarchy, [profile.name for profile in self.profiles]
         claims = zip(*(profile.claims for profile in self.profiles), strict=True)
         says = f"{len(common)} concepts of {len(common.tokens):,} words are common to all. {'. '.join(self.notes)}"
         tests = (test for profile in self.profiles for test in (*profile.claims, *profile.own_claims))
-        return [
-            TableSpec(
-                "Models",
-                (
-                    "model",
-                    "family",
-                    "vocabulary",
-                    "width",
-                    "matrix",
-                    "effective dimension",
-                    "concepts own",
-                    "words own",
-                ),
-                [_model_row(profile) for profile in self.profiles],
-                says.strip(),
-            ),
-            TableSpec(
-                "Similarity of pairs",
-                ("pair", "measure", "value", *_NUMBERS),
-                [(result.subject, result.measure, *_numbers(result)) for result in self.pairs],
-                "p is the share of permutations of shuffled rows as similar as the models, adjusted after Benjamini and"
-                " Hochberg over all. Concepts that share words are not exchangeable: permuted ones test nothing.",
-            ),
-            TableSpec(
-                "Claim by claim",
-                ("claim", *names),
-                [(row[0].name, *(figures.cell_text(result, ", ") for result in row)) for row in claims],
-                "On the common concepts: the model's value and, in brackets, that of shuffled rows; the verdict.",
-            ),
-            TableSpec(
-                "Recovered trees",
-                ("tree", "cophenetic correlation", *_NUMBERS),
-                [(name, *_numbers(tree)) for name, tree in self.trees.items()],
-                f"Average linkage against {common.name}, word-disjoint pairs of concepts.",
-            ),
-            TableSpec(
-                "Verdicts",
-                ("verdict", "meaning"),
-                [(word, VERDICTS[word]) for word in dict.fromkeys(verdict_word(test.verdict) for test in tests)],
-            ),
-        ]
+        head = ("model", "family", "vocabulary", "width", "matrix", "effective dimension", "concepts own", "words own")
+        tables = [TableSpec("Models", head, [_model_row(profile) for profile in self.profiles], says.strip())]
+        says = "p is the share of permutations of shuffled rows as similar as the models, adjusted after Benjamini and"
+        says += " Hochberg over all. Concepts that share words are not exchangeable: permuted ones test nothing."
+        rows = [(result.subject, result.measure, *_numbers(result)) for result in self.pairs]
+        tables.append(TableSpec("Similarity of pairs", ("pair", "measure", "value", *_NUMBERS), rows, says))
+        says = "On the common concepts: the model's value and, in brackets, that of shuffled rows; the verdict."
+        rows = [(row[0].name, *(figures.cell_text(result, ", ") for result in row)) for row in claims]
+        tables.append(TableSpec("Claim by claim", ("claim", *names), rows, says))
+        says = f"Average linkage against {common.name}, word-disjoint pairs of concepts."
+        rows = [(name, *_numbers(tree)) for name, tree in self.trees.items()]
+        tables.append(TableSpec("Recovered trees", ("tree", "cophenetic correlation", *_NUMBERS), rows, says))
+        words = dict.fromkeys(verdict_word(test.verdict) for test in tests)
+        return [*tables, TableSpec("Verdicts", ("verdict", "meaning"), [(word, VERDICTS[word]) for word in words])]
 
     def pages(self) -> dict[str, tuple[str, str]]:
         """index.html: every figure and table on one page."""

@@ -17,12 +17,13 @@ _KINDS = 11
 Members = Mapping[str, NDArray[np.int64]]
 
 
-def disjoint_concepts(hierarchy: ConceptHierarchy, scores: ArrayLike, most: int = _MOST) -> list[str]:
-    """The concepts of the highest scores that hardly share a word, none with more than a seventh of all words."""
+def disjoint_concepts(hierarchy: ConceptHierarchy, scores: ArrayLike | None = None, most: int = _MOST) -> list[str]:
+    """Concepts of the highest scores, or the largest, that hardly share a word; none with over a seventh of all."""
     shared, sizes = hierarchy.shared_tokens(), np.array([len(members) for members in hierarchy.members])
     allowed = (sizes <= _LARGEST * len(hierarchy.tokens)) & (sizes >= _SMALLEST * len(hierarchy.tokens))
     chosen: list[int] = []
-    for index in np.argsort(-np.nan_to_num(np.asarray(scores, dtype=np.float64)), kind="stable").tolist():
+    scores = np.nan_to_num(np.asarray(sizes if scores is None else scores, dtype=np.float64))
+    for index in np.argsort(-scores, kind="stable").tolist():
         apart = shared[index, chosen] <= _OVERLAP * np.minimum(sizes[index], sizes[chosen])
         if allowed[index] and apart.all():
             chosen.append(index)

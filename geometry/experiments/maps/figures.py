@@ -1,9 +1,8 @@
 """The figures and pages of the maps: what each shows, its finding in a sentence, and its nulls."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 
@@ -15,7 +14,6 @@ from geometry.experiments.maps.colouring import by_concept, by_depth, by_kind, d
 from geometry.experiments.maps.parts import PRODUCTS, ConceptMap, MappedVocabulary, MapperOfConcept
 from geometry.experiments.result import FigureSpec
 from geometry.maps import drawing
-from geometry.results import TestResult
 
 _WORDS_A_CONCEPT = 2
 _NAMED_CONCEPTS = 14
@@ -26,17 +24,23 @@ ConceptMaps = Mapping[str, ConceptMap]
 
 def vocabulary_figure(vocabulary: MappedVocabulary) -> FigureSpec:
     """The whole vocabulary under both products."""
-    purity = vocabulary.maps["causal"].purity["on the map"]
+    hierarchy, names, texts = vocabulary.hierarchy, _coloured(vocabulary), vocabulary.texts
+    trust, purity = vocabulary.maps["causal"].trust, vocabulary.maps["causal"].purity["on the map"]
     null = purity.nulls["shuffled"]
     beyond = "" if purity.p_value <= purity.p_floor else ", which is no more"
     title = f"kNN purity of the vocabulary map is {purity.value:.1%}, with {null.label} {null.mean:.1%}{beyond}"
     caption = (
-        f"UMAP of all {len(vocabulary.texts):,} tokens of {vocabulary.model}; kNN purity: share of a word's"
-        f" {vocabulary.maps['causal'].trust.k} neighbours that are of its concept, other spellings left out. In colour"
-        f" those {len(_coloured(vocabulary))} disjoint concepts of {vocabulary.hierarchy.name} that keep most to"
-        " themselves, with the words farthest along their vectors. Axes mean nothing."
+        f"UMAP of all {len(texts):,} tokens of {vocabulary.model}; kNN purity: share of a word's {trust.k} neighbours"
+        f" that are of its concept, other spellings left out. In colour those {len(names)} disjoint concepts of"
+        f" {hierarchy.name} that keep most to themselves, with words far along their vectors. Axes mean nothing."
     )
-    return FigureSpec("vocabulary", title, caption, partial(_draw_vocabulary, vocabulary))
+    colouring = replace(by_concept(hierarchy, names, vocabulary.members, len(texts)), concepts=None)
+    labels = {short_name(name): vocabulary.members[name].tolist() for name in names}
+    for name in names:
+        words = [index for index in vocabulary.typical[name].tolist() if texts[index].strip().islower()]
+        labels |= {texts[index].strip(): [index] for index in words[:_WORDS_A_CONCEPT]}
+    draw = partial(plots.point_map, _map_panels(vocabulary), colouring, labels=labels)
+    return FigureSpec("vocabulary", title, caption, draw)
 
 
 def _coloured(vocabulary: MappedVocabulary) -> list[str]:
@@ -52,29 +56,6 @@ def _map_panels(vocabulary: MappedVocabulary) -> "list[plots.MapPanel]":
         caption += f" {mapped.trust.kept:.0%} of neighbours preserved"
         panels.append(plots.MapPanel(PRODUCTS[product], mapped.coordinates, caption))
     return panels
-
-
-def _draw_vocabulary(vocabulary: MappedVocabulary, **heading: Any) -> "plots.Figure":
-    names, texts = _coloured(vocabulary), vocabulary.texts
-    colouring = by_concept(vocabulary.hierarchy, names, vocabulary.members, len(texts))
-    labels: dict[str, Sequence[int]] = {short_name(name): vocabulary.members[name].tolist() for name in names}
-    for name in names:
-        words = [index for index in vocabulary.typical[name].tolist() if texts[index].strip().islower()]
-        labels |= {texts[index].strip(): [index] for index in words[:_WORDS_A_CONCEPT]}
-    return plots.point_map(_map_panels(vocabulary), replace(colouring, concepts=None), labels=labels, **heading)
-
-
-def vocabulary_page(vocabulary: MappedVocabulary, concept: str) -> str:
-    """The same to search and to walk."""
-    hierarchy, members, n = vocabulary.hierarchy, vocabulary.members, len(vocabulary.texts)
-    colourings = [by_concept(hierarchy, _coloured(vocabulary), members, n), by_depth(hierarchy, members, n)]
-    colourings = [replace(each, concepts=None) for each in (*colourings, by_kind(hierarchy, concept, members, n))]
-    tree = plots.ConceptTree(hierarchy.names, hierarchy.edges, [members[name] for name in hierarchy.names])
-    return _explorer(vocabulary_figure(vocabulary), _map_panels(vocabulary), vocabulary.texts, colourings, tree)
-
-
-def _explorer(spec: FigureSpec, *parts: Any) -> str:
-    return plots.pages.explorer_page(*parts, title=spec.title, detail=spec.caption)
 
 
 def purity_figure(vocabulary: MappedVocabulary) -> FigureSpec:
@@ -94,19 +75,15 @@ def purity_figure(vocabulary: MappedVocabulary) -> FigureSpec:
         f" spellings of the word left out; mean over {test.n} concepts of {vocabulary.hierarchy.name} with 95%"
         f" bootstrap intervals. {test.nulls['shuffled'].label.capitalize()}: each word gets the concepts of another."
     )
-    tests = {
-        f"{PRODUCTS[product]}, {where}": test for product, tests in purity.items() for where, test in tests.items()
-    }
-    return FigureSpec("purity", title, caption, partial(_draw_purity, tests))
-
-
-def _draw_purity(tests: Mapping[str, TestResult], **heading: Any) -> "plots.Figure":
-    rows = []
-    for test in tests.values():
-        nulls = {null.label: plots.NullMark(null.mean, null.marker) for null in test.nulls.values()}
-        rows.append(plots.ForestRow({"model": plots.Estimate(test.value, *test.interval)}, nulls))
-    limits = (0, 1.05 * max(test.interval[1] for test in tests.values()))
-    return plots.forest([plots.ForestPanel("kNN purity", rows, limits=limits)], list(tests), **heading)
+    rows = {}
+    for product, tests in purity.items():
+        for where, test in tests.items():
+            marks = {null.label: plots.NullMark(null.mean, null.marker) for null in test.nulls.values()}
+            row = plots.ForestRow({"model": plots.Estimate(test.value, *test.interval)}, marks)
+            rows[f"{PRODUCTS[product]}, {where}"] = row
+    highest = max(test.interval[1] for tests in purity.values() for test in tests.values())
+    panel = plots.ForestPanel("kNN purity", list(rows.values()), limits=(0, 1.05 * highest))
+    return FigureSpec("purity", title, caption, partial(plots.forest, [panel], list(rows)))
 
 
 def concepts_figure(hierarchy: ConceptHierarchy, maps: ConceptMaps) -> FigureSpec:
@@ -119,11 +96,9 @@ def concepts_figure(hierarchy: ConceptHierarchy, maps: ConceptMaps) -> FigureSpe
     )
     if noise < _CLOSE * model:
         caption += " Shuffled rows come near: shared words alone draw nested concepts together."
-    return FigureSpec("concepts", title, caption, partial(_draw_concepts, hierarchy, maps))
-
-
-def _sizes(hierarchy: ConceptHierarchy) -> list[int]:
-    return [len(members) for members in hierarchy.members]
+    panels, (colouring, _), tree = _concept_scene(hierarchy, maps)
+    named = list(map(hierarchy.index, disjoint_concepts(hierarchy, most=_NAMED_CONCEPTS)))
+    return FigureSpec("concepts", title, caption, partial(plots.point_map, panels, colouring, tree, named=named))
 
 
 def _concept_scene(
@@ -131,25 +106,13 @@ def _concept_scene(
 ) -> "tuple[list[plots.MapPanel], list[plots.Colouring], plots.ConceptTree]":
     """Maps without a point; coloured by concept and by depth."""
     nobody = dict.fromkeys(hierarchy.names, np.empty(0, dtype=np.int64))
-    largest = disjoint_concepts(hierarchy, _sizes(hierarchy))
     tree = plots.ConceptTree(list(map(short_name, hierarchy.names)), hierarchy.edges, list(nobody.values()))
     panels = [
         plots.MapPanel(name, np.empty((0, 2)), f"parent to child: {mapped.ratio:.2f} of any pair", mapped.coordinates)
         for name, mapped in maps.items()
     ]
-    return panels, [by_concept(hierarchy, largest, nobody, 0), by_depth(hierarchy, nobody, 0)], tree
-
-
-def _draw_concepts(hierarchy: ConceptHierarchy, maps: ConceptMaps, **heading: Any) -> "plots.Figure":
-    panels, (colouring, _), tree = _concept_scene(hierarchy, maps)
-    named = map(hierarchy.index, disjoint_concepts(hierarchy, _sizes(hierarchy), _NAMED_CONCEPTS))
-    return plots.point_map(panels, colouring, tree, named=list(named), **heading)
-
-
-def concepts_page(hierarchy: ConceptHierarchy, maps: ConceptMaps) -> str:
-    """The same to search and to walk."""
-    panels, colourings, tree = _concept_scene(hierarchy, maps)
-    return _explorer(concepts_figure(hierarchy, maps), panels, [], colourings, tree)
+    colourings = [by_concept(hierarchy, disjoint_concepts(hierarchy), nobody, 0), by_depth(hierarchy, nobody, 0)]
+    return panels, colourings, tree
 
 
 def mapper_figure(mapper: MapperOfConcept) -> FigureSpec:
@@ -166,23 +129,30 @@ def mapper_figure(mapper: MapperOfConcept) -> FigureSpec:
     title += f": node purity {purity.value:.2f}, {null.label} {null.mean:.2f}"
     p = f"p = {holes.p_value:.2f}" if np.isfinite(holes.p_value) else "as in every permutation"
     caption = (
-        f"Mapper of {len(mapper.labelled)} words, one spelling each, labelled by their nodes' most typical ones. Lens:"
-        f" projections on the kinds' vectors; {cover.cubes} balanced intervals, overlap {cover.overlap:.0%}, chosen"
-        f" with the clusterer by stability. {tests['components'].value:.0f} components, {tests['loops'].value:.0f}"
-        f" loops, {holes.value:.0f} not filled by triple overlaps ({p})."
+        f"Mapper of {len(mapper.labelled)} words, one spelling each. Lens: projections on the kinds' vectors;"
+        f" {cover.cubes} intervals, overlap {cover.overlap:.0%}, chosen by stability. {tests['components'].value:.0f}"
+        f" components, {tests['loops'].value:.0f} loops, {holes.value:.0f} not filled by triple overlaps ({p})."
     )
-    return FigureSpec("mapper", title, caption, partial(_draw_mapper, mapper))
+    return FigureSpec("mapper", title, caption, lambda **heading: plots.graph(_drawing(mapper), **heading))
 
 
 def _drawing(mapper: MapperOfConcept) -> "plots.MapperDrawing":
     return drawing(mapper.comparison.graph, mapper.labelled, mapper.concepts, mapper.bridges)
 
 
-def _draw_mapper(mapper: MapperOfConcept, **heading: Any) -> "plots.Figure":
-    return plots.graph(_drawing(mapper), **heading)
-
-
-def mapper_html(mapper: MapperOfConcept) -> str:
-    """The same to explore."""
-    spec = mapper_figure(mapper)
-    return plots.pages.mapper_page(_drawing(mapper), title=spec.title, detail=spec.caption)
+def pages(vocabulary: MappedVocabulary, concepts: ConceptMaps, mapper: MapperOfConcept) -> dict[str, tuple[str, str]]:
+    """All but kNN purity to search and to walk: file → title, HTML."""
+    hierarchy, members, n = vocabulary.hierarchy, vocabulary.members, len(vocabulary.texts)
+    coloured = [by_concept(hierarchy, _coloured(vocabulary), members, n), by_depth(hierarchy, members, n)]
+    coloured = [replace(each, concepts=None) for each in (*coloured, by_kind(hierarchy, mapper.concept, members, n))]
+    tree = plots.ConceptTree(hierarchy.names, hierarchy.edges, [members[name] for name in hierarchy.names])
+    panels, colourings, short_tree = _concept_scene(hierarchy, concepts)
+    specs = (vocabulary_figure(vocabulary), concepts_figure(hierarchy, concepts), mapper_figure(mapper))
+    of_words, of_concepts, of_mapper = ({"title": spec.title, "detail": spec.caption} for spec in specs)
+    explorer, mapper_page = plots.pages.explorer_page, plots.pages.mapper_page
+    words = explorer(_map_panels(vocabulary), vocabulary.texts, coloured, tree, **of_words)
+    return {
+        "vocabulary.html": ("Explore the vocabulary", words),
+        "concepts.html": ("Explore the concepts", explorer(panels, [], colourings, short_tree, **of_concepts)),
+        "mapper.html": ("Explore the Mapper graph", mapper_page(_drawing(mapper), **of_mapper)),
+    }

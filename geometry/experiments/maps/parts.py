@@ -24,13 +24,9 @@ class VocabularyMap:
 
 @dataclass(frozen=True, eq=False)
 class MappedVocabulary:
-    """All usable tokens of a model.
+    """All n usable tokens of a model, and their maps by product.
 
-    Attributes
-    ----------
-    tokens, texts : of the n rows.
-    members : concept → positions among the rows, and `typical` the same, the farthest along its vector first.
-    maps : product → map.
+    `members` is concept → positions among the n rows, `typical` the same, the farthest along its vector first.
     """
 
     model: str

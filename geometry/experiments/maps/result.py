@@ -16,14 +16,7 @@ from geometry.experiments.result import FigureSpec, StudyResult, TableSpec
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class MapsResult(StudyResult):
-    """The numbers of the study of maps.
-
-    Attributes
-    ----------
-    vocabulary : all tokens, mapped under both products.
-    concepts : product, or "shuffled rows", → map of the concept vectors.
-    mapper : the graph of one concept's words.
-    """
+    """All tokens, mapped under both products; product, or "shuffled rows", → map of the concept vectors; Mapper."""
 
     study: MapsStudy
     vocabulary: MappedVocabulary
@@ -90,13 +83,8 @@ class MapsResult(StudyResult):
     def pages(self) -> dict[str, tuple[str, str]]:
         """The vocabulary, the concepts and Mapper to explore, and the Mapper graph as GraphML."""
         graph = self.mapper.comparison.graph.to_networkx(self.mapper.concepts.attributes())
-        concepts = figures.concepts_page(self.vocabulary.hierarchy, self.concepts)
-        return {
-            "vocabulary.html": ("Explore the vocabulary", figures.vocabulary_page(self.vocabulary, self.study.concept)),
-            "concepts.html": ("Explore the concepts", concepts),
-            "mapper.html": ("Explore the Mapper graph", figures.mapper_html(self.mapper)),
-            "mapper.graphml": ("The Mapper graph", "\n".join(nx.generate_graphml(graph))),
-        }
+        pages = figures.pages(self.vocabulary, self.concepts, self.mapper)
+        return pages | {"mapper.graphml": ("The Mapper graph", "\n".join(nx.generate_graphml(graph)))}
 
 
 def _map_entry(mapped: VocabularyMap) -> dict[str, Any]:
