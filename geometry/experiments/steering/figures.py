@@ -56,8 +56,8 @@ def conditions(result: SteeringResult) -> FigureSpec:
         title,
         f"Added after the final norm at the last token, coefficient {result.chosen.coefficient.value:g}, unless the row"
         f" says otherwise (×: residual norm). Points: {len(result.tests['composition'].labels)} prompts; grey:"
-        f" controls, {study.n_random} random vectors of the same norm. Top-1: most probable word is the child's."
-        f" Excess KL: nats beyond what P({child}) takes. Perplexity: of neutral text, over the unsteered.",
+        f" controls, {study.n_random} random vectors of the same norm. Top-1 rate: the most probable next word is the"
+        f" child's. Excess KL: nats beyond what P({child}) takes. Perplexity: of neutral text, over the unsteered.",
         partial(
             plots.strip,
             panels,
@@ -170,9 +170,9 @@ def blocks(result: SteeringResult) -> FigureSpec:
     panels = [
         panel("parent", f"P({parent})", (0, 1), "probability"),
         panel("child", f"P({child})", (0, 1), "probability"),
-        panel("random", f"P({child}), random vector", (0, max(1e-6, float(maps["random"].max()))), "probability"),
+        panel("random", f"P({child}), random", (0, max(1e-6, float(maps["random"].max()))), "probability"),
         panel("excess_kl", "excess KL", (0, 8), "nats"),
-        panel("perplexity_ratio", "perplexity ×", (1, 10), "times the unsteered", log=True),
+        panel("perplexity_ratio", "perplexity ×", (0.8, 10), "times the unsteered", log=True),
     ]
     reached = [result.probability(name) for name in ("block", "block_strongest")]
     title = (
@@ -208,7 +208,7 @@ def generations_page(result: SteeringResult) -> str:
             ),
             "direct": (labels["direct"], f"{last}, norm-matched", False),
             "random": (labels["random"], f"{last}, norm-matched", True),
-            "everywhere": (composed, f"at every token, coefficient {coefficient / 2:g}", False),
+            "everywhere": (composed, f"at every token, coefficient {coefficient:g}", False),
         }.get(name, (labels.get(name, name), f"{last}, coefficient {coefficient:g}", name in result.controls))
         for name in next(iter(result.generations.values()))
     ]

@@ -65,7 +65,7 @@ def measure_steering(study: SteeringStudy, step: Step) -> SteeringResult:
     at_last: Vectors = {name: priced[name] for name in ("unsteered", "parent", "parent_child", "direct", "block")}
     at_last["random"] = priced["random"]
     generations = evaluator.generations(prompts, at_last, positions="last", max_new_tokens=25, seed=study.seed)
-    throughout = {"everywhere": bench.composed(coefficient.value / 2)}
+    throughout = {"everywhere": composed}
     for prompt, texts in evaluator.generations(prompts, throughout, max_new_tokens=25, seed=study.seed).items():
         generations[prompt] |= texts
 
@@ -126,8 +126,9 @@ def sweep_blocks(bench: Bench) -> tuple[tuple[int, Strength], tuple[int, float],
             maps["random"][block, column] = bench.choosing.effect(control, bench.words).probability[child].mean()
     candidates = [block for block in swept if block < depth - 1] or swept
     best = max(candidates, key=lambda block: maps["child"][block, STRENGTHS.index(strengths[block].value)])
-    row, column = np.unravel_index(np.argmax(maps["child"][candidates]), (len(candidates), len(STRENGTHS)))
-    return (best, strengths[best]), (candidates[row], STRENGTHS[column]), maps
+    cells = [(block, column) for block in candidates for column in range(len(STRENGTHS))]
+    block, column = max(cells, key=lambda cell: maps["child"][cell])
+    return (best, strengths[best]), (block, STRENGTHS[column]), maps
 
 
 def conditions(bench: Bench, coefficient: float) -> Vectors:

@@ -141,7 +141,7 @@ class SteeringResult(StudyResult):
     def against_direct(self) -> str:
         """How composing compares with the direct vector of the same norm."""
         gain = self.probability("parent_child") - self.probability("direct")
-        return "no better than" if abs(gain) <= 0.02 else "better than" if gain > 0 else "worse than"
+        return "no better than" if abs(gain) <= 0.05 else "better than" if gain > 0 else "worse than"
 
     @property
     def early(self) -> float:
