@@ -1,13 +1,10 @@
 """Pictures: one module per kind. They take arrays and labels, compute nothing, and import nothing of ours.
 
-Every function of a kind ends in `*, ax=None, figsize=None, colours=None, title="", caption=""` and returns its figure:
-
 >>> from geometry import plots
 >>> panel = plots.CurvePanel("layer", "probe accuracy", {"model": plots.Curve([1, 2, 3], [0.3, 0.5, 0.9])})
 >>> figure = plots.curves([panel], title="Accuracy rises with depth")
 
-Without `ax` that is a new figure with the title and caption above its panels, which `plots.save` also writes into
-the metadata of the files. With an Axes, or a sequence of as many as there are panels, these are drawn into.
+Every function takes the `Options` and returns its figure: a new one, or that of the Axes given as `ax`.
 """
 
 import sys

@@ -1,13 +1,13 @@
 """What all kinds share: options, axes with their labels, names and texts, one legend below, and who makes room."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from string import ascii_lowercase
+from functools import partial
 from typing import Any, TypedDict, Unpack, cast
 
 import numpy as np
-from matplotlib.axes import Axes
+from matplotlib.axes import Axes as Axes
 from matplotlib.axis import Axis, XAxis
 from matplotlib.figure import Figure as Figure
 from matplotlib.lines import Line2D
@@ -24,14 +24,9 @@ _SMALL = 5.8
 
 
 class Options(TypedDict, total=False):
-    """What every kind of picture takes.
+    """What every kind takes: Axes to draw into, one a panel, without a headline, or the inches of a new figure.
 
-    Attributes
-    ----------
-    ax : Axes to draw into, one a panel, without a headline; by default a new figure in the house style.
-    figsize : inches of a new figure, which else is as high as its panels need.
-    colours : in order, or name → colour; by default Okabe & Ito's.
-    title, caption : the finding, and what is drawn: painted above the panels, and written into files by `save`.
+    Colours come in order, or name → colour. Title (the finding) and caption are painted above and written into files.
     """
 
     ax: Axes | Sequence[Axes] | None
@@ -59,8 +54,9 @@ class Canvas:
     """The axes of a kind, one a panel, of a new figure (`own`) or the caller's; their places are `fixed` if given."""
 
     def __init__(self, panels: int, columns: int, options: Options) -> None:
-        given, figsize, self.colours = options.get("ax"), options.get("figsize"), options.get("colours")
+        given, figsize = options.get("ax"), options.get("figsize")
         self.own, self.fixed = given is None, given is not None or bool(figsize)
+        self.looks = partial(looks, colours=options.get("colours"))
         self.heads = options.get("title", ""), options.get("caption", "")
         self.columns = min(columns, panels) if self.own else panels
         if not panels:
@@ -87,10 +83,6 @@ class Canvas:
         with style():
             yield cls(panels, columns, options)
 
-    def looks(self, names: Sequence[str], nulls: Iterable[str] = ()) -> dict[str, dict[str, Any]]:
-        """Those of `style` in the caller's colours."""
-        return looks(names, nulls, self.colours)
-
     def inches(self, axes: Axes) -> tuple[float, float]:
         """Width and height of axes; given ones may become narrower when a layout finds room for what follows."""
         box = axes.get_window_extent()
@@ -107,20 +99,12 @@ class Canvas:
             most = min(most, max(0.3, float(self.figure.get_figwidth() * (left - max(taken, default=0))) - 0.15))
         return ["\n".join(wrapped(name, most, size)) for name in names[index]]
 
-    def arrange(self, heights: Sequence[float] = ()) -> None:
-        """Let the layout make room for what has been drawn; panels become about so many inches high."""
-        for axes in self.axes:  # what lies inside of the axes takes no room
-            for artist in (*axes.lines, *axes.collections, *axes.patches):
-                artist.set_in_layout(False)
-        if heights and not self.fixed:
-            lines = self._lines(heights)
-            cast(Any, self.axes[0].get_subplotspec()).get_gridspec().set_height_ratios(lines)
-            self.figure.set_figheight(sum(lines) + 0.8 * len(lines) + 1)
+    def arrange(self) -> None:
+        """Let the layout make room for what has been drawn; what lies inside of the axes takes none."""
+        for artist in (artist for axes in self.axes for artist in (*axes.lines, *axes.collections, *axes.patches)):
+            artist.set_in_layout(False)
         if engine := self.figure.get_layout_engine():
             engine.execute(self.figure)
-
-    def _lines(self, heights: Sequence[float]) -> list[float]:
-        return [max(heights[start : start + self.columns]) for start in range(0, len(heights), self.columns)]
 
     def dress(self, axes: Axes, references: Mapping[float, str], x: str, y: str | None = None) -> float:
         """Label the axes, with ticks that fit, and draw the references: upright ones, or level ones if there is a y.
@@ -128,20 +112,16 @@ class Canvas:
         Limits must be set before. Gives the points that names of references take above the panel.
         """
         width, height = self.inches(axes)
-        axes.set_xlabel("\n".join(wrapped(x, width + 0.15, 7.5)))
-        numeric(axes.xaxis, width)
-        level = y is not None
+        for axis, label, inches in ((axes.xaxis, x, width), (axes.yaxis, y, height)):
+            if label is not None:
+                axis.set_label_text("\n".join(wrapped(label, inches + 0.15, 7.5)))
+                numeric(axis, inches)
+        for value in references:
+            (axes.axvline if y is None else axes.axhline)(value, color=INK, lw=0.7, ls=(0, (1, 2)), zorder=0.5)
+        fractions = (axes.transScale + axes.transLimits).transform([(value, value) for value in references] or [(0, 0)])
+        places = zip(fractions[:, int(y is not None)].tolist(), map(literal, references.values()), strict=False)
+        named = sorted((at, meaning) for at, meaning in places if meaning and -1e-6 <= at <= 1 + 1e-6)
         if y is not None:
-            axes.set_ylabel("\n".join(wrapped(y, height + 0.15, 7.5)))
-            numeric(axes.yaxis, height)
-        named = []
-        for value, meaning in references.items():
-            (axes.axhline if level else axes.axvline)(value, color=INK, lw=0.7, ls=(0, (1, 2)), zorder=0.5)
-            at = float((axes.transScale + axes.transLimits).transform((value, value))[int(level)])
-            if meaning and -1e-6 <= at <= 1 + 1e-6:
-                named.append((at, literal(meaning)))
-        named.sort()
-        if level:
             middles = spread([at for at, _ in named], 1.35 * _SMALL / 72 / height)
             for middle, (_, meaning) in zip(middles, named, strict=True):
                 outside(axes, meaning, (1, middle), (3, 0), va="center")
@@ -179,33 +159,37 @@ class Canvas:
             how |= {"bbox_to_anchor": (0, 0), "bbox_transform": offset_copy(axes.transAxes, self.figure, x=x, y=y)}
             axes.legend(marks, [*looks], loc="upper left", borderaxespad=0, **how)
 
-    def finish(
-        self, heights: Sequence[float], titles: Sequence[str] = (), lifts: Sequence[float] = (), *, rows: bool = True
-    ) -> Figure:
+    def finish(self, heights: Sequence[float], titles: Sequence[str] = (), lifts: Sequence[float] = ()) -> Figure:
         """Titles so many points above the panels, a headline above a new figure, and every panel where it stays.
 
-        Panels need so many inches; where a given size or given axes leave less, text of `rows` becomes as much smaller.
+        Panels need so many inches; where a given size or given axes leave less, text of rows becomes as much smaller.
         """
         for index, title in enumerate(titles):
-            axes, pad = self.axes[index], 4 + (lifts[index] if lifts else 0)
+            axes, lift = self.axes[index], lifts[index] if lifts else 0
             width, size = self.inches(axes)[0], 8 if self.columns < 3 else 7.5
-            lines = wrapped(title, width, size)
+            lines = wrapped(title, width + 0.2 * bool(lift), size)
             # At the left, yet of the centre's kind: the kind at the left holds the letter.
-            axes.set_title("\n".join(lines), fontsize=size, pad=pad, loc="center").set(x=0, ha="left")
+            axes.set_title("\n".join(lines), fontsize=size, pad=4 + lift, loc="center").set(x=0, ha="left")
             if self.own and len(self.axes) > 1:
-                letter = ascii_lowercase[index % 26] + "\n" * (len(lines) - 1)
-                drawn = axes.set_title(letter, fontsize=9, fontweight="bold", pad=pad, loc="left")
+                letter = chr(97 + index % 26) + "\n" * (len(lines) - 1)
+                drawn = axes.set_title(letter, loc="left", pad=4 + lift, size=9, weight="bold")
                 drawn.set(x=-0.05 / width, ha="right")
-        self.arrange(heights)
         if not self.fixed:
-            lacking = sum(self._lines(heights)) - sum(self.inches(axes)[1] for axes in self.axes[:: self.columns])
+            rows = [max(heights[n : n + self.columns]) for n in range(0, len(heights), self.columns)]
+            cast(Any, self.axes[0].get_subplotspec()).get_gridspec().set_height_ratios(rows)
+            self.figure.set_figheight(sum(rows) + 0.8 * len(rows) + 1)
+            self.arrange()
+            lacking = sum(rows) - sum(self.inches(axes)[1] for axes in self.axes[:: self.columns])
             self.figure.set_figheight(self.figure.get_figheight() + lacking)
             headline(self.figure, *self.heads, grow=True)
-            self.arrange()
-        for axes, height in zip(self.axes, heights, strict=True) if self.fixed and rows else ():
-            scale = self.inches(axes)[1] / height
-            for text in (*axes.get_yticklabels(), *axes.texts) if scale < 0.98 else ():
-                text.set_fontsize(max(2.0, cast(float, text.get_fontsize()) * scale))
+        self.arrange()
+        for axes, height in zip(self.axes, heights, strict=True) if self.fixed else ():
+            shrunk, numbered = (
+                self.inches(axes)[1] / height,
+                isinstance(axes.yaxis.get_major_formatter(), FuncFormatter),
+            )
+            for text in (*axes.get_yticklabels(), *axes.texts) if shrunk < 0.98 and not numbered else ():
+                text.set_fontsize(max(2.0, cast(float, text.get_fontsize()) * shrunk))
         if self.own:
             self.figure.set_layout_engine("none")
         return self.figure

@@ -30,8 +30,6 @@ class Curve:
 class CurvePanel:
     """One panel.
 
-    Attributes
-    ----------
     x, y : labels of the axes; log: which are logarithmic, "", "x", "y" or "xy"; limits: of y.
     references : y → what it means, as a horizontal dotted line named at the right.
     marked : whether the points are few, so that each has its mark and its tick.
@@ -71,7 +69,7 @@ def curves(panels: Sequence[CurvePanel], *, ncols: int = 2, **options: Unpack[Op
                 axes.plot(x, flat(curve.y), scalex=False, scaley=False, **(looks if panel.marked else bare)[name])
                 if len(low) and len(high):
                     axes.fill_between(x, low, high, color=looks[name]["color"], alpha=0.16, lw=0, zorder=0.8)
-        canvas.arrange(heights := [1.75] * len(panels))
+        canvas.arrange()
         for axes, panel in zip(canvas.axes, panels, strict=True):
             canvas.dress(axes, panel.references, panel.x, panel.y)
             points = np.unique(np.concatenate([flat(curve.x) for curve in (*panel.curves.values(), Curve([], []))]))
@@ -80,4 +78,4 @@ def curves(panels: Sequence[CurvePanel], *, ncols: int = 2, **options: Unpack[Op
             if panel.marked and (np.diff(places) >= (wide[1:] + wide[:-1]) / 2).all():
                 axes.xaxis.set_major_locator(FixedLocator(points.tolist()))  # one for every point, where they fit
         canvas.legend(looks if any(panel.marked for panel in panels) else bare)
-        return canvas.finish(heights, [panel.title for panel in panels], rows=False)
+        return canvas.finish([1.75] * len(panels), [panel.title for panel in panels])

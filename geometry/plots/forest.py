@@ -7,14 +7,11 @@ from itertools import pairwise
 from typing import Any, Unpack
 
 import numpy as np
-from matplotlib.axes import Axes
 
-from geometry.plots.canvas import Canvas, Cells, Figure, Options, beside, scale
-from geometry.plots.style import INK, extent, readable
+from geometry.plots.canvas import Axes, Canvas, Cells, Figure, Options, beside, scale
+from geometry.plots.style import INK, Looks, extent, readable
 
-# In inches.
-_NAMES = 2.1
-_LANE = 0.105
+_NAMES, _LANE = 2.1, 0.105  # inches
 
 
 @dataclass(frozen=True)
@@ -34,11 +31,6 @@ class NullMark:
     marker: str = "|"
     low: float = math.nan
     high: float = math.nan
-
-    @property
-    def spans(self) -> bool:
-        """Whether it is a bar."""
-        return math.isfinite(self.high - self.low)
 
 
 @dataclass(frozen=True)
@@ -77,8 +69,8 @@ def forest(
     nulls = {label: mark for row in every for label, mark in row.nulls.items()}
     series = list(dict.fromkeys(name for row in every for name in (*row.estimates, *row.texts)))
     # A single bar lies behind the whole row, and so do the lines.
-    bars = [label for label, mark in nulls.items() if mark.spans]
-    others = [label for label, mark in nulls.items() if not mark.spans and mark.marker != "|"]
+    bars = [label for label, mark in nulls.items() if mark.low <= mark.high]
+    others = [label for label, mark in nulls.items() if label not in bars and mark.marker != "|"]
     order = [*([name] for name in series), *([label] for label in bars if len(bars) > 1), others]
     size, gap = (7.0, 0.07) if len(names) <= 60 else (5.6, 0.015)
     with Canvas.of(len(panels), len(panels), **options) as canvas:
@@ -111,28 +103,24 @@ def forest(
         axes.tick_params(axis="y", length=0, labelsize=size, pad=72 * wide + 5)
         canvas.arrange()
         lifts = [canvas.dress(axes, p.references, p.measure) for axes, p in zip(canvas.axes, panels, strict=True)]
-        drawn = {name: looks[name] | {"lw": 1.2, "ms": 4.2} for name in series}
-        drawn |= {
-            n: looks[n] | {"marker": m.marker, "ms": 8 if m.marker == "|" else 5, "mew": 1.2} for n, m in nulls.items()
-        }
-        drawn |= {
-            label: {"color": looks[label]["color"], "lw": 5, "alpha": 0.5, "solid_capstyle": "butt"} for label in bars
-        }
-        canvas.legend(drawn)
+        legend = {name: looks[name] | {"lw": 1.2, "ms": 4.2} for name in series}
+        for label, mark in nulls.items():
+            bar = {"marker": "", "lw": 5, "alpha": 0.5, "solid_capstyle": "butt"}
+            sign = {"marker": mark.marker, "ms": 8 if mark.marker == "|" else 5, "mew": 1.2}
+            legend[label] = looks[label] | (bar if label in bars else sign)
+        canvas.legend(legend)
         return canvas.finish([tops[-1] or 0.2] * len(panels), [panel.title for panel in panels], lifts)
 
 
-def _draw(
-    axes: Axes, row: ForestRow, heights: Mapping[str, float], borders: tuple[float, float], looks: Mapping[str, Any]
-) -> None:
+def _draw(axes: Axes, row: ForestRow, heights: dict[str, float], borders: tuple[float, float], looks: Looks) -> None:
     low, high = axes.get_xlim()
     for label, mark in row.nulls.items():
-        y, grey = heights.get(label), looks[label]["color"]
+        y, grey, bar = heights.get(label), looks[label]["color"], mark.low <= mark.high
         if y is None:
-            if mark.spans:
+            if bar:
                 axes.fill_between([mark.low, mark.high], *borders, color="#e3e3e3", lw=0, zorder=0.2)
             axes.plot([mark.value] * 2, [borders[0] + 0.02, borders[1] - 0.02], color=grey, lw=1.3, zorder=1)
-        elif mark.spans:
+        elif bar:
             axes.plot([mark.low, mark.high], [y, y], color=grey, lw=3, solid_capstyle="butt", alpha=0.6, zorder=1)
             axes.plot(mark.value, y, "|", color=INK, ms=4.5, mew=0.8, zorder=1.5)
         elif low <= mark.value <= high:

@@ -5,16 +5,14 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Literal, Unpack
 
-import matplotlib as mpl
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.patches import Rectangle
 from matplotlib.transforms import offset_copy
 from numpy.typing import ArrayLike, NDArray
 
-from geometry.plots.canvas import Canvas, Figure, Options, numeric, outside
+from geometry.plots.canvas import Axes, Canvas, Figure, Options, numeric, outside
 from geometry.plots.style import COLOURS, INK, extent, literal, palette, signed, spread, wrapped
 
 _NAMES, _BAR = 1.75, 2.6  # inches
@@ -25,8 +23,6 @@ _SIZE = 6.5
 class HeatmapPanel:
     """One matrix.
 
-    Attributes
-    ----------
     values : shape (r, c); nan leaves a cell blank.
     rows, columns : names; shared by panels in one line that have the same rows.
     limits, cmap, log, colourbar : of the colours; the bar's label, none is drawn without.
@@ -55,11 +51,6 @@ class HeatmapPanel:
         """The values, two-dimensional."""
         return np.atleast_2d(np.asarray(self.values, dtype=np.float64))
 
-    @property
-    def norm(self) -> Normalize:
-        """From values to colours."""
-        return LogNorm(*self.limits) if self.log else Normalize(*self.limits)
-
 
 def heatmap(panels: Sequence[HeatmapPanel], *, ncols: int | None = None, **options: Unpack[Options]) -> Figure:
     """Matrices side by side, `ncols` in a line; the first of the colours outlines the chosen cell.
@@ -74,14 +65,14 @@ def heatmap(panels: Sequence[HeatmapPanel], *, ncols: int | None = None, **optio
     names = [[*panel.rows] for panel in panels]
     with Canvas.of(len(panels), ncols or (max(1, min(3, 10 // max(written))) if written else 5), **options) as canvas:
         for index, (axes, panel) in enumerate(zip(canvas.axes, panels, strict=True)):
-            _draw(axes, panel, outline)
+            colours = _draw(axes, panel, outline)
             shown = canvas.names(index, names, _NAMES, _SIZE)
             axes.set_yticks(range(len(shown)), shown)
             axes.tick_params(length=0, pad=3, labelsize=_SIZE)
             axes.set_ylabel(panel.row_axis if shown or not panel.rows else "", fontsize=7)
             axes.set_xlabel(panel.column_axis, fontsize=7)
             if panel.colourbar:
-                _bar(canvas, axes, panel)
+                _bar(canvas, axes, panel, colours)
             if panel.blocks and not panel.rows and index % canvas.columns == 0:
                 _name_blocks(axes, panel)
         canvas.arrange()
@@ -99,13 +90,14 @@ def heatmap(panels: Sequence[HeatmapPanel], *, ncols: int | None = None, **optio
         return canvas.finish(heights, [panel.title for panel in panels], lifts)
 
 
-def _draw(axes: Axes, panel: HeatmapPanel, outline: str) -> None:
+def _draw(axes: Axes, panel: HeatmapPanel, outline: str) -> ScalarMappable:
     values, shape, texts = panel.matrix, panel.matrix.shape, panel.texts
     if any(names and len(names) != n for names, n in zip((panel.rows, panel.columns), shape, strict=True)):
         raise ValueError(f"{panel.title!r}: values of shape {shape} need a name for each row and column, or none")
     lacking = ~np.isfinite(values)
     null = lacking & False if panel.null is None else np.asarray(panel.null, dtype=np.bool_)
-    painted = np.array(mpl.colormaps[panel.cmap](panel.norm(np.where(lacking, panel.limits[0], values)).filled(0)))
+    colours = ScalarMappable((LogNorm if panel.log else Normalize)(*panel.limits), panel.cmap)
+    painted = colours.to_rgba(np.where(lacking, panel.limits[0], values))
     painted[lacking] = (0.93, 0.93, 0.93, 1.0)
     painted[null if texts is None else null | (np.asarray(texts) == "") & lacking] = 1
     bright = painted[..., :3] @ (0.299, 0.587, 0.114)
@@ -118,22 +110,21 @@ def _draw(axes: Axes, panel: HeatmapPanel, outline: str) -> None:
         axes.hlines(np.arange(shape[0] + 1) - 0.5, -0.5, shape[1] - 0.5, color="white", lw=1.2)
         axes.vlines(np.arange(shape[1] + 1) - 0.5, -0.5, shape[0] - 0.5, color="white", lw=1.2)
     # A box around one cell would hide it, but for the chosen one.
-    colour = "white" if bright.mean() < 0.5 else INK
-    boxes = [(start, start, stop - start, colour, 0.6) for _, start, stop in panel.blocks if stop - start > 1]
+    frame = "white" if bright.mean() < 0.5 else INK
+    boxes = [(start, start, stop - start, frame, 0.6) for _, start, stop in panel.blocks if stop - start > 1]
     boxes += [(panel.chosen[1], panel.chosen[0], 1, outline, 1.4)] if panel.chosen else []
     for x, y, size, edge, width in boxes:
         axes.add_patch(Rectangle((x - 0.5, y - 0.5), size, size, fill=False, clip_on=False, edgecolor=edge, lw=width))
+    return colours
 
 
-def _bar(canvas: Canvas, axes: Axes, panel: HeatmapPanel) -> None:
-    width = min(canvas.inches(axes)[0], _BAR)
-    low, high = panel.limits
-    ends = ("neither", "min", "max", "both")[(panel.matrix < low).any() + 2 * (panel.matrix > high).any()]
-    how: dict[str, Any] = {"orientation": "horizontal", "extend": ends, "pad": 0.03, "aspect": width / 0.09}
-    shrink = width / canvas.inches(axes)[0]
-    bar = canvas.figure.colorbar(ScalarMappable(panel.norm, panel.cmap), ax=axes, shrink=shrink, **how)
+def _bar(canvas: Canvas, axes: Axes, panel: HeatmapPanel, colours: ScalarMappable) -> None:
+    width, (low, high) = canvas.inches(axes)[0], panel.limits
+    ends = ("neither", "min", "max", "both")[int((panel.matrix < low).any() + 2 * (panel.matrix > high).any())]
+    how: dict[str, Any] = {"extend": ends, "pad": 0.03, "aspect": min(width, _BAR) / 0.09}
+    bar = canvas.figure.colorbar(colours, ax=axes, orientation="horizontal", shrink=min(1.0, _BAR / width), **how)
     bar.outline.set_linewidth(0.4)
-    numeric(bar.ax.xaxis, 0.6 * width)
+    numeric(bar.ax.xaxis, 0.6 * min(width, _BAR))
     bar.ax.tick_params(labelsize=6, width=0.4, length=2)
     bar.set_label(panel.colourbar, fontsize=6.5)
 
@@ -169,14 +160,12 @@ def _name_columns(axes: Axes, panel: HeatmapPanel, width: float) -> float:
     grouped = top and len(groups) < len(names) and all("\n" in name for name in names)
     names = [name.partition("\n")[2] for name in names] if grouped else names
     plain = [literal(name.replace("\n", " ")) for name in names]
-    for size in (_SIZE, 6.0, 5.5):
-        labels = ["\n".join(wrapped(name, cell - 0.05, size)) for name in names]
-        words = [word for name in plain for word in name.split()]
-        if all(extent(word, size) <= cell - 0.05 for word in words) and all(label.count("\n") < 3 for label in labels):
-            upright = False
-            break
-    else:
-        upright, size, labels = True, _SIZE, plain
+    upright, size, labels = True, _SIZE, plain
+    for smaller in (5.5, 6.0, _SIZE):
+        fitted = [wrapped(name, cell - 0.05, smaller) for name in names]
+        whole = all(extent(word, smaller) <= cell - 0.05 for name in plain for word in name.split())
+        if whole and max(map(len, fitted), default=0) <= 3:
+            upright, size, labels = False, smaller, ["\n".join(lines) for lines in fitted]
     each = max(1, int(np.ceil(0.095 / cell)))
     axes.set_xticks(range(0, len(names), each), labels[::each], rotation=90 * upright, fontsize=size)
     if top:
@@ -187,12 +176,9 @@ def _name_columns(axes: Axes, panel: HeatmapPanel, width: float) -> float:
         return 0.0
     high = 4 + max(72 * extent(label, size) if upright else 1.2 * size * (1 + label.count("\n")) for label in labels)
     above = offset_copy(axes.get_xaxis_transform(), axes.get_figure(root=True), y=high / 72)
-    start, most = 0, 1
-    for name, count in groups:
-        head = wrapped(name, cell * count - 0.05, _SIZE)
-        most = max(most, len(head))
+    heads = ["\n".join(wrapped(name, cell * count - 0.05, _SIZE)) for name, count in groups]
+    for head, (_, count), end in zip(heads, groups, np.cumsum([count for _, count in groups]), strict=True):
         how = {"xycoords": ("data", "axes fraction"), "ha": "center", "fontsize": _SIZE, "color": INK}
-        outside(axes, "\n".join(head), (start + count / 2 - 0.5, 1), (0, high + 2), **how)
-        axes.plot([start - 0.42, start + count - 0.58], [1, 1], color=INK, lw=0.6, transform=above, clip_on=False)
-        start += count
-    return high + 9.0 * most + 2
+        outside(axes, head, (end - (count + 1) / 2, 1), (0, high + 2), **how)
+        axes.plot([end - count - 0.42, end - 0.58], [1, 1], color=INK, lw=0.6, transform=above, clip_on=False)
+    return high + 9.0 * max(1 + head.count("\n") for head in heads) + 2

@@ -18,8 +18,6 @@ _DASHES = ("-", (0, (1, 1.6)), (0, (5, 2)), (0, (5, 2, 1, 2)))
 class ScatterPanel:
     """One panel, its axes x and y, of which those in `log` ("", "x", "y" or "xy") are logarithmic.
 
-    Attributes
-    ----------
     points, nulls : name → shape (n, 2); nan are dropped, and 4,000 of a name are drawn at most.
     lines : (slope, intercept, what it means); an infinite slope is a vertical line at x = intercept.
     note : a summary, written between title and panel.
@@ -66,7 +64,7 @@ def scatter(
                     (across, slope * across + intercept) if np.isfinite(slope) else ([intercept] * 2, axes.get_ylim())
                 )
                 axes.plot(x, y, zorder=1.5, scalex=False, scaley=False, **lines[meaning])
-        canvas.arrange(heights := [2.0] * len(panels))
+        canvas.arrange()
         lifts = []
         for index, (axes, panel) in enumerate(zip(canvas.axes, panels, strict=True)):
             under = index + canvas.columns
@@ -77,7 +75,7 @@ def scatter(
             outside(axes, "\n".join(note), (0, 1), (0, 3), fontsize=6.5)
             lifts.append(6.5 * 1.25 * len(note))
         canvas.legend(looks | lines)
-        return canvas.finish(heights, [panel.title for panel in panels], lifts, rows=False)
+        return canvas.finish([2.0] * len(panels), [panel.title for panel in panels], lifts)
 
 
 def _finite(values: ArrayLike) -> NDArray[np.float64]:

@@ -5,15 +5,12 @@ from dataclasses import dataclass, field
 from typing import Any, Unpack, cast
 
 import numpy as np
-from matplotlib.artist import Artist
-from matplotlib.axes import Axes
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from geometry.plots.canvas import Canvas, Cells, Figure, Options, beside, flat, outside, scale
+from geometry.plots.canvas import Axes, Canvas, Cells, Figure, Options, beside, flat, outside, scale
 from geometry.plots.style import COLOURS, INK, NULL_GREYS, numbers, readable
 
-# A density drawn through fewer values would be an invention.
-_FEWEST_FOR_A_SHAPE = 10
+_FEWEST = 10  # values; a density drawn through fewer would be an invention
 _MOST_POINTS = 300
 _NAMES = 1.9  # inches
 
@@ -81,35 +78,31 @@ def _draw(axes: Axes, panel: StripPanel, colours: Sequence[str]) -> float:
     zero = [0.0] if any(row.bar for row in panel.rows) else []
     scale(axes, "x", [*every, [*panel.references], zero], limits=panel.limits)
     axes.set_ylim(len(every) - 0.4, -0.6)
-    digits = int(np.clip(2 - np.floor(np.log10(np.ptp(axes.get_xlim()))), 0, 5))
-    means: list[Cells] = []
-    for line, (row, values, colour) in enumerate(zip(panel.rows, every, colours, strict=True)):
-        (mean,) = numbers([[values.mean() if len(values) else np.nan]], digits)
-        means.append((line, mean if row.values is not None else [""], readable(colour), False))
-        if len(values):
-            _row(axes, line, values, colour, bar=row.bar)
-        elif row.values is not None:
-            blank = {"boxstyle": "square,pad=0.1", "fc": "white", "ec": "none"}
-            how: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "va": "center", "bbox": blank}
-            outside(axes, "not measurable", (0.02, line), (0, 0), **how)
-    return beside(axes, means, ["mean"], 4)
-
-
-def _row(axes: Axes, line: int, values: NDArray[np.float64], colour: str, *, bar: bool) -> None:
-    rng = np.random.default_rng(0)
-    mean, few = float(values.mean()), len(values) < _FEWEST_FOR_A_SHAPE
-    shown = rng.permutation(values)[:_MOST_POINTS]
-    if bar:
-        axes.barh(line, mean, height=0.62, color=colour, alpha=0.3, lw=0)
-    elif not few and np.ptp(values) > 0:
-        drawn = rng.permutation(values)[:1500]
-        violin = axes.violinplot(drawn, [line], orientation="horizontal", widths=0.8, side="low", showextrema=False)
-        for shape in cast(list[Artist], violin["bodies"]):
-            shape.set(facecolor=colour, alpha=0.45, edgecolor="none")
     low, high = axes.get_xlim()
-    shown = shown[(low <= shown) & (shown <= high)]
-    jitter = rng.random(len(shown))
-    places = line + (0.44 * (jitter - 0.5) if bar else (0.08 + 0.2 * jitter) * (len(values) > 1))
-    how: dict[str, Any] = {"s": 16, "alpha": 0.9} if few else {"s": 2.5, "alpha": 0.55, "rasterized": len(shown) > 50}
-    axes.scatter(shown, places, color=colour, lw=0, clip_on=False, **how)
-    axes.plot([mean, mean], [line - 0.36, line + 0.32], color=INK, lw=1.2, zorder=0.9 if few else 3)
+    digits = int(np.clip(2 - np.floor(np.log10(high - low)), 0, 5))
+    written: list[Cells] = []
+    for line, (row, values, colour) in enumerate(zip(panel.rows, every, colours, strict=True)):
+        rng, few = np.random.default_rng(0), len(values) < _FEWEST
+        mean = float(values.mean()) if len(values) else np.nan
+        written.append(
+            (line, numbers([[mean]], digits)[0] if row.values is not None else [""], readable(colour), False)
+        )
+        if row.values is not None and not len(values):
+            blank = {"boxstyle": "square,pad=0.1", "fc": "white", "ec": "none"}
+            where: Any = {"xycoords": ("axes fraction", "data"), "va": "center", "bbox": blank}
+            outside(axes, "not measurable", (0.02, line), (0, 0), **where)
+        shown = rng.permutation(values)[:_MOST_POINTS]
+        if row.bar:
+            axes.barh(line, mean, height=0.62, color=colour, alpha=0.3, lw=0)
+        elif not few and np.ptp(values) > 0:
+            drawn = rng.permutation(values)[:1500]
+            violin = axes.violinplot(drawn, [line], orientation="horizontal", widths=0.8, side="low", showextrema=False)
+            for shape in cast(Any, violin["bodies"]):
+                shape.set(facecolor=colour, alpha=0.45, edgecolor="none")
+        shown = shown[(low <= shown) & (shown <= high)]
+        jitter = rng.random(len(shown))
+        places = line + (0.44 * (jitter - 0.5) if row.bar else (0.08 + 0.2 * jitter) * (len(values) > 1))
+        how: Any = {"s": 16, "alpha": 0.9} if few else {"s": 2.5, "alpha": 0.55, "rasterized": len(shown) > 50}
+        axes.scatter(shown, places, color=colour, lw=0, clip_on=False, **how)
+        axes.plot([mean, mean], [line - 0.36, line + 0.32], color=INK, lw=1.2, zorder=0.9 if few else 3)
+    return beside(axes, written, ["mean"], 4)

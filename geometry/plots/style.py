@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -18,6 +18,8 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patheffects import withStroke
 from matplotlib.textpath import text_to_path
+from matplotlib.transforms import offset_copy
+from scipy.optimize import isotonic_regression
 
 Colours = Sequence[str] | Mapping[str, str] | None
 Looks = dict[str, dict[str, Any]]
@@ -78,11 +80,10 @@ def short(value: float, digits: int = 3) -> str:
     """
     if not math.isfinite(value):
         return "–"
-    rounded = float(f"{value:.{digits}g}") if abs(value) < 1000 else value
-    if 1000 <= abs(rounded) < 1e5:
-        return signed(f"{rounded:,.0f}")
-    if rounded == 0 or 1e-4 <= abs(rounded) < 1000:
-        return signed(f"{rounded:g}")
+    if abs(value) < 1000:
+        value = float(f"{value:.{digits}g}")
+    if value == 0 or 1e-4 <= abs(value) < 1e5:
+        return signed(f"{value:,.0f}" if abs(value) >= 1000 else f"{value:g}")
     factor, power = f"{value:.1e}".replace(".0e", "e").split("e")
     ten = "10" + str(int(power)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
     return ten if factor == "1" else signed(f"{factor}×{ten}")
@@ -107,55 +108,43 @@ def wrapped(text: str, inches: float, size: float, weight: str = "normal") -> li
     """Lines no wider than so many inches; a line break in the text stays one, words longer than that are cut."""
     lines: list[str] = []
     for part in text.split("\n"):
-        line = ""
+        lines.append("")
         for word in literal(part).split():
-            if extent(longer := f"{line} {word}".strip(), size, weight) <= inches:
-                line = longer
-                continue
-            lines += [line] if line else []
-            while len(word) > 1 and extent(word, size, weight) > inches:
-                fits = next((n for n in range(len(word) - 1, 1, -1) if extent(word[:n], size, weight) <= inches), 1)
-                fits = max(word.rfind(mark, 0, fits) + 1 for mark in "-_/") or fits
-                lines.append(word[:fits])
-                word = word[fits:]
-            line = word
-        lines.append(line)
+            if lines[-1] and extent(f"{lines[-1]} {word}", size, weight) > inches:
+                lines.append("")
+            rest = f"{lines[-1]} {word}".strip()
+            while len(rest) > 1 and extent(rest, size, weight) > inches:
+                fits = next((n for n in range(len(rest) - 1, 1, -1) if extent(rest[:n], size, weight) <= inches), 1)
+                fits = max(rest.rfind(mark, 0, fits) + 1 for mark in "-_/") or fits
+                lines[-1:], rest = [rest[:fits], ""], rest[fits:]
+            lines[-1] = rest
     return lines
 
 
 def spread(places: Sequence[float], gap: float) -> list[float]:
-    """Ascending places moved as little as a forward and a backward pass need to keep `gap` between them."""
-    moved = list(places)
-    for index in range(1, len(moved)):
-        overlap = max(0.0, moved[index - 1] + gap - moved[index])
-        moved[index - 1 : index + 1] = moved[index - 1] - overlap / 2, moved[index] + overlap / 2
-    for index in range(len(moved) - 1, 0, -1):
-        moved[index - 1] = min(moved[index - 1], moved[index] - gap)
-    return moved
+    """Ascending places moved as little as needed, in squares, to keep `gap` between them."""
+    steps = gap * np.arange(len(places))
+    return (isotonic_regression(np.asarray(places) - steps).x + steps).tolist()
 
 
 def headline(figure: Figure, title: str, caption: str = "", *, grow: bool = False) -> None:
     """Write the title in bold and the caption below it, wrapped, and make room for both: from the panels, or `grow`."""
     if not (title or caption):
         return
-    width, height = figure.get_size_inches()
-    texts, used = [], [_MARGIN]
+    (width, height), used, said = figure.get_size_inches(), _MARGIN, []
     for text, size, weight, colour in ((title, 9.5, "bold", INK), (caption, 7.5, "normal", "#555555")):
         lines = wrapped(" ".join(signed(text).split()), width - 2 * _MARGIN, size, weight)
-        texts.append((lines, {"fontsize": size, "fontweight": weight, "color": colour}))
-        used.append(used[-1] + (len(lines) * size / 72 * 1.3 + 0.05) * any(lines))
-    # The label is a name that nothing draws; `save` writes it into the files.
-    figure.set_label("\n".join(" ".join(lines) for lines, _ in texts))
-    height += grow * used[-1]
-    figure.set_figheight(height)
-    for (lines, look), taken in zip(texts, used, strict=False):
-        at = _MARGIN / width, 1 - taken / height
-        figure.text(*at, "\n".join(lines), va="top", linespacing=1.25, **cast(Any, look))
-    top = 1 - used[-1] / height
+        how: dict[str, Any] = {"fontsize": size, "fontweight": weight, "color": colour, "linespacing": 1.25}
+        how["transform"] = offset_copy(figure.transFigure, figure, x=_MARGIN, y=-used)
+        figure.text(0, 1, "\n".join(lines), va="top", **how)
+        used += (len(lines) * size / 72 * 1.3 + 0.05) * any(lines)
+        said.append(" ".join(lines))
+    figure.set_label("\n".join(said))  # a name that nothing draws; `save` writes it into the files
+    figure.set_figheight(height := height + grow * used)
     if isinstance(engine := figure.get_layout_engine(), ConstrainedLayoutEngine):
-        engine.set(rect=(0.5 * _MARGIN / width, 0, 1 - _MARGIN / width, top))
+        engine.set(rect=(0.5 * _MARGIN / width, 0, 1 - _MARGIN / width, 1 - used / height))
     else:
-        figure.subplots_adjust(top=top)
+        figure.subplots_adjust(top=1 - used / height)
 
 
 def tag_panel(axes: Axes, letter: str) -> None:
@@ -164,10 +153,7 @@ def tag_panel(axes: Axes, letter: str) -> None:
 
 
 def save(figure: Figure, stem: Path) -> list[Path]:
-    """Write `stem`.png (300 dpi) and `stem`.svg, the same bytes for the same figure.
-
-    Both carry the text of `headline`: the title as their Title, the caption as their Description.
-    """
+    """Write `stem`.png and `stem`.svg, always the same bytes, with the headline's texts as Title and Description."""
     title, _, caption = str(figure.get_label()).partition("\n")
     said: dict[str, Any] = {key: text for key, text in (("Title", title), ("Description", caption)) if text}
     with style():
