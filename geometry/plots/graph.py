@@ -17,7 +17,6 @@ from geometry.plots.style import INK, literal
 
 _OTHER = "#d9d9d9"
 _LINE = "#9a9a9a"
-_LONGEST = 26  # characters of a label
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,9 +80,9 @@ def _span(counts: NDArray[np.integer]) -> str:
 
 
 def _words(members: Sequence[str]) -> str:
-    """The first two words of a node, and the third where it is short enough."""
+    """The first two words of a node, and the third where it is short enough for a label."""
     words = [literal(word) for word in members[:3]]
-    return next(text for n in (3, 2, 1) if len(text := ", ".join(words[:n])) <= _LONGEST or n == 1)
+    return next(text for n in (3, 2, 1) if len(text := ", ".join(words[:n])) <= 26 or n == 1)
 
 
 def _draw_node(axes: Axes, place: Array, radius: float, shares: Array, shades: Sequence[str]) -> None:

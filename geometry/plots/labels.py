@@ -24,10 +24,7 @@ Array = NDArray[np.floating]
 
 @dataclass(frozen=True, eq=False)
 class Label:
-    """A text for what has so many points' radius at a place in data coordinates, shape (2,).
-
-    A bold one is a tenth larger; one of a region names what lies around its place, and may lie over it.
-    """
+    """A text beside what stands at a place in data, shape (2,), with a radius in points; a region's may lie over it."""
 
     text: str
     place: Sequence[float] | Array
@@ -101,8 +98,7 @@ def equal_scale(axes: Axes, points: Array, pad: tuple[float, float]) -> float:
     pixel, extent = _settled(axes), axes.get_window_extent()
     size = np.array([extent.width, extent.height]) / pixel
     low, high = points.min(axis=0), points.max(axis=0)
-    free = np.maximum(size - 2 * np.asarray(pad), 0.2 * size)
-    scale = float((free / np.maximum(high - low, 1e-12)).min())
+    scale = float((np.maximum(size - 2 * np.asarray(pad), 0.2 * size) / np.maximum(high - low, 1e-12)).min())
     (left, right), (bottom, top) = (low + high)[:, None] / 2 + np.outer(size, (-0.5, 0.5)) / scale
     axes.set(xlim=(left, right), ylim=(bottom, top))
     return scale

@@ -18,7 +18,6 @@ from geometry.plots.labels import Array, Label, dots, equal_scale, place_labels
 from geometry.plots.style import COLOURS, INK, Colours, literal, readable
 
 _MOST_CATEGORIES = 12
-_MOST_LABELS = 40
 _GREY = "#cfcfcf"
 _SHAPES = "os^DvP"
 # Paul Tol's muted scheme lends four that are dark, and so stand apart from Okabe & Ito's in greyscale.
@@ -27,7 +26,7 @@ _COLOURS = (*COLOURS[:7], "#882255", "#332288", "#999933", "#44AA99", COLOURS[7]
 
 @dataclass(frozen=True, eq=False)
 class MapPanel:
-    """Points (n, 2) and concepts (c, 2), or only one of these, in a geometry, the title; the caption is a line below."""
+    """A geometry, its title, of points (n, 2), concepts (c, 2), or both; the caption is a line below the map."""
 
     title: str
     points: Array
@@ -83,8 +82,8 @@ def point_map(
     """
     points, concepts = check_map(panels, [colouring], tree)
     labels = labels or {}
-    if len(labels) + len(named) > _MOST_LABELS:
-        raise ValueError(f"labels: {len(labels) + len(named)} of them; give at most {_MOST_LABELS}, the telling ones")
+    if len(labels) + len(named) > 40:
+        raise ValueError(f"labels: {len(labels) + len(named)} of them; give at most 40, the telling ones")
     for text, members in labels.items():
         if not len(members) or min(members) < 0 or max(members) >= points:
             raise ValueError(f"label {text!r}: give indices of some of the {points} points")

@@ -13,8 +13,7 @@ from geometry.plots.canvas import Canvas, Figure, Options
 from geometry.plots.labels import Array, Label, dots, equal_scale, place_labels
 from geometry.plots.style import INK
 
-# Tetrahedra are seen from a fixed side.
-_TURN, _TILT = radians(-38), radians(14)
+_TURN, _TILT = radians(-38), radians(14)  # of the side that tetrahedra are seen from
 _SIDE = np.array([[-sin(_TURN), -cos(_TURN) * sin(_TILT)], [cos(_TURN), -sin(_TURN) * sin(_TILT)], [0, cos(_TILT)]])
 
 

@@ -6,7 +6,7 @@ from .document import Picture as Picture
 from .document import Table as Table
 from .document import document_page as document_page
 from .document import downsampled as downsampled
-from .explorer import explorer_page as explorer_page
-from .mapper import mapper_page as mapper_page
+from .interactive import explorer_page as explorer_page
+from .interactive import mapper_page as mapper_page
 from .texts import TextTable as TextTable
 from .texts import texts_page as texts_page
