@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -12,10 +12,12 @@ from geometry.concepts import ConceptHierarchy, Series, load_hierarchy, load_pai
 from geometry.errors import EstimationError, GeometryError, HierarchyError
 from geometry.experiments.claims.illustrations import first_fits, measure_planes, measure_simplex
 from geometry.experiments.claims.result import ClaimsResult
-from geometry.experiments.claims.study import ClaimsStudy
 from geometry.experiments.study import Step
 from geometry.models import Unembedding, Vocabulary
 from geometry.results import Results, TestResult
+
+if TYPE_CHECKING:
+    from geometry.experiments.claims.study import ClaimsStudy
 
 # Measured on the same splits, to stand beside the claims.
 ALSO = (evidence.projection("token"), evidence.separation(), evidence.separation("token"), evidence.simplex_angles())
@@ -25,7 +27,7 @@ CLASSES = (("mammal", "bird", "reptile", "amphibian", "fish"), ("insect",))
 Measured = TypeVar("Measured")
 
 
-def measure_claims(study: ClaimsStudy, step: Step) -> ClaimsResult:
+def measure_claims(study: "ClaimsStudy", step: Step) -> ClaimsResult:
     """One fit, one set of splits and one number for each claim, beside all null models.
 
     Raises GeometryError: the model or a hierarchy cannot be read, two hierarchies have one name, one has no edges, or
@@ -79,7 +81,7 @@ def measure_claims(study: ClaimsStudy, step: Step) -> ClaimsResult:
     )
 
 
-def _hierarchies(study: ClaimsStudy, vocabulary: Vocabulary) -> list[ConceptHierarchy]:
+def _hierarchies(study: "ClaimsStudy", vocabulary: Vocabulary) -> list[ConceptHierarchy]:
     names = dict.fromkeys(study.hierarchies)
     if not names:
         raise HierarchyError("claims need at least one hierarchy")

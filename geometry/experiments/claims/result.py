@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,9 +13,11 @@ from numpy.typing import ArrayLike, NDArray
 import geometry.evidence as evidence
 from geometry.concepts import ConceptHierarchy, Series
 from geometry.experiments.claims.illustrations import Illustration
-from geometry.experiments.claims.study import ClaimsStudy
 from geometry.experiments.result import FigureSpec, StudyResult, TableSpec
 from geometry.results import Results, TestResult
+
+if TYPE_CHECKING:
+    from geometry.experiments.claims.study import ClaimsStudy
 
 _BESIDE = {
     "projection_token": "projection of held-out tokens instead of lemmas",
@@ -41,7 +43,7 @@ class ClaimsResult(StudyResult):
         skipped: what was left out, and why.
     """
 
-    study: ClaimsStudy
+    study: "ClaimsStudy"
     claims: Results
     series_claims: Results
     beside: Mapping[str, Results]

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
@@ -11,11 +11,13 @@ from geometry.causal import CausalSpace
 from geometry.concepts import ConceptHierarchy, load_hierarchy
 from geometry.errors import HierarchyError, ModelError
 from geometry.experiments.comparison.result import ComparisonResult
-from geometry.experiments.comparison.study import ComparisonStudy
 from geometry.experiments.study import Step
 from geometry.memory import few_arenas, give_back
 from geometry.models import Unembedding, Vocabulary
 from geometry.results import Results, TestResult
+
+if TYPE_CHECKING:
+    from geometry.experiments.comparison.study import ComparisonStudy
 
 _FEWEST_CONCEPTS = 5
 _FEWEST_MODELS = 2
@@ -23,7 +25,7 @@ _FEWEST_MODELS = 2
 Matrix = tuple[str, dict[str, Any], Vocabulary]  # the model as it was given, and what is known of one of its matrices
 
 
-def measure_comparison(study: ComparisonStudy, step: Step) -> ComparisonResult:
+def measure_comparison(study: "ComparisonStudy", step: Step) -> ComparisonResult:
     """Profile one model after the other, then compare what is kept of them."""
     few_arenas()  # matrices of several models go through the same few hundred megabytes
     matrices, notes = _matrices(study.models, step)

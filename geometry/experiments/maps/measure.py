@@ -1,6 +1,6 @@
 """The method of the study of maps, in the order of a method section."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -14,17 +14,19 @@ from geometry.errors import EstimationError
 from geometry.evidence import NULLS
 from geometry.experiments.maps.parts import PRODUCTS, ConceptMap, MappedVocabulary, MapperOfConcept, VocabularyMap
 from geometry.experiments.maps.result import MapsResult
-from geometry.experiments.maps.study import MapsStudy
 from geometry.experiments.study import Step
 from geometry.models import Unembedding
 from geometry.randomness import generator
+
+if TYPE_CHECKING:
+    from geometry.experiments.maps.study import MapsStudy
 
 _NEIGHBOURS = 15
 _NEIGHBOURS_OF_CONCEPTS = 10
 _PERMUTATIONS = 19  # of the maps' nulls, whose every p is far from the level
 
 
-def measure_maps(study: MapsStudy, step: Step) -> MapsResult:
+def measure_maps(study: "MapsStudy", step: Step) -> MapsResult:
     """Map the vocabulary and its concepts, then the Mapper graph of one concept's words."""
     step(f"reading the unembedding of {study.model}")
     unembedding = Unembedding.load(study.model)
@@ -104,7 +106,9 @@ def _concept_maps(space: CausalSpace, cloud: TokenCloud, seed: int) -> dict[str,
     return concept_maps
 
 
-def _mapper(space: CausalSpace, cloud: TokenCloud, labelled: maps.LabelledPoints, study: MapsStudy) -> MapperOfConcept:
+def _mapper(
+    space: CausalSpace, cloud: TokenCloud, labelled: maps.LabelledPoints, study: "MapsStudy"
+) -> MapperOfConcept:
     """Cover and clusterer by stability, then the graph beside shuffled rows and shuffled labels."""
     lens = maps.projection_lens()
     sweep = maps.stability_sweep(labelled, lens, seed=study.seed)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import networkx as nx
 import numpy as np
@@ -10,15 +10,17 @@ from numpy.typing import ArrayLike
 
 import geometry.experiments.maps.figures as figures
 from geometry.experiments.maps.parts import PRODUCTS, ConceptMap, MappedVocabulary, MapperOfConcept, VocabularyMap
-from geometry.experiments.maps.study import MapsStudy
 from geometry.experiments.result import FigureSpec, StudyResult, TableSpec
+
+if TYPE_CHECKING:
+    from geometry.experiments.maps.study import MapsStudy
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class MapsResult(StudyResult):
     """All tokens, mapped under both products; product, or "shuffled rows", → map of the concept vectors; Mapper."""
 
-    study: MapsStudy
+    study: "MapsStudy"
     vocabulary: MappedVocabulary
     concepts: Mapping[str, ConceptMap]
     mapper: MapperOfConcept
