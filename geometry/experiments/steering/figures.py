@@ -4,7 +4,7 @@ from functools import partial
 
 import numpy as np
 
-from geometry import plots
+import geometry.plots as plots
 from geometry.concepts import short_name
 from geometry.experiments.evaluator import BOUND, sampling_note
 from geometry.experiments.result import FigureSpec
@@ -12,8 +12,6 @@ from geometry.experiments.steering.measure import CONTROLLED
 from geometry.experiments.steering.result import SteeringResult
 from geometry.experiments.steering.wording import cell, times
 from geometry.plots.pages import TextTable, texts_page
-
-__all__ = ["figures", "generations_page"]
 
 # A panel of the strips each.
 COLOURS = plots.COLOURS[:4]

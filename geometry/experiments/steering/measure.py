@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -12,12 +13,12 @@ from geometry.directions import ConceptDirections, TokenCloud
 from geometry.experiments.evaluator import Strength
 from geometry.experiments.steering.result import Arrays, Chosen, SteeringResult
 from geometry.experiments.steering.setup import Bench, prepare
-from geometry.experiments.steering.study import SteeringStudy
 from geometry.experiments.study import Step
 from geometry.results import NullValues, TestResult
 from geometry.steering import Architecture, ConceptSteering, Effect, SteeringVector, pull_back
 
-__all__ = ["measure_steering"]
+if TYPE_CHECKING:
+    from geometry.experiments.steering.study import SteeringStudy
 
 COEFFICIENTS = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
 STRENGTHS = (0.125, 0.25, 0.375, 0.5, 0.75, 1.0, 2.0, 4.0)
@@ -29,7 +30,7 @@ GENERATED = 8
 Vectors = dict[str, SteeringVector | None]
 
 
-def measure_steering(study: SteeringStudy, step: Step) -> SteeringResult:
+def measure_steering(study: "SteeringStudy", step: Step) -> SteeringResult:
     """Choose coefficient, block and strength on a third of the prompts; measure and generate on the others."""
     bench = prepare(study, step)
     evaluator = bench.evaluator
@@ -207,7 +208,7 @@ def random_tokens(bench: Bench, coefficient: float) -> Arrays:
 
 
 def tests(
-    study: SteeringStudy, prompts: Sequence[str], effects: Mapping[str, Effect], controls: Arrays
+    study: "SteeringStudy", prompts: Sequence[str], effects: Mapping[str, Effect], controls: Arrays
 ) -> dict[str, TestResult]:
     """Composition beside random vectors, and the rise of held-out words beside that of random tokens."""
     child, held_out = study.child, f"{study.child} held_out"

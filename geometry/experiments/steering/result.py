@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,12 +10,12 @@ from numpy.typing import ArrayLike, NDArray
 from geometry.concepts import short_name
 from geometry.experiments.evaluator import BOUND, Strength
 from geometry.experiments.result import FigureSpec, StudyResult, TableSpec
-from geometry.experiments.steering.study import SteeringStudy
 from geometry.experiments.steering.wording import summary, tables
 from geometry.results import TestResult
 from geometry.steering import Effect
 
-__all__ = ["Arrays", "Chosen", "SteeringResult"]
+if TYPE_CHECKING:
+    from geometry.experiments.steering.study import SteeringStudy
 
 Arrays = Mapping[str, NDArray[np.float64]]
 
@@ -35,19 +35,18 @@ class Chosen:
 class SteeringResult(StudyResult):
     """The numbers of a `SteeringStudy`.
 
-    Attributes
-    ----------
-    effects : condition → effect on the prompts to report; of random vectors that of all of them together.
-    perplexity_ratios : condition → perplexity of neutral texts over the unsteered; of one random vector.
-    tests : "composition" and "held_out_words".
-    random_token_control : see `measure.random_tokens`.
-    curves : condition → measure → mean at each of `coefficients`.
-    blocks : measure → map, shape (depth, strengths); nan where nothing was measured.
-    vectors : condition → provenance.
-    generations : prompt → condition → text.
-    words : see `setup.Bench`; marked: words of the parent, for the page.
-    grandparents : ancestors of the parent, from the root.
-    n_choosing : how many prompts settings were chosen on.
+    Attributes:
+        effects: condition → effect on the prompts to report; of random vectors that of all of them together.
+        perplexity_ratios: condition → perplexity of neutral texts over the unsteered; of one random vector.
+        tests: "composition" and "held_out_words".
+        random_token_control: see `measure.random_tokens`.
+        curves: condition → measure → mean at each of `coefficients`.
+        blocks: measure → map, shape (depth, strengths); nan where nothing was measured.
+        vectors: condition → provenance.
+        generations: prompt → condition → text.
+        words: see `setup.Bench`; marked: words of the parent, for the page.
+        grandparents: ancestors of the parent, from the root.
+        n_choosing: how many prompts settings were chosen on.
     """
 
     controls: ClassVar[tuple[str, ...]] = (
@@ -58,7 +57,7 @@ class SteeringResult(StudyResult):
         "random_residual",
     )
 
-    study: SteeringStudy
+    study: "SteeringStudy"
     chosen: Chosen
     effects: Mapping[str, Effect]
     perplexity_ratios: Mapping[str, float]

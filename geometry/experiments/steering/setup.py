@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,12 +13,12 @@ from geometry.directions import ConceptDirections
 from geometry.errors import SteeringError
 from geometry.evidence import train_mask
 from geometry.experiments.evaluator import Evaluator
-from geometry.experiments.steering.study import SteeringStudy
 from geometry.experiments.study import Step
 from geometry.models import Unembedding, Vocabulary, load_model
 from geometry.steering import ConceptSteering, NextToken, SteeringVector, concept_tokens, load_prompts
 
-__all__ = ["KINDS", "Bench", "Tokens", "prepare"]
+if TYPE_CHECKING:
+    from geometry.experiments.steering.study import SteeringStudy
 
 KINDS = ("published", "fitted", "held_out")
 Tokens = NDArray[np.int64]
@@ -27,14 +28,13 @@ Tokens = NDArray[np.int64]
 class Bench:
     """What all steps share.
 
-    Attributes
-    ----------
-    words : the tokens of each measured concept under its name; under its name and one of `KINDS` those of the
-        published recipe, those that vectors were fitted to, and all but these.
-    choosing, reporting : a third of the prompts, to choose settings on, and the others.
+    Attributes:
+        words: the tokens of each measured concept under its name; under its name and one of `KINDS` those of the
+            published recipe, those that vectors were fitted to, and all but these.
+        choosing, reporting: a third of the prompts, to choose settings on, and the others.
     """
 
-    study: SteeringStudy
+    study: "SteeringStudy"
     unembedding: Unembedding
     concepts: ConceptSteering
     words: Mapping[str, Tokens]
@@ -47,7 +47,7 @@ class Bench:
         return self.concepts.path({self.study.parent: coefficient, self.study.child: coefficient})
 
 
-def prepare(study: SteeringStudy, step: Step) -> Bench:
+def prepare(study: "SteeringStudy", step: Step) -> Bench:
     """Fit the concepts, divide words and prompts, load the model; bad names are refused before the last."""
     prompts = load_prompts(study.prompts)
     if len(prompts.beginnings) < 3:

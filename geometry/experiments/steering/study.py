@@ -10,15 +10,11 @@ from geometry.experiments.study import ModelStudy, Step, option
 if TYPE_CHECKING:
     from geometry.experiments.steering.result import SteeringResult
 
-__all__ = ["SteeringStudy"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class SteeringStudy(ModelStudy["SteeringResult"]):
     """Steer a model by a concept vector and a child contrast, beside its parts, the direct vector and random ones.
 
-    Examples
-    --------
     >>> import geometry as geo
     >>> study = geo.experiments.SteeringStudy(child="mammal.n.01", beside=("bird.n.01", "plant.n.02"))
     >>> study.command

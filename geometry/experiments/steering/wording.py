@@ -10,8 +10,6 @@ from geometry.experiments.result import TableSpec
 if TYPE_CHECKING:
     from geometry.experiments.steering.result import SteeringResult
 
-__all__ = ["cell", "summary", "tables", "times"]
-
 
 def times(ratio: float) -> str:
     """How many times something is as large, as one says it."""
