@@ -1,6 +1,5 @@
 """What all kinds share: options, axes with their labels, names and texts, one legend below, and who makes room."""
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -11,7 +10,7 @@ from matplotlib.axes import Axes as Axes
 from matplotlib.axis import Axis, XAxis
 from matplotlib.figure import Figure as Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 from matplotlib.transforms import offset_copy
 from numpy.typing import ArrayLike, NDArray
 
@@ -20,6 +19,7 @@ from geometry.plots.style import INK, Colours, extent, headline, literal, looks,
 Cells = tuple[float, Sequence[str], Any, bool]
 Size = tuple[float, float] | None
 
+BESIDE: Any = ("axes fraction", "data")
 _SMALL = 5.8
 
 
@@ -107,9 +107,9 @@ class Canvas:
             engine.execute(self.figure)
 
     def dress(self, axes: Axes, references: Mapping[float, str], x: str, y: str | None = None) -> float:
-        """Label the axes, with ticks that fit, and draw the references: upright ones, or level ones if there is a y.
+        """Labels, ticks that fit, and references, level if there is a y; gives the points that their names take above.
 
-        Limits must be set before. Gives the points that names of references take above the panel.
+        Limits must be set before.
         """
         width, height = self.inches(axes)
         for axis, label, inches in ((axes.xaxis, x, width), (axes.yaxis, y, height)):
@@ -145,10 +145,8 @@ class Canvas:
             room = axes.get_tightbbox()
         width = room.width / dpi
         looks = {"\n".join(wrapped(name, width - 0.6, size)): look for name, look in looks.items() if name}
-        plain: dict[str, Any] = {"marker": "", "lw": 0, "ms": 4}
-        marks = [
-            Line2D([], [], **(plain | ({} if "lw" in look else {"marker": "o"}) | look)) for look in looks.values()
-        ]
+        plain: dict[str, Any] = {"lw": 0, "ms": 4}
+        marks = [Line2D([], [], **(plain | {"marker": "" if "lw" in at else "o"} | at)) for at in looks.values()]
         wide = sorted(extent(label, size) + 4.2 * size / 72 for label in looks)
         columns = max((n for n in range(1, len(wide) + 1) if sum(wide[-n:]) <= width - 0.1), default=1)
         how: dict[str, Any] = {"ncols": columns, "fontsize": size, "columnspacing": 1.3, "handlelength": 2.1}
@@ -184,11 +182,8 @@ class Canvas:
             headline(self.figure, *self.heads, grow=True)
         self.arrange()
         for axes, height in zip(self.axes, heights, strict=True) if self.fixed else ():
-            shrunk, numbered = (
-                self.inches(axes)[1] / height,
-                isinstance(axes.yaxis.get_major_formatter(), FuncFormatter),
-            )
-            for text in (*axes.get_yticklabels(), *axes.texts) if shrunk < 0.98 and not numbered else ():
+            shrunk, named = self.inches(axes)[1] / height, isinstance(axes.yaxis.get_major_locator(), FixedLocator)
+            for text in (*axes.get_yticklabels(), *axes.texts) if named and shrunk < 0.98 else ():
                 text.set_fontsize(max(2.0, cast(float, text.get_fontsize()) * shrunk))
         if self.own:
             self.figure.set_layout_engine("none")
@@ -226,14 +221,14 @@ def numeric(axis: Axis, inches: float) -> None:
     axis.set_major_formatter(FuncFormatter(lambda value, _: short(value if abs(value) > least else 0.0, 4)))
     axis.set_major_locator(MaxNLocator(nbins=min(most, 7), steps=[1, 2, 2.5, 5, 10]))
     if log:
-        decades = math.log10(high / low)
+        decades = np.log10(high / low)
         subs = (1.0,) if decades > most / 2 else (1.0, 3.0) if decades > 1.2 else (1.0, 2.0, 5.0)
         axis.set_major_locator(LogLocator(subs=subs, numticks=min(most, 9) + 1))
         axis.set_minor_locator(NullLocator())
 
 
 def beside(axes: Axes, rows: Sequence[Cells], heads: Sequence[str], start: float = 6.0) -> float:
-    """Columns of text under their heads, right of the axes from so many points on; returns where they end.
+    """Columns of text under heads, right of the axes from so many points on; gives where they end.
 
     A row has a place in data, its cells, their colour, and whether they are bold.
     """
@@ -244,7 +239,7 @@ def beside(axes: Axes, rows: Sequence[Cells], heads: Sequence[str], start: float
         x, ha = (start + wide, "right") if right else (start, "left")
         outside(axes, head, (1, 1), (x, 3), ha=ha)
         for (place, _, ink, bold), text in zip(rows, texts, strict=True):
-            how = {"xycoords": ("axes fraction", "data"), "fontsize": 6.4, "weight": "bold" if bold else "normal"}
+            how = {"xycoords": BESIDE, "fontsize": 6.4, "weight": "bold" if bold else "normal"}
             outside(axes, text, (1, place), (x, 0), ha=ha, va="center", color=ink, **how)
         start += wide + 8
     return start - 8

@@ -28,11 +28,9 @@ class Curve:
 
 @dataclass(frozen=True, eq=False)
 class CurvePanel:
-    """One panel.
+    """One panel with axes x and y, of which those in `log` ("", "x", "y" or "xy") are logarithmic; limits: of y.
 
-    x, y : labels of the axes; log: which are logarithmic, "", "x", "y" or "xy"; limits: of y.
-    references : y → what it means, as a horizontal dotted line named at the right.
-    marked : whether the points are few, so that each has its mark and its tick.
+    References: y → what it means, a horizontal dotted line named at the right. Few points are marked, and have ticks.
     """
 
     x: str

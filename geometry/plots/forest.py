@@ -1,6 +1,5 @@
 """Forest: estimates with their intervals as rows, nulls in grey behind them, one panel a measure."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -19,8 +18,8 @@ class Estimate:
     """A value with the ends of its interval, if any."""
 
     value: float
-    low: float = math.nan
-    high: float = math.nan
+    low: float = np.nan
+    high: float = np.nan
 
 
 @dataclass(frozen=True)
@@ -29,8 +28,8 @@ class NullMark:
 
     value: float
     marker: str = "|"
-    low: float = math.nan
-    high: float = math.nan
+    low: float = np.nan
+    high: float = np.nan
 
 
 @dataclass(frozen=True)
@@ -127,7 +126,7 @@ def _draw(axes: Axes, row: ForestRow, heights: dict[str, float], borders: tuple[
             axes.plot(mark.value, y, mark.marker, color=grey, ms=3.8, mew=0.9, zorder=1, clip_on=False)
     for name, estimate in row.estimates.items():
         value, ends, y, look = estimate.value, [estimate.low, estimate.high], heights[name], looks[name]
-        if math.isfinite(value):
+        if np.isfinite(value):
             axes.plot(ends, [y, y], color=look["color"], lw=1.2, zorder=2, solid_capstyle="butt")
             look = look | ({"marker": "<"} if value < low else {"marker": ">"} if value > high else {})
             axes.plot(np.clip(value, low, high), y, ms=4.2, mew=0.4, zorder=3, clip_on=False, **look)

@@ -12,7 +12,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.transforms import offset_copy
 from numpy.typing import ArrayLike, NDArray
 
-from geometry.plots.canvas import Axes, Canvas, Figure, Options, numeric, outside
+from geometry.plots.canvas import BESIDE, Axes, Canvas, Figure, Options, numeric, outside
 from geometry.plots.style import COLOURS, INK, extent, literal, palette, signed, spread, wrapped
 
 _NAMES, _BAR = 1.75, 2.6  # inches
@@ -133,8 +133,7 @@ def _name_blocks(axes: Axes, panel: HeatmapPanel) -> None:
     blocks = sorted(((start + stop - 1) / 2, start, literal(name)) for name, start, stop in panel.blocks)
     places = spread([centre for centre, *_ in blocks], len(panel.matrix) / 22)
     arrow = {"arrowstyle": "-", "lw": 0.4, "color": INK, "shrinkA": 0, "shrinkB": 0, "relpos": (1, 0.5)}
-    at: Any = ("axes fraction", "data")
-    how: dict[str, Any] = {"xycoords": at, "textcoords": at, "annotation_clip": False, "arrowprops": arrow}
+    how: dict[str, Any] = {"xycoords": BESIDE, "textcoords": BESIDE, "annotation_clip": False, "arrowprops": arrow}
     for (centre, _, name), place in zip(blocks, places, strict=True):
         axes.annotate(name, (0, centre), (-0.07, place), fontsize=6.2, ha="right", va="center", **how)
 

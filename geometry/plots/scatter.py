@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any, Unpack
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from geometry.plots.canvas import Canvas, Figure, Options, outside, scale
+from geometry.plots.canvas import Canvas, Figure, Options, flat, outside, scale
 from geometry.plots.style import INK, signed, wrapped
 
 _MOST_POINTS = 4000
@@ -16,11 +16,10 @@ _DASHES = ("-", (0, (1, 1.6)), (0, (5, 2)), (0, (5, 2, 1, 2)))
 
 @dataclass(frozen=True, eq=False)
 class ScatterPanel:
-    """One panel, its axes x and y, of which those in `log` ("", "x", "y" or "xy") are logarithmic.
+    """One panel with axes x and y, of which those in `log` ("", "x", "y" or "xy") are logarithmic; note: a summary.
 
-    points, nulls : name → shape (n, 2); nan are dropped, and 4,000 of a name are drawn at most.
-    lines : (slope, intercept, what it means); an infinite slope is a vertical line at x = intercept.
-    note : a summary, written between title and panel.
+    Points and nulls: name → shape (n, 2); nan are dropped, and 4,000 of a name are drawn at most. Lines: (slope,
+    intercept, what it means), an infinite slope is a vertical line at x = intercept.
     """
 
     x: str
@@ -43,27 +42,28 @@ def scatter(
     """
     meanings = dict.fromkeys(meaning for panel in panels for *_, meaning in panel.lines)
     lines: dict[str, Any] = {m: {"color": INK, "lw": 0.8, "ls": _DASHES[n % 4]} for n, m in enumerate(meanings)}
-    pairs = [{name: _finite(of[name]) for of in (panel.nulls, panel.points) for name in of} for panel in panels]
+    pairs = [[(n, flat(of[n]).reshape(-1, 2)) for of in (panel.nulls, panel.points) for n in of] for panel in panels]
+    finite = [[(name, xy[np.isfinite(xy).all(axis=1)]) for name, xy in panel] for panel in pairs]
     levels = [[intercept for slope, intercept, _ in panel.lines if not slope] for panel in panels]
     with Canvas.of(len(panels), ncols, **options) as canvas:
         looks = canvas.looks([name for p in panels for name in p.points], [name for p in panels for name in p.nulls])
         for index, (axes, panel) in enumerate(zip(canvas.axes, panels, strict=True)):
             among = slice(None) if share else slice(index, index + 1)
-            every = [values for of in pairs[among] for values in of.values()]
+            every = [values for of in finite[among] for _, values in of]
             scale(axes, "x", [values[:, 0] for values in every], log="x" in panel.log)
             scale(axes, "y", [*(values[:, 1] for values in every), *levels[among]], log="y" in panel.log)
-            for name, values in pairs[index].items():
-                shown = values[np.random.default_rng(0).permutation(len(values))[:_MOST_POINTS]]
+            for name, values in finite[index]:
+                shown = np.random.default_rng(0).permutation(values)[:_MOST_POINTS]
                 how: dict[str, Any] = {"s": 13, "alpha": 0.85} if len(shown) < 60 else {"s": 5, "rasterized": True}
                 how = {"alpha": 0.5 if len(shown) < 500 else 0.3} | how | looks[name]
                 axes.scatter(*shown.T, lw=0, zorder=1 + (name in panel.points), **how)
             low, high = axes.get_xlim()
             across = np.geomspace(low, high, 200) if "x" in panel.log else np.linspace(low, high, 200)
             for slope, intercept, meaning in panel.lines:
-                x, y = (
+                line = (
                     (across, slope * across + intercept) if np.isfinite(slope) else ([intercept] * 2, axes.get_ylim())
                 )
-                axes.plot(x, y, zorder=1.5, scalex=False, scaley=False, **lines[meaning])
+                axes.plot(*line, zorder=1.5, scalex=False, scaley=False, **lines[meaning])
         canvas.arrange()
         lifts = []
         for index, (axes, panel) in enumerate(zip(canvas.axes, panels, strict=True)):
@@ -76,8 +76,3 @@ def scatter(
             lifts.append(6.5 * 1.25 * len(note))
         canvas.legend(looks | lines)
         return canvas.finish([2.0] * len(panels), [panel.title for panel in panels], lifts)
-
-
-def _finite(values: ArrayLike) -> NDArray[np.float64]:
-    pairs = np.reshape(np.asarray(values, dtype=np.float64), (-1, 2))
-    return pairs[np.isfinite(pairs).all(axis=1)]

@@ -7,7 +7,7 @@ from typing import Any, Unpack, cast
 import numpy as np
 from numpy.typing import ArrayLike
 
-from geometry.plots.canvas import Axes, Canvas, Cells, Figure, Options, beside, flat, outside, scale
+from geometry.plots.canvas import BESIDE, Axes, Canvas, Cells, Figure, Options, beside, flat, outside, scale
 from geometry.plots.style import COLOURS, INK, NULL_GREYS, numbers, readable
 
 _FEWEST = 10  # values; a density drawn through fewer would be an invention
@@ -88,9 +88,7 @@ def _draw(axes: Axes, panel: StripPanel, colours: Sequence[str]) -> float:
             (line, numbers([[mean]], digits)[0] if row.values is not None else [""], readable(colour), False)
         )
         if row.values is not None and not len(values):
-            blank = {"boxstyle": "square,pad=0.1", "fc": "white", "ec": "none"}
-            where: Any = {"xycoords": ("axes fraction", "data"), "va": "center", "bbox": blank}
-            outside(axes, "not measurable", (0.02, line), (0, 0), **where)
+            outside(axes, "not measurable", (0.02, line), (0, 0), xycoords=BESIDE, va="center", backgroundcolor="w")
         shown = rng.permutation(values)[:_MOST_POINTS]
         if row.bar:
             axes.barh(line, mean, height=0.62, color=colour, alpha=0.3, lw=0)

@@ -1,6 +1,5 @@
 """One look for all figures: colour-blind-safe colours, nulls in grey, untrusted text kept literal."""
 
-import math
 import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,7 +14,6 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patheffects import withStroke
 from matplotlib.textpath import text_to_path
 from matplotlib.transforms import offset_copy
@@ -45,8 +43,7 @@ def style() -> Iterator[None]:
 
 def palette(names: Sequence[str], colours: Colours = None) -> dict[str, str]:
     """The colour of each name: the mapping's, or else the sequence's (the house's, if None) in order."""
-    named = colours if isinstance(colours, Mapping) else {}
-    order = COLOURS if isinstance(colours, Mapping) or not colours else colours
+    named, order = (colours, COLOURS) if isinstance(colours, Mapping) else ({}, colours or COLOURS)
     return {name: named.get(name, order[n % len(order)]) for n, name in enumerate(dict.fromkeys(names))}
 
 
@@ -78,7 +75,7 @@ def short(value: float, digits: int = 3) -> str:
     >>> [short(value) for value in (0.25, -3.0, 1234.5, 1.14e7, 1e26, float("nan"))]
     ['0.25', '−3', '1,234', '1.1×10⁷', '10²⁶', '–']
     """
-    if not math.isfinite(value):
+    if not np.isfinite(value):
         return "–"
     if abs(value) < 1000:
         value = float(f"{value:.{digits}g}")
@@ -99,9 +96,8 @@ def numbers(values: Any, digits: int = 2) -> list[list[str]]:
 def extent(text: str, size: float, weight: str = "normal") -> float:
     """How many inches wide the text is, its longest line, if it is of that size."""
     font = FontProperties(size=size, weight=weight)
-    return (
-        max(text_to_path.get_text_width_height_descent(line, font, ismath=False)[0] for line in text.split("\n")) / 72
-    )
+    sizes = [text_to_path.get_text_width_height_descent(line, font, ismath=False) for line in text.split("\n")]
+    return max(sizes)[0] / 72
 
 
 def wrapped(text: str, inches: float, size: float, weight: str = "normal") -> list[str]:
@@ -141,10 +137,9 @@ def headline(figure: Figure, title: str, caption: str = "", *, grow: bool = Fals
         said.append(" ".join(lines))
     figure.set_label("\n".join(said))  # a name that nothing draws; `save` writes it into the files
     figure.set_figheight(height := height + grow * used)
-    if isinstance(engine := figure.get_layout_engine(), ConstrainedLayoutEngine):
-        engine.set(rect=(0.5 * _MARGIN / width, 0, 1 - _MARGIN / width, 1 - used / height))
-    else:
-        figure.subplots_adjust(top=1 - used / height)
+    rect = (0.5 * _MARGIN / width, 0, 1 - _MARGIN / width, 1 - used / height)
+    if figure.axes:
+        figure.set_layout_engine("constrained", rect=rect)
 
 
 def tag_panel(axes: Axes, letter: str) -> None:
