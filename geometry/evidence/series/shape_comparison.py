@@ -43,15 +43,15 @@ class ShapeComparison:
     def rivals(self) -> tuple[str, ...]:
         """Shapes beyond permuted orders too, over which the preferred one's lead is within 1.96 standard errors.
 
-        A line and a circle differ in the step from the end to the start alone, and can seldom be discriminated.
+        A line and a circle differ in the step from the end to the start alone, and can seldom be discriminated. A shape
+        that predicts better than the preferred one is a rival even where few orders keep it from being beyond them.
         """
         preferred = self.preferred
         return tuple(
             shape
             for shape, test in self.tests.items()
             if preferred not in ("simplex", shape)
-            and _beyond(test)
-            and self.tests[preferred].value - test.value < 1.96 * self.leads[preferred][shape]
+            and self.tests[preferred].value - test.value < 1.96 * self.leads[preferred][shape] * _beyond(test)
         )
 
     @property
@@ -114,12 +114,12 @@ def compare_shapes(
         if shape != "simplex" and (shape != "tree" or branches is not None)
     }
     gram = means @ means.T
+    rests = [np.ix_(rest, rest) for rest in (np.delete(np.arange(k), index) for index in range(k))]
     rng = np.random.default_rng(seed)
     orders = [rng.permutation(k) for _ in range(n_permutations)]
     tests: dict[str, TestResult] = {}
     without: dict[str, NDArray[np.float64]] = {}
     for shape, kernel in kernels.items():
-        rests = [np.ix_(rest, rest) for rest in (np.delete(np.arange(k), index) for index in range(k))]
         without[shape] = np.array([left_out_score(kernel[rest], gram[rest], width) for rest in rests])
         value, error = left_out_score(kernel, gram, width), _jackknife(without[shape])
         permuted = [left_out_score(kernel, gram[np.ix_(order, order)], width) for order in orders]
@@ -138,8 +138,7 @@ def compare_shapes(
             # A normal interval, written as the bootstrap it stands for.
             resampled=np.asarray(value + error * norm.ppf(np.linspace(0.005, 0.995, 199))),
         )
-    centred = means - means.mean(axis=0)
-    left, singular, _ = np.linalg.svd(centred, full_matrices=False)
+    left, singular, _ = np.linalg.svd(means - means.mean(axis=0), full_matrices=False)
     leads = {
         shape: {other: _jackknife(without[shape] - without[other]) for other in without if other != shape}
         for shape in without
