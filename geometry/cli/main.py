@@ -1,5 +1,6 @@
 """The console command: `concept-geometry COMMAND`. Imports what a command needs when it runs."""
 
+import argparse
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -7,14 +8,9 @@ from typing import TYPE_CHECKING
 from geometry.cli.parser import OneLineParser, one_line
 
 if TYPE_CHECKING:
-    import argparse
-
     from geometry.models import Resource
 
-_OTHERS = (
-    "Any hub id (openai-community/gpt2, Qwen/Qwen2.5-0.5B, google/gemma-2b), folder, .safetensors or .gguf file"
-    " does as well."
-)
+_HUB_IDS = "openai-community/gpt2, Qwen/Qwen2.5-0.5B, google/gemma-2b"
 _COMMANDS = {
     "run": "run one study of a model: claims, steering, maps, behaviours; or the comparison of several models",
     "figures": "run the studies of a model and write one page of all their figures",
@@ -28,9 +24,8 @@ _COMMANDS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0 on success, 2 with one line on standard error for bad input."""
     words = sys.argv[1:] if arguments is None else list(arguments)
-    parser = OneLineParser(
-        prog="concept-geometry", description="Concept hierarchies in the geometry of language models."
-    )
+    says = "Concept hierarchies in the geometry of language models."
+    parser = OneLineParser(prog="concept-geometry", description=says)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     # Only the command that is asked for brings its options along, so that `--help` is quick.
     asked = next((word for word in words if not word.startswith("-")), "")
@@ -42,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return one_line(lambda: _run(options))
 
 
-def _add(name: str, command: "argparse.ArgumentParser") -> None:
+def _add(name: str, command: argparse.ArgumentParser) -> None:
     from geometry.cli.report import add_report
     from geometry.cli.run import add_figures, add_run
     from geometry.cli.steer_options import add_steer
@@ -54,12 +49,12 @@ def _add(name: str, command: "argparse.ArgumentParser") -> None:
         {"run": add_run, "figures": add_figures, "steer": add_steer, "report": add_report}[name](command)
 
 
-def _run(options: "argparse.Namespace") -> None:
+def _run(options: argparse.Namespace) -> None:
     from geometry.models import CATALOGUE, fetch, locate
 
     if options.command == "models":
         print("\n".join(_describe(resource) for resource in CATALOGUE.values() if resource.kind == "model"))
-        print(_OTHERS)
+        print(f"Any hub id ({_HUB_IDS}), folder, .safetensors or .gguf file does as well.")
     elif options.command == "fetch":
         for model in options.models:
             if model in CATALOGUE:

@@ -27,11 +27,8 @@ def script(
 
     Returns the exit code: 0, or 2 with one line on standard error for bad input, before work starts where possible.
     """
-    parser = OneLineParser(
-        prog=f"python -m analysis.{study.name}",
-        description=description,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = OneLineParser(prog=f"python -m analysis.{study.name}", description=description, formatter_class=raw)
     add_options(parser, study)
     options = parser.parse_args(arguments)
     return one_line(lambda: _into_folder(study_of(options, study), options.out, main))
@@ -43,10 +40,8 @@ def add_options(parser: argparse.ArgumentParser, study: "type[Study[Any]]") -> N
         says, choices = field.metadata["says"], field.metadata["choices"]
         several = isinstance(field.default, tuple)
         shown = " ".join(map(str, field.default)) if isinstance(field.default, tuple) else field.default
-        options: dict[str, Any] = {
-            "default": argparse.SUPPRESS,
-            "help": f"{says} (default: {shown})".replace("%", "%%"),
-        }
+        said = f"{says} (default: {shown})".replace("%", "%%")
+        options: dict[str, Any] = {"default": argparse.SUPPRESS, "help": said}
         if field.name in ("model", "models"):
             parser.add_argument(field.name, nargs="*" if several else "?", metavar="MODEL", **options)
             continue
@@ -55,9 +50,8 @@ def add_options(parser: argparse.ArgumentParser, study: "type[Study[Any]]") -> N
         if isinstance(field.default, bool):
             options["action"] = "store_true"
         else:
-            options["type"] = _whole_number(field.metadata["least"]) if type(field.default) is int else str
-            if isinstance(field.default, float):
-                options["type"] = float
+            types = {int: _whole_number(field.metadata["least"]), float: float}
+            options["type"] = types.get(type(field.default), str)
             options |= {"choices": choices} if choices else {"metavar": field.metadata["metavar"] or "X"}
         parser.add_argument(f"--{field.name.replace('_', '-')}", **options)
     if study.quick:
@@ -88,8 +82,7 @@ def run_run(options: argparse.Namespace) -> None:
     """Run one study."""
     from geometry.experiments import STUDIES
 
-    study = STUDIES[options.study]
-    _into_folder(study_of(options, study), options.out)
+    _into_folder(study_of(options, STUDIES[options.study]), options.out)
 
 
 def add_figures(parser: argparse.ArgumentParser) -> None:
@@ -115,16 +108,14 @@ def run_figures(options: argparse.Namespace) -> None:
     names = options.studies or ["claims", "steering", "maps", *(["behaviours"] if options.full else [])]
     failed = []
     for name in names:
-        study = STUDIES[name]
-        chosen: dict[str, Any] = {"model": options.model, "seed": options.seed, **({} if options.full else study.quick)}
+        quick: Any = {} if options.full else STUDIES[name].quick
         try:
-            _into_folder(study(**chosen), None)
+            _into_folder(STUDIES[name](**{"model": options.model, "seed": options.seed, **quick}), None)
         except (GeometryError, OSError) as error:
             failed.append(f"{name}: {error}")
             print(f"{name}: left out: {error}", file=sys.stderr)
     if len(failed) < len(names):
-        page = write_report(Path("figures") / display_name(options.model).replace("/", "--"))
-        print(f"{page}: written")
+        print(f"{write_report(Path('figures') / display_name(options.model).replace('/', '--'))}: written")
     if failed:
         raise GeometryError("; ".join(failed))
 

@@ -13,7 +13,6 @@ from geometry.models import Unembedding, load_model
 from geometry.steering import (
     Architecture,
     ConceptSteering,
-    Generation,
     Site,
     SteeringVector,
     generate,
@@ -58,23 +57,12 @@ def run_steer(options: argparse.Namespace) -> None:
     if not options.prompts:
         return
 
-    def generations() -> list[list[Generation]]:
-        return generate(
-            model,
-            tokenizer,
-            options.prompts,
-            max_new_tokens=options.tokens,
-            num_return_sequences=options.completions,
-            temperature=options.temperature,
-            top_p=options.top_p,
-            frequency_penalty=options.frequency_penalty,
-            seed=options.seed,
-        )
-
-    rows = len(next(iter(vector.parts.values()))) if next(iter(vector.parts.values())).ndim == 2 else None
-    with steer(model, vector, positions=None if rows else options.positions):
-        steered = generations()
-    unsteered = generations()
+    sampling = {name: getattr(options, name) for name in ("temperature", "top_p", "frequency_penalty", "seed")}
+    sampling |= {"max_new_tokens": options.tokens, "num_return_sequences": options.completions}
+    by_row = next(iter(vector.parts.values())).ndim == 2
+    with steer(model, vector, positions=None if by_row else options.positions):
+        steered = generate(model, tokenizer, options.prompts, **sampling)
+    unsteered = generate(model, tokenizer, options.prompts, **sampling)
     print(f"{vector.provenance}, at {', '.join(map(str, vector.sites))} of {len(Architecture.of(model).blocks)} blocks")
     for prompt, before, after in zip(options.prompts, unsteered, steered, strict=True):
         print(f"\n{prompt}")
@@ -92,12 +80,9 @@ def _composed(options: argparse.Namespace) -> SteeringVector:
     unembedding = Unembedding.load(options.model)
     hierarchy = load_hierarchy(options.hierarchy, unembedding.vocabulary)
     named = [entry.partition(":") for entry in options.add]
-    for name, _, ancestor in named:
-        hierarchy.index(name)
-        if ancestor:
-            hierarchy.index(ancestor)
+    for concept in (part for name, _, ancestor in named for part in (name, ancestor or name)):
+        hierarchy.index(concept)  # refuses unknown names before anything is fitted
     space = CausalSpace.fit(unembedding)
     concepts = ConceptSteering(space, ConceptDirections.fit(space, hierarchy))
     parts = [concepts.child(name, of=ancestor) if ancestor else concepts[name] for name, _, ancestor in named]
-    scaled: list[SteeringVector] = [factor * part for factor, part in zip(coefficients, parts, strict=True)]
-    return reduce(operator.add, scaled)
+    return reduce(operator.add, map(operator.mul, coefficients, parts))

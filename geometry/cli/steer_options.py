@@ -12,24 +12,18 @@ def add_steer(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("prompts", nargs="*", metavar="PROMPT", help="texts to complete")
     add("--model", default="smollm2-135m", help="fetched name, hub id, folder or .gguf file (default: smollm2-135m)")
-    add(
-        "--add",
-        action="append",
-        default=[],
-        metavar="CONCEPT[:ANCESTOR]",
-        help="a concept's direction, or the concept less its ancestor; may be repeated, each with its --coefficient",
-    )
+    says = "a concept's direction, or the concept less its ancestor; may be repeated, each with its --coefficient"
+    add("--add", action="append", default=[], metavar="CONCEPT[:ANCESTOR]", help=says)
     add("--coefficient", action="append", type=float, default=[], metavar="C", help="of each --add (default: 2)")
     add("--vector", metavar="FILE", help="instead of --add: a .safetensors or .gguf steering vector")
     add("--hierarchy", default="wordnet-noun", help="where concepts come from (default: wordnet-noun)")
     add("--site", type=_site, help="after_norm (default), before_norm, or a block: output.27, input.5")
     add("--strength", type=float, metavar="R", help="scale to R × the residual norm; needed at blocks")
-    add(
-        "--positions",
-        default="last",
-        choices=["last", "back", "all", "prompt", "generated"],
-        help="tokens to steer: the prompt's last (default), all, ...",
+    choices, says = (
+        ["last", "back", "all", "prompt", "generated"],
+        "tokens to steer: the prompt's last (default), all, ...",
     )
+    add("--positions", default="last", choices=choices, help=says)
     add("--tokens", type=int, default=30, help="new tokens at most (default: 30)")
     add("--completions", type=int, default=1, metavar="N", help="of each prompt; more than 1 need --temperature")
     add("--temperature", type=float, default=0.0, help="0, the default, takes the most probable token")

@@ -28,13 +28,9 @@ def subtree_folds(hierarchy: ConceptHierarchy) -> list[Fold]:
     shared = hierarchy.shared_tokens() > _MOST_SHARED * np.minimum(sizes[:, None], sizes)
     order = np.array(hierarchy.depth_first)
     largest = max(_SMALLEST_SUBTREE, len(hierarchy) // _SUBTREES)
-    folds = []
-    for _, start, stop in hierarchy.blocks(largest, _SMALLEST_SUBTREE):
-        held_out = np.sort(order[start:stop])
-        kept = np.flatnonzero(~shared[:, held_out].any(axis=1))
-        if len(kept) >= _FEWEST_TO_ALIGN:
-            folds.append((kept, held_out))
-    return folds
+    subtrees = [np.sort(order[start:stop]) for _, start, stop in hierarchy.blocks(largest, _SMALLEST_SUBTREE)]
+    folds = [(np.flatnonzero(~shared[:, held_out].any(axis=1)), held_out) for held_out in subtrees]
+    return [fold for fold in folds if len(fold[0]) >= _FEWEST_TO_ALIGN]
 
 
 def alignment_error(first: Matrix, second: Matrix, folds: Sequence[Fold]) -> NDArray[np.float64]:
@@ -46,9 +42,7 @@ def alignment_error(first: Matrix, second: Matrix, folds: Sequence[Fold]) -> NDA
         first, second: Gram matrices of the concept vectors, shape (k, k); Procrustes sees nothing else of them.
         folds: from `subtree_folds`.
 
-    Returns
-    -------
-    shape (k,): 0 if the rotation fitted to the other subtrees fits here too, 1 if it says nothing; nan for
+    Returns shape (k,): 0 if the rotation fitted to the other subtrees fits here too, 1 if it says nothing; nan for
     concepts in no fold. Both clouds are centred on the concepts aligned. The rotation takes the first's leading 20
     principal coordinates to the second's; what it puts there is held to the second's whole vector.
 

@@ -2,15 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from geometry.compare.alignment import Fold, alignment_error, subtree_folds
+from geometry.compare.alignment import alignment_error, subtree_folds
 from geometry.compare.profile import ModelProfile, check_common
-from geometry.compare.similarity import cka, representational_similarity, word_disjoint
+from geometry.compare.similarity import cka, pearson, representational_similarity, word_disjoint
 from geometry.compare.trees import beside, cophenetic, tree_agreement
 from geometry.concepts import ConceptHierarchy
 from geometry.errors import EstimationError
@@ -19,29 +18,18 @@ from geometry.results import Results, TestResult
 
 Matrix = NDArray[np.float64]
 Order = NDArray[np.int64]
-_FEWEST_UNITS = 3
 _NO_BOOTSTRAP = np.array([np.nan])  # of one number
 
 
-@dataclass(frozen=True)
 class CommonConcepts:
-    """What every measure needs of the common hierarchy, worked out once."""
+    """What every measure needs of the common hierarchy: pairs without a common word, subtrees to hold out."""
 
-    hierarchy: ConceptHierarchy
-
-    @cached_property
-    def disjoint(self) -> NDArray[np.bool_]:
-        """Pairs without a common word."""
-        return word_disjoint(self.hierarchy)
+    def __init__(self, hierarchy: ConceptHierarchy) -> None:
+        self.disjoint, self.folds = word_disjoint(hierarchy), subtree_folds(hierarchy)
 
     def counted(self, order: Order) -> NDArray[np.bool_]:
         """Pairs without a common word in the first model, nor in the second with its concepts in this order."""
         return self.disjoint & self.disjoint[np.ix_(order, order)]
-
-    @cached_property
-    def folds(self) -> list[Fold]:
-        """Subtrees to hold out of an alignment."""
-        return subtree_folds(self.hierarchy)
 
 
 @dataclass(frozen=True)
@@ -170,10 +158,7 @@ def claim_agreement(first: ModelProfile, second: ModelProfile) -> Results:
 
 def _rank_correlation(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
     both = np.isfinite(first) & np.isfinite(second)
-    x, y = rankdata(first[both]), rankdata(second[both])
-    if both.sum() < _FEWEST_UNITS or x.std() == 0 or y.std() == 0:
-        return float("nan")
-    return float(np.corrcoef(x, y)[0, 1])
+    return pearson(rankdata(first[both]), rankdata(second[both]))
 
 
 def _paired(first: Sequence[Matrix], second: Sequence[Matrix]) -> list[tuple[Matrix, Matrix]]:

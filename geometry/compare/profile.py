@@ -16,8 +16,7 @@ from geometry.evidence import CLAIMS, MAX_TOKENS, evaluate_claims, pairwise_cosi
 from geometry.results import Results, TestResult
 
 # Of each model's own concepts, which may be many, only what the common ones leave open: does size make geometry?
-_OWN = ("existence", "separation", "membership")
-OWN_CLAIMS = tuple(claim for claim in CLAIMS if claim.name in _OWN)
+OWN_CLAIMS = tuple(claim for claim in CLAIMS if claim.name in ("existence", "separation", "membership"))
 # What the verdicts rest on; the others are in the study of claims.
 _NULLS = ("shuffled", "random_subset", "random_parent")
 _OWN_NULLS = _NULLS[:2]
@@ -98,8 +97,8 @@ def model_profile(
 
     Raises EstimationError: what `test_against_nulls` refuses.
     """
-    options: Any = {"n_permutations": n_permutations, "n_others": 1, "max_tokens": max_tokens, "seed": seed}
-    options["progress"] = progress
+    options: Any = {"n_permutations": n_permutations, "n_others": 1, "max_tokens": max_tokens}
+    options |= {"seed": seed, "progress": progress}
     own_results = evaluate_claims(space, own, claims=OWN_CLAIMS, nulls=_OWN_NULLS, **options)
     results = evaluate_claims(space, common, also=[pairwise_cosines()], nulls=_NULLS, **options)
     adjusted = Results([*results[: len(CLAIMS)], *own_results]).adjusted()
@@ -126,14 +125,12 @@ def same_weights(models: Sequence[Mapping[str, Any]]) -> None:
 
 def check_common(profiles: Sequence[ModelProfile]) -> None:
     """Refuse profiles whose common concepts differ in name or words."""
-    first = profiles[0].hierarchy
-    for profile in profiles[1:]:
-        words = [sorted(concept.words) for concept in profile.hierarchy]
-        if profile.hierarchy.names != first.names or words != [sorted(concept.words) for concept in first]:
-            raise EstimationError(
-                f"{profiles[0].name} and {profile.name} were measured on different concepts;"
-                " build both hierarchies with common_vocabulary"
-            )
+    words = [{concept.name: sorted(concept.words) for concept in profile.hierarchy} for profile in profiles]
+    for profile, theirs in zip(profiles, words, strict=True):
+        if list(theirs.items()) != list(words[0].items()):
+            both = f"{profiles[0].name} and {profile.name}"
+            advice = "build both hierarchies with common_vocabulary"
+            raise EstimationError(f"{both} were measured on different concepts; {advice}")
 
 
 def _matrix(cosines: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -5,9 +5,9 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from geometry.concepts import ConceptHierarchy
+from geometry.evidence.statistics.statistic import FEWEST
 
 Matrix = NDArray[np.float64]
-_FEWEST_PAIRS = 3
 
 
 def representational_similarity(first: Matrix, second: Matrix, counted: NDArray[np.bool_]) -> float:
@@ -19,10 +19,12 @@ def representational_similarity(first: Matrix, second: Matrix, counted: NDArray[
     Source: Kriegeskorte et al., Front. Syst. Neurosci. 2 (2008).
     """
     upper = np.triu(counted, 1)
-    x, y = rankdata(first[upper]), rankdata(second[upper])
-    if len(x) < _FEWEST_PAIRS or x.std() == 0 or y.std() == 0:
-        return float("nan")
-    return float(np.corrcoef(x, y)[0, 1])
+    return pearson(rankdata(first[upper]), rankdata(second[upper]))
+
+
+def pearson(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
+    """Pearson's r; nan for fewer than 3 pairs or a constant side."""
+    return float(np.corrcoef(x, y)[0, 1]) if len(x) >= FEWEST and x.std() != 0 and y.std() != 0 else float("nan")
 
 
 def cka(first: Matrix, second: Matrix, counted: NDArray[np.bool_]) -> float:

@@ -8,14 +8,13 @@ from scipy.cluster.hierarchy import cophenet, linkage
 from scipy.spatial.distance import squareform
 from scipy.stats import rankdata
 
-from geometry.compare.similarity import word_disjoint
+from geometry.compare.similarity import pearson, word_disjoint
 from geometry.concepts import ConceptHierarchy
 from geometry.evidence import NULLS
 from geometry.randomness import generator
 from geometry.results import NullValues, TestResult
 
 Matrix = NDArray[np.float64]
-_FEWEST_PAIRS = 3
 
 
 def dendrogram(cosines: Matrix) -> NDArray[np.float64]:
@@ -49,10 +48,7 @@ def tree_agreement(heights: Matrix, distance: Matrix, counted: NDArray[np.bool_]
     distance do not count. nan for fewer than 3 pairs or a constant side. Source: Sokal & Rohlf, Taxon 11 (1962).
     """
     upper = np.triu(counted & np.isfinite(distance), 1)
-    x, y = heights[upper], distance[upper]
-    if len(x) < _FEWEST_PAIRS or x.std() == 0 or y.std() == 0:
-        return float("nan")
-    return float(np.corrcoef(x, y)[0, 1])
+    return pearson(heights[upper], distance[upper])
 
 
 def recovered_tree(
@@ -78,10 +74,8 @@ def recovered_tree(
     """
     counted, distance = word_disjoint(hierarchy), hierarchy.tree_distance()
     heights, rng = cophenetic(cosines), generator(seed, "tree-permutations")
-    permuted = []
-    for _ in range(n_permutations):
-        order = np.ix_(*[rng.permutation(len(counted))] * 2)
-        permuted.append(tree_agreement(heights, distance[order], counted & counted[order]))
+    orders = [np.ix_(*[rng.permutation(len(counted))] * 2) for _ in range(n_permutations)]
+    permuted = [tree_agreement(heights, distance[order], counted & counted[order]) for order in orders]
     return TestResult(
         name="recovered_tree",
         labels=(hierarchy.name,),
@@ -96,10 +90,10 @@ def recovered_tree(
 
 def beside(shuffled: Sequence[ArrayLike], permuted: Sequence[ArrayLike]) -> dict[str, NullValues]:
     """The two nulls of every comparison, an entry a permutation. The first gives the p-value."""
-    looks = {"shuffled": (NULLS["shuffled"].label, NULLS["shuffled"].marker), "permuted": ("permuted concepts", "x")}
-    drawn = {"shuffled": shuffled, "permuted": permuted}
+    own = NULLS["shuffled"]
+    drawn = {"shuffled": (shuffled, own.label, own.marker), "permuted": (permuted, "permuted concepts", "x")}
     return {
-        name: NullValues(np.array(values, dtype=np.float64).reshape(len(values), -1), *looks[name])
-        for name, values in drawn.items()
+        name: NullValues(np.array(values, dtype=np.float64).reshape(len(values), -1), label, marker)
+        for name, (values, label, marker) in drawn.items()
         if len(values)
     }

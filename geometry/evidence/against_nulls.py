@@ -33,8 +33,7 @@ MAX_TOKENS = 256
 _WORTH_SHARING = 1 << 20
 _TOO_MANY = 1 << 24
 
-# One fit, or those of two halves.
-Fits = tuple[ConceptDirections, ...]
+Fits = tuple[ConceptDirections, ...]  # one, or those of two halves
 
 
 def test_against_nulls(
@@ -74,7 +73,7 @@ def test_against_nulls(
     Raises EstimationError: no permutations, an unknown null, a concept too small to split, or nothing in the
         hierarchy to measure a statistic on.
     """
-    chosen = {name: (null, _times(name, null, n_permutations)) for name, null in _named(nulls).items()}
+    chosen = _chosen(nulls, n_permutations)
     statistics = list({statistic.name: statistic for statistic in statistics}.values())
     splits = tuple(dict.fromkeys(statistic.split for statistic in statistics))
     model_cloud = concepts if isinstance(concepts, TokenCloud) else TokenCloud.of(space, concepts)
@@ -82,21 +81,19 @@ def test_against_nulls(
     masks = {split: train_mask(hierarchy, split, generator(seed, split), train_fraction) for split in splits}
     fitting = _Fitting(masks, estimator, max_tokens, missing)
     null_values: dict[tuple[str, str], list[NDArray[np.float64]]] = defaultdict(list)
-    bar = tqdm(
-        total=1 + sum(times for _, times in chosen.values()),
-        desc=f"{hierarchy.name}: model and nulls",
-        unit="cloud",
-        disable=None if progress is None else not progress,
-    )
-    with bar, _side_by_side(_numbers(model_cloud, max_tokens)) as each:
+    jobs = [(name, number) for name, (_, times) in chosen.items() for number in range(times)]
+    shown: Any = {"desc": f"{hierarchy.name}: model and nulls", "disable": None if progress is None else not progress}
+    with (
+        tqdm(total=1 + len(jobs), unit="cloud", **shown) as bar,
+        _side_by_side(_numbers(model_cloud, max_tokens)) as each,
+    ):
         model = {split: fitting.fit(model_cloud, split) for split in splits}
         bar.update()
         values = {statistic.name: statistic.evaluate(*model[statistic.split]) for statistic in statistics}
         for name, own in values.items():
             if missing == "raise" and not np.isfinite(own).any():
-                raise EstimationError(
-                    f"{name}: nothing to measure it on in hierarchy {hierarchy.name!r} (no edges, or too few words)"
-                )
+                lacking = f"nothing to measure it on in hierarchy {hierarchy.name!r} (no edges, or too few words)"
+                raise EstimationError(f"{name}: {lacking}")
 
         def permute(name: str, number: int) -> dict[str, NDArray[np.float64]]:
             null = chosen[name][0]
@@ -109,7 +106,6 @@ def test_against_nulls(
             bar.update()
             return result
 
-        jobs = [(name, number) for name, (_, times) in chosen.items() for number in range(times)]
         for (name, _), permuted in zip(jobs, each(lambda job: permute(*job), jobs), strict=True):
             for statistic_name, row in permuted.items():
                 null_values[statistic_name, name].append(row)
@@ -140,7 +136,7 @@ test_against_nulls.__test__ = False  # type: ignore[attr-defined]  # pytest coll
 
 @dataclass(frozen=True, eq=False)
 class _Fitting:
-    """How the vectors of the model and of its nulls alike are fitted."""
+    """How vectors are fitted, of the model and of its nulls alike."""
 
     masks: Mapping[Split, NDArray[np.bool_]]
     estimator: Estimator
@@ -154,16 +150,11 @@ class _Fitting:
         estimator = estimator or self.estimator
         parts = training_parts(split, self.masks[split])
         shared = model and cloud.points is model[0].cloud.points and estimator == model[0].estimator
+        reused = model if model and shared else [None] * len(parts)
+        options: Any = {"estimator": estimator, "max_tokens": self.max_tokens, "missing": self.missing}
         return tuple(
-            ConceptDirections.fit_cloud(
-                cloud,
-                estimator=estimator,
-                train=train,
-                max_tokens=self.max_tokens,
-                missing=self.missing,
-                reuse=model[index] if model and shared else None,
-            )
-            for index, train in enumerate(parts)
+            ConceptDirections.fit_cloud(cloud, train=train, reuse=reuse, **options)
+            for train, reuse in zip(parts, reused, strict=True)
         )
 
 
@@ -179,21 +170,16 @@ def _side_by_side(numbers: int) -> Iterator[Callable[..., Iterator[Any]]]:
     """A `map` with as many workers as torch has threads: a concept is too little work to share."""
     threads = torch.get_num_threads()
     # Small ones are all interpreter, of which there is one; the largest would fill the memory side by side.
-    if threads == 1 or not _WORTH_SHARING < numbers < _TOO_MANY:
-        torch.set_num_threads(threads if numbers >= _TOO_MANY else 1)
-        try:
-            yield map
-        finally:
-            torch.set_num_threads(threads)
-        return
-    torch.set_num_threads(1)
+    shared = threads > 1 and _WORTH_SHARING < numbers < _TOO_MANY
+    torch.set_num_threads(threads if numbers >= _TOO_MANY else 1)
     pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
     try:
-        yield pool.map
+        yield pool.map if shared else map
     finally:
         pool.shutdown(cancel_futures=True)
         torch.set_num_threads(threads)
-        give_back()  # what the workers had
+        if shared:
+            give_back()  # what the workers had
 
 
 def _stacked(permuted: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
@@ -204,16 +190,16 @@ def _stacked(permuted: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
     return rows
 
 
-def _named(nulls: Sequence[str] | Mapping[str, NullModel]) -> Mapping[str, NullModel]:
-    if isinstance(nulls, Mapping):
-        return nulls
-    if unknown := [name for name in nulls if name not in NULLS]:
+def _chosen(
+    nulls: Sequence[str] | Mapping[str, NullModel], n_permutations: int | Mapping[str, int]
+) -> dict[str, tuple[NullModel, int]]:
+    """Name → null model and how often it is drawn."""
+    if unknown := [name for name in nulls if not isinstance(nulls, Mapping) and name not in NULLS]:
         raise EstimationError(f"unknown null model {unknown[0]!r}; there are {', '.join(NULLS)}")
-    return {name: NULLS[name] for name in nulls}
-
-
-def _times(name: str, null: NullModel, n_permutations: int | Mapping[str, int]) -> int:
-    times = n_permutations if isinstance(n_permutations, int) else n_permutations.get(name, 0)
-    if times < 1:
-        raise EstimationError(f"null model {name!r} needs at least one permutation, not {times}")
-    return times if null.random else 1
+    chosen = {}
+    for name, null in (nulls if isinstance(nulls, Mapping) else {name: NULLS[name] for name in nulls}).items():
+        times = n_permutations if isinstance(n_permutations, int) else n_permutations.get(name, 0)
+        if times < 1:
+            raise EstimationError(f"null model {name!r} needs at least one permutation, not {times}")
+        chosen[name] = null, times if null.random else 1
+    return chosen

@@ -2,6 +2,10 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from importlib.resources import files
+from typing import Any
+
+import yaml
 
 from geometry.evidence.statistics.categories import angle_deviation, edge_variation, membership, simplex_span
 from geometry.evidence.statistics.child_separation import separation
@@ -56,112 +60,32 @@ class Claim:
     consults: Mapping[str, Statistic] = field(default_factory=dict)
 
 
-def _orthogonality(letter: str, title: str, cosine: Callable[[Words], Statistic]) -> Claim:
-    return Claim(
-        f"orthogonality-{letter}",
-        f"({letter}) {title}",
-        "|cos| between word-disjoint halves",
-        0.0,
-        cosine("halves"),
-        "less",
-        OrthogonalityRule(),
-        cosine("whole"),
-        {"separation": separation(contrast=True)},
-    )
+_TEXTS = yaml.safe_load((files("geometry.data") / "claims" / "claims.yaml").read_text(encoding="utf-8"))
+
+
+def _claim(name: str, statistic: Statistic, alternative: Alternative = "greater", **options: Any) -> Claim:
+    return Claim(name, **_TEXTS[name], statistic=statistic, alternative=alternative, **options)
+
+
+def _orthogonality(letter: str, cosine: Callable[[Words], Statistic]) -> Claim:
+    options: Any = {"published": cosine("whole"), "consults": {"separation": separation(contrast=True)}}
+    return _claim(f"orthogonality-{letter}", cosine("halves"), "less", rule=OrthogonalityRule(), **options)
 
 
 CLAIMS: tuple[Claim, ...] = (
-    Claim(
-        "existence",
-        "Held-out words project on their concept vector",
-        "normalised projection of held-out lemmas, ℓᵀg/‖ℓ‖²",
-        1.0,
-        projection(),
-        rule=_NESTING,
-    ),
-    Claim(
-        "separation",
-        "A child's contrast discriminates its held-out words from its parent's others",
-        "AUC of ℓ(child) − ℓ(parent), held-out lemmas",
-        1.0,
-        separation(contrast=True),
-        rule=_NESTING,
-    ),
-    _orthogonality("a", "A child's contrast with its parent is orthogonal to the parent", parent_orthogonality),
-    _orthogonality("b", "The contrast of two siblings is orthogonal to their parent", sibling_orthogonality),
-    _orthogonality(
-        "c", "The contrast of two parents is orthogonal to that of one's children", sibling_contrast_orthogonality
-    ),
-    _orthogonality("d", "Steps down a chain of concepts are orthogonal", chain_orthogonality),
-    Claim(
-        "logits",
-        "Intervention along a parent contrast changes the parents' log-odds, not the children's",
-        "selectivity (p − |c|)/(|p| + |c|) of log-odds changes",
-        1.0,
-        logit_selectivity(),
-        rule=StructureRule(("random_parent",)),
-    ),
-    Claim(
-        "membership",
-        "Held-out words are nearest the centroid of their own concept among siblings",
-        "nearest-centroid accuracy, chance-corrected",
-        1.0,
-        membership(),
-        rule=_NESTING,
-    ),
-    Claim(
-        "span",
-        "k siblings span the same k − 1 dimensions in both halves of their words",
-        "split-half subspace overlap",
-        1.0,
-        simplex_span(),
-        rule=_NESTING,
-    ),
-    Claim(
-        "edges",
-        "Siblings have equal edge lengths",
-        "coefficient of variation of edge lengths",
-        0.0,
-        edge_variation(),
-        "less",
-        _NESTING,
-    ),
-    Claim(
-        "angles",
-        "Siblings have the angles of a regular simplex",
-        "deviation from regular-simplex angles, mean |cos − ½|",
-        0.0,
-        angle_deviation(),
-        "less",
-        _NESTING,
-    ),
-    Claim(
-        "tree-correlation",
-        "Cosine correlates with tree proximity, all pairs of concepts",
-        "Spearman's ρ of cosine with tree proximity, all pairs",
-        1.0,
-        tree_correlation("all"),
-    ),
-    Claim(
-        "tree-correlation-disjoint",
-        "Cosine correlates with tree proximity, pairs that share no word",
-        "Spearman's ρ of cosine with tree proximity, word-disjoint pairs",
-        1.0,
-        tree_correlation(),
-    ),
-    Claim(
-        "quartets",
-        "Quartets of concepts have the tree's topology",
-        "quartet topology agreement, ⅓ by chance",
-        1.0,
-        quartets(),
-    ),
-    Claim(
-        "four-points",
-        "Distances fit an additive tree (four-point condition)",
-        "Holland's δ of quartets, 0 on a tree, ½ without",
-        0.0,
-        four_points(),
-        "less",
-    ),
+    _claim("existence", projection(), rule=_NESTING),
+    _claim("separation", separation(contrast=True), rule=_NESTING),
+    _orthogonality("a", parent_orthogonality),
+    _orthogonality("b", sibling_orthogonality),
+    _orthogonality("c", sibling_contrast_orthogonality),
+    _orthogonality("d", chain_orthogonality),
+    _claim("logits", logit_selectivity(), rule=StructureRule(("random_parent",))),
+    _claim("membership", membership(), rule=_NESTING),
+    _claim("span", simplex_span(), rule=_NESTING),
+    _claim("edges", edge_variation(), "less", rule=_NESTING),
+    _claim("angles", angle_deviation(), "less", rule=_NESTING),
+    _claim("tree-correlation", tree_correlation("all")),
+    _claim("tree-correlation-disjoint", tree_correlation()),
+    _claim("quartets", quartets()),
+    _claim("four-points", four_points(), "less"),
 )

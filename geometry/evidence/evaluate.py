@@ -62,8 +62,7 @@ def evaluate_claims(
     consulted = [statistic for claim in claims for statistic in claim.consults.values()]
     statistics = [*(claim.statistic for claim in claims), *consulted, *also]
     tests = test_against_nulls(space, concepts, statistics, n_permutations=times, max_tokens=max_tokens, **common)
-    published = [claim.published for claim in claims if claim.published is not None]
-    if published:
+    if published := [claim.published for claim in claims if claim.published is not None]:
         whole = test_against_nulls(space, concepts, published, n_permutations=others, max_tokens=None, **common)
         tests = Results([*tests, *whole])
     results = Results([_result(claim, tests) for claim in claims]).adjusted()
@@ -96,15 +95,12 @@ def skipped_concepts(hierarchy: ConceptHierarchy, *, seed: int = 0) -> dict[str,
     lemma_train = train_mask(hierarchy, "lemma", generator(seed, "lemma"))
     halves = training_parts("halves", train_mask(hierarchy, "halves", generator(seed, "halves")))
     for index, (name, members) in enumerate(zip(hierarchy.names, hierarchy.members, strict=True)):
-        held_out = int((~lemma_train[members]).sum())
-        smaller = min(int(part[members].sum()) for part in halves)
-        children = hierarchy.families.get(index, ())
         reasons = []
-        if held_out < FEWEST:
+        if (held_out := int((~lemma_train[members]).sum())) < FEWEST:
             reasons.append(f"{held_out} of its {len(members)} words held out by a lemma split, {FEWEST} needed")
-        if smaller < 1:
+        if not all(part[members].any() for part in halves):
             reasons.append("all its words are forms of one lemma, so that there are no halves")
-        if len(children) == 1:
+        if len(children := hierarchy.families.get(index, ())) == 1:
             reasons.append(f"a single value, {hierarchy.names[children[0]]}: no simplex")
         if reasons:
             skipped[name] = "; ".join(reasons)

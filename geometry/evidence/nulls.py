@@ -17,8 +17,7 @@ from geometry.concepts import Concept, ConceptHierarchy
 from geometry.directions import TokenCloud
 from geometry.estimators import Estimator
 
-# Rows within so many usable ranks of each other count as equally frequent.
-_FREQUENCY_BAND = 500
+_FREQUENCY_BAND = 500  # rows within so many usable ranks of each other count as equally frequent
 
 Draw = Callable[[CausalSpace, TokenCloud, np.random.Generator], TokenCloud]
 
@@ -63,22 +62,16 @@ def frequency_matched(space: CausalSpace, cloud: TokenCloud, rng: np.random.Gene
     The token id stands for the rank: byte-pair vocabularies are ordered by merges, the frequent first.
     """
     usable = space.unembedding.rows
+    # The bands' borders are drawn too; no row leaves its band.
+    band = (np.arange(len(usable)) + rng.integers(_FREQUENCY_BAND)) // _FREQUENCY_BAND
+    shuffled = np.lexsort((rng.random(len(usable)), band))
     rank = np.searchsorted(usable, cloud.hierarchy.tokens)
-    shuffled = _shuffled_in_bands(len(usable), rng)
     return cloud.moved(space.usable(shuffled[rank]).to(cloud.points))
 
 
-def _shuffled_in_bands(n: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """A permutation that moves no place beyond its band; the bands' borders are drawn too."""
-    band = (np.arange(n) + rng.integers(_FREQUENCY_BAND)) // _FREQUENCY_BAND
-    return np.lexsort((rng.random(n), band))
-
-
 def gaussian_rows(space: CausalSpace, cloud: TokenCloud, rng: np.random.Generator) -> TokenCloud:  # noqa: ARG001
-    """Standard normal rows: what a Gaussian unembedding of any covariance is in its own unified space.
-
-    Whitening by the sample covariance instead would differ by O(√(d/V)).
-    """
+    """Standard normal rows: what a Gaussian unembedding of any covariance is in its own unified space."""
+    # Whitening by the sample covariance instead would differ by O(√(d/V)).
     return cloud.moved(torch.from_numpy(rng.standard_normal(tuple(cloud.points.shape))).to(cloud.points))
 
 
@@ -107,9 +100,8 @@ def unchanged(space: CausalSpace, cloud: TokenCloud, rng: np.random.Generator) -
 def random_subset(space: CausalSpace, cloud: TokenCloud, rng: np.random.Generator) -> TokenCloud:  # noqa: ARG001
     """The model's rows, but each child is a random subset of its parent, of the child's size.
 
-    Whole lemmas are drawn, as real concepts hold whole lemmas. One subset an edge, so a child of two
-    parents has two. What nesting alone explains, this shows too: E⟨m_C − m_P, m_P⟩ = 0 for a random
-    C ⊂ P in any dimension and under any inner product.
+    Whole lemmas, as in real concepts; one subset an edge, so a child of two parents has two. What nesting alone
+    explains, this shows too: E⟨m_C − m_P, m_P⟩ = 0 for a random C ⊂ P in any dimension and under any inner product.
     """
     return _random_subsets(cloud, cloud.hierarchy.lemmas, rng)
 
@@ -124,8 +116,7 @@ def _random_subsets(cloud: TokenCloud, units: NDArray[np.int64], rng: np.random.
     real = cloud.hierarchy
     drawn: dict[str, tuple[Concept, str]] = {}
     for parent, child in real.edges:
-        source, size = real.concepts[parent], len(real.concepts[child])
-        own = units[real.members[parent]]
+        source, size, own = real.concepts[parent], len(real.concepts[child]), units[real.members[parent]]
         position = rng.permutation(int(own.max()) + 1)
         chosen = np.sort(np.argsort(position[own], kind="stable")[:size])
         name = f"{size} of {source.name}, for {real.names[child]}"
@@ -141,8 +132,7 @@ def random_parent(space: CausalSpace, cloud: TokenCloud, rng: np.random.Generato
     for parent, child in real.edges:
         name, concept = real.names[child], real.concepts[child]
         kin = {name, *real.parents[name], *real.descendants(name)}
-        others = [other for other in real if other.name not in kin and other.tokens != concept.tokens]
-        if others:
+        if others := [other for other in real if other.name not in kin and other.tokens != concept.tokens]:
             other = others[rng.integers(len(others))]
             label = f"{name}, not of {real.names[parent]} but {other.name}"
             drawn[label] = Concept(label, concept.words, concept.tokens), other.name

@@ -1,8 +1,4 @@
-"""Which tokens a fit may see: all, a random part, or a part that keeps each lemma on one side.
-
-"halves" divides the lemmas in two equal parts, and the vectors are fitted to each: what two halves without a
-common word agree on is not in the words.
-"""
+"""Which tokens a fit may see: all, a random part, a part that keeps each lemma on one side, or either of two halves."""
 
 from typing import Literal, get_args
 
@@ -24,7 +20,8 @@ def train_mask(
 
     Parameters:
         split: "whole" trains on everything; "token" draws tokens; "lemma" draws lemmas, so that case and plural
-            variants of a word never fall on both sides; "halves" draws half of the lemmas.
+            variants of a word never fall on both sides; "halves" draws half of the lemmas: what two
+            halves without a common word agree on is not in the words.
         train_fraction: expected share of tokens or lemmas to train on, strictly between 0 and 1; of "halves" it is ½.
     """
     if split not in get_args(Split):
@@ -45,9 +42,7 @@ def train_mask(
     stratum[units] = smallest
     order = order[np.argsort(stratum[order], kind="stable")]
     steps = np.floor(fraction * np.arange(len(order) + 1) + rng.random())
-    chosen = np.zeros(len(order), dtype=bool)
-    chosen[order] = np.diff(steps) > 0
-    return chosen[units]
+    return (np.diff(steps) > 0)[np.argsort(order)][units]
 
 
 def training_parts(split: Split, mask: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], ...]:

@@ -1,29 +1,18 @@
 """Verdicts: one closed list of words, and the rules by which claims reach them."""
 
 from dataclasses import dataclass
+from importlib.resources import files
+
+import yaml
 
 from geometry.results import TestResult
 
-LEVEL = 0.05
-BOUND = 0.1
-# From the null mean to the prediction.
-HALFWAY = 0.5
-
-VERDICTS = {
-    "supported": "Beyond the null and beyond every null that keeps part of the structure (adjusted p ≤ 0.05), and"
-    " nearer to the prediction than to the null mean. Of orthogonality: |cos| below 0.1 and below both nulls, while"
-    " child contrasts discriminate held-out words.",
-    "significant, small effect": "Beyond all of these nulls, but nearer to the null mean than to the prediction.",
-    "explained by nesting": "A null that keeps part of the structure (random subsets of the parent; for log-odds,"
-    " random parents; for contrasts, shuffled partners) does as well: no evidence for the claim.",
-    "not significant": "Within what the null model gives.",
-    "too few permutations to decide": "Beyond the null in every permutation, but they are too few for the level.",
-    "inconclusive": "Of orthogonality: nearer to 0 than nesting explains, but noise, orthogonal too, is not excluded.",
-    "contradicted": "Of orthogonality: the mean |cos| is not below 0.1, its 95% interval included.",
-    "not measurable": "There is nothing to measure it on.",
-    "preferred shape": "Another shape than the one expected predicts left-out values best.",
-    "no shape preferred": "No shape predicts left-out values better than the others do, beyond the error.",
-}
+LEVEL, BOUND = 0.05, 0.1
+HALFWAY = 0.5  # from the null mean to the prediction
+# Word → what it means.
+VERDICTS: dict[str, str] = yaml.safe_load(
+    (files("geometry.data") / "claims" / "verdicts.yaml").read_text(encoding="utf-8")
+)
 
 
 def verdict_word(verdict: str) -> str:

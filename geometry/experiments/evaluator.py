@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from geometry.steering import Positions, SteeringVector, encode, generate, perplexity, steer, steer_each
 
@@ -17,10 +17,8 @@ TEMPERATURE, TOP_P, FREQUENCY_PENALTY = 0.7, 0.9, 1.0
 
 def sampling_note(seed: int) -> str:
     """How `Evaluator.generations` samples, in a sentence for a page."""
-    return (
-        f"Sampled with temperature {TEMPERATURE:g}, top-p {TOP_P:g}, frequency penalty {FREQUENCY_PENALTY:g},"
-        f" seed {seed}, unpicked."
-    )
+    sampled = f"temperature {TEMPERATURE:g}, top-p {TOP_P:g}, frequency penalty {FREQUENCY_PENALTY:g}, seed {seed}"
+    return f"Sampled with {sampled}, unpicked."
 
 
 @dataclass(frozen=True)
@@ -113,19 +111,12 @@ class Evaluator:
         seed: int = 0,
     ) -> dict[str, dict[str, str]]:
         """Prompt → name of a vector → the text sampled after it; one seed for all, so that the vectors alone differ."""
+        sampling: Any = {"temperature": TEMPERATURE, "top_p": TOP_P, "frequency_penalty": FREQUENCY_PENALTY}
+        sampling["max_new_tokens"] = max_new_tokens
         texts: dict[str, dict[str, str]] = {prompt: {} for prompt in prompts}
         for name, vector in vectors.items():
             with steer(self.model, vector, positions=positions) if vector is not None else nullcontext():
-                generations = generate(
-                    self.model,
-                    self.tokenizer,
-                    prompts,
-                    max_new_tokens=max_new_tokens,
-                    temperature=TEMPERATURE,
-                    top_p=TOP_P,
-                    frequency_penalty=FREQUENCY_PENALTY,
-                    seed=seed,
-                )
+                generations = generate(self.model, self.tokenizer, prompts, seed=seed, **sampling)
             for prompt, (generation,) in zip(prompts, generations, strict=True):
                 texts[prompt][name] = generation.text
         return texts

@@ -14,8 +14,7 @@ from geometry.output import OutputFolder
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Of results.json; raised when a key changes its meaning.
-SCHEMA = 2
+SCHEMA = 2  # of results.json; raised when a key changes its meaning
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,11 +50,8 @@ class TableSpec:
     def __str__(self) -> str:
         cells = [list(self.head), *map(list, self.rows)]
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-        lines = [
-            "  ".join([row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))])
-            for row in cells
-        ]
-        return "\n".join([self.title, *lines])
+        padded = [[row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])] for row in cells]
+        return "\n".join([self.title, *map("  ".join, padded)])
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -108,10 +104,9 @@ class StudyResult(ABC):
 
     def write_to(self, output: OutputFolder) -> None:
         """The same into a folder that is staged already."""
-        figures = self.figures()
+        figures, pages = self.figures(), self.pages()
         for spec in figures:
             output.figure(spec.name, spec.figure())
-        pages = self.pages()
         for name, (_, content) in pages.items():
             output.text(name, content)
         if arrays := self.arrays():

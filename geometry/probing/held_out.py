@@ -1,7 +1,4 @@
-"""Are classes discriminated on held-out groups of points: prompts of another template, another domain?
-
-Arrays in, numbers out; knows neither models nor prompts. Imported by analyses of behaviours.
-"""
+"""Are classes discriminated on held-out groups of points: prompts of another template, another domain?"""
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
@@ -36,11 +33,10 @@ class HeldOutClassification(TestResult):
 
     def to_dict(self) -> dict[str, Any]:
         """The result, with accuracy by group and the confusion matrix."""
-        shuffled = self.nulls["shuffled"].means
         return super().to_dict() | {
             "chance": self.chance,
             "groups": dict(self.groups),
-            "shuffled_95%": float(np.quantile(shuffled, 0.95)),
+            "shuffled_95%": float(np.quantile(self.nulls["shuffled"].means, 0.95)),
             "confusion": self.confusion.tolist(),
         }
 
@@ -98,7 +94,14 @@ def classify_held_out(
     rows = np.asarray(points, dtype=np.float64)
     classes, codes = np.unique(np.asarray(labels, dtype=str), return_inverse=True)
     names, own = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
-    _check(rows, codes, own, classes, names)
+    if rows.ndim != 2 or not len(rows) == len(codes) == len(own):
+        raise EstimationError(f"points of shape {rows.shape} have {len(codes)} labels and {len(own)} groups")
+    if len(classes) < 2 or len(names) < 2:
+        raise EstimationError(f"two classes and two groups are needed, not {len(classes)} and {len(names)}")
+    if not np.isfinite(rows).all():
+        raise EstimationError("classification needs finite points; these hold NaN or infinite values")
+    if len(empty := np.argwhere(_counted(codes, own, (len(classes), len(names))) == 0)):
+        raise EstimationError(f"class {classes[empty[0, 0]]!s} has no points in group {names[empty[0, 1]]!s}")
     _, within = np.unique([repr(cell) for cell in (groups if cells is None else cells)], return_inverse=True)
     if len(within) != len(rows):
         raise EstimationError(f"{len(rows)} points have {len(within)} cells")
@@ -111,53 +114,31 @@ def classify_held_out(
         targets = np.eye(len(classes))[shuffled[train]].reshape(len(train), -1)
         scores = ridge(rows.shape[1]).fit(rows[train], targets).predict(rows[test])
         predicted[test] = scores.reshape(len(test), -1, len(classes)).argmax(axis=2)
-    confusion = np.zeros((len(classes), len(classes)), dtype=np.int64)
-    np.add.at(confusion, (codes, predicted[:, 0]), 1)
     recalls = [
         np.array([(column[truth == k] == k).mean() for k in range(len(classes))])
         for column, truth in zip(predicted.T, shuffled.T, strict=True)
     ]
-    accuracies = np.array(
-        [
-            np.mean([(predicted[(own == g) & (codes == k), 0] == k).mean() for k in range(len(classes))])
-            for g in range(len(names))
-        ]
-    )
+    right = predicted[:, 0] == codes
+    cells_right = [[right[(own == g) & (codes == k)].mean() for k in range(len(classes))] for g in range(len(names))]
+    accuracies = np.array([np.mean(row) for row in cells_right])
+    permuted = np.array([recall.mean() for recall in recalls[1:]]).reshape(-1, 1)
     again = np.random.default_rng(seed).integers(0, len(names), size=(1000, len(names)))
     return HeldOutClassification(
         name="held_out_classification",
         labels=tuple(map(str, classes)),
         values=recalls[0],
-        nulls={
-            "shuffled": NullValues(np.array([r.mean() for r in recalls[1:]]).reshape(-1, 1), "shuffled labels", ".")
-        },
+        nulls={"shuffled": NullValues(permuted, "shuffled labels", ".")},
         measure="probe accuracy on held-out groups, balanced",
         unstructured=1 / len(classes),
         predicted=1.0,
         resampled=accuracies[again].mean(axis=1),
         groups=dict(zip(map(str, names), accuracies.tolist(), strict=True)),
-        confusion=confusion,
+        confusion=_counted(codes, predicted[:, 0], (len(classes), len(classes))),
     )
 
 
-def _check(
-    points: NDArray[np.float64],
-    codes: NDArray[np.intp],
-    own: NDArray[np.intp],
-    classes: NDArray[np.str_],
-    names: NDArray[np.str_],
-) -> None:
-    if points.ndim != 2 or not len(points) == len(codes) == len(own):
-        raise EstimationError(f"points of shape {points.shape} have {len(codes)} labels and {len(own)} groups")
-    if len(classes) < 2 or len(names) < 2:
-        raise EstimationError(f"two classes and two groups are needed, not {len(classes)} and {len(names)}")
-    if not np.isfinite(points).all():
-        raise EstimationError("classification needs finite points; these hold NaN or infinite values")
-    counts = np.zeros((len(classes), len(names)), dtype=np.int64)
-    np.add.at(counts, (codes, own), 1)
-    if (empty := np.argwhere(counts == 0)).size:
-        k, g = empty[0]
-        raise EstimationError(f"class {classes[k]!s} has no points in group {names[g]!s}")
+def _counted(rows: NDArray[np.intp], columns: NDArray[np.intp], shape: tuple[int, int]) -> NDArray[np.int64]:
+    return np.bincount(np.ravel_multi_index((rows, columns), shape), minlength=shape[0] * shape[1]).reshape(shape)
 
 
 def _shuffled(codes: NDArray[np.intp], within: NDArray[np.intp], rng: np.random.Generator) -> NDArray[np.intp]:

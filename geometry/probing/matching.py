@@ -1,7 +1,4 @@
-"""Do two ways to the same things agree, thing by thing: the words that name a class, and the prompts that show it?
-
-Arrays in, numbers out. Imported by analyses of behaviours.
-"""
+"""Do two ways to the same things agree, thing by thing: the words that name a class, and the prompts that show it?"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -57,12 +54,11 @@ def matched_cosines(
         if (lengths <= 1e-12 * np.linalg.norm(route, axis=1).max()).any():
             raise EstimationError("a vector equals its route's mean, so that nothing sets it apart")
         units.append(apart / lengths)
-    cosines: NDArray[np.float64] = units[0] @ units[1].T
-    k = len(cosines)
+    cosines = units[0] @ units[1].T
+    k, rng = len(cosines), np.random.default_rng(seed)
     if factorial(k) - 1 <= n_permutations:
         orders = np.array(list(permutations(range(k)))[1:])
     else:
-        rng = np.random.default_rng(seed)
         orders = np.array([rng.permutation(k) for _ in range(n_permutations)], dtype=np.int64).reshape(-1, k)
     permuted = cosines[np.arange(k), orders].mean(axis=1, keepdims=True)
     return Matching(

@@ -1,7 +1,4 @@
-"""A linear probe: which class do activations belong to, by ridge regression on the classes?
-
-Arrays in, names out; knows neither models nor prompts.
-"""
+"""A linear probe: which class do activations belong to, by ridge regression on the classes?"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,6 +1,5 @@
 """The report's page: in short, every study with its figures and tables, the data, where all of it comes from."""
 
-import os
 import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -18,8 +17,7 @@ from geometry.output import replacing
 from geometry.plots.pages import Block, Commands, Links, Paragraph, Picture, Table, document_page, downsampled
 from geometry.report.reading import FigureFile, StudyFolder, read_studies
 
-# Of all pictures together; base64 takes a third more, and a page is to stay below 8 MB.
-_BYTES = 5_500_000
+_BYTES = 5_500_000  # of all pictures together; base64 takes a third more, and a page is to stay below 8 MB
 _RESOLUTIONS = (150, 100, 72)
 _LINES = 5
 
@@ -32,8 +30,7 @@ def write_report(folder: str | Path) -> Path:
     Raises OutputError: there is no study to report, or the page cannot be written.
     """
     folder = Path(folder)
-    page = report_page(folder)
-    path = folder / "index.html"
+    page, path = report_page(folder), folder / "index.html"
     with replacing(path) as unfinished:
         unfinished.write_text(page, encoding="utf-8")
     return path
@@ -58,11 +55,8 @@ def report_page(folder: Path) -> str:
     numbers = {figure.png: number for number, figure in enumerate(readable, 1)}
     sections: list[tuple[str, Sequence[Block]]] = [("In short", _in_short(folder, studies, embedded))]
     sections += [(study.name.capitalize(), _study(folder, study, embedded, numbers)) for study in studies]
-    sections += [
-        ("Data", _data(folder, studies)),
-        ("Provenance", _provenance(name, studies)),
-        ("How to cite", _citation(studies)),
-    ]
+    sections += [("Data", _data(folder, studies)), ("Provenance", _provenance(name, studies))]
+    sections.append(("How to cite", _citation(studies)))
     detail = (
         "Null models stand beside every number and are grey in every figure; verdicts are defined below the tables."
     )
@@ -74,26 +68,21 @@ def _in_short(folder: Path, studies: Sequence[StudyFolder], embedded: Mapping[Pa
     lines = [study.summary[0] for study in studies if study.summary]
     lines[1:1] = [line for study in studies[:1] for line in study.summary[1 : 1 + max(0, _LINES - len(lines))]]
     blocks: list[Block] = [Paragraph("\n".join(lines[:_LINES]))] if lines else []
-    main = next((figure for study in studies for figure in study.figures if figure.png in embedded), None)
-    if main is not None:
-        blocks.append(_picture(folder, main, embedded, "The main picture."))
-    return blocks
+    shown = [figure for study in studies for figure in study.figures if figure.png in embedded]
+    return [*blocks, *(_picture(folder, figure, embedded, "The main picture.") for figure in shown[:1])]
 
 
 def _study(
     folder: Path, study: StudyFolder, embedded: Mapping[Path, bytes], numbers: Mapping[Path, int]
 ) -> list[Block]:
     blocks: list[Block] = [Paragraph(study.question)] if study.question else []
-    broken = [figure.problem for figure in study.figures if figure.problem]
-    if problems := [*([study.problem] if study.problem else []), *broken]:
-        again = [Commands(study.command)] if study.command else []
-        blocks += [Paragraph("Not all of it could be read: " + "; ".join(problems) + "."), *again]
+    if problems := list(filter(None, [study.problem, *(figure.problem for figure in study.figures)])):
+        blocks.append(Paragraph("Not all of it could be read: " + "; ".join(problems) + "."))
+        blocks += [Commands(study.command)] if study.command else []
     if study.summary:
         blocks.append(Paragraph("\n".join(study.summary)))
     left_out = []
-    for figure in study.figures:
-        if figure.problem:
-            continue
+    for figure in (figure for figure in study.figures if not figure.problem):
         label = f"Figure {numbers[figure.png]}, {figure.png.stem}."
         if figure.png in embedded:
             blocks.append(_picture(folder, figure, embedded, label))
@@ -113,9 +102,8 @@ def _picture(folder: Path, figure: FigureFile, embedded: Mapping[Path, bytes], l
 
 def _embedded(figures: Sequence[FigureFile]) -> dict[Path, bytes]:
     """The pictures at the highest resolution at which all of them fit, or as many as fit at the lowest."""
-    held: dict[Path, bytes] = {}
     for dpi in _RESOLUTIONS:
-        held = {}
+        held: dict[Path, bytes] = {}
         for figure in figures:
             with suppress(OSError, ValueError):  # it was whole when it was read
                 held[figure.png] = downsampled(figure.png.read_bytes(), dpi)
@@ -133,11 +121,9 @@ def _embedded(figures: Sequence[FigureFile]) -> dict[Path, bytes]:
 def _data(folder: Path, studies: Sequence[StudyFolder]) -> list[Block]:
     items = []
     for study in studies:
-        path = study.folder / "results.json"
-        if not study.problem:
-            items.append((f"{study.name}/{path.name}", _href(folder, path), "settings, values, nulls and verdicts"))
-        said = "NumPy arrays that the figures are drawn from"
-        items += [(f"{study.name}/{array.name}", _href(folder, array), said) for array in study.arrays]
+        files_of = {} if study.problem else {study.folder / "results.json": "settings, values, nulls and verdicts"}
+        files_of |= dict.fromkeys(study.arrays, "NumPy arrays that the figures are drawn from")
+        items += [(f"{study.name}/{path.name}", _href(folder, path), says) for path, says in files_of.items()]
     return [Links(items)] if items else [Paragraph("No data files were found.")]
 
 
@@ -170,20 +156,14 @@ def _provenance(name: str, studies: Sequence[StudyFolder]) -> list[Block]:
     if len({str(study.model["sha256"]) for study in studies if "sha256" in study.model}) > 1:
         blocks.append(Paragraph("These studies were made on different weights: their checksums differ."))
     commands = [f"concept-geometry fetch {shlex.quote(name)}"] if name in CATALOGUE else []
-    commands += [study.command for study in studies if study.command]
-    commands.append(f"concept-geometry report {shlex.quote(name)}")
-    return [
-        *blocks,
-        Paragraph("To run it again; the same seed and settings give the same numbers."),
-        Commands("\n".join(commands)),
-    ]
+    commands += filter(None, (study.command for study in studies))
+    again = Paragraph("To run it again; the same seed and settings give the same numbers.")
+    return [*blocks, again, Commands("\n".join([*commands, f"concept-geometry report {shlex.quote(name)}"]))]
 
 
 def _cell(value: object) -> str:
-    if value is None:
-        return "–"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
+    if value is None or isinstance(value, bool):
+        return {None: "–", True: "yes", False: "no"}[value]
     return ", ".join(map(_cell, value)) if isinstance(value, list) else str(value)
 
 
@@ -203,4 +183,4 @@ def _citation(studies: Sequence[StudyFolder]) -> list[Block]:
 
 
 def _href(folder: Path, path: Path) -> str:
-    return quote(os.fspath(path.relative_to(folder).as_posix()))
+    return quote(path.relative_to(folder).as_posix())

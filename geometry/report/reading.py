@@ -62,19 +62,17 @@ def read_studies(folder: Path) -> list[StudyFolder]:
         return []
     inside = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
     studies = [_read(path) for path in inside if (path / "results.json").exists() or _files(path, ".png")]
-    old = [study for study in studies if study.problem == _OLD]
-    if old and len(old) == len(studies):
-        names = ", ".join(study.name for study in old)
-        raise OutputError(f"{folder}: {names}: {_OLD}")
-    return [study for study in studies if study not in old]
+    kept = [study for study in studies if study.problem != _OLD]
+    if studies and not kept:
+        raise OutputError(f"{folder}: {', '.join(study.name for study in studies)}: {_OLD}")
+    return kept
 
 
 _OLD = "written by an earlier version; run `concept-geometry figures` anew and remove the old folders"
 
 
 def _read(folder: Path) -> StudyFolder:
-    every = [FigureFile(png) for png in _files(folder, ".png")]
-    found = StudyFolder(folder.name, folder, arrays=tuple(_files(folder, ".npz")))
+    bare = StudyFolder(folder.name, folder, arrays=tuple(_files(folder, ".npz")))
     path = folder / "results.json"
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -83,8 +81,9 @@ def _read(folder: Path) -> StudyFolder:
         if content.get("schema") != SCHEMA:
             old = "schema" not in content and "results" in content
             raise ValueError(_OLD if old else f"its schema is {content.get('schema')!r}, not {SCHEMA}")
-        known = replace(
-            found,
+        pages = [(folder / _name(entry), _text(entry.get("title"))) for entry in _list(content.get("pages"))]
+        return replace(
+            bare,
             question=_text(content.get("question")),
             command=_text(content.get("command")),
             summary=tuple(_text(line) for line in _list(content.get("summary"))),
@@ -93,30 +92,27 @@ def _read(folder: Path) -> StudyFolder:
             tables=tuple(map(_table, _list(content.get("tables")))),
             seconds=_number(content.get("seconds")),
             written=datetime.fromtimestamp(path.stat().st_mtime, UTC),
-            figures=tuple(_figure(folder, entry) for entry in _list(content.get("figures"))),
-            pages=tuple((folder / _name(entry), _text(entry.get("title"))) for entry in _list(content.get("pages"))),
+            figures=tuple(
+                _figure(folder / f"{_name(entry)}.png", _text(entry.get("title")), _text(entry.get("caption")))
+                for entry in _list(content.get("figures"))
+            ),
+            pages=tuple(page for page in pages if page[0].is_file()),
         )
     except FileNotFoundError:
-        return replace(found, figures=tuple(map(_checked, every)), problem="results.json was not found")
+        problem = "results.json was not found"
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         problem = _OLD if str(error) == _OLD else f"results.json is not readable: {error}"
-        return replace(found, figures=tuple(map(_checked, every)), problem=problem)
-    return replace(known, pages=tuple(page for page in known.pages if page[0].is_file()))
+    return replace(bare, figures=tuple(_figure(png) for png in _files(folder, ".png")), problem=problem)
 
 
-def _figure(folder: Path, entry: Mapping[str, Any]) -> FigureFile:
-    png = folder / f"{_name(entry)}.png"
-    return _checked(FigureFile(png, title=_text(entry.get("title")), caption=_text(entry.get("caption"))))
-
-
-def _checked(figure: FigureFile) -> FigureFile:
-    svg = figure.png.with_suffix(".svg")
+def _figure(png: Path, title: str = "", caption: str = "") -> FigureFile:
+    svg = png.with_suffix(".svg")
     try:
-        with Image.open(figure.png, formats=("PNG",)) as image:
+        with Image.open(png, formats=("PNG",)) as image:
             image.load()  # the head of a truncated file is whole
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        return replace(figure, problem=f"{figure.png.name} is not readable: {error}")
-    return replace(figure, svg=svg if svg.is_file() else None)
+        return FigureFile(png, None, title, caption, f"{png.name} is not readable: {error}")
+    return FigureFile(png, svg if svg.is_file() else None, title, caption)
 
 
 def _name(entry: Mapping[str, Any]) -> str:
@@ -135,7 +131,7 @@ def _table(entry: Mapping[str, Any]) -> TableSpec:
 
 
 def _text(value: object) -> str:
-    return value if isinstance(value, str) else "" if value is None else str(value)
+    return "" if value is None else str(value)
 
 
 def _list(value: object) -> list[Any]:

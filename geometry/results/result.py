@@ -1,8 +1,4 @@
-"""The one result of every test: values beside those of null models, an interval, p-values, a verdict.
-
-Claims, held-out classification, matching, composition, contrasts, shapes, maps and Mapper graphs all return it.
-Imports significance and intervals alone.
-"""
+"""The one result of every test: values beside those of null models, an interval, p-values, a verdict."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -181,9 +177,9 @@ class TestResult:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers and texts, as they stand in results.json; nulls by name → mean. A claim says what it is of."""
-        names = ("claim", "hierarchy") if self.rule else ("name", "subject")
         entry: dict[str, Any] = {
-            **dict(zip(names, (self.name, self.subject), strict=True)),
+            "claim" if self.rule else "name": self.name,
+            "hierarchy" if self.rule else "subject": self.subject,
             "title": self.title,
             "measure": self.measure,
             "value": self.value,
@@ -208,20 +204,17 @@ class TestResult:
         """A row for every label: its value beside the null models' means."""
         from pandas import DataFrame
 
-        columns = {"value": self.values}
-        for name, null in self.nulls.items():
-            if null.values.shape[1] == len(self.values):
-                columns[name] = np.array([mean_of(column) for column in null.values.T])
-        return DataFrame(columns, index=list(self.labels))
+        beside = {name: null.values.T for name, null in self.nulls.items() if null.values.shape[1] == len(self.values)}
+        means = {name: [mean_of(column) for column in columns] for name, columns in beside.items()}
+        return DataFrame({"value": self.values, **means}, index=list(self.labels))
 
     def plot(self, *, ax: "Axes | None" = None, **options: Any) -> "Figure":
         """The distribution of the values above those of the null models; `options` as of `plots.strip`."""
         from geometry.plots import StripPanel, StripRow, strip  # numbers must not need matplotlib
 
-        rows = [StripRow("model", self.values)]
-        rows += [StripRow(null.label, null.values, null=True) for null in self.nulls.values()]
+        nulls = [StripRow(null.label, null.values, null=True) for null in self.nulls.values()]
         references = {} if self.predicted is None else {self.predicted: "prediction"}
-        panel = StripPanel(self.measure or self.name, rows, references=references)
+        panel = StripPanel(self.measure or self.name, [StripRow("model", self.values), *nulls], references=references)
         heading = {} if ax is not None else {"title": self.title or str(self)}
         return strip([panel], ax=ax, **(heading | options))
 
@@ -229,20 +222,14 @@ class TestResult:
         low, high = self.interval
         nulls = ", ".join(f"{name} {null.mean:.3f}" for name, null in self.nulls.items())
         text = f"{self.subject + ', ' if self.subject else ''}{self.name}: {self.value:.3f} [{low:.3f}, {high:.3f}]"
-        text += f" (n = {self.n})"
-        text += f"; {nulls}; p = {self.p_value:.2g}" if nulls else ""
+        text += f" (n = {self.n})" + (f"; {nulls}; p = {self.p_value:.2g}" if nulls else "")
         return text + (f"; {self.verdict}" if self.rule else "")
 
     def row(self) -> dict[str, Any]:
         """A row of a table of results: value, interval, each null's mean under its label, p-values and verdict."""
         low, high = self.interval
-        row: dict[str, Any] = {
-            "subject": self.subject,
-            "name": self.name,
-            "value": self.value,
-            "low": low,
-            "high": high,
-        }
+        row: dict[str, Any] = {"subject": self.subject, "name": self.name, "value": self.value}
+        row |= {"low": low, "high": high}
         row |= {null.label: null.mean for null in self.nulls.values()}
         predicted = float("nan") if self.predicted is None else self.predicted
         row |= {"predicted": predicted, "p_value": self.p_value, "p_adjusted": self.p_adjusted}

@@ -42,13 +42,12 @@ class Results(Sequence[TestResult]):
             return self._tests[key]
         matching = [test for test in self._tests if test.name == key]
         if not matching:
-            names = ", ".join(dict.fromkeys(test.name for test in self._tests))
-            raise EstimationError(f"no result is called {key!r}; there are {names}")
+            names = dict.fromkeys(test.name for test in self._tests)
+            raise EstimationError(f"no result is called {key!r}; there are {', '.join(names)}")
         if len(matching) > 1:
             subjects = ", ".join(test.subject for test in matching)
-            raise EstimationError(
-                f"{key!r} was tested on {subjects}; choose one: results.about({matching[0].subject!r})"
-            )
+            chosen = f"results.about({matching[0].subject!r})"
+            raise EstimationError(f"{key!r} was tested on {subjects}; choose one: {chosen}")
         return matching[0]
 
     def __len__(self) -> int:
@@ -93,8 +92,7 @@ class Results(Sequence[TestResult]):
 
         rows, names = [], []
         for name in dict.fromkeys(test.name for test in self._tests):
-            same = [test for test in self._tests if test.name == name and test.measured]
-            if not same:
+            if not (same := [test for test in self._tests if test.name == name and test.measured]):
                 continue
             estimates, texts = {}, {}
             marks: dict[tuple[str, str], list[float]] = {}
@@ -107,9 +105,7 @@ class Results(Sequence[TestResult]):
                 shown = f"{reference:.3f}" if np.isfinite(reference) else "–"
                 texts[test.subject] = (f"{test.value:.3f}", shown, test.verdict)
             # One mark a null over all subjects, as wide as they differ.
-            nulls = {
-                label: NullMark(float(np.mean(at)), marker, min(at), max(at)) for (label, marker), at in marks.items()
-            }
+            nulls = {look[0]: NullMark(float(np.mean(at)), look[1], min(at), max(at)) for look, at in marks.items()}
             rows.append(ForestRow(estimates, nulls, texts, any(test.verdict == "supported" for test in same)))
             names.append(same[0].title or name)
         references = {0.0: "null mean", 1.0: "prediction"}

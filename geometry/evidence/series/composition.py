@@ -69,8 +69,7 @@ def additive_composition(
     vectors = np.concatenate([series[name][2] for name in names])
     values = [value for name in names for value in series[name][0]]
     sizes = np.bincount(family)[family]
-    usable, composed = _left_out(_hat(family, positions), vectors)
-    usable &= sizes > 1
+    usable, composed = _left_out(family, positions, vectors)
     if not usable.any():
         raise EstimationError("composition needs positions that several series have in common")
     ranks = _ranks(family, composed, vectors)
@@ -78,11 +77,9 @@ def additive_composition(
     shuffled = []
     for _ in range(n_permutations):
         moved = np.concatenate([rng.permutation(positions[family == index]) for index in range(len(names))])
-        known, guess = _left_out(_hat(family, moved), vectors)
-        known &= sizes > 1
+        known, guess = _left_out(family, moved, vectors)
         shuffled.append([_normalised(_ranks(family, guess, vectors)[known], sizes[known]).mean()])
-    every = tuple((names[index], value) for index, value in zip(family, values, strict=True))
-    cells = tuple(cell for cell, use in zip(every, usable, strict=True) if use)
+    cells = tuple((names[index], value) for index, value, use in zip(family, values, usable, strict=True) if use)
     return Composition(
         name="composition",
         labels=tuple(f"{name}: {value}" for name, value in cells),
@@ -100,28 +97,25 @@ def additive_composition(
     )
 
 
-def _hat(family: NDArray[np.int64], positions: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Hat matrix of the additive model, shape (n, n)."""
+def _left_out(
+    family: NDArray[np.int64], positions: NDArray[np.int64], vectors: NDArray[np.float64]
+) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """Which cells can be ranked, as the others determine them, and their prediction from the fit to the others."""
     columns = np.unique(positions, return_inverse=True)[1]
     design = np.concatenate([np.eye(family.max() + 1)[family], np.eye(columns.max() + 1)[columns]], axis=1)
-    return np.asarray(design @ np.linalg.pinv(design), dtype=np.float64)
-
-
-def _left_out(hat: NDArray[np.float64], vectors: NDArray[np.float64]) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-    """Which cells the others determine, and their prediction from the least-squares fit to the others."""
+    hat = np.asarray(design @ np.linalg.pinv(design), dtype=np.float64)
     leverage = hat.diagonal()
     usable = leverage < 1 - 1e-9
     remaining = np.where(usable, 1 - leverage, 1)
-    return usable, vectors - (vectors - hat @ vectors) / remaining[:, None]
+    return usable & (np.bincount(family)[family] > 1), vectors - (vectors - hat @ vectors) / remaining[:, None]
 
 
 def _ranks(family: NDArray[np.int64], composed: NDArray[np.float64], vectors: NDArray[np.float64]) -> NDArray[np.int64]:
     """Rank of every cell among its series by cosine with its prediction, 1 the nearest."""
     units = [rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-300) for rows in (composed, vectors)]
     cosines = units[0] @ units[1].T
-    same = family[:, None] == family[None]
-    better = (cosines > cosines.diagonal()[:, None]) & same
-    return better.sum(axis=1) + 1
+    better = cosines > cosines.diagonal()[:, None]
+    return (better & (family[:, None] == family)).sum(axis=1) + 1
 
 
 def _normalised(ranks: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -105,19 +105,14 @@ def contrast_claims(
     return contrasts
 
 
-def _means(space: CausalSpace, values: Series) -> NDArray[np.float64]:
-    return _by_owner(space.rows(values.tokens).cpu().numpy(), values)
-
-
 def _random_means(space: CausalSpace, values: Series, n_permutations: int, seed: int) -> NDArray[np.float64]:
     """Means of as many random rows as every value has tokens, shape (n_permutations, k, d)."""
-    usable = space.unembedding.rows
-    picks = [
-        generator(seed, f"series {values.name}", index).choice(usable, len(values.tokens))
-        for index in range(n_permutations)
-    ]
-    return np.stack([_by_owner(space.rows(rows).cpu().numpy(), values) for rows in picks])
+    generators = [generator(seed, f"series {values.name}", index) for index in range(n_permutations)]
+    picks = [rng.choice(space.unembedding.rows, len(values.tokens)) for rng in generators]
+    return np.stack([_means(space, values, rows) for rows in picks])
 
 
-def _by_owner(rows: NDArray[np.float64], values: Series) -> NDArray[np.float64]:
+def _means(space: CausalSpace, values: Series, tokens: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
+    """Means of the tokens of every value, or of others in their place."""
+    rows = space.rows(values.tokens if tokens is None else tokens).cpu().numpy()
     return np.stack([rows[values.owners == position].mean(axis=0) for position in values.positions])

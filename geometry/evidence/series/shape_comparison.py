@@ -144,8 +144,7 @@ def compare_shapes(
         for shape in without
     }
     errors = {shape: _jackknife(scores) for shape, scores in without.items()}
-    axes = np.pad(left * singular, ((0, 0), (0, 2)))[:, :2]
-    return ShapeComparison(tuple(values), tests, errors, leads, axes)
+    return ShapeComparison(tuple(values), tests, errors, leads, np.pad(left * singular, ((0, 0), (0, 2)))[:, :2])
 
 
 def _jackknife(without: NDArray[np.float64]) -> float:

@@ -57,8 +57,7 @@ class ShapeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         if self.shape not in SHAPES:
             raise ValueError(f"unknown shape {self.shape!r}; choose from {', '.join(SHAPES)}")
-        checked: tuple[NDArray[np.float64], NDArray[Any]] = validate_data(self, X, y, dtype=np.float64)
-        rows, labels = checked
+        rows, labels = validate_data(self, X, y, dtype=np.float64)
         check_classification_targets(labels)
         self.classes_, codes = np.unique(labels, return_inverse=True)
         k = len(self.classes_)
@@ -88,11 +87,7 @@ class ShapeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
 
 def shape_kernel(
-    shape: Shape,
-    positions: NDArray[np.float64],
-    *,
-    period: float | None = None,
-    groups: NDArray[Any] | None = None,
+    shape: Shape, positions: NDArray[np.float64], *, period: float | None = None, groups: NDArray[Any] | None = None
 ) -> NDArray[np.float64]:
     """Covariance K of values at `positions`, shape (k, k), with mean variance 1 after centring.
 

@@ -12,44 +12,42 @@ from numpy.typing import NDArray
 
 from geometry.concepts import ConceptHierarchy
 from geometry.directions import ConceptDirections
+from geometry.evidence.splits import Split
 from geometry.evidence.statistics.statistic import FEWEST, Statistic
 
-# Two values make a line segment, which is always a regular simplex.
-_FEWEST_VALUES = 3
+_FEWEST_VALUES = 3  # two make a line segment, which is always a regular simplex
 
 
 def membership() -> Statistic:
     """Nearest-centroid accuracy, balanced and chance-corrected, of held-out words among a concept's children.
 
-    (accuracy − 1/k) / (1 − 1/k): 0 by chance, 1 if every word is nearest its own. Words of several
-    children are left out; of a child with fewer than 3 others only the vertex counts.
+    (accuracy − 1/k) / (1 − 1/k): 0 by chance, 1 if every word is nearest its own. Words of several children are left
+    out; of a child with fewer than 3 others only the vertex counts.
     """
-    return Statistic("membership", "lemma", 0.0, _per_category(_membership, 2), _labels(2))
+    return _per_category("membership", "lemma", _membership, 2)
 
 
 def simplex_span() -> Statistic:
     """Share of the k − 1 dimensions spanned by the children's contrasts in one half of the words that the other finds.
 
-    The mean squared cosine of the principal angles between the two spans: (k − 1)/d for unrelated
-    ones, 1 for equal ones.
+    The mean squared cosine of the principal angles between the two spans: (k − 1)/d for unrelated ones, 1 for equal.
     """
-    return Statistic("simplex_span", "halves", 0.0, _per_category(_span, _FEWEST_VALUES), _labels(_FEWEST_VALUES))
+    return _of_simplex("simplex_span", "halves", _span)
 
 
 def angle_deviation() -> Statistic:
     """How far the angles of the children's simplex are from a regular one's: mean |cos − ½| over its corners.
 
-    0 for a regular simplex; vectors of noise in high dimension are one nearly, the more so the more
-    noise they hold.
+    0 for a regular simplex; vectors of noise in high dimension are one nearly, the more so the more noise they hold.
     """
-    return Statistic(
-        "angle_deviation", "whole", 0.0, _per_category(_angle_deviation, _FEWEST_VALUES), _labels(_FEWEST_VALUES)
+    return _of_simplex(
+        "angle_deviation", "whole", lambda vertices: (_corner_cosines(vertices @ vertices.T) - 0.5).abs().mean()
     )
 
 
 def edge_variation() -> Statistic:
     """Standard deviation of the lengths of the simplex's edges over their mean; 0 for a regular simplex."""
-    return Statistic("edge_variation", "whole", 0.0, _per_category(_edges, _FEWEST_VALUES), _labels(_FEWEST_VALUES))
+    return _of_simplex("edge_variation", "whole", _edges)
 
 
 def simplex_angles() -> Statistic:
@@ -58,27 +56,35 @@ def simplex_angles() -> Statistic:
     Inner products of ℓ of one half with ℓ of the other estimate those of the true vectors without
     the bias that noise gives to lengths. nan where an edge has no reproducible length.
     """
-    return Statistic("simplex_angles", "halves", 0.0, _per_category(_angle, _FEWEST_VALUES), _labels(_FEWEST_VALUES))
+    return _of_simplex("simplex_angles", "halves", _angle)
 
 
-def _categories(hierarchy: ConceptHierarchy, fewest: int) -> dict[int, tuple[int, ...]]:
-    return {parent: subset for parent, subset in hierarchy.reported_families.items() if len(subset) >= fewest}
+def _per_category(name: str, split: Split, measure: Callable[..., float], fewest: int) -> Statistic:
+    """One number, from the children and the fits, for every concept with at least so many children."""
 
+    def categories(hierarchy: ConceptHierarchy) -> dict[int, tuple[int, ...]]:
+        return {parent: subset for parent, subset in hierarchy.reported_families.items() if len(subset) >= fewest}
 
-def _per_category(measure: Callable[..., float], fewest: int) -> Callable[..., NDArray[np.float64]]:
     def evaluate(*fits: ConceptDirections) -> NDArray[np.float64]:
-        categories = _categories(fits[0].hierarchy, fewest)
-        return np.array([measure(children, *fits) for children in categories.values()], dtype=np.float64)
+        families = categories(fits[0].hierarchy).values()
+        return np.array([measure(children, *fits) for children in families], dtype=np.float64)
 
-    return evaluate
-
-
-def _labels(fewest: int) -> Callable[[ConceptDirections], tuple[str, ...]]:
     def labels(directions: ConceptDirections) -> tuple[str, ...]:
-        names, categories = directions.hierarchy.names, _categories(directions.hierarchy, fewest)
-        return tuple(f"{names[parent]} ({len(children)})" for parent, children in categories.items())
+        names, families = directions.hierarchy.names, categories(directions.hierarchy)
+        return tuple(f"{names[parent]} ({len(children)})" for parent, children in families.items())
 
-    return labels
+    return Statistic(name, split, 0.0, evaluate, labels)
+
+
+def _of_simplex(name: str, split: Split, measure: Callable[..., torch.Tensor]) -> Statistic:
+    """From the vertices ℓ of the children that every fit has, shape (k, d) of each fit; nan if they are too few."""
+
+    def of_vertices(children: Sequence[int], *fits: ConceptDirections) -> float:
+        vertices = torch.stack([directions.vectors[torch.tensor(children)] for directions in fits])
+        whole = vertices.isfinite().all(dim=2).all(dim=0)
+        return float(measure(*vertices[:, whole])) if int(whole.sum()) >= _FEWEST_VALUES else np.nan
+
+    return _per_category(name, split, of_vertices, _FEWEST_VALUES)
 
 
 def _membership(children: Sequence[int], directions: ConceptDirections) -> float:
@@ -110,41 +116,22 @@ def nearest_vertices(directions: ConceptDirections, concepts: Sequence[int]) -> 
     return flat.reshape(len(concepts), len(concepts))
 
 
-def _vertices(children: Sequence[int], *fits: ConceptDirections) -> list[torch.Tensor] | None:
-    """ℓ of the children that every fit has; None if too few."""
-    result = torch.stack([directions.vectors[torch.tensor(children)] for directions in fits])
-    whole = result.isfinite().all(dim=2).all(dim=0)
-    return list(result[:, whole]) if int(whole.sum()) >= _FEWEST_VALUES else None
+def _span(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+    if len(first) > first.shape[1]:
+        return torch.tensor(torch.nan)
+    first, second = (torch.linalg.qr((vertices[1:] - vertices[0]).T).Q for vertices in (first, second))
+    return (first.T @ second).square().sum() / first.shape[1]
 
 
-def _span(children: Sequence[int], one: ConceptDirections, other: ConceptDirections) -> float:
-    vertices = _vertices(children, one, other)
-    if vertices is None or len(vertices[0]) > vertices[0].shape[1]:
-        return np.nan
-    first, second = (torch.linalg.qr((subset[1:] - subset[0]).T).Q for subset in vertices)
-    return float((first.T @ second).square().sum() / first.shape[1])
+def _edges(vertices: torch.Tensor) -> torch.Tensor:
+    lengths = torch.nn.functional.pdist(vertices)
+    return lengths.std(correction=0) / lengths.mean()
 
 
-def _angle_deviation(children: Sequence[int], directions: ConceptDirections) -> float:
-    vertices = _vertices(children, directions)
-    return np.nan if vertices is None else float((_corner_cosines(vertices[0] @ vertices[0].T) - 0.5).abs().mean())
-
-
-def _edges(children: Sequence[int], directions: ConceptDirections) -> float:
-    vertices = _vertices(children, directions)
-    if vertices is None:
-        return np.nan
-    lengths = torch.nn.functional.pdist(vertices[0])
-    return float(lengths.std(correction=0) / lengths.mean())
-
-
-def _angle(children: Sequence[int], one: ConceptDirections, other: ConceptDirections) -> float:
-    vertices = _vertices(children, one, other)
-    if vertices is None:
-        return np.nan
-    gram = vertices[0] @ vertices[1].T
+def _angle(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+    gram = first @ second.T
     cosines = _corner_cosines((gram + gram.T) / 2)
-    return float((torch.rad2deg(torch.acos(cosines.clamp(-1, 1))) - 60).abs().mean())
+    return (torch.rad2deg(torch.acos(cosines.clamp(-1, 1))) - 60).abs().mean()
 
 
 def _corner_cosines(gram: torch.Tensor) -> torch.Tensor:

@@ -10,18 +10,15 @@ from geometry.directions import ConceptDirections
 from geometry.evidence.splits import Split
 from geometry.evidence.statistics.statistic import FEWEST, Statistic, keyed
 
-# Scores that are held at a time.
-_SLICE = 1 << 20
+_SLICE = 1 << 20  # scores that are held at a time
 
 
 def separation_auc(directions: ConceptDirections, *, contrast: bool = False) -> NDArray[np.float64]:
     """AUC of ℓ_child: held-out tokens of the child against the parent's other held-out tokens, shape (E,).
 
-    With `contrast` the score is along ℓ_child − ℓ_parent, which discounts what all of the parent's
-    tokens share.
+    With `contrast` the score is along ℓ_child − ℓ_parent, which discounts what all of the parent's tokens share.
     """
-    hierarchy = directions.hierarchy
-    edges = hierarchy.reported_edges
+    hierarchy, edges = directions.hierarchy, directions.hierarchy.reported_edges
     result = np.full(len(edges), np.nan)
     if not edges:
         return result

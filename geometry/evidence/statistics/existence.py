@@ -12,9 +12,8 @@ from geometry.evidence.statistics.statistic import FEWEST, Statistic, keyed
 def held_out_projection(directions: ConceptDirections) -> NDArray[np.float64]:
     """Existence: mean of ℓᵀg(y)/‖ℓ‖² over each concept's held-out tokens, shape (k,).
 
-    On a null model with drawn concepts, theirs alone, in order.
-
-    Always 1 on the training tokens, 0 for random tokens (arXiv 2406.01506, figure 3).
+    On a null model with drawn concepts, theirs alone, in order. Always 1 on the training tokens, 0 for random
+    tokens (arXiv 2406.01506, figure 3).
     """
     units = directions.vectors / directions.vectors.square().sum(dim=1, keepdim=True)
     result = []
@@ -28,10 +27,5 @@ def held_out_projection(directions: ConceptDirections) -> NDArray[np.float64]:
 
 def projection(split: Split = "lemma") -> Statistic:
     """`held_out_projection` after a token or a lemma split."""
-    return Statistic(
-        keyed("projection", split, "lemma"),
-        split,
-        0.0,
-        held_out_projection,
-        lambda directions: directions.hierarchy.names,
-    )
+    name = keyed("projection", split, "lemma")
+    return Statistic(name, split, 0.0, held_out_projection, lambda directions: directions.hierarchy.names)

@@ -17,9 +17,6 @@ from geometry.concepts import ConceptHierarchy
 from geometry.directions import ConceptDirections
 from geometry.evidence.statistics.statistic import FEWEST, Statistic
 
-# Positions (w1, w0, z1, z0): siblings, and two children of w1.
-Quadruple = tuple[int, int, int, int]
-
 
 @dataclass(frozen=True, eq=False)
 class LogitChanges:
@@ -65,15 +62,13 @@ def logit_selectivity() -> Statistic:
 
 
 def _labels(directions: ConceptDirections) -> tuple[str, ...]:
-    names = directions.hierarchy.names
-    quadruples = _quadruples(directions.hierarchy)
+    names, quadruples = directions.hierarchy.names, _quadruples(directions.hierarchy)
     return tuple(f"{names[w0]} → {names[w1]}: {names[z0]}, {names[z1]}" for w1, w0, z1, z0 in quadruples)
 
 
 def _selectivity(parent: NDArray[np.float64], child: NDArray[np.float64]) -> NDArray[np.float64]:
-    leaked = np.abs(child)
     with np.errstate(invalid="ignore"):
-        return (parent - leaked) / (np.abs(parent) + leaked)
+        return (parent - np.abs(child)) / (np.abs(parent) + np.abs(child))
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,14 +109,8 @@ def _plan(hierarchy: ConceptHierarchy, train: bytes) -> _Plan:
     ]
     words = [subset if len(subset) >= FEWEST else subset[:0] for subset in words]
     counts = np.array([len(subset) for subset in words], dtype=np.int64)
-    return _Plan(
-        contrasts,
-        sets.reshape(-1, 4),
-        np.cumsum(counts) - counts,
-        counts,
-        np.repeat(unique[:, 0], counts),
-        np.concatenate([*words, np.empty(0, dtype=np.int64)]),
-    )
+    word, starts = np.concatenate([*words, np.empty(0, dtype=np.int64)]), np.cumsum(counts) - counts
+    return _Plan(contrasts, sets.reshape(-1, 4), starts, counts, np.repeat(unique[:, 0], counts), word)
 
 
 def _moments(directions: ConceptDirections) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -141,7 +130,8 @@ def _moments(directions: ConceptDirections) -> tuple[NDArray[np.float64], NDArra
     return means[plan.sets], variances[plan.sets]
 
 
-def _quadruples(hierarchy: ConceptHierarchy) -> Iterator[Quadruple]:
+def _quadruples(hierarchy: ConceptHierarchy) -> Iterator[tuple[int, int, int, int]]:
+    """Positions (w1, w0, z1, z0): siblings, and two children of w1."""
     below = hierarchy.reported_families
     for siblings in hierarchy.families.values():
         for first, second in combinations(siblings, 2):

@@ -91,8 +91,7 @@ def _cosines(quadruples: Quadruples, directions: ConceptDirections) -> NDArray[n
 
 def _cosines_across(quadruples: Quadruples, one: ConceptDirections, other: ConceptDirections) -> NDArray[np.float64]:
     """Contrast of either half against the contrast or parent of the other half, averaged."""
-    both = [_cosines_between(quadruples, *pair) for pair in ((one, other), (other, one))]
-    return (both[0] + both[1]) / 2
+    return (_cosines_between(quadruples, one, other) + _cosines_between(quadruples, other, one)) / 2
 
 
 def _cosines_between(quadruples: Quadruples, upper: ConceptDirections, lower: ConceptDirections) -> NDArray[np.float64]:

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from geometry.directions import ConceptDirections
 from geometry.evidence.splits import Split
 
-# A mean, an AUC or a correlation over fewer tokens or pairs says nothing.
-FEWEST = 3
+FEWEST = 3  # a mean, an AUC or a correlation over fewer tokens or pairs says nothing
 
 
 @dataclass(frozen=True)

@@ -24,15 +24,9 @@ def tree_correlation(pairs: Pairs = "word-disjoint") -> Statistic:
     Shared words make two vectors alike in any model, and nested concepts share them, so "all" pairs
     are correlated in noise as well; "word-disjoint" pairs have no token in common.
     """
-    return Statistic(
-        keyed("tree_correlation", pairs, "word-disjoint"),
-        "whole",
-        0.0,
-        partial(_correlation, pairs),
-        lambda _: (f"{pairs} pairs",),
-        _NOT_BESIDE,
-        partial(_resampled_correlation, pairs),
-    )
+    name, labels = keyed("tree_correlation", pairs, "word-disjoint"), (f"{pairs} pairs",)
+    evaluate, resample = partial(_correlation, pairs), partial(_resampled_correlation, pairs)
+    return Statistic(name, "whole", 0.0, evaluate, lambda _: labels, _NOT_BESIDE, resample)
 
 
 def _ranked(pairs: Pairs, directions: ConceptDirections) -> tuple[NDArray[np.float64], ...]:
@@ -145,11 +139,9 @@ def _drawn_quartets(hierarchy: ConceptHierarchy) -> NDArray[np.int64]:
     rng = np.random.default_rng(0)
     drawn = rng.integers(k, size=(200 * wanted, 4))
     shared, distance = _shared(hierarchy) + np.eye(k, dtype=np.int64), hierarchy.tree_distance()
-    disjoint = sum(shared[drawn[:, i], drawn[:, j]] for i, j in combinations(range(4), 2)) == 0
-    drawn = drawn[disjoint]
+    drawn = drawn[sum(shared[drawn[:, i], drawn[:, j]] for i, j in combinations(range(4), 2)) == 0]
     sums = _pair_sums(distance, drawn)
-    order = np.sort(sums, axis=1)
-    parted = order[:, 0] < order[:, 1]
+    parted = np.less(*np.sort(sums, axis=1)[:, :2].T)
     drawn, first = drawn[parted], sums[parted].argmin(axis=1)
     pairings = np.array([[0, 1, 2, 3], [0, 2, 1, 3], [0, 3, 1, 2]])
     # The tree's own pairing is written first, so that sum 0 is the one that ought to be smallest.
@@ -159,9 +151,7 @@ def _drawn_quartets(hierarchy: ConceptHierarchy) -> NDArray[np.int64]:
     return drawn[np.sort(kept)][:wanted]
 
 
-@lru_cache(maxsize=8)
-def _shared(hierarchy: ConceptHierarchy) -> NDArray[np.int64]:
-    return hierarchy.shared_tokens()
+_shared = lru_cache(maxsize=8)(ConceptHierarchy.shared_tokens)
 
 
 @lru_cache(maxsize=8)
@@ -171,13 +161,11 @@ def _closeness(hierarchy: ConceptHierarchy) -> NDArray[np.float64]:
 
 def pairwise_cosines() -> Statistic:
     """cos(ℓ_w, ℓ_z) of every two concepts, in the order of `scipy.spatial.distance.squareform`."""
-    return Statistic(
-        "pairwise_cosines",
-        "whole",
-        0.0,
-        lambda directions: directions.cosines()[np.triu_indices(len(directions), 1)],
-        lambda directions: tuple(
-            f"{first} | {second}" for first, second in combinations(directions.hierarchy.names, 2)
-        ),
-        _NOT_BESIDE,
-    )
+
+    def evaluate(directions: ConceptDirections) -> NDArray[np.float64]:
+        return directions.cosines()[np.triu_indices(len(directions), 1)]
+
+    def labels(directions: ConceptDirections) -> tuple[str, ...]:
+        return tuple(map(" | ".join, combinations(directions.hierarchy.names, 2)))
+
+    return Statistic("pairwise_cosines", "whole", 0.0, evaluate, labels, _NOT_BESIDE)
