@@ -24,9 +24,7 @@ def activations_file(
 ) -> Path:
     """The file of the activations of all prompts at the sites; of other weights, tokens or options another file.
 
-    Parameters:
-        folder: where the files lie; None: `activations` in the folder of fetched models.
-        options: what else decides the activations, rounding included.
+    `folder` None is `activations` beside the fetched models; `options` are what else decides, rounding included.
     """
     digest = hashlib.sha256()
 
@@ -36,9 +34,8 @@ def activations_file(
     add(_FORMAT, torch.__version__, type(model).__qualname__, model.training)
     # What the weights do not say: kinds of attention, of norms and of activation functions.
     config = getattr(model, "config", None)
-    add(
-        config.to_json_string(use_diff=False) if config is not None else "", getattr(config, "_attn_implementation", "")
-    )
+    text = "" if config is None else config.to_json_string(use_diff=False)
+    add(text, getattr(config, "_attn_implementation", ""))
     for name, tensor in (*model.named_parameters(), *model.named_buffers()):
         add(name, tensor.dtype, tuple(tensor.shape), tensor.device.type)
         digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)

@@ -4,7 +4,7 @@ Read at a site, they are injected at that same site. All are plain differences o
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -13,23 +13,14 @@ from torch import nn
 from geometry.errors import SteeringError
 from geometry.steering.activations import Token, read_activations, record_activations
 from geometry.steering.architecture import Architecture
-from geometry.steering.prompts import encode
+from geometry.steering.prompts import Tokenizer, encode
 from geometry.steering.vector import Site, SteeringVector
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
 
 _ROUNDING = 16 * torch.finfo(torch.float32).eps
 
 
 def activation_addition(
-    model: nn.Module,
-    tokenizer: "PreTrainedTokenizerBase",
-    promoted: str,
-    suppressed: str,
-    block: int,
-    *,
-    bos: bool = True,
+    model: nn.Module, tokenizer: Tokenizer, promoted: str, suppressed: str, block: int, *, bos: bool = True
 ) -> SteeringVector:
     """Activation addition: the activations of two prompts subtracted token by token, at the input of a block.
 
@@ -49,16 +40,13 @@ def activation_addition(
         bos: put the beginning-of-text token before both; False for models without one, whose row 0 then counts.
 
     Returns SteeringVector: one part of shape (p, d), for the p tokens of the longer prompt.
-
     Raises SteeringError: an empty prompt, a block that the model lacks, no beginning-of-text token, no single token
         for a space.
-
     Source: Turner et al., Activation Addition: Steering Language Models Without Optimization, arXiv 2308.10248.
     """
     architecture, site = Architecture.of(model), Site("input", block)
     architecture.check(site)
     rows = [encode(tokenizer, [prompt], bos=bos).input_ids[0].tolist() for prompt in (promoted, suppressed)]
-    longest = max(map(len, rows))
     if len(rows[0]) != len(rows[1]):
         space = tokenizer.encode(" ", add_special_tokens=False)
         if len(space) != 1:
@@ -66,11 +54,10 @@ def activation_addition(
                 f"this tokenizer writes a space as {len(space)} tokens, so {promoted!r} and {suppressed!r} cannot be"
                 " made equally long; use prompts with as many tokens as each other"
             )
-        rows = [row + space * (longest - len(row)) for row in rows]
+        rows = [row + space * (max(map(len, rows)) - len(row)) for row in rows]
     with torch.no_grad(), record_activations(model, [site]) as recorded:
         model(input_ids=torch.tensor(rows, device=architecture.device))
-    plus, minus = recorded[site].float().cpu()
-    difference = plus - minus
+    difference = torch.sub(*recorded[site].float().cpu())
     if bos:
         difference[0] = 0
     return SteeringVector({site: difference}, f"({promoted!r} − {suppressed!r})", architecture.family)
@@ -78,7 +65,7 @@ def activation_addition(
 
 def class_means(
     model: nn.Module,
-    tokenizer: "PreTrainedTokenizerBase",
+    tokenizer: Tokenizer,
     classes: Mapping[str, Sequence[str]],
     sites: Sequence[Site | str],
     *,
@@ -98,7 +85,6 @@ def class_means(
 
     Returns dict: class → vector with a part of shape (d,) at each site. See `class_difference` for one class against
         all others.
-
     Raises SteeringError: no classes, a class without prompts, or what `read_activations` refuses.
     """
     if not classes:
@@ -151,7 +137,7 @@ def class_difference(means: Mapping[str, SteeringVector], name: str) -> Steering
 
 def contrastive_activation_addition(
     model: nn.Module,
-    tokenizer: "PreTrainedTokenizerBase",
+    tokenizer: Tokenizer,
     pairs: Sequence[tuple[str, str]],
     sites: Sequence[Site | str],
     *,
@@ -174,38 +160,25 @@ def contrastive_activation_addition(
             negatives, of unit norm, about 0, so that what all pairs share counts; it points the way of the mean.
 
     Returns a vector with a part of shape (d,) at each site.
-
     Raises SteeringError: no pairs, an entry that is no pair, pairs that do not differ at a site ("pca"), or what
         `read_activations` refuses.
-
     Source: Rimsky et al., Steering Llama 2 via Contrastive Activation Addition, arXiv 2312.06681.
     """
+    if not pairs or any(isinstance(pair, str) or len(pair) != 2 for pair in pairs):
+        raise SteeringError("pairs are a list of two texts each, and not empty")
+    prompts = [prompt for pair in pairs for prompt in pair]
     parts = {}
-    for site, rows in _differences(read_activations(model, tokenizer, _flat(pairs), sites, token=token)).items():
-        parts[site] = rows.mean(dim=0)
+    for site, rows in read_activations(model, tokenizer, prompts, sites, token=token).items():
+        first, second = rows[0::2].double(), rows[1::2].double()
+        distance = torch.linalg.vector_norm(first - second, dim=1, keepdim=True)
+        # Equal residual streams differ by rounding when their prompts stand at other places of a batch.
+        rounding = _ROUNDING * torch.linalg.vector_norm(first, dim=1, keepdim=True)
+        differences = torch.where(distance > rounding, first - second, 0.0)
+        parts[site] = differences.mean(dim=0)
         if method == "pca":
-            _, strengths, axes = torch.linalg.svd(rows, full_matrices=False)
+            _, strengths, axes = torch.linalg.svd(differences, full_matrices=False)
             if not float(strengths[0]):
                 raise SteeringError(f"the pairs do not differ at {site}")
             parts[site] = axes[0] if float(axes[0] @ parts[site]) >= 0 else -axes[0]
     made = "mean difference" if method == "mean" else "first principal component"
     return SteeringVector(parts, f"{made} of {len(pairs)} pairs", Architecture.of(model).family)
-
-
-def _flat(pairs: Sequence[tuple[str, str]]) -> list[str]:
-    """The prompts of all pairs, first and second in turn."""
-    if not pairs or any(isinstance(pair, str) or len(pair) != 2 for pair in pairs):
-        raise SteeringError("pairs are a list of two texts each, and not empty")
-    return [prompt for pair in pairs for prompt in pair]
-
-
-def _differences(activations: Mapping[Site, torch.Tensor]) -> dict[Site, torch.Tensor]:
-    """Differences within pairs at every site, float64, shape (pairs, d)."""
-    differences = {}
-    for site, rows in activations.items():
-        first, second = rows[0::2].double(), rows[1::2].double()
-        distance = torch.linalg.vector_norm(first - second, dim=1, keepdim=True)
-        # Equal residual streams differ by rounding when their prompts stand at other places of a batch.
-        rounding = _ROUNDING * torch.linalg.vector_norm(first, dim=1, keepdim=True)
-        differences[site] = torch.where(distance > rounding, first - second, 0.0)
-    return differences

@@ -1,10 +1,10 @@
 """Read the residual stream of a model on prompts, through hooks at the same sites where vectors are injected."""
 
-import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import torch
 from torch import nn
@@ -12,13 +12,10 @@ from tqdm import tqdm
 
 from geometry.errors import SteeringError
 from geometry.steering.activation_cache import activations_file, keep_activations, kept_activations
-from geometry.steering.architecture import Architecture, Change
+from geometry.steering.architecture import Architecture
 from geometry.steering.injection import steer_each
-from geometry.steering.prompts import encode
-from geometry.steering.vector import Site, SteeringVector
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+from geometry.steering.prompts import Tokenizer, encode
+from geometry.steering.vector import Site, SteeringVector, depth
 
 Token = int | Literal["mean"]
 
@@ -35,29 +32,20 @@ def record_activations(model: nn.Module, sites: Sequence[Site | str]) -> Iterato
     >>> activations[Site("output", 1)].shape
     torch.Size([1, 3, 8])
 
-    Parameters:
-        sites: such as "output.6", "before_norm" or "after_norm"; see `Site`.
+    Sites are such as "output.6", "before_norm" or "after_norm"; see `Site`.
 
-    Yields
-    ------
-    dict
-        Site → tensor of shape (prompts, tokens, d), in the model's own dtype and on its device.
-
+    Yields dict: site → tensor of shape (prompts, tokens, d), in the model's own dtype and on its device.
     Raises SteeringError: no sites, one that the model lacks, or a relative one.
     """
     architecture = Architecture.of(model)
     recorded = _sites(sites)
     if not recorded or any(site.relative for site in recorded):
         raise SteeringError("name at least one site to read, and none that is relative")
-    for site in recorded:
-        architecture.check(site)
     activations: dict[Site, torch.Tensor] = {}
-    hooks = [architecture.attach(site, _recorder(activations, site)) for site in recorded]
-    try:
+    with ExitStack() as hooks:
+        for site in recorded:
+            hooks.enter_context(architecture.attach(site, partial(_record, activations, site)))
         yield activations
-    finally:
-        for hook in hooks:
-            hook.remove()
 
 
 def _sites(sites: Sequence[Site | str]) -> list[Site]:
@@ -65,16 +53,13 @@ def _sites(sites: Sequence[Site | str]) -> list[Site]:
     return [Site.parse(site) for site in ([sites] if isinstance(sites, str | Site) else sites)]
 
 
-def _recorder(activations: dict[Site, torch.Tensor], site: Site) -> Change:
-    def record(residual: torch.Tensor) -> None:
-        activations[site] = residual.detach()
-
-    return record
+def _record(activations: dict[Site, torch.Tensor], site: Site, residual: torch.Tensor) -> None:
+    activations[site] = residual.detach()
 
 
 def read_activations(
     model: nn.Module,
-    tokenizer: "PreTrainedTokenizerBase",
+    tokenizer: Tokenizer,
     prompts: Sequence[str],
     sites: Sequence[Site | str],
     *,
@@ -104,7 +89,6 @@ def read_activations(
             another file; a damaged one is replaced. A steered model is always read anew.
 
     Returns dict: site → float32 tensor on the CPU, shape (n, d), in the order of `prompts`.
-
     Raises SteeringError: an empty prompt, a site that the model lacks, a prompt without that token, activations that
         are not finite.
     """
@@ -129,7 +113,8 @@ def read_activations(
     # Neighbours of like length leave little padding.
     order = torch.argsort(lengths).tolist()
     batches: dict[Site, list[torch.Tensor]] = {site: [] for site in read}
-    with torch.no_grad(), record_activations(model, read) as recorded, _ended_at(architecture, max(read, key=_depth)):
+    # What comes after the last site, the large unembedding above all, is not computed.
+    with torch.no_grad(), record_activations(model, read) as recorded, architecture.attach(max(read, key=depth), _end):
         for start in tqdm(range(0, len(order), batch_size), desc="reading activations", disable=None, leave=False):
             indices = order[start : start + batch_size]
             batch = encode(tokenizer, [prompts[index] for index in indices], bos=bos, device=architecture.device)
@@ -138,13 +123,11 @@ def read_activations(
                 model(**batch.arguments)
             for site, rows in batches.items():
                 rows.append(_at(recorded[site].float(), batch.attention_mask, token).cpu())
-    inverse = torch.argsort(torch.tensor(order))
-    activations = {site: torch.cat(rows)[inverse] for site, rows in batches.items()}
-    for site, activation in activations.items():
-        if not bool(activation.isfinite().all()):
-            raise SteeringError(
-                f"the residual stream at {site} is not finite on these prompts; load the model in float32"
-            )
+    activations = {site: torch.cat(rows)[torch.argsort(torch.tensor(order))] for site, rows in batches.items()}
+    if broken := [site for site, rows in activations.items() if not bool(rows.isfinite().all())]:
+        raise SteeringError(
+            f"the residual stream at {broken[0]} is not finite on these prompts; load the model in float32"
+        )
     if path is not None:
         keep_activations(path, activations)
     return activations
@@ -154,23 +137,8 @@ class _Enough(Exception):  # noqa: N818 (nothing went wrong)
     """All that was wanted of a call has been seen."""
 
 
-@contextmanager
-def _ended_at(architecture: Architecture, site: Site) -> Iterator[None]:
-    """Calls end with `_Enough` at a site: what comes after it, the large unembedding above all, is not computed."""
-
-    def end(_: torch.Tensor) -> None:
-        raise _Enough
-
-    hook = architecture.attach(site, end)
-    try:
-        yield
-    finally:
-        hook.remove()
-
-
-def _depth(site: Site) -> tuple[float, bool]:
-    after_blocks = {"before_norm": (math.inf, False), "after_norm": (math.inf, True)}
-    return after_blocks.get(site.place, (site.block or 0, site.place == "output"))
+def _end(_: torch.Tensor) -> None:
+    raise _Enough
 
 
 def _at(residual: torch.Tensor, mask: torch.Tensor, token: Token) -> torch.Tensor:

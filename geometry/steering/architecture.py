@@ -1,7 +1,6 @@
 """Architecture: where the blocks, the final norm and the head of a Hugging Face model are, found by structure.
 
 The one place that knows how models are built. Blocks are never replaced; everything is reached through hooks.
-Imports the vector's sites; the rest of steering imports it.
 """
 
 import inspect
@@ -24,9 +23,7 @@ class Architecture:
     """The parts of a causal language model between which a residual stream runs.
 
     Attributes:
-        model: the model itself, as the user holds it.
-        blocks: its transformer blocks, in order.
-        norm: the final norm, after the last block.
+        blocks, norm: the transformer blocks of `model`, in order, and the final norm after the last.
         head: the unembedding, after the final norm; None for a model without one.
         width: d, of the residual stream.
     """

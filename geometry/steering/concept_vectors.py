@@ -35,7 +35,6 @@ class ConceptSteering:
             and their differences.
 
     Raises SteeringError: space and directions of different width.
-
     Source: Park et al., arXiv 2406.01506, for ℓ and δ = Σ^(-1/2) ℓ.
     """
 
@@ -53,8 +52,7 @@ class ConceptSteering:
     def child(self, name: str, of: str | None = None) -> SteeringVector:
         """ℓ_child − ℓ_ancestor: what makes the child within its ancestor.
 
-        Parameters:
-            of: the ancestor; default, the child's first parent.
+        `of` names the ancestor; default, the child's first parent.
 
         Raises HierarchyError: an unknown name.
         Raises SteeringError: a root without `of`, or an `of` that is no ancestor.
@@ -72,8 +70,7 @@ class ConceptSteering:
     def path(self, coefficients: Mapping[str, float]) -> SteeringVector:
         """A chain of concepts from the most general down, each less the one before it, with a knob for each.
 
-        Parameters:
-            coefficients: such as {"animal.n.01": 6, "bird.n.01": 4} for 6 × animal + 4 × (bird − animal).
+        `coefficients` are such as {"animal.n.01": 6, "bird.n.01": 4} for 6 × animal + 4 × (bird − animal).
 
         Raises HierarchyError: an unknown name.
         Raises SteeringError: no concepts, or one that does not lie below the one before it.
@@ -99,13 +96,9 @@ class ConceptSteering:
         return float(torch.linalg.vector_norm(self.space.colourer @ vector["after_norm"].to(self.space.mean)))
 
     def random(self, like: SteeringVector, seed: int) -> SteeringVector:
-        """A random direction of the unified space, norm-matched there to `like`, through the same map: a control.
-
-        `like` is a vector of this object or a sum of such.
-        """
-        norm = self.norm(like)
+        """A control: a random direction of the unified space, norm-matched there to `like`, through the same map."""
         drawn = torch.randn(self.space.width, generator=torch.Generator().manual_seed(seed)).to(self.space.mean)
-        drawn = drawn * (norm / torch.linalg.vector_norm(drawn))
+        drawn = drawn * (self.norm(like) / torch.linalg.vector_norm(drawn))
         return self._steering_vector(drawn, f"norm-matched random direction {seed} for ({like.provenance})")
 
     def _steering(self, direction: torch.Tensor, provenance: str) -> SteeringVector:
@@ -118,8 +111,5 @@ class ConceptSteering:
 
     def _steering_vector(self, direction: torch.Tensor, provenance: str) -> SteeringVector:
         family = self.space.unembedding.family
-        return SteeringVector(
-            {Site("after_norm"): (self.space.whitener @ direction).cpu()},
-            provenance,
-            "" if family == "unknown" else family.removesuffix("_text"),
-        )
+        model = "" if family == "unknown" else family.removesuffix("_text")
+        return SteeringVector({Site("after_norm"): (self.space.whitener @ direction).cpu()}, provenance, model)

@@ -26,7 +26,6 @@ def save_control_vector(vector: SteeringVector, path: str | Path) -> Path:
     Raises SteeringError: what the format cannot express: block 0, rows for positions, relative parts, places at the
         final norm.
     Raises OutputError: the file cannot be written.
-
     Source: repeng (github.com/vgel/repeng) and llama.cpp, which define the format by what they write and read.
     """
     directions: dict[int, torch.Tensor] = {}

@@ -81,8 +81,7 @@ def logit_lens(model: nn.Module, residual: torch.Tensor) -> torch.Tensor:
     architecture = Architecture.of(model)
     with torch.no_grad():
         # Past the hooks of vectors at work.
-        normed: torch.Tensor = architecture.norm.forward(residual.to(architecture.device, architecture.dtype))
-    return normed.float().cpu()
+        return architecture.norm.forward(residual.to(architecture.device, architecture.dtype)).float().cpu()
 
 
 def pull_back(vector: SteeringVector, model: nn.Module, site: Site | str) -> SteeringVector:
@@ -103,10 +102,8 @@ def pull_back(vector: SteeringVector, model: nn.Module, site: Site | str) -> Ste
 
     Returns SteeringVector: one relative part of the same shape at the site; its notes say what the way to the logits
         bends or loses.
-
     Raises SteeringError: the vector has other parts than one "after_norm", the model lacks the site, or another
         width.
-
     Source: Park et al., arXiv 2406.01506, for δ = Σ^(-1/2) ℓ at λ.
     """
     target = replace(Site.parse(site), relative=True)

@@ -1,21 +1,16 @@
-"""Generation from prompts, greedy or sampled, in batches: a thin door to the model's own `generate`.
-
-Steering is whatever is at work in the model; nothing here knows of vectors.
-"""
+"""Generation from prompts, greedy or sampled, in batches: a thin door to the model's own `generate`."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from itertools import takewhile
+from typing import Any, cast
 
 import torch
 
 from geometry.errors import SteeringError
 from geometry.steering.architecture import Architecture
-from geometry.steering.prompts import encode
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from geometry.steering.prompts import LanguageModel, Tokenizer, encode
 
 
 @dataclass(frozen=True)
@@ -28,8 +23,8 @@ class Generation:
 
 
 def generate(
-    model: "PreTrainedModel",
-    tokenizer: "PreTrainedTokenizerBase",
+    model: LanguageModel,
+    tokenizer: Tokenizer,
     prompts: Sequence[str],
     *,
     max_new_tokens: int = 40,
@@ -61,9 +56,7 @@ def generate(
         bos: see `encode`; True for vectors of activation addition.
 
     Returns list: for each of the n prompts the list of its generations.
-
     Raises SteeringError: an empty prompt, a number out of its range, or several generations without a temperature.
-
     Source: The penalty is that of Turner et al., arXiv 2308.10248.
     """
     from transformers import GenerationConfig, LogitsProcessorList
@@ -107,25 +100,21 @@ def generate(
             )
     finally:
         hugging_face_model.generation_config = defaults
-    rows = [_until(row, ends) for row in generated[:, batch.input_ids.shape[1] :].tolist()]
+    new = generated[:, batch.input_ids.shape[1] :].tolist()
+    rows = [list(takewhile(lambda token: token not in ends, row)) for row in new]
     texts = [str(tokenizer.decode(row, skip_special_tokens=True)) for row in rows]
     sequences = iter(zip(texts, map(tuple, rows), strict=True))
     return [[Generation(prompt, *next(sequences)) for _ in range(num_return_sequences)] for prompt in prompts]
 
 
+@dataclass(frozen=True, eq=False)
 class _FrequencyPenalty:
     """Lowers the logit of each token by `penalty` for every time it has occurred, padding left out."""
 
-    def __init__(self, penalty: float, mask: torch.Tensor) -> None:
-        self.penalty = penalty
-        self.mask = mask
+    penalty: float
+    mask: torch.Tensor
 
     def __call__(self, ids: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
         occurred = torch.ones_like(ids, dtype=logits.dtype)
         occurred[:, : self.mask.shape[1]] = self.mask.to(logits.dtype)
         return logits - self.penalty * torch.zeros_like(logits).scatter_add_(1, ids, occurred)
-
-
-def _until(row: list[int], ends: set[int]) -> list[int]:
-    """A row up to its first end-of-text token."""
-    return row[: next((index for index, token in enumerate(row) if token in ends), len(row))]

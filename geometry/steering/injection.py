@@ -1,7 +1,4 @@
-"""Inject a steering vector while a model runs: `steer`, a context manager and a removable handle.
-
-Works on plain Hugging Face models through hooks; what happens in a call is the hook manager's business.
-"""
+"""Inject a steering vector while a model runs: `steer`, a context manager and a removable handle."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -52,7 +49,6 @@ def steer(
 
     Returns SteeringHandle: at work at once; call its `remove()` or use it in `with`. Several may be at work together,
         in the order in which they were made.
-
     Raises SteeringError: an unknown architecture, a compiled model, a vector for another model or width, a block that
         the model lacks, numbers too large for its dtype, unsuitable positions; and when the model is called, before
         its first block runs, a prompt too short for the positions.
@@ -120,8 +116,7 @@ def steer_each(
     distinct = {id(vector): vector for vector in vectors if vector is not None}
     with ExitStack() as at_work:
         for vector in distinct.values():
-            prompts = [each is vector for each in vectors]
-            at_work.enter_context(steer(model, vector, positions=positions, prompts=prompts))
+            at_work.enter_context(steer(model, vector, positions=positions, prompts=[v is vector for v in vectors]))
         yield
 
 

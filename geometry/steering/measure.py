@@ -4,7 +4,7 @@ import copy
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,11 +15,8 @@ from geometry.errors import SteeringError
 from geometry.steering.architecture import Architecture
 from geometry.steering.hook_manager import HookManager
 from geometry.steering.injection import steer
-from geometry.steering.prompts import encode
+from geometry.steering.prompts import LanguageModel, Tokenizer, encode
 from geometry.steering.vector import SteeringVector
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +49,7 @@ class NextToken:
     Raises SteeringError: no prompts, or an empty one; a vector at work in the model.
     """
 
-    def __init__(self, model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", prompts: Sequence[str]) -> None:
+    def __init__(self, model: LanguageModel, tokenizer: Tokenizer, prompts: Sequence[str]) -> None:
         if HookManager.at_work(model):
             raise SteeringError("make NextToken before steering: what it keeps of its prompts is to be unsteered")
         self.model = model
@@ -117,10 +114,7 @@ def excess_kl(
 
     Any distribution that gives a set of tokens probability p instead of q diverges by p log(p/q) +
     (1 − p) log((1 − p)/(1 − q)) or more; the rest is spent on reordering tokens within the set and outside.
-
-    Parameters:
-        kl: KL(steered ‖ unsteered), shape (n,).
-        steered, unsteered: the set's probability p and q, shape (n,).
+    `kl` is KL(steered ‖ unsteered), `steered` and `unsteered` are the set's p and q; all have shape (n,).
     """
     tiny = np.finfo(np.float64).tiny
     pairs = ((steered, unsteered), (1 - steered, 1 - unsteered))
@@ -128,7 +122,7 @@ def excess_kl(
     return np.maximum(kl - least, 0.0)
 
 
-def perplexity(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", texts: Sequence[str]) -> float:
+def perplexity(model: LanguageModel, tokenizer: Tokenizer, texts: Sequence[str]) -> float:
     """exp of the mean negative log-probability of the texts' tokens but the first of each, all in one batch.
 
     Raises SteeringError: no texts, or one of a single token.

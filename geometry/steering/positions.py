@@ -1,7 +1,4 @@
-"""Which positions of a batch are steered: from the words a user says to indices, counting real tokens only.
-
-Knows nothing of models or vectors. Injection imports it.
-"""
+"""Which positions of a batch are steered: from the words a user says to indices, counting real tokens only."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 
@@ -11,7 +11,10 @@ from geometry.concepts.data_file import DataFile
 from geometry.errors import HierarchyError, SteeringError
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+LanguageModel: TypeAlias = "PreTrainedModel"
+Tokenizer: TypeAlias = "PreTrainedTokenizerBase"
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,16 +36,9 @@ class Batch:
 
 
 def encode(
-    tokenizer: "PreTrainedTokenizerBase",
-    prompts: Sequence[str],
-    *,
-    bos: bool | None = None,
-    device: torch.device | str = "cpu",
+    tokenizer: Tokenizer, prompts: Sequence[str], *, bos: bool | None = None, device: torch.device | str = "cpu"
 ) -> Batch:
-    """Tokenise prompts into one batch.
-
-    Parameters:
-        bos: put the tokenizer's beginning-of-text token first; None: as the tokenizer does by itself.
+    """Tokenise prompts into one batch; `bos` puts the beginning-of-text token first, None: as the tokenizer does.
 
     Raises SteeringError: no prompts, one that is no text or has no token, or no such token where one is asked for.
     """
@@ -58,7 +54,7 @@ def encode(
     return Batch(ids, mask, (mask.cumsum(dim=1) - 1).clamp(min=0))
 
 
-def _tokens(tokenizer: "PreTrainedTokenizerBase", prompt: str, bos: bool | None) -> list[int]:
+def _tokens(tokenizer: Tokenizer, prompt: str, bos: bool | None) -> list[int]:
     if not isinstance(prompt, str):
         raise SteeringError(f"a prompt is a text, not {prompt!r}")
     plain: list[int] = tokenizer.encode(prompt, add_special_tokens=False)

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -11,14 +10,12 @@ from geometry.errors import SteeringError
 from geometry.steering.activations import read_activations
 from geometry.steering.architecture import Architecture
 from geometry.steering.final_norm import removes_mean
+from geometry.steering.prompts import Tokenizer
 from geometry.steering.vector import Site, SteeringVector
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
 
 
 def to_absolute(
-    vector: SteeringVector, model: nn.Module, tokenizer: "PreTrainedTokenizerBase", prompts: Sequence[str]
+    vector: SteeringVector, model: nn.Module, tokenizer: Tokenizer, prompts: Sequence[str]
 ) -> SteeringVector:
     """The vector with every relative part multiplied by the mean residual norm at the last token of some prompts.
 

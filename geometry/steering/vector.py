@@ -1,8 +1,6 @@
-"""SteeringVector: what is added to the residual stream and where, with vector algebra and its provenance.
+"""SteeringVector: what is added to the residual stream and where, with vector algebra and its provenance."""
 
-Pure data: knows no model. Imports only errors.
-"""
-
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -110,7 +108,7 @@ class SteeringVector:
                 raise SteeringError(f"{self.provenance} at {site}: holds NaN or infinite values")
         if len(widths := {part.shape[-1] for part in parts.values()}) > 1:
             raise SteeringError(f"{self.provenance}: its parts have different widths, {sorted(widths)}")
-        ordered = {site: parts[site] for site in sorted(parts, key=_order)}
+        ordered = {site: parts[site] for site in sorted(parts, key=depth)}
         object.__setattr__(self, "parts", MappingProxyType(ordered))
         object.__setattr__(self, "notes", tuple(self.notes))
 
@@ -178,12 +176,9 @@ class SteeringVector:
         parts = dict(self.parts)
         for site, part in other.parts.items():
             parts[site] = parts[site] + sign * part if site in parts else sign * part
-        return SteeringVector(
-            parts,
-            f"{self.provenance} + {other.provenance}" if sign > 0 else f"{self.provenance} − {_operand(other)}",
-            self.model or other.model,
-            tuple(dict.fromkeys(self.notes + other.notes)),
-        )
+        provenance = f"{self.provenance} + {other.provenance}" if sign > 0 else f"{self.provenance} − {_operand(other)}"
+        notes = tuple(dict.fromkeys(self.notes + other.notes))
+        return SteeringVector(parts, provenance, self.model or other.model, notes)
 
     def _match(self, other: "SteeringVector") -> None:
         if self.width != other.width or _family(self.model) not in ("", _family(other.model) or _family(self.model)):
@@ -301,10 +296,6 @@ def _number(value: object) -> float | None:
         raise SteeringError(f"the factor is too large: {error}") from error
 
 
-def _order(site: Site) -> tuple[int, int, bool]:
-    after = ("before_norm", "after_norm")
-    return (
-        (site.block or 0, ("input", "output").index(site.place), site.relative)
-        if site.block is not None
-        else (1 << 62, after.index(site.place), site.relative)
-    )
+def depth(site: Site) -> tuple[float, int, bool]:
+    """Sorts sites from the embedding to the unembedding."""
+    return math.inf if site.block is None else site.block, get_args(Place).index(site.place), site.relative

@@ -1,5 +1,6 @@
 """The figures and the page of the steering study: words and layout, no measurement."""
 
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
@@ -9,8 +10,7 @@ from geometry.concepts import short_name
 from geometry.experiments.evaluator import BOUND, sampling_note
 from geometry.experiments.result import FigureSpec
 from geometry.experiments.steering.measure import CONTROLLED
-from geometry.experiments.steering.result import SteeringResult
-from geometry.experiments.steering.wording import cell, times
+from geometry.experiments.steering.result import SteeringResult, times
 from geometry.plots.pages import TextTable, texts_page
 
 # A panel of the strips each.
@@ -19,9 +19,10 @@ COLOURS = plots.COLOURS[:4]
 MOST = 1e6
 
 
-def figures(result: SteeringResult) -> list[FigureSpec]:
-    """The main figure first."""
-    return [conditions(result), words(result), coefficients(result), blocks(result)]
+def condition_row(result: SteeringResult, name: str, words: str, texts: Sequence[str] = ()) -> plots.StripRow:
+    """A condition's probabilities of some words."""
+    values = result.effects[name].probability[words]
+    return plots.StripRow(result.labels[name], values, null=name in result.controls, texts=texts, bar=True)
 
 
 def conditions(result: SteeringResult) -> FigureSpec:
@@ -29,25 +30,11 @@ def conditions(result: SteeringResult) -> FigureSpec:
     study, child, composed = result.study, result.child, result.labels["parent_child"]
     panels = []
     for concept in study.concepts:
-        rows = [
-            plots.StripRow(
-                result.labels[name],
-                result.effects[name].probability[concept],
-                null=name in result.controls,
-                texts=[
-                    f"{result.top1_rate(name):.0%}",
-                    f"{result.excess_kl(name):.1f}",
-                    cell(result.perplexity_ratios[name]),
-                ],
-                bar=True,
-            )
-            for name in result.conditions
-        ]
+        rows = [condition_row(result, name, concept, result.costs(name)) for name in result.conditions]
         panels.append(plots.StripPanel(f"P({short_name(concept)})", rows, limits=(0, 1)))
-    rates = [result.top1_rate(name) for name in ("parent_child", "random")]
-    title = (
-        f"{composed} makes a {child} word most probable after {rates[0]:.0%} of prompts (random vectors {rates[1]:.0%})"
-    )
+    columns = ["top-1\nrate", "excess KL\n(nats)", "perplex-\nity ×"]
+    rate, chance = (result.top1_rate(name) for name in ("parent_child", "random"))
+    title = f"{composed} makes a {child} word most probable after {rate:.0%} of prompts (random vectors {chance:.0%})"
     title += f", {result.against_direct} the direct {child} vector" if result.steers else ": no evidence that it steers"
     return FigureSpec(
         "conditions",
@@ -56,34 +43,20 @@ def conditions(result: SteeringResult) -> FigureSpec:
         f" says otherwise (×: residual norm). Points: {len(result.tests['composition'].labels)} prompts; grey:"
         f" controls, {study.n_random} random vectors of the same norm. Top-1 rate: the most probable next word is the"
         f" child's. Excess KL: nats beyond what P({child}) takes. Perplexity: of neutral text, over the unsteered.",
-        partial(
-            plots.strip,
-            panels,
-            columns=["top-1\nrate", "excess KL\n(nats)", "perplex-\nity ×"],
-            ncols=4,
-            colours=COLOURS,
-        ),
+        partial(plots.strip, panels, columns=columns, ncols=4, colours=COLOURS),
     )
 
 
 def words(result: SteeringResult) -> FigureSpec:
     """Words that the vectors were fitted to, held-out ones, and the recipe's, beside random tokens."""
-    child, effects = result.study.child, result.effects
+    child = result.study.child
     kinds = {"fitted": "fitted words", "held_out": "held-out words", "published": "published recipe's words"}
     panels = []
     for kind, title in kinds.items():
-        rows = [
-            plots.StripRow(
-                result.labels[name],
-                effects[name].probability[f"{child} {kind}"],
-                null=name in result.controls,
-                bar=True,
-            )
-            for name in ("unsteered", "parent_child", "direct", "random")
-        ]
+        compared = ("unsteered", "parent_child", "direct", "random")
+        rows = [condition_row(result, name, f"{child} {kind}") for name in compared]
         for ending, label in (("_unsteered", "random tokens, unsteered"), ("", "random tokens, steered")):
-            values = result.random_token_control.get(kind + ending)
-            rows.append(plots.StripRow(label, values, null=True, bar=True))
+            rows.append(plots.StripRow(label, result.random_token_control.get(kind + ending), null=True, bar=True))
         panels.append(plots.StripPanel("probability", rows, title=title, limits=(0, 1)))
     before, after = (result.probability(name, kind="held_out") for name in ("unsteered", "parent_child"))
     rise = result.tests["held_out_words"].nulls["random_token_control"].mean
@@ -113,9 +86,8 @@ def coefficients(result: SteeringResult) -> FigureSpec:
         return plots.CurvePanel("coefficient", axis, lines, title=title, references=references, log=log, limits=limits)
 
     trade_off = {
-        label: plots.Curve(curve["excess_kl"], curve["child"], null=name in result.controls)
+        label: plots.Curve(result.curves[name]["excess_kl"], result.curves[name]["child"], null=name in result.controls)
         for name, label in labels.items()
-        for curve in [result.curves[name]]
     }
     unsteered = {name: {result.probability("unsteered", name): "unsteered"} for name in result.study.concepts}
     panels = [
@@ -146,24 +118,15 @@ def blocks(result: SteeringResult) -> FigureSpec:
     swept = np.flatnonzero(np.isfinite(result.blocks["child"]).any(axis=1))
     maps = {name: values[swept] for name, values in result.blocks.items()}
     at = (swept.tolist().index(chosen.block), result.strengths.tolist().index(chosen.strength.value))
+    rows = [str(block) for block in swept]
+    drawn = partial(plots.HeatmapPanel, row_axis="output of block", column_axis="× residual norm", origin="lower")
 
     def panel(name: str, title: str, limits: tuple[float, float], bar: str, *, log: bool = False) -> plots.HeatmapPanel:
         control = name == "random"
         measured = np.isfinite(maps[name]).any(axis=0)
+        values, box = maps[name][:, measured], None if control else at
         columns = [f"{strength:g}" for strength in (CONTROLLED if control else result.strengths[measured])]
-        return plots.HeatmapPanel(
-            maps[name][:, measured],
-            [str(block) for block in swept],
-            columns,
-            title=title,
-            limits=limits,
-            log=log,
-            colourbar=bar,
-            chosen=None if control else at,
-            row_axis="output of block",
-            column_axis="× residual norm",
-            origin="lower",
-        )
+        return drawn(values, rows, columns, title=title, limits=limits, log=log, colourbar=bar, chosen=box)
 
     panels = [
         panel("parent", f"P({parent})", (0, 1), "probability"),
@@ -196,26 +159,22 @@ def generations_page(result: SteeringResult) -> str:
     labels, chosen = result.labels, result.chosen
     coefficient, last = chosen.coefficient.value, "at the prompt's last token"
     composed = labels["parent_child"]
+    special = {
+        "unsteered": ("unsteered", "", True),
+        "block": (composed, f"after block {chosen.block}, {last}, {chosen.strength.value:g} × residual norm", False),
+        "direct": (labels["direct"], f"{last}, norm-matched", False),
+        "random": (labels["random"], f"{last}, norm-matched", True),
+        "everywhere": (composed, f"at every token, coefficient {coefficient:g}", False),
+    }
     columns = [
-        {
-            "unsteered": ("unsteered", "", True),
-            "block": (
-                composed,
-                f"after block {chosen.block}, {last}, {chosen.strength.value:g} × residual norm",
-                False,
-            ),
-            "direct": (labels["direct"], f"{last}, norm-matched", False),
-            "random": (labels["random"], f"{last}, norm-matched", True),
-            "everywhere": (composed, f"at every token, coefficient {coefficient:g}", False),
-        }.get(name, (labels.get(name, name), f"{last}, coefficient {coefficient:g}", name in result.controls))
+        special.get(name, (labels.get(name, name), f"{last}, coefficient {coefficient:g}", name in result.controls))
         for name in next(iter(result.generations.values()))
     ]
-    rows = [(prompt, list(texts.values())) for prompt, texts in result.generations.items()]
     model = (result.model or {}).get("name", "")
     return texts_page(
         f"{model}: generations under steering",
         f"{sampling_note(result.study.seed)} Words of {result.study.parent} are marked, whatever they mean where they"
         " stand.",
-        [TextTable("", columns, rows)],
+        [TextTable("", columns, [(prompt, list(texts.values())) for prompt, texts in result.generations.items()])],
         marked=result.marked,
     )

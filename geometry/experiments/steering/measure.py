@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,8 +28,6 @@ CONTROLLED = (0.25, 0.5, 1.0, 4.0)
 CURVES = ("parent", "child", "parent_child", "direct", "random")
 GENERATED = 8
 
-Vectors = dict[str, SteeringVector | None]
-
 
 def measure_steering(study: "SteeringStudy", step: Step) -> SteeringResult:
     """Choose coefficient, block and strength on a third of the prompts; measure and generate on the others."""
@@ -40,21 +39,18 @@ def measure_steering(study: "SteeringStudy", step: Step) -> SteeringResult:
     block, strongest, blocks = sweep_blocks(bench)
     chosen = Chosen(coefficient, *block, *strongest)
     vectors = conditions(bench, coefficient.value)
-    vectors["before_norm"] = pull_back(bench.composed(coefficient.value), evaluator.model, "before_norm")
+    composed = bench.composed(coefficient.value)
+    vectors["before_norm"] = pull_back(composed, evaluator.model, "before_norm")
     vectors["block"] = at_block(bench, chosen.block)(chosen.strength.value)
     vectors["block_strongest"] = at_block(bench, chosen.block_strongest)(chosen.strength_strongest)
 
     step("measuring on the other prompts")
-    composed = bench.composed(coefficient.value)
     effects = {name: bench.reporting.effect(vector, bench.words) for name, vector in vectors.items()}
-    random: dict[str, Callable[[int], SteeringVector]] = {
-        "random": lambda seed: bench.concepts.random(composed, seed),
-        "random_residual": composed.random,
-    }
-    seeds = range(study.seed, study.seed + study.n_random)
+    random: dict[str, partial[SteeringVector]] = {"random": partial(bench.concepts.random, composed)}
+    random["random_residual"] = partial(composed.random)
     for name, draw in random.items():
-        each = tqdm(seeds, desc=name, disable=None, leave=False)
-        effects[name] = joined([bench.reporting.effect(draw(seed), bench.words) for seed in each])
+        seeds = tqdm(range(study.seed, study.seed + study.n_random), desc=name, disable=None, leave=False)
+        effects[name] = joined([bench.reporting.effect(draw(seed), bench.words) for seed in seeds])
     priced = vectors | {name: draw(study.seed) for name, draw in random.items()}
     ratios = {name: evaluator.perplexity_ratio(vector) for name, vector in priced.items()}
     controls = random_tokens(bench, coefficient.value)
@@ -63,11 +59,10 @@ def measure_steering(study: "SteeringStudy", step: Step) -> SteeringResult:
     curves = sweep_coefficients(bench)
     step("generating")
     prompts = bench.reporting.prompts[:GENERATED]
-    at_last: Vectors = {name: priced[name] for name in ("unsteered", "parent", "parent_child", "direct", "block")}
-    at_last["random"] = priced["random"]
+    at_last = {name: priced[name] for name in ("unsteered", "parent", "parent_child", "direct", "block", "random")}
     generations = evaluator.generations(prompts, at_last, positions="last", max_new_tokens=25, seed=study.seed)
-    throughout = {"everywhere": composed}
-    for prompt, texts in evaluator.generations(prompts, throughout, max_new_tokens=25, seed=study.seed).items():
+    throughout = evaluator.generations(prompts, {"everywhere": composed}, max_new_tokens=25, seed=study.seed)
+    for prompt, texts in throughout.items():
         generations[prompt] |= texts
 
     return SteeringResult(
@@ -77,7 +72,7 @@ def measure_steering(study: "SteeringStudy", step: Step) -> SteeringResult:
         effects=effects,
         perplexity_ratios=ratios,
         unsteered_perplexity=evaluator.unsteered_perplexity,
-        tests=tests(study, bench.reporting.prompts, effects, controls),
+        tests=tests(bench, effects, controls),
         random_token_control=controls,
         curves=curves,
         coefficients=np.array(COEFFICIENTS),
@@ -104,9 +99,8 @@ def sweep_blocks(bench: Bench) -> tuple[tuple[int, Strength], tuple[int, float],
     taken. The strongest cell is chosen without regard to cost. The output of the last block is the final norm's
     input, a condition of its own, and chosen only where no other block was swept.
     """
-    study, child = bench.study, bench.study.child
     depth = len(Architecture.of(bench.evaluator.model).blocks)
-    swept = study.swept(depth)
+    swept = bench.study.swept(depth)
     measures = ("parent", "child", "excess_kl", "top1_rate", "perplexity_ratio")
     maps = {name: np.full((depth, len(STRENGTHS)), np.nan) for name in measures}
     maps["random"] = np.full((depth, len(CONTROLLED)), np.nan)
@@ -117,14 +111,11 @@ def sweep_blocks(bench: Bench) -> tuple[tuple[int, Strength], tuple[int, float],
         for strength, ratio in strengths[block].ratios.items():
             maps["perplexity_ratio"][block, STRENGTHS.index(strength)] = ratio
         for column, strength in enumerate(STRENGTHS):
-            effect = bench.choosing.effect(vector_at(strength), bench.words)
-            maps["parent"][block, column] = effect.probability[study.parent].mean()
-            maps["child"][block, column] = effect.probability[child].mean()
-            maps["excess_kl"][block, column] = effect.excess_kl[child].mean()
-            maps["top1_rate"][block, column] = effect.top1_rate(bench.words[child])
+            for name, mean in means(bench, bench.choosing.effect(vector_at(strength), bench.words)).items():
+                maps[name][block, column] = mean
         for column, strength in enumerate(CONTROLLED):
-            control = vector_at(strength).random(study.seed + block)
-            maps["random"][block, column] = bench.choosing.effect(control, bench.words).probability[child].mean()
+            control = bench.choosing.effect(vector_at(strength).random(bench.study.seed + block), bench.words)
+            maps["random"][block, column] = means(bench, control)["child"]
     candidates = [block for block in swept if block < depth - 1] or swept
     best = max(candidates, key=lambda block: maps["child"][block, STRENGTHS.index(strengths[block].value)])
     cells = [(block, column) for block in candidates for column in range(len(STRENGTHS))]
@@ -132,12 +123,12 @@ def sweep_blocks(bench: Bench) -> tuple[tuple[int, Strength], tuple[int, float],
     return (best, strengths[best]), (block, STRENGTHS[column]), maps
 
 
-def conditions(bench: Bench, coefficient: float) -> Vectors:
+def conditions(bench: Bench, coefficient: float) -> dict[str, SteeringVector | None]:
     """What is compared after the final norm, by its name in results.json; random vectors are drawn elsewhere."""
     concepts, study = bench.concepts, bench.study
     contrast, composed = concepts.child(study.child, study.parent), bench.composed(coefficient)
     norm = concepts.norm(composed)
-    vectors: Vectors = {
+    vectors: dict[str, SteeringVector | None] = {
         "unsteered": None,
         "parent": coefficient * concepts[study.parent],
         "parent_norm_matched": norm * concepts[study.parent],
@@ -146,10 +137,20 @@ def conditions(bench: Bench, coefficient: float) -> Vectors:
         "direct": norm * concepts[study.child],
         "other_parent_child": coefficient * concepts[study.beside[1]] + coefficient * contrast,
     }
-    if grandparents := concepts.chain(study.parent)[:-1]:
-        chain = (grandparents[-1], study.parent, study.child)
-        vectors["grandparent_parent_child"] = concepts.path(dict.fromkeys(chain, coefficient))
+    if len(chain := concepts.chain(study.parent)[-2:]) > 1:
+        vectors["grandparent_parent_child"] = concepts.path(dict.fromkeys((*chain, study.child), coefficient))
     return vectors
+
+
+def means(bench: Bench, effect: Effect) -> dict[str, float]:
+    """The measures of the sweeps, but the perplexity."""
+    parent, child = bench.study.parent, bench.study.child
+    return {
+        "parent": effect.probability[parent].mean(),
+        "child": effect.probability[child].mean(),
+        "excess_kl": effect.excess_kl[child].mean(),
+        "top1_rate": effect.top1_rate(bench.words[child]),
+    }
 
 
 def joined(effects: Sequence[Effect]) -> Effect:
@@ -164,19 +165,15 @@ def joined(effects: Sequence[Effect]) -> Effect:
 
 def sweep_coefficients(bench: Bench) -> dict[str, Arrays]:
     """After the final norm: condition → measure → its mean at every coefficient, on the prompts to report."""
-    study = bench.study
-    measures = ("parent", "child", "excess_kl", "perplexity_ratio")
-    curves: dict[str, Arrays] = {name: {m: np.full(len(COEFFICIENTS), np.nan) for m in measures} for name in CURVES}
-    for index, coefficient in enumerate(tqdm(COEFFICIENTS, desc="coefficients", disable=None, leave=False)):
+    curves: dict[str, list[dict[str, float]]] = {name: [] for name in CURVES}
+    for coefficient in tqdm(COEFFICIENTS, desc="coefficients", disable=None, leave=False):
         vectors = conditions(bench, coefficient)
-        vectors["random"] = bench.concepts.random(bench.composed(coefficient), study.seed)
-        for name, curve in curves.items():
-            effect = bench.reporting.effect(vectors[name], bench.words)
-            curve["parent"][index] = effect.probability[study.parent].mean()
-            curve["child"][index] = effect.probability[study.child].mean()
-            curve["excess_kl"][index] = effect.excess_kl[study.child].mean()
-            curve["perplexity_ratio"][index] = bench.evaluator.perplexity_ratio(vectors[name])
-    return curves
+        vectors["random"] = bench.concepts.random(bench.composed(coefficient), bench.study.seed)
+        for name, points in curves.items():
+            measured = means(bench, bench.reporting.effect(vectors[name], bench.words))
+            points.append(measured | {"perplexity_ratio": bench.evaluator.perplexity_ratio(vectors[name])})
+    measures = ("parent", "child", "excess_kl", "perplexity_ratio")
+    return {name: {m: np.array([point[m] for point in points]) for m in measures} for name, points in curves.items()}
 
 
 def random_tokens(bench: Bench, coefficient: float) -> Arrays:
@@ -207,35 +204,30 @@ def random_tokens(bench: Bench, coefficient: float) -> Arrays:
     return {name: np.stack(each) for name, each in values.items()}
 
 
-def tests(
-    study: "SteeringStudy", prompts: Sequence[str], effects: Mapping[str, Effect], controls: Arrays
-) -> dict[str, TestResult]:
+def tests(bench: Bench, effects: Mapping[str, Effect], controls: Arrays) -> dict[str, TestResult]:
     """Composition beside random vectors, and the rise of held-out words beside that of random tokens."""
-    child, held_out = study.child, f"{study.child} held_out"
+    child, held_out = bench.study.child, f"{bench.study.child} held_out"
     labels = {"random": "random direction", "random_residual": "random residual vector"}
     nulls = {
-        name: NullValues(effects[name].probability[child].reshape(study.n_random, -1), label)
+        name: NullValues(effects[name].probability[child].reshape(bench.study.n_random, -1), label)
         for name, label in labels.items()
     }
     composed, unsteered = (effects[name].probability for name in ("parent_child", "unsteered"))
     rise = controls["held_out"] - controls["held_out_unsteered"]
+    test = partial(TestResult, labels=bench.reporting.prompts, subject=child)
     return {
-        "composition": TestResult(
+        "composition": test(
             name="composition",
-            labels=tuple(prompts),
             values=composed[child],
             nulls=nulls,
             title="Parent + child raises the probability of the child's words above random vectors of the same norm",
             measure="probability of the child's words",
-            subject=child,
         ),
-        "held_out_words": TestResult(
+        "held_out_words": test(
             name="held_out_words",
-            labels=tuple(prompts),
             values=composed[held_out] - unsteered[held_out],
             nulls={"random_token_control": NullValues(rise, "random-token control")},
             title="It raises held-out words too, which concepts of random tokens do not",
             measure="rise of the probability of held-out words",
-            subject=child,
         ),
     }

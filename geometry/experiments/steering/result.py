@@ -10,7 +10,6 @@ from numpy.typing import ArrayLike, NDArray
 from geometry.concepts import short_name
 from geometry.experiments.evaluator import BOUND, Strength
 from geometry.experiments.result import FigureSpec, StudyResult, TableSpec
-from geometry.experiments.steering.wording import summary, tables
 from geometry.results import TestResult
 from geometry.steering import Effect
 
@@ -18,6 +17,18 @@ if TYPE_CHECKING:
     from geometry.experiments.steering.study import SteeringStudy
 
 Arrays = Mapping[str, NDArray[np.float64]]
+
+
+def times(ratio: float) -> str:
+    """How many times something is as large, as one says it."""
+    if ratio >= 1e6:
+        return "more than a million times"
+    return f"{ratio:.1f} times" if ratio < 10 else f"{float(f'{ratio:.2g}'):,.0f} times"
+
+
+def cell(ratio: float) -> str:
+    """The same in a table."""
+    return "≥ 10⁶" if ratio >= 1e6 else f"{ratio:.2f}" if ratio < 10 else f"{float(f'{ratio:.3g}'):,.0f}"
 
 
 @dataclass(frozen=True)
@@ -38,24 +49,16 @@ class SteeringResult(StudyResult):
     Attributes:
         effects: condition → effect on the prompts to report; of random vectors that of all of them together.
         perplexity_ratios: condition → perplexity of neutral texts over the unsteered; of one random vector.
-        tests: "composition" and "held_out_words".
-        random_token_control: see `measure.random_tokens`.
+        tests, random_token_control: "composition" and "held_out_words"; see `measure.random_tokens`.
         curves: condition → measure → mean at each of `coefficients`.
         blocks: measure → map, shape (depth, strengths); nan where nothing was measured.
-        vectors: condition → provenance.
-        generations: prompt → condition → text.
+        vectors, generations: condition → provenance; prompt → condition → text.
         words: see `setup.Bench`; marked: words of the parent, for the page.
         grandparents: ancestors of the parent, from the root.
         n_choosing: how many prompts settings were chosen on.
     """
 
-    controls: ClassVar[tuple[str, ...]] = (
-        "unsteered",
-        "parent_norm_matched",
-        "other_parent_child",
-        "random",
-        "random_residual",
-    )
+    controls: ClassVar = ("unsteered", "parent_norm_matched", "other_parent_child", "random", "random_residual")
 
     study: "SteeringStudy"
     chosen: Chosen
@@ -89,7 +92,6 @@ class SteeringResult(StudyResult):
     def labels(self) -> dict[str, str]:
         """What figures, tables and pages call the conditions."""
         parent, child, chosen = self.parent, self.child, self.chosen
-        grandparents = [short_name(name) for name in self.grandparents[-1:]]
         return {
             "unsteered": "unsteered",
             "parent": parent,
@@ -100,7 +102,9 @@ class SteeringResult(StudyResult):
             "block": f"… after block {chosen.block}, {chosen.strength.value:g} ×",
             "block_strongest": f"… after block {chosen.block_strongest}, {chosen.strength_strongest:g} ×, at any cost",
             "direct": f"{child}, direct concept vector",
-            "grandparent_parent_child": " + ".join([*grandparents, "…", f"({child} − {parent})"]),
+            "grandparent_parent_child": " + ".join(
+                [*map(short_name, self.grandparents[-1:]), "…", f"({child} − {parent})"]
+            ),
             "other_parent_child": f"{short_name(self.study.beside[1])} + ({child} − {parent})",
             "random": "random direction",
             "random_residual": "random residual vector",
@@ -123,6 +127,11 @@ class SteeringResult(StudyResult):
     def excess_kl(self, condition: str) -> float:
         """Mean nats of KL divergence beyond what the change of the child's probability takes."""
         return float(self.effects[condition].excess_kl[self.study.child].mean())
+
+    def costs(self, condition: str) -> list[str]:
+        """Top-1 rate, excess KL and perplexity ratio, as figures and tables write them."""
+        ratio = cell(self.perplexity_ratios[condition])
+        return [f"{self.top1_rate(condition):.0%}", f"{self.excess_kl(condition):.1f}", ratio]
 
     @property
     def steers(self) -> bool:
@@ -150,15 +159,72 @@ class SteeringResult(StudyResult):
 
     def summary(self) -> list[str]:
         """What was found, the main finding first."""
-        return summary(self)
+        child, chosen, test = self.child, self.chosen, self.tests["composition"]
+        strength = chosen.strength
+        held_out = [self.probability(name, kind="held_out") for name in ("unsteered", "parent_child")]
+        control = self.tests["held_out_words"].nulls["random_token_control"].mean
+        worst = self.curves["parent_child"]["perplexity_ratio"][-1]
+        cost = times(chosen.coefficient.ratio) + " the unsteered perplexity"
+        cost += "" if chosen.coefficient.within else f", above the bound of {BOUND:g}"
+        lines = [
+            f"{'' if self.steers else 'No evidence that composing steers: '}{self.labels['parent_child']} makes a"
+            f" {child} word the most probable after {self.top1_rate('parent_child'):.0%} of prompts, with P({child}) ="
+            f" {self.probability('parent_child'):.2f} (unsteered {self.probability('unsteered'):.3f}, random directions"
+            f" {test.nulls['random'].mean:.3f}, p = {test.p_value:.2g}), at {cost}.",
+            f"It is {self.against_direct} the direct {child} vector of the same norm, whose P({child}) is"
+            f" {self.probability('direct'):.2f}.",
+            f"Held-out words {'rise too' if self.generalises else 'hardly rise'}, from {held_out[0]:.3f} to"
+            f" {held_out[1]:.2f}; those of random tokens change by {control:+.3f}.",
+            f"After block {chosen.block}, at {strength.value:g} × residual norm and {times(strength.ratio)} the"
+            f" perplexity, P({child}) is {self.probability('block'):.2f}; without regard to cost block"
+            f" {chosen.block_strongest} reaches {self.probability('block_strongest'):.2f}, at"
+            f" {times(self.perplexity_ratios['block_strongest'])} the perplexity.",
+            f"Large coefficients destroy the text: {self.coefficients[-1]:g} gives {times(worst)} the perplexity.",
+        ]
+        if not strength.within:
+            lines.append(f"No strength tried after block {chosen.block} keeps perplexity within {BOUND:g} times.")
+        if np.isfinite(self.early):
+            lines.append(f"Blocks of the first half reach P({child}) = {self.early:.2f} at most, at any strength.")
+        return lines
 
     def tables(self) -> list[TableSpec]:
         """Conditions, and the tests."""
-        return tables(self)
+        study, child = self.study, self.child
+        head = ["condition", f"P({self.parent})", f"P({child})", f"P({child}), held-out words", "top-1 rate"]
+        head += ["excess KL", "perplexity ×"]
+        rows = [
+            [
+                self.labels[name] + (" (control)" if name in self.controls else ""),
+                f"{self.probability(name, study.parent):.3f}",
+                f"{self.probability(name):.3f}",
+                f"{self.probability(name, kind='held_out'):.3f}",
+                *self.costs(name),
+            ]
+            for name in self.conditions
+        ]
+        tested = [
+            [test.title, null.label, f"{test.value:.3f}", f"{null.mean:.3f}", f"{test.p_against(name):.2g}"]
+            for test in self.tests.values()
+            for name, null in test.nulls.items()
+        ]
+        caption = (
+            f"Means over {len(self.tests['composition'].labels)} prompts; parent {study.parent}, child {study.child}."
+            " Top-1 rate: prompts after which a word of the child is the most probable. Excess KL: nats beyond what the"
+            f" change of P({child}) takes. Perplexity: of neutral texts steered at every token but the first, over the"
+            f" unsteered ({self.unsteered_perplexity:.1f}). ×: residual norm."
+        )
+        nulls = (
+            f"{study.n_random} vectors of each null. Random directions have the composed vector's norm in the unified"
+            " space, random residual vectors in the residual stream."
+        )
+        return [
+            TableSpec("What each condition does, and what it costs", head, rows, caption),
+            TableSpec("Tests", ["claim", "null", "value", "null mean", "p"], tested, nulls),
+        ]
 
     def to_dict(self) -> dict[str, Any]:
         """Quantity → condition → its mean over prompts, what was chosen, tests, provenance, generations."""
-        chosen = self.chosen
+        chosen, test = self.chosen, self.tests["composition"]
 
         def probabilities(kind: str = "") -> dict[str, dict[str, float]]:
             return {
@@ -166,7 +232,6 @@ class SteeringResult(StudyResult):
                 for name in self.effects
             }
 
-        test = self.tests["composition"]
         return {
             "chosen": {
                 "coefficient": chosen.coefficient.value,
@@ -197,16 +262,15 @@ class SteeringResult(StudyResult):
         for name, effect in self.effects.items():
             arrays[f"kl/{name}"] = effect.kl
             arrays |= {f"probability/{name}/{concept}": values for concept, values in effect.probability.items()}
-        for name, curve in self.curves.items():
-            arrays |= {f"curves/{name}/{measure}": values for measure, values in curve.items()}
-        arrays |= {f"blocks/{measure}": values for measure, values in self.blocks.items()}
-        return arrays | {f"random_token_control/{name}": values for name, values in self.random_token_control.items()}
+        grouped = {f"curves/{name}": curve for name, curve in self.curves.items()}
+        grouped |= {"blocks": self.blocks, "random_token_control": self.random_token_control}
+        return arrays | {f"{group}/{name}": values for group, maps in grouped.items() for name, values in maps.items()}
 
     def figures(self) -> list[FigureSpec]:
         """Conditions, words, coefficients, blocks."""
-        from geometry.experiments.steering.figures import figures
+        from geometry.experiments.steering.figures import blocks, coefficients, conditions, words
 
-        return figures(self)
+        return [conditions(self), words(self), coefficients(self), blocks(self)]
 
     def pages(self) -> dict[str, tuple[str, str]]:
         """What the model writes under each condition."""

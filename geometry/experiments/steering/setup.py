@@ -20,7 +20,6 @@ from geometry.steering import ConceptSteering, NextToken, SteeringVector, concep
 if TYPE_CHECKING:
     from geometry.experiments.steering.study import SteeringStudy
 
-KINDS = ("published", "fitted", "held_out")
 Tokens = NDArray[np.int64]
 
 
@@ -29,8 +28,8 @@ class Bench:
     """What all steps share.
 
     Attributes:
-        words: the tokens of each measured concept under its name; under its name and one of `KINDS` those of the
-            published recipe, those that vectors were fitted to, and all but these.
+        words: the tokens of each measured concept under its name; under its name and "published", "fitted" or
+            "held_out" those of the published recipe, those that vectors were fitted to, and all but these.
         choosing, reporting: a third of the prompts, to choose settings on, and the others.
     """
 
@@ -65,16 +64,10 @@ def prepare(study: "SteeringStudy", step: Step) -> Bench:
 
     step("loading the whole model")
     model, tokenizer = load_model(study.model)
-    reporting = [text for index, text in enumerate(prompts.beginnings) if index % 3]
-    return Bench(
-        study,
-        unembedding,
-        concepts,
-        words,
-        Evaluator(model, tokenizer, prompts.texts),
-        NextToken(model, tokenizer, prompts.beginnings[::3]),
-        NextToken(model, tokenizer, reporting),
-    )
+    evaluator = Evaluator(model, tokenizer, prompts.texts)
+    parts = prompts.beginnings[::3], [text for index, text in enumerate(prompts.beginnings) if index % 3]
+    choosing, reporting = (NextToken(model, tokenizer, part) for part in parts)
+    return Bench(study, unembedding, concepts, words, evaluator, choosing, reporting)
 
 
 def measured_words(
@@ -84,7 +77,6 @@ def measured_words(
     every = concept_tokens(load_hierarchy("wordnet-noun", vocabulary, recipe="complete"), names)
     members = [nouns.members[nouns.index(name)] for name in names]
     fitted = nouns.tokens[np.unique(np.concatenate([subset[train[subset]] for subset in members]))]
-    words = dict(every)
-    words |= {f"{name} published": tokens for name, tokens in concept_tokens(nouns, names).items()}
+    words = {**every, **{f"{name} published": tokens for name, tokens in concept_tokens(nouns, names).items()}}
     words |= {f"{name} fitted": np.intersect1d(every[name], fitted) for name in names}
     return words | {f"{name} held_out": np.setdiff1d(every[name], fitted) for name in names}
