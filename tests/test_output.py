@@ -50,7 +50,10 @@ def test_an_unwritable_folder_is_refused_on_entry(tmp_path: Path) -> None:
 
 def test_a_folder_in_the_way_of_a_result_moves_nothing(tmp_path: Path) -> None:
     (tmp_path / "b.json").mkdir()
-    with pytest.raises(geo.errors.OutputError, match=r"b\.json: a folder stands"), geo.output.OutputFolder(tmp_path) as output:
+    with (
+        pytest.raises(geo.errors.OutputError, match=r"b\.json: a folder stands"),
+        geo.output.OutputFolder(tmp_path) as output,
+    ):
         output.json("a", {})
         output.json("b", {})
     assert [path.name for path in tmp_path.iterdir()] == ["b.json"]

@@ -24,7 +24,9 @@ def test_adjusted_p_values_are_benjamini_hochbergs(seed: int) -> None:
     rng = np.random.default_rng(seed)
     p_values = np.round(rng.random(40) ** 3, 2)
     p_values[rng.integers(40, size=6)] = np.nan
-    np.testing.assert_allclose(geo.significance.adjusted_p_values(p_values.tolist()), benjamini_hochberg(p_values.tolist()))
+    np.testing.assert_allclose(
+        geo.significance.adjusted_p_values(p_values.tolist()), benjamini_hochberg(p_values.tolist())
+    )
 
 
 def test_nothing_tested_gives_no_adjusted_p_values() -> None:

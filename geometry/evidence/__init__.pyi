@@ -44,4 +44,5 @@ from .statistics.tree import tree_correlation as tree_correlation
 from .verdicts import VERDICTS as VERDICTS
 from .verdicts import OrthogonalityRule as OrthogonalityRule
 from .verdicts import StructureRule as StructureRule
+from .verdicts import by_verdict as by_verdict
 from .verdicts import verdict_word as verdict_word

@@ -1,5 +1,6 @@
 """Verdicts: one closed list of words, and the rules by which claims reach them."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.resources import files
 
@@ -18,6 +19,14 @@ VERDICTS: dict[str, str] = yaml.safe_load(
 def verdict_word(verdict: str) -> str:
     """The entry of `VERDICTS` that a verdict belongs to: itself, but for "preferred shape: line" and the like."""
     return verdict.partition(":")[0]
+
+
+def by_verdict(tests: Iterable[TestResult]) -> dict[str, list[TestResult]]:
+    """Verdict → its tests, in the order of `VERDICTS`."""
+    groups: dict[str, list[TestResult]] = {word: [] for word in VERDICTS}
+    for test in tests:
+        groups[verdict_word(test.verdict)].append(test)
+    return {word: members for word, members in groups.items() if members}
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,18 @@ def sampling_note(seed: int) -> str:
     return f"Sampled with {sampled}, unpicked."
 
 
+def times(ratio: float) -> str:
+    """How many times something is as large, as one says it."""
+    if ratio >= 1e6:
+        return "more than a million times"
+    return f"{ratio:.1f} times" if ratio < 10 else f"{float(f'{ratio:.2g}'):,.0f} times"
+
+
+def cell(ratio: float) -> str:
+    """The same in a table."""
+    return "≥ 10⁶" if ratio >= 1e6 else f"{ratio:.2f}" if ratio < 10 else f"{float(f'{ratio:.3g}'):,.0f}"
+
+
 @dataclass(frozen=True)
 class Strength:
     """A strength chosen by its cost.

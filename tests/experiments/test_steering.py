@@ -11,9 +11,9 @@ import pytest
 
 import geometry as geo
 from geometry.experiments import SteeringStudy
-from geometry.experiments.evaluator import BOUND
+from geometry.experiments.evaluator import BOUND, cell, times
 from geometry.experiments.steering import setup
-from geometry.experiments.steering.result import SteeringResult, cell, times
+from geometry.experiments.steering.result import SteeringResult
 from tests.experiments.scripts import nonsense
 
 CONDITIONS = {"unsteered", "parent", "child", "parent_child", "direct", "random", "random_residual", "before_norm"}

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import torch
@@ -36,6 +37,20 @@ class LogitChanges:
     def selectivity(self) -> NDArray[np.float64]:
         """(p − |c|)/(|p| + |c|) of the mean changes, shape (m,): 1 if only the parents' odds move, 0 if both alike."""
         return _selectivity(self.parent[:, 0], self.child[:, 0])
+
+    def means(self) -> dict[str, Any]:
+        """Means over all usable pairs, as in a row of table 1 of arXiv 2406.01506."""
+        usable = np.isfinite(self.selectivity)
+        parent, child = self.parent[usable], self.child[usable]
+        return {
+            "pairs": int(usable.sum()),
+            "parent": {"mean": parent[:, 0].mean(), "sd_over_words": parent[:, 1].mean()},
+            "child": {
+                "mean": child[:, 0].mean(),
+                "mean_absolute": np.abs(child[:, 0]).mean(),
+                "sd_over_words": child[:, 1].mean(),
+            },
+        }
 
 
 def logit_changes(directions: ConceptDirections) -> LogitChanges:

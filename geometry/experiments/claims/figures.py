@@ -10,7 +10,7 @@ import numpy as np
 
 import geometry.plots as plots
 from geometry.concepts import short_name
-from geometry.experiments.claims.result import by_verdict
+from geometry.evidence import by_verdict
 from geometry.experiments.result import FigureSpec
 from geometry.results import NullValues, Results, TestResult
 

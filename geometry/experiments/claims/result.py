@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -68,7 +68,7 @@ class ClaimsResult(StudyResult):
 
     def summary(self) -> list[str]:
         """How many claims came to which verdict, and which."""
-        groups = by_verdict(self.claims)
+        groups = evidence.by_verdict(self.claims)
         counts = "; ".join(f"{len(tests)} {word}" for word, tests in groups.items() if word != "not measurable")
         said = [
             f"Of {sum(test.measured for test in self.claims)} tests on {' and '.join(self.hierarchies)}: {counts}"
@@ -143,7 +143,7 @@ class ClaimsResult(StudyResult):
             "n_permutations": self.study.n_permutations,
             "claims": [TestResult.to_dict(test) for test in (*self.claims, *self.series_claims)],
             "hierarchies": {name: self._describe(name) for name in self.hierarchies},
-            "logit_changes": {name: mean_changes(model) for name, (model, _) in self.changes.items()},
+            "logit_changes": {name: model.means() for name, (model, _) in self.changes.items()},
             "shapes": {name: comparison.to_dict() for name, comparison in self.shapes.items()},
             "composition": {key: composition[key] for key in ("by_series", "ranks")} if composition else None,
             "contrasts": {
@@ -208,29 +208,6 @@ class ClaimsResult(StudyResult):
 
         illustrations = [result.figure for result in (self.planes, self.simplex) if result]
         return [*claim_figures(self), *illustrations, *series_figures(self)]
-
-
-def by_verdict(tests: Iterable[TestResult]) -> dict[str, list[TestResult]]:
-    """Verdict → its tests, in the order of `VERDICTS`."""
-    groups: dict[str, list[TestResult]] = {word: [] for word in evidence.VERDICTS}
-    for test in tests:
-        groups[evidence.verdict_word(test.verdict)].append(test)
-    return {word: members for word, members in groups.items() if members}
-
-
-def mean_changes(changes: evidence.LogitChanges) -> dict[str, Any]:
-    """Means over all usable pairs, as in a row of table 1 of arXiv 2406.01506."""
-    usable = np.isfinite(changes.selectivity)
-    parent, child = changes.parent[usable], changes.child[usable]
-    return {
-        "pairs": int(usable.sum()),
-        "parent": {"mean": parent[:, 0].mean(), "sd_over_words": parent[:, 1].mean()},
-        "child": {
-            "mean": child[:, 0].mean(),
-            "mean_absolute": np.abs(child[:, 0]).mean(),
-            "sd_over_words": child[:, 1].mean(),
-        },
-    }
 
 
 def _number(value: float, digits: int = 3) -> str:

@@ -10,7 +10,6 @@ import numpy as np
 import geometry.plots as plots
 from geometry.concepts import Series
 from geometry.evidence import Composition, ShapeComparison
-from geometry.experiments.claims.result import mean_changes
 from geometry.experiments.result import FigureSpec
 from geometry.results import Results
 
@@ -41,14 +40,14 @@ def _logit_changes(result: "ClaimsResult") -> FigureSpec:
     ]
     for name, both in result.changes.items():
         for source, change in zip(("model", "shuffled rows"), both, strict=True):
-            parent, child = (mean_changes(change)[kind] for kind in ("parent", "child"))
+            parent, child = (change.means()[kind] for kind in ("parent", "child"))
             points = {source: np.column_stack([change.parent[:, 0], change.child[:, 0]])}
             panels.append(
                 plots.ScatterPanel(
                     "change of the parents' log-odds (nats)",
                     "change of the children's",
                     points if source == "model" else {},
-                    f"{name}, {source}: {mean_changes(change)['pairs']:,} pairs",
+                    f"{name}, {source}: {change.means()['pairs']:,} pairs",
                     {} if source == "model" else points,
                     lines,
                     f"parents {parent['mean']:.2f} ± {parent['sd_over_words']:.2f}, children {child['mean']:.2f} ±"
@@ -56,7 +55,7 @@ def _logit_changes(result: "ClaimsResult") -> FigureSpec:
                 )
             )
     name, (model, _) = next(iter(result.changes.items()))
-    parent, child = (mean_changes(model)[kind] for kind in ("parent", "child"))
+    parent, child = (model.means()[kind] for kind in ("parent", "child"))
     return FigureSpec(
         "logit-changes",
         f"A unit step along a parent contrast changes the parents' log-odds by {parent['mean']:.1f} nats, their"

@@ -2,16 +2,19 @@
 
 from collections.abc import Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 import geometry.plots as plots
 from geometry.concepts import short_name
-from geometry.experiments.evaluator import BOUND, sampling_note
+from geometry.experiments.evaluator import BOUND, sampling_note, times
 from geometry.experiments.result import FigureSpec
-from geometry.experiments.steering.measure import CONTROLLED
-from geometry.experiments.steering.result import SteeringResult, times
+from geometry.experiments.steering.setup import CONTROLLED
 from geometry.plots.pages import TextTable, texts_page
+
+if TYPE_CHECKING:
+    from geometry.experiments.steering.result import SteeringResult
 
 # A panel of the strips each.
 COLOURS = plots.COLOURS[:4]
@@ -19,13 +22,13 @@ COLOURS = plots.COLOURS[:4]
 MOST = 1e6
 
 
-def condition_row(result: SteeringResult, name: str, words: str, texts: Sequence[str] = ()) -> plots.StripRow:
+def condition_row(result: "SteeringResult", name: str, words: str, texts: Sequence[str] = ()) -> plots.StripRow:
     """A condition's probabilities of some words."""
     values = result.effects[name].probability[words]
     return plots.StripRow(result.labels[name], values, null=name in result.controls, texts=texts, bar=True)
 
 
-def conditions(result: SteeringResult) -> FigureSpec:
+def conditions(result: "SteeringResult") -> FigureSpec:
     """Every condition beside the others, with its cost."""
     study, child, composed = result.study, result.child, result.labels["parent_child"]
     panels = []
@@ -47,7 +50,7 @@ def conditions(result: SteeringResult) -> FigureSpec:
     )
 
 
-def words(result: SteeringResult) -> FigureSpec:
+def words(result: "SteeringResult") -> FigureSpec:
     """Words that the vectors were fitted to, held-out ones, and the recipe's, beside random tokens."""
     child = result.study.child
     kinds = {"fitted": "fitted words", "held_out": "held-out words", "published": "published recipe's words"}
@@ -72,7 +75,7 @@ def words(result: SteeringResult) -> FigureSpec:
     )
 
 
-def coefficients(result: SteeringResult) -> FigureSpec:
+def coefficients(result: "SteeringResult") -> FigureSpec:
     """What a growing coefficient brings, and what it costs."""
     parent, child, x = result.parent, result.child, result.coefficients
     labels = {name: label for name, label in result.labels.items() if name in result.curves}
@@ -112,7 +115,7 @@ def coefficients(result: SteeringResult) -> FigureSpec:
     )
 
 
-def blocks(result: SteeringResult) -> FigureSpec:
+def blocks(result: "SteeringResult") -> FigureSpec:
     """Blocks × strengths: probabilities, the random control, what it costs."""
     parent, child, chosen = result.parent, result.child, result.chosen
     swept = np.flatnonzero(np.isfinite(result.blocks["child"]).any(axis=1))
@@ -154,7 +157,7 @@ def blocks(result: SteeringResult) -> FigureSpec:
     )
 
 
-def generations_page(result: SteeringResult) -> str:
+def generations_page(result: "SteeringResult") -> str:
     """What the model writes under each condition, side by side."""
     labels, chosen = result.labels, result.chosen
     coefficient, last = chosen.coefficient.value, "at the prompt's last token"

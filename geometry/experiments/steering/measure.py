@@ -13,7 +13,7 @@ from tqdm import tqdm
 from geometry.directions import ConceptDirections, TokenCloud
 from geometry.experiments.evaluator import Strength
 from geometry.experiments.steering.result import Arrays, Chosen, SteeringResult
-from geometry.experiments.steering.setup import Bench, prepare
+from geometry.experiments.steering.setup import CONTROLLED, Bench, prepare
 from geometry.experiments.study import Step
 from geometry.results import NullValues, TestResult
 from geometry.steering import Architecture, ConceptSteering, Effect, SteeringVector, pull_back
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 COEFFICIENTS = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
 STRENGTHS = (0.125, 0.25, 0.375, 0.5, 0.75, 1.0, 2.0, 4.0)
-# Of these the random control is measured at every block.
-CONTROLLED = (0.25, 0.5, 1.0, 4.0)
 CURVES = ("parent", "child", "parent_child", "direct", "random")
 GENERATED = 8
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from geometry.concepts import short_name
-from geometry.experiments.evaluator import BOUND, Strength
+from geometry.experiments.evaluator import BOUND, Strength, cell, times
 from geometry.experiments.result import FigureSpec, StudyResult, TableSpec
 from geometry.results import TestResult
 from geometry.steering import Effect
@@ -17,18 +17,6 @@ if TYPE_CHECKING:
     from geometry.experiments.steering.study import SteeringStudy
 
 Arrays = Mapping[str, NDArray[np.float64]]
-
-
-def times(ratio: float) -> str:
-    """How many times something is as large, as one says it."""
-    if ratio >= 1e6:
-        return "more than a million times"
-    return f"{ratio:.1f} times" if ratio < 10 else f"{float(f'{ratio:.2g}'):,.0f} times"
-
-
-def cell(ratio: float) -> str:
-    """The same in a table."""
-    return "≥ 10⁶" if ratio >= 1e6 else f"{ratio:.2f}" if ratio < 10 else f"{float(f'{ratio:.3g}'):,.0f}"
 
 
 @dataclass(frozen=True)

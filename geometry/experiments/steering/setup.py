@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from geometry.experiments.steering.study import SteeringStudy
 
 Tokens = NDArray[np.int64]
+# The strengths at a block for which the random control is measured at every block.
+CONTROLLED = (0.25, 0.5, 1.0, 4.0)
 
 
 @dataclass(frozen=True, eq=False)
