@@ -165,7 +165,7 @@ class Canvas:
         for index, title in enumerate(titles):
             axes, lift = self.axes[index], lifts[index] if lifts else 0
             width, size = self.inches(axes)[0], 8 if self.columns < 3 else 7.5
-            lines = wrapped(title, width + 0.2 * bool(lift), size)
+            lines = wrapped(signed(title), width + 0.2 * bool(lift), size)
             # At the left, yet of the centre's kind: the kind at the left holds the letter.
             axes.set_title("\n".join(lines), fontsize=size, pad=4 + lift, loc="center").set(x=0, ha="left")
             if self.own and len(self.axes) > 1:
