@@ -1,4 +1,4 @@
-"""What a study gives: numbers, and the figures, tables and pages that it knows how to draw. Imports output alone."""
+"""What a study gives: numbers, and the figures, tables and pages that it knows how to draw."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import ArrayLike
 
+import geometry.plots as plots
 from geometry.experiments.study import Study
 from geometry.output import OutputFolder
 
@@ -32,6 +33,11 @@ class FigureSpec:
     title: str
     caption: str
     draw: Callable[..., "Figure"]
+
+    def __post_init__(self) -> None:
+        # So that a page says what the picture says.
+        for name in ("title", "caption"):
+            object.__setattr__(self, name, plots.signed(getattr(self, name)))
 
     def figure(self) -> "Figure":
         """Draw it."""
