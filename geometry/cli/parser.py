@@ -24,6 +24,6 @@ def one_line(work: Callable[[], object]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("interrupted; nothing was written, run the same command again", file=sys.stderr)
+        print("interrupted; nothing was left half-written, run the same command again", file=sys.stderr)
         return 130
     return 0

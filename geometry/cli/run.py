@@ -115,7 +115,10 @@ def run_figures(options: argparse.Namespace) -> None:
             failed.append(f"{name}: {error}")
             print(f"{name}: left out: {error}", file=sys.stderr)
     if len(failed) < len(names):
-        print(f"{write_report(Path('figures') / display_name(options.model).replace('/', '--'))}: written")
+        try:
+            print(f"{write_report(Path('figures') / display_name(options.model).replace('/', '--'))}: written")
+        except (GeometryError, OSError) as error:
+            failed.append(f"report: {error}")
     if failed:
         raise GeometryError("; ".join(failed))
 

@@ -51,11 +51,14 @@ def evaluate_claims(
     Returns Results: one a claim, in order, keyed by its name, p-values adjusted over these claims (not over `also`).
         A claim that the hierarchy gives nothing to measure on is there with value nan.
 
-    Raises EstimationError: a null that is needed is not among `nulls`, or what `test_against_nulls` refuses.
+    Raises EstimationError: a null that is needed is not among `nulls`, one of `also` has a claim's name, or what
+        `test_against_nulls` refuses.
     """
     nulls = tuple(NULLS) if nulls is None else nulls
     if lacking := {"shuffled", "random_subset"} - set(nulls):
         raise EstimationError(f"claims need the null model {min(lacking)!r} for their p-values and verdicts")
+    if taken := {claim.name for claim in claims} & {statistic.name for statistic in also}:
+        raise EstimationError(f"{min(taken)!r} is the name of a claim too: give the statistic another")
     others = max(3, n_permutations // 20) if n_others is None else n_others
     times = {name: n_permutations if name == "shuffled" else others for name in nulls}
     common: Any = {"nulls": nulls, "missing": "nan", "seed": seed, "progress": progress}
@@ -64,7 +67,8 @@ def evaluate_claims(
     tests = test_against_nulls(space, concepts, statistics, n_permutations=times, max_tokens=max_tokens, **common)
     if published := [claim.published for claim in claims if claim.published is not None]:
         whole = test_against_nulls(space, concepts, published, n_permutations=others, max_tokens=None, **common)
-        tests = Results([*tests, *whole])
+        again = {test.name for test in whole}
+        tests = Results([*(test for test in tests if test.name not in again), *whole])
     results = Results([_result(claim, tests) for claim in claims]).adjusted()
     return Results([*results, *(tests[statistic.name] for statistic in also)])
 
@@ -74,7 +78,8 @@ def _result(claim: Claim, tests: Results) -> TestResult:
     related = {name: tests[statistic.name] for name, statistic in claim.consults.items()}
     if claim.published is not None:
         test = test.absolute()
-        related["published"] = replace(tests[claim.published.name], alternative=claim.alternative)
+        whole = tests[claim.published.name]
+        related["published"] = replace(whole, alternative=claim.alternative, p_adjusted=float("nan"))
     return replace(
         test,
         name=claim.name,

@@ -108,7 +108,7 @@ class Evaluator:
             vectors = vectors_at(strength)
             several = [vectors] if isinstance(vectors, SteeringVector) else vectors
             ratios[strength] = self.perplexity_ratio(*several)
-            if ratios[strength] > bound:
+            if not ratios[strength] <= bound:  # nan breaks it too
                 break
             value = strength
         return Strength(value, ratios, ratios[value] <= bound)

@@ -57,12 +57,18 @@ class Study(ABC, Generic[Result]):
     def __post_init__(self) -> None:
         for setting in fields(self):
             value, least, choices = getattr(self, setting.name), *map(setting.metadata.get, ("least", "choices"))
+            if isinstance(value, Path):
+                object.__setattr__(self, setting.name, value := str(value))
             if least is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
                 raise EstimationError(f"{setting.name} must be a whole number of at least {least}, not {value!r}")
+            if least is not None and value >= 2**31:  # seeds are added to, and 32 bits wide elsewhere
+                raise EstimationError(f"{setting.name} must be below 2^31, not {value}")
             if choices and value not in choices:
                 raise EstimationError(f"{setting.name} must be one of {', '.join(choices)}, not {value!r}")
             if isinstance(setting.default, tuple):
-                value = (value,) if isinstance(value, str) else tuple(value)
+                value = (
+                    (value,) if isinstance(value, str) else tuple(str(v) if isinstance(v, Path) else v for v in value)
+                )
                 object.__setattr__(self, setting.name, value)
                 if (count := setting.metadata.get("count")) and len(value) != count:
                     raise EstimationError(f"{setting.name} takes {count} values, not {len(value)}")

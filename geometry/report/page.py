@@ -32,7 +32,7 @@ def write_report(folder: str | Path) -> Path:
     folder = Path(folder)
     page, path = report_page(folder), folder / "index.html"
     with replacing(path) as unfinished:
-        unfinished.write_text(page, encoding="utf-8")
+        unfinished.write_text(page, encoding="utf-8", errors="replace")
     return path
 
 

@@ -62,10 +62,9 @@ def read_studies(folder: Path) -> list[StudyFolder]:
         return []
     inside = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
     studies = [_read(path) for path in inside if (path / "results.json").exists() or _files(path, ".png")]
-    kept = [study for study in studies if study.problem != _OLD]
-    if studies and not kept:
+    if studies and all(study.problem == _OLD for study in studies):
         raise OutputError(f"{folder}: {', '.join(study.name for study in studies)}: {_OLD}")
-    return kept
+    return studies
 
 
 _OLD = "written by an earlier version; run `concept-geometry figures` anew and remove the old folders"
@@ -102,7 +101,8 @@ def _read(folder: Path) -> StudyFolder:
         problem = "results.json was not found"
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         problem = _OLD if str(error) == _OLD else f"results.json is not readable: {error}"
-    return replace(bare, figures=tuple(_figure(png) for png in _files(folder, ".png")), problem=problem)
+    pictures = [] if problem == _OLD else _files(folder, ".png")
+    return replace(bare, figures=tuple(map(_figure, pictures)), problem=problem)
 
 
 def _figure(png: Path, title: str = "", caption: str = "") -> FigureFile:

@@ -107,7 +107,8 @@ class Results(Sequence[TestResult]):
             # One mark a null over all subjects, as wide as they differ.
             nulls = {look[0]: NullMark(float(np.mean(at)), look[1], min(at), max(at)) for look, at in marks.items()}
             rows.append(ForestRow(estimates, nulls, texts, any(test.verdict == "supported" for test in same)))
-            names.append(same[0].title or name)
+            titles = {test.title for test in same}
+            names.append(name if len(titles) > 1 else titles.pop() or name)
         references = {0.0: "null mean", 1.0: "prediction"}
         panel = ForestPanel("from null mean to prediction", rows, references=references, limits=(-1.25, 1.12))
         return panel, names, ("model", "null", "verdict")

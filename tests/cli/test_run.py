@@ -84,7 +84,7 @@ def test_interrupts_leave_nothing(counting: Path, capsys: pytest.CaptureFixture[
         raise KeyboardInterrupt
 
     assert script(CountStudy, interrupted, None, ["--out", "there"]) == 130
-    assert "nothing was written" in capsys.readouterr().err
+    assert "nothing was left half-written" in capsys.readouterr().err
     assert not (counting / "there").exists()
 
 

@@ -151,3 +151,12 @@ def test_the_nulls_that_verdicts_need_must_be_there() -> None:
     unembedding, hierarchy = planted_tree((3,), per_leaf=8, width=32, rows=300)
     with pytest.raises(geo.errors.EstimationError, match="need the null model 'random_subset'"):
         geo.evaluate_claims(geo.CausalSpace.fit(unembedding), hierarchy, nulls=("shuffled",), n_permutations=1)
+
+
+def test_statistics_besides_the_claims_neither_hide_nor_double_them(planted: tuple) -> None:
+    space, hierarchy, _ = planted
+    options = {"n_permutations": 3, "max_tokens": 128, "nulls": ("shuffled", "random_subset")}
+    results = geo.evaluate_claims(space, hierarchy, also=[geo.evidence.parent_orthogonality()], **options)
+    assert [test.name for test in results].count("parent_orthogonality") == 1
+    with pytest.raises(geo.errors.EstimationError, match="'separation' is the name of a claim"):
+        geo.evaluate_claims(space, hierarchy, also=[geo.evidence.separation()], **options)

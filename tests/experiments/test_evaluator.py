@@ -82,6 +82,13 @@ def test_where_no_strength_is_within_the_smallest_is_taken_and_said_so(evaluator
     assert strength.ratio > BOUND
 
 
+def test_a_perplexity_that_is_no_number_breaks_the_bound(evaluator: Evaluator, monkeypatch: pytest.MonkeyPatch) -> None:
+    ratios = iter((1.5, float("nan"), 1.0))
+    monkeypatch.setattr(evaluator, "perplexity_ratio", lambda *_: next(ratios))
+    strength = evaluator.strongest_within((1, 2, 3), lambda factor: factor * vector("output.1"))
+    assert (strength.value, strength.within) == (1, True)
+
+
 def test_texts_side_by_side_differ_by_the_vector_alone(evaluator: Evaluator) -> None:
     vectors = {"unsteered": None, "again": None, "steered": 5 * vector("after_norm")}
     prompts = ["w3 w4", "w5 w6 w7"]

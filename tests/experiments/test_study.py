@@ -54,11 +54,13 @@ class CountResult(StudyResult):
 def test_options_are_checked_where_they_are_given() -> None:
     assert CountStudy(kinds=["c"]).kinds == ("c",)
     assert CountStudy(kinds="c").kinds == ("c",)
+    assert CountStudy(model=Path("a b.gguf")).command == "concept-geometry run count 'a b.gguf'"
     for options, complaint in (
         ({"times": 0}, "times must be a whole number of at least 1, not 0"),
         ({"times": 2.5}, "times must be a whole number"),
         ({"times": True}, "times must be a whole number"),
         ({"seed": -1}, "seed must be a whole number of at least 0"),
+        ({"seed": 2**31}, "seed must be below 2"),
         ({"way": "sideways"}, "way must be one of up, down, not 'sideways'"),
         ({"pair": ("x",)}, "pair takes 2 values, not 1"),
     ):

@@ -203,7 +203,10 @@ def test_an_old_folder_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture
     assert error.count("\n") == 1
     assert "hierarchy, structure: written by an earlier version; run `concept-geometry figures` anew" in error
     put(tmp_path, "claims", "overview")
-    assert [study.name for study in read_studies(tmp_path)] == ["claims"]
+    studies = {study.name: study.problem for study in read_studies(tmp_path)}
+    assert studies["claims"] == ""
+    assert studies["structure"].startswith("written by an earlier version")
+    assert "written by an earlier version" in Read(report_page(tmp_path)).said
 
 
 def test_pictures_without_results_are_shown_by_name(tmp_path: Path) -> None:

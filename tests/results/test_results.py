@@ -158,3 +158,9 @@ def test_claims_with_their_rules_pickle() -> None:
     rule = geo.evidence.StructureRule(("random_subset",))
     test = result(np.ones(4), {"shuffled": np.zeros((99, 4))}, predicted=1.0, rule=rule)
     assert pickle.loads(pickle.dumps(test)).verdict == test.verdict == "supported"  # noqa: S301
+
+
+def test_a_picture_names_no_claim_that_only_one_row_makes() -> None:
+    pairs = [replace(result(np.array([0.5, 0.4])), name="contrast", title=title, subject=title) for title in "ab"]
+    assert Results(pairs).forest_panel()[1] == ["contrast"]
+    assert Results(pairs[:1]).forest_panel()[1] == ["a"]
