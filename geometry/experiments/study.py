@@ -66,9 +66,8 @@ class Study(ABC, Generic[Result]):
             if choices and value not in choices:
                 raise EstimationError(f"{setting.name} must be one of {', '.join(choices)}, not {value!r}")
             if isinstance(setting.default, tuple):
-                value = (
-                    (value,) if isinstance(value, str) else tuple(str(v) if isinstance(v, Path) else v for v in value)
-                )
+                several = (value,) if isinstance(value, str) else value
+                value = tuple(str(one) if isinstance(one, Path) else one for one in several)
                 object.__setattr__(self, setting.name, value)
                 if (count := setting.metadata.get("count")) and len(value) != count:
                     raise EstimationError(f"{setting.name} takes {count} values, not {len(value)}")
