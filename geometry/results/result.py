@@ -57,7 +57,7 @@ class TestResult:
     >>> result.value, round(result.p_value, 2)
     (4.0, 0.01)
     >>> print(result)
-    demo: 4.000 [3.000, 5.000] (n = 3); shuffled 0.045; p = 0.01
+    demo: 4.000 [3.000, 5.000] (n = 3); shuffled -0.036; p = 0.01
 
     Attributes:
         name: what the user called: a statistic ("parent_orthogonality") or a claim ("existence").

@@ -168,10 +168,10 @@ def test_figures_and_tables_give_the_numbers_of_the_results(result: ClaimsResult
     assert 2 <= len(result.summary()) <= 5
     assert result.simplex is not None
     (figure,) = [spec for spec in result.figures() if spec.name == "simplex"]
-    null = result.simplex.tests["membership"].nulls["shuffled"].mean
+    null = geo.plots.signed(f"{result.simplex.tests['membership'].nulls['shuffled'].mean:.2f}")
     panels = figure.figure().axes
-    assert f"{null:.2f}" in figure.title
-    assert any(f"accuracy {null:.2f}" in axes.get_title(loc="left") + axes.get_title() for axes in panels)
+    assert null in figure.title
+    assert any(f"accuracy {null}" in axes.get_title(loc="left") + axes.get_title() for axes in panels)
 
 
 def test_the_arrays_are_those_of_the_report(folder: Path, document: dict[str, Any], result: ClaimsResult) -> None:
