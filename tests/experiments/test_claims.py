@@ -502,6 +502,21 @@ def test_numbers_on_the_nouns_of_smollm2() -> None:
     assert 0.04 <= published.value <= 0.06
     assert 0.03 <= published.nulls["shuffled"].mean <= 0.04
     assert 0.03 <= published.nulls["random_subset"].mean <= 0.06
+    names = ("existence", "separation", "orthogonality-a", "tree-correlation", "tree-correlation-disjoint")
+    tests = [result.claims[name] for name in names]
+    assert_readme_states([tests[0], beside["projection_token"], *tests[1:]])
+
+
+def assert_readme_states(tests: list[geo.results.TestResult]) -> None:
+    """The README's table of claims holds these tests beside their nulls, a row each."""
+    nulls = ("shuffled", "gaussian", "random_subset")
+    measured = [[test.value, *(test.nulls[null].mean for null in nulls if null in test.nulls)] for test in tests]
+    section = (ROOT / "README.md").read_text(encoding="utf-8").split("## What SmolLM2-135M shows")[1].split("##")[0]
+    rows = [line.replace("\\|", "").split("|")[2:6] for line in section.splitlines() if line.startswith("| ")][1:]
+    stated = [[float(cell.replace("\N{MINUS SIGN}", "-")) for cell in row if cell.strip()] for row in rows]
+    assert [len(row) for row in stated] == [len(row) for row in measured]
+    for said, found in zip(stated, measured, strict=True):
+        np.testing.assert_allclose(said, found, atol=0.025)
 
 
 @pytest.mark.long
