@@ -1,13 +1,17 @@
-"""Build the packaged WordNet table from Princeton's database files, through NLTK.
+"""Build the packaged WordNet table from Princeton's database files, through NLTK, and the order of GloVe's vocabulary.
 
-    python data/wordnet/build_table.py FOLDER [--out data/wordnet/wordnet-3.0.tsv.xz]
+    python data/wordnet/build_table.py FOLDER WORDS [--out data/wordnet/wordnet-3.0.tsv.xz]
 
 FOLDER holds the WordNet 3.0 files (data.noun, index.noun, lexnames, ...), for example what
 `nltk.download("wordnet")` leaves behind.
-One line a synset: name, hypernyms, instance hypernyms, lemmas, the last three separated by spaces.
+WORDS lists words in lower case from the most frequent on: GloVe as `concept-geometry fetch glove-6b-100d` gets it
+(JSON, under "words"), or a text file of one word a line.
+One line a synset: name, hypernyms, instance hypernyms, lemmas, frequency ranks, all but the first separated by spaces.
+A lemma has its rank (1 the most frequent) where it first occurs; later, or where WORDS lacks it, a "-".
 """
 
 import argparse
+import json
 import lzma
 from pathlib import Path
 
@@ -17,12 +21,20 @@ from geometry.concepts.wordnet_table import opened_wordnet, synsets_of
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
+    parser.add_argument("words", type=Path)
     parser.add_argument("--out", type=Path, default=Path(__file__).with_name("wordnet-3.0.tsv.xz"))
     arguments = parser.parse_args()
     with opened_wordnet(arguments.folder) as wordnet:
         synsets = synsets_of(wordnet).values()
-    columns = ([[item.name], item.hypernyms, item.instance_hypernyms, item.lemmas] for item in synsets)
-    lines = ["\t".join(" ".join(column) for column in row) for row in columns]
+    text = arguments.words.read_text(encoding="utf-8")
+    words = json.loads(text)["words"] if arguments.words.suffix == ".json" else text.splitlines()
+    ranks = {word: str(rank) for rank, word in enumerate(words, start=1)}
+    lines = []
+    for item in synsets:
+        # Once each: repeated at every sense of a word they would take a third more space.
+        own = [ranks.pop(lemma.lower(), "-") for lemma in item.lemmas]
+        columns = ([item.name], item.hypernyms, item.instance_hypernyms, item.lemmas, own)
+        lines.append("\t".join(" ".join(column) for column in columns))
     arguments.out.write_bytes(lzma.compress(("\n".join(lines) + "\n").encode(), preset=9))
     print(f"{arguments.out}: {len(lines)} synsets, {arguments.out.stat().st_size / 1e6:.2f} MB")
 

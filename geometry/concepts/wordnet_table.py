@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Synset:
-    """One line of the packaged table. Names follow NLTK: `bird.n.01`."""
+    """One synset of the packaged table. Names follow NLTK: `bird.n.01`."""
 
     name: str
     hypernyms: tuple[str, ...]
@@ -27,14 +27,19 @@ class Synset:
     lemmas: tuple[str, ...]
 
 
+def packaged_rows() -> Iterator[list[str]]:
+    """Lines of the packaged table by columns: name, hypernyms, instance hypernyms, lemmas and their frequency ranks."""
+    packed = (files("geometry.data") / "wordnet" / "wordnet-3.0.tsv.xz").read_bytes()
+    for line in lzma.decompress(packed).decode().splitlines():
+        yield line.split("\t")
+
+
 @lru_cache(maxsize=1)
 def wordnet_table() -> dict[str, Synset]:
     """Every noun and verb synset of WordNet 3.0 by name, nouns first, in database order."""
-    packed = (files("geometry.data") / "wordnet" / "wordnet-3.0.tsv.xz").read_bytes()
     table = {}
-    for line in lzma.decompress(packed).decode().splitlines():
-        name, *columns = line.split("\t")
-        table[name] = Synset(name, *(tuple(column.split()) for column in columns))
+    for name, above, classes, lemmas, _ in packaged_rows():
+        table[name] = Synset(name, tuple(above.split()), tuple(classes.split()), tuple(lemmas.split()))
     return table
 
 
