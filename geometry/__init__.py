@@ -4,7 +4,7 @@
 
 The flow runs one way:
 
-    model file      Unembedding.load, Vocabulary, load_model, fetch
+    model file      Unembedding.load, WordVectors.load, Vocabulary, load_model, fetch
       → space       CausalSpace.fit
     hierarchy       load_hierarchy, ConceptHierarchy, load_behaviour
       → directions  ConceptDirections.fit

@@ -38,6 +38,7 @@ from .models.fetching import fetch as fetch
 from .models.language_model import load_model as load_model
 from .models.unembedding import Unembedding as Unembedding
 from .models.vocabulary import Vocabulary as Vocabulary
+from .models.word_vectors import WordVectors as WordVectors
 from .results.result import TestResult as TestResult
 from .steering.activation_vectors import activation_addition as activation_addition
 from .steering.activation_vectors import class_means as class_means

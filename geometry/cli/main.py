@@ -53,8 +53,9 @@ def _run(options: argparse.Namespace) -> None:
     from geometry.models import CATALOGUE, fetch, locate
 
     if options.command == "models":
-        print("\n".join(_describe(resource) for resource in CATALOGUE.values() if resource.kind == "model"))
-        print(f"Any hub id ({_HUB_IDS}), folder, .safetensors or .gguf file does as well.")
+        print("\n".join(_describe(resource) for resource in CATALOGUE.values() if resource.kind != "source"))
+        files = "folder, .safetensors or .gguf file does as well; word vectors too (.txt, .vec, .npz), but to steer"
+        print(f"Any hub id ({_HUB_IDS}), {files}.")
     elif options.command == "fetch":
         for model in options.models:
             if model in CATALOGUE:

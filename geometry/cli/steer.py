@@ -9,7 +9,7 @@ from geometry.causal import CausalSpace
 from geometry.concepts import load_hierarchy
 from geometry.directions import ConceptDirections
 from geometry.errors import SteeringError
-from geometry.models import Unembedding, load_model
+from geometry.models import Unembedding, load_model, require_language_model
 from geometry.steering import (
     Architecture,
     ConceptSteering,
@@ -40,6 +40,7 @@ def run_steer(options: argparse.Namespace) -> None:
         raise SteeringError(f"at {site} the strength is a choice of yours: add --strength, such as 1")
     if options.save and options.save.lower().endswith(".gguf") and site.block is None and options.add:
         raise SteeringError("a .gguf control vector acts on the outputs of blocks: add --site output.27 --strength 1")
+    require_language_model(options.model)
     vector = load_vector(options.vector) if options.vector else _composed(options)
     model, tokenizer = load_model(options.model)
     if options.add and site != Site("after_norm"):

@@ -18,7 +18,7 @@ import torch
 from geometry.errors import ModelError
 from geometry.models.checkpoint import INDEX, SINGLE
 from geometry.models.llama2c_file import as_gguf, is_llama2c
-from geometry.models.locating import local_path
+from geometry.models.locating import local_path, require_language_model
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -38,8 +38,10 @@ def load_model(
     from GGUF, dequantised to `dtype`; nothing is unpickled and no code from the model's repository is run. The model is
     in evaluation mode.
 
-    ModelError: unknown or unfetched model, missing, corrupt or pickled weights, an architecture that is not known.
+    ModelError: unknown or unfetched model, missing, corrupt or pickled weights, an architecture that is not known;
+    word vectors, which have no model behind them.
     """
+    require_language_model(model)
     # Imported here: it takes seconds, and work on unembeddings does without.
     from transformers import AutoModelForCausalLM, AutoTokenizer
 

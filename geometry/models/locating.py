@@ -9,7 +9,10 @@ from geometry.models.catalogue import CATALOGUE
 from geometry.models.checkpoint import INDEX, SINGLE, TOKENIZER, Side, read_config, shard_holding
 from geometry.models.fetching import cached_path, verify
 
+VECTORS_SUFFIX = re.compile(r"\.(npz|(txt|vec)(\.gz)?)$", re.IGNORECASE)
+
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?", re.ASCII)
+_FILES = {".gguf", ".safetensors", ".json", ".bin"}
 
 
 def locate(model: str | Path, side: Side = "output") -> Path:
@@ -25,12 +28,12 @@ def locate(model: str | Path, side: Side = "output") -> Path:
 
 
 def local_path(model: str | Path) -> Path | None:
-    """The folder or file on this machine that holds `model`; None for what can only be a hub id.
+    """The folder or file on this machine that holds a model or word vectors; None for what can only be a hub id.
 
     ModelError: neither, a catalogued model that has not been fetched, or one whose checksum is wrong.
     """
     resource = CATALOGUE.get(str(model))
-    if resource is not None and resource.kind != "model":
+    if resource is not None and resource.kind == "source":
         raise ModelError(f"{model} is not a model; see: concept-geometry models")
     if resource is not None:
         path = cached_path(resource)
@@ -44,9 +47,26 @@ def local_path(model: str | Path) -> Path | None:
             return path
     except (OSError, RuntimeError, ValueError) as error:
         raise ModelError(f"{str(model)!r}: cannot be looked up: {error}") from error
-    if _HUB_ID.fullmatch(str(model)) and path.suffix.lower() not in {".gguf", ".safetensors", ".json", ".bin"}:
+    named = path.suffix.lower() in _FILES or VECTORS_SUFFIX.search(path.name)
+    if _HUB_ID.fullmatch(str(model)) and not named:
         return None
     raise ModelError(f"{str(model)!r}: no such file or folder")
+
+
+def is_word_vectors(model: str | Path) -> bool:
+    """Whether this names word vectors: a catalogued name of that kind, or a file by its ending."""
+    if (resource := CATALOGUE.get(str(model))) is not None:
+        return resource.kind == "vectors"
+    try:
+        return VECTORS_SUFFIX.search(str(model)) is not None and not Path(model).expanduser().is_dir()
+    except (OSError, RuntimeError):
+        return False
+
+
+def require_language_model(model: str | Path) -> None:
+    """Raise ModelError for word vectors, by the name alone, where a whole model is to be loaded later."""
+    if is_word_vectors(model):
+        raise ModelError(f"{model}: word vectors have no language model behind them that could be loaded or steered")
 
 
 def display_name(model: str | Path) -> str:
@@ -61,6 +81,8 @@ def display_name(model: str | Path) -> str:
     # Weight files are mostly called "model"; their folder says which.
     if path.is_dir():
         return path.name
+    if is_word_vectors(path):
+        return VECTORS_SUFFIX.sub("", path.name)
     return path.stem if path.suffix.lower() == ".gguf" else path.parent.name
 
 
@@ -101,7 +123,7 @@ def _from_hub(model: str, side: Side) -> Path:
 
 
 def _unknown(model: str, reason: str) -> str:
-    names = [name for name, resource in CATALOGUE.items() if resource.kind == "model"]
+    names = [name for name, resource in CATALOGUE.items() if resource.kind != "source"]
     close = difflib.get_close_matches(model, names, n=1)
     hint = f"did you mean {close[0]!r}?" if close else f"packaged models: {', '.join(names)}"
     return f"unknown model {model!r}: no such file or folder here, and {reason}; {hint}"

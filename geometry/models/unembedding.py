@@ -13,9 +13,10 @@ from geometry.errors import ModelError
 from geometry.models.checkpoint import Side
 from geometry.models.gguf_file import read_gguf
 from geometry.models.llama2c_file import as_gguf, is_llama2c
-from geometry.models.locating import display_name, locate
+from geometry.models.locating import display_name, is_word_vectors, locate
 from geometry.models.safetensors_file import read_safetensors
 from geometry.models.vocabulary import Vocabulary
+from geometry.models.word_vectors_file import read_word_vectors
 
 _SLICE = 1 << 20
 _DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
@@ -75,7 +76,7 @@ class Unembedding:
 
     def __repr__(self) -> str:
         rows, width = self.matrix.shape
-        return f"Unembedding({self.name!r}, {self.family}, {rows} x {width} {self.matrix.dtype})"
+        return f"{type(self).__name__}({self.name!r}, {self.family}, {rows} x {width} {self.matrix.dtype})"
 
     @classmethod
     def load(cls, model: str | Path, *, side: Side = "output") -> "Unembedding":
@@ -83,11 +84,15 @@ class Unembedding:
 
         The model is a fetched name ("smollm2-135m"), a hub id ("openai-community/gpt2"), a folder, a `.safetensors`
         file or shard, or a `.gguf` file. Side "input" reads the input embedding instead; of a tied model they are one.
+        Word vectors are read as well, the 50,000 most frequent: "glove-6b-100d", or a file as of `WordVectors.load`.
 
-        ModelError: unknown or unfetched model, corrupt file, no unembedding, non-finite rows.
+        ModelError: unknown or unfetched model, corrupt file, no unembedding, non-finite rows; side "input" of word
+        vectors.
         """
         path = locate(model, side)
-        if is_llama2c(path):
+        if is_word_vectors(model):
+            matrix, vocabulary, tied, family = read_word_vectors(path, side)
+        elif is_llama2c(path):
             with as_gguf(path) as rewritten:
                 matrix, vocabulary, tied, family = read_gguf(rewritten, side)
         else:

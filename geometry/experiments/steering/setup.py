@@ -14,7 +14,7 @@ from geometry.errors import SteeringError
 from geometry.evidence import train_mask
 from geometry.experiments.evaluator import Evaluator
 from geometry.experiments.study import Step
-from geometry.models import Unembedding, Vocabulary, load_model
+from geometry.models import Unembedding, Vocabulary, load_model, require_language_model
 from geometry.steering import ConceptSteering, NextToken, SteeringVector, concept_tokens, load_prompts
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ class Bench:
 
 def prepare(study: "SteeringStudy", step: Step) -> Bench:
     """Fit the concepts, divide words and prompts, load the model; bad names are refused before the last."""
+    require_language_model(study.model)
     prompts = load_prompts(study.prompts)
     if len(prompts.beginnings) < 3:
         raise SteeringError(f"{prompts.name}: at least 3 beginnings are needed, one third of them to choose on")
