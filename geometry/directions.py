@@ -6,6 +6,7 @@ rows) gives a null model with the same concepts. `ConceptDirections` holds the v
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -15,15 +16,27 @@ from numpy.typing import NDArray
 from geometry.causal import CausalSpace
 from geometry.concepts import ConceptHierarchy
 from geometry.errors import EstimationError
-from geometry.estimators import ConceptVector, Estimator, concept_vector, lda_from_scatter
+from geometry.estimators import ConceptVector, Estimator, lda_from_scatter
+from geometry.gram import RowGram, SetFits
+
+# Permutations share inner products up to here, also where the width is smaller: MAX_TOKENS of `geometry.evidence`.
+_FEWEST_LARGE = 257
 
 
 @dataclass(frozen=True, eq=False)
 class TokenCloud:
-    """The points of a hierarchy's tokens, shape (T, d); row i is g of `hierarchy.tokens[i]`."""
+    """The points of a hierarchy's tokens, shape (T, d); row i is g of `hierarchy.tokens[i]`.
+
+    Attributes:
+        hierarchy: whose tokens.
+        points: where they lie.
+        permutation_of: the cloud of which the points are a permutation, and which of its points each is; its inner
+            products serve both.
+    """
 
     hierarchy: ConceptHierarchy
     points: torch.Tensor
+    permutation_of: "tuple[TokenCloud, NDArray[np.int64]] | None" = None
 
     def __post_init__(self) -> None:
         if self.points.ndim != 2 or len(self.points) != len(self.hierarchy.tokens):
@@ -46,7 +59,24 @@ class TokenCloud:
 
     def moved(self, points: torch.Tensor) -> "TokenCloud":
         """The same tokens and concepts at other points."""
-        return replace(self, points=points)
+        return replace(self, points=points, permutation_of=None)
+
+    def permuted(self, rows: NDArray[np.int64]) -> "TokenCloud":
+        """The same tokens and concepts, token i at point `rows[i]`."""
+        points = self.points[torch.from_numpy(rows).to(self.points.device)]
+        return replace(self, points=points, permutation_of=(self, rows))
+
+    @cached_property
+    def products(self) -> RowGram:
+        """Fits from inner products that are kept, for many permutations."""
+        return RowGram(self.points)
+
+    def fit(self, sets: Sequence[NDArray[np.int64]]) -> SetFits:
+        """LDA fits to sets of tokens, by their position; see `RowGram`."""
+        if self.permutation_of is None:
+            return RowGram(self.points, kept=False).fit(sets)
+        cloud, rows = self.permutation_of
+        return cloud.products.fit([rows[members] for members in sets])
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,14 +155,14 @@ class ConceptDirections:
         if max_tokens is not None and max_tokens < 1:
             raise EstimationError(f"a concept must be fitted to at least one token, not {max_tokens}")
         fitted = {} if reuse is None else reuse._fits_on(cloud, estimator, train, max_tokens)
-        fit_to = [_thinned(members[train[members]], max_tokens) for members in cloud.hierarchy.members]
+        fit_to = [thinned(members[train[members]], max_tokens) for members in cloud.hierarchy.members]
         if not all(bool(end.isfinite()) for end in torch.aminmax(cloud.points)):
             raise EstimationError("a cloud needs finite points; these hold NaN or infinite values")
         for concept, tokens in zip(cloud.hierarchy, fit_to, strict=True):
             if missing == "raise" and not len(tokens) and concept.name not in (cloud.hierarchy.drawn or ()):
                 raise EstimationError(f"concept {concept.name!r} has no token in the training part")
         new = [index for index, concept in enumerate(cloud.hierarchy) if concept.tokens not in fitted]
-        new_fits = _fit_sets(cloud.points, [fit_to[index] for index in new], estimator)
+        new_fits = _fit_sets(cloud, [fit_to[index] for index in new], estimator)
         fitted |= {cloud.hierarchy.concepts[index].tokens: fit for index, fit in zip(new, new_fits, strict=True)}
         fits = [fitted[concept.tokens] for concept in cloud.hierarchy]
         return cls(
@@ -180,24 +210,24 @@ class ConceptDirections:
         return (units @ units.T).cpu().numpy().astype(np.float64)
 
 
-def _thinned(tokens: NDArray[np.int64], max_tokens: int | None) -> NDArray[np.int64]:
+def thinned(tokens: NDArray[np.int64], max_tokens: int | None) -> NDArray[np.int64]:
+    """At most so many of some tokens, evenly spaced."""
     if max_tokens is None or len(tokens) <= max_tokens:
         return tokens
     return tokens[np.linspace(0, len(tokens) - 1, max_tokens).round().astype(np.int64)]
 
 
-def _fit_sets(points: torch.Tensor, sets: Sequence[NDArray[np.int64]], estimator: Estimator) -> list[ConceptVector]:
-    """`concept_vector` of each set of points, in order; large nested sets share their sums."""
-    width = points.shape[1]
-    large = [index for index, tokens in enumerate(sets) if len(tokens) >= width and estimator == "lda"]
-    # A null model may draw a concept whose few words are all held out; it counts as missing.
-    missing = ConceptVector(torch.full_like(points[0], torch.nan), float("nan"), True)
-    fits = {
-        index: concept_vector(points[torch.from_numpy(tokens)], estimator) if len(tokens) else missing
-        for index, tokens in enumerate(sets)
-        if index not in large
-    }
-    fits |= _fit_nested(points, {index: sets[index] for index in large})
+def _fit_sets(cloud: TokenCloud, sets: Sequence[NDArray[np.int64]], estimator: Estimator) -> list[ConceptVector]:
+    """`concept_vector` of each set of points, in order; large nested sets share their sums. nan of an empty set."""
+    if estimator == "mean":
+        return [ConceptVector(mean, float("nan"), False) for mean in RowGram(cloud.points, kept=False).means(sets)]
+    # From inner products a set costs n²(d + n), from a scatter matrix nd² + d³.
+    large = [index for index, tokens in enumerate(sets) if len(tokens) >= max(cloud.points.shape[1], _FEWEST_LARGE)]
+    fits = _fit_nested(cloud.points, {index: sets[index] for index in large})
+    small = [index for index in range(len(sets)) if index not in fits]
+    vectors, shrinkage, degenerate = cloud.fit([sets[index] for index in small])
+    each = zip(vectors, shrinkage.tolist(), degenerate.tolist(), strict=True)
+    fits |= {index: ConceptVector(*fit) for index, fit in zip(small, each, strict=True)}
     return [fits[index] for index in range(len(sets))]
 
 

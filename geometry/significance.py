@@ -15,10 +15,11 @@ def permutation_p(value: float, permuted: NDArray[np.float64], alternative: Alte
 
     Two-sided it is twice the smaller share of both sides.
 
-    Exact where the value is exchangeable with the permutations. Values that rounding alone sets apart are ties, and
-    nan is extreme, to be on the safe side. nan if the value is. Source: Phipson & Smyth, Stat. Appl. Genet. Mol.
-    Biol. 9 (2010).
+    Exact where the value is exchangeable with the permutations. Values that rounding alone sets apart are ties.
+    Permutations in which there was nothing to measure do not count; nan if the value is, or all of them are. Source:
+    Phipson & Smyth, Stat. Appl. Genet. Mol. Biol. 9 (2010).
     """
+    permuted = permuted[~np.isnan(permuted)]
     if not np.isfinite(value) or not len(permuted):
         return float("nan")
     if alternative == "two-sided":

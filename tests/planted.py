@@ -75,9 +75,14 @@ def synthetic(rows: np.ndarray, words: dict, parents: dict) -> tuple[geo.Unembed
 
 
 def planted_tree(
-    levels: tuple[int, ...], per_leaf: int, width: int, rows: int
+    levels: tuple[int, ...], per_leaf: int, width: int, rows: int, *, tilt: float = 0.0, scattered: bool = False
 ) -> tuple[geo.Unembedding, geo.ConceptHierarchy]:
-    """Every family a regular simplex, every level orthogonal to the others, and unit noise on each row."""
+    """Every family a regular simplex, every level orthogonal to the others, and unit noise on each row.
+
+    With `tilt` every child's step has that cosine with its parent's centre, by turns of either sign, so that contrasts
+    of siblings lean on their parent. Tokens are in the tree's order, as if frequency followed meaning, unless
+    `scattered`.
+    """
     rng = np.random.default_rng(0)
     words, parents = nested_words(levels, per_leaf)
     axes = iter(np.linalg.qr(rng.standard_normal((width, width)))[0].T)
@@ -85,8 +90,13 @@ def planted_tree(
     for parent in [name for name in words if any(above == (name,) for above in parents.values())]:
         children = [name for name, above in parents.items() if above == (parent,)]
         vertices = np.stack([next(axes) for _ in children])
-        for child, vertex in zip(children, 8 * (vertices - vertices.mean(axis=0)), strict=True):
-            centre[child] = centre[parent] + vertex
+        along = centre[parent] / np.linalg.norm(centre[parent])
+        for sign, child, vertex in zip((-1.0) ** np.arange(len(children)), children, vertices, strict=True):
+            step = vertex - vertices.mean(axis=0)
+            size = np.linalg.norm(step)
+            centre[child] = centre[parent] + 8 * (np.sqrt(1 - tilt**2) * step + sign * tilt * size * along)
+    if scattered:
+        words["r"] = [words["r"][index] for index in rng.permutation(len(words["r"]))]
     means = np.stack([centre[word.split("w")[0]] for word in words["r"]])
     noise = rng.standard_normal((rows, width))
     noise[: len(means)] += means

@@ -13,10 +13,10 @@ import geometry as geo
 ROOT = Path(__file__).parents[1]
 # Ground first. Rooms of one floor do not know each other.
 FLOORS = [
-    {"errors", "memory", "randomness", "significance", "intervals", "plots"},
+    {"errors", "memory", "randomness", "significance", "intervals", "gram_kernels", "plots"},
     {"results", "output"},
     {"models"},
-    {"concepts", "causal", "estimators"},
+    {"concepts", "causal", "estimators", "gram"},
     {"directions", "frames"},
     {"evidence", "probing", "steering"},
     {"maps", "compare"},

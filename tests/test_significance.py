@@ -55,9 +55,11 @@ def test_ties_are_extreme_on_both_sides() -> None:
 
 
 @pytest.mark.parametrize("alternative", ["greater", "less"])
-def test_draws_that_could_not_be_measured_are_extreme(alternative: str) -> None:
+def test_draws_that_could_not_be_measured_do_not_count(alternative: str) -> None:
     far = 9 if alternative == "greater" else -9
-    assert beside(far, [1.0, np.nan, np.nan], alternative).p_value == 3 / 4
+    measured = beside(far, [1.0, np.nan, np.nan], alternative)
+    assert measured.p_value == measured.p_floor == 1 / 2
+    assert np.isnan(beside(far, [np.nan], alternative).p_value)
 
 
 def test_p_values_of_what_was_not_measured() -> None:

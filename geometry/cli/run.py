@@ -14,6 +14,9 @@ from geometry.errors import GeometryError
 if TYPE_CHECKING:
     from geometry.experiments import Study, StudyResult
 
+# Studies that run the model itself, beyond its unembedding.
+_OF_WHOLE_MODELS = ("steering", "behaviours")
+
 
 def script(
     study: "type[Study[Any]]",
@@ -54,9 +57,10 @@ def add_options(parser: argparse.ArgumentParser, study: "type[Study[Any]]") -> N
             options["type"] = types.get(type(field.default), str)
             options |= {"choices": choices} if choices else {"metavar": field.metadata["metavar"] or "X"}
         parser.add_argument(f"--{field.name.replace('_', '-')}", **options)
-    if study.quick:
-        said = ", ".join(f"{name.replace('_', '-')} {value}" for name, value in study.quick.items())
-        parser.add_argument("--quick", action="store_true", help=f"a first look: {said}")
+    for preset, says in (("quick", "a first look"), ("full", "for a paper")):
+        if settings := getattr(study, preset):
+            said = ", ".join(f"{name.replace('_', '-')} {value}" for name, value in settings.items())
+            parser.add_argument(f"--{preset}", action="store_true", help=f"{says}: {said}")
     parser.add_argument("--out", type=Path, metavar="DIR", help="where to write (default: figures/<model>/<study>)")
 
 
@@ -65,8 +69,8 @@ def study_of(options: argparse.Namespace, study: "type[Study[Any]]") -> "Study[A
     given = {field.name: getattr(options, field.name) for field in fields(study) if hasattr(options, field.name)}
     if not given.get("models", True):
         del given["models"]
-    quick = study.quick if getattr(options, "quick", False) else {}
-    return study(**{**quick, **given})
+    presets = [getattr(study, preset) for preset in ("quick", "full") if getattr(options, preset, False)]
+    return study(**{name: value for settings in (*presets, given) for name, value in settings.items()})
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:
@@ -99,18 +103,25 @@ def add_figures(parser: argparse.ArgumentParser) -> None:
 def run_figures(options: argparse.Namespace) -> None:
     """Run the studies of a model one after another, then write its page; one that fails does not stop the others.
 
+    Of word vectors only those that need no language model are run, unless others are named.
+
     Raises GeometryError: a study failed: its own words, after all others are done.
     """
     from geometry.experiments import STUDIES
     from geometry.models import display_name
+    from geometry.models.locating import is_word_vectors
     from geometry.report import write_report
 
     names = options.studies or ["claims", "steering", "maps", *(["behaviours"] if options.full else [])]
+    if not options.studies and is_word_vectors(options.model):
+        left = [name for name in names if name in _OF_WHOLE_MODELS]
+        names = [name for name in names if name not in left]
+        print(f"{' and '.join(left)} left out: word vectors have no language model behind them", file=sys.stderr)
     failed = []
     for name in names:
-        quick: Any = {} if options.full else STUDIES[name].quick
+        preset: Any = STUDIES[name].full if options.full else STUDIES[name].quick
         try:
-            _into_folder(STUDIES[name](**{"model": options.model, "seed": options.seed, **quick}), None)
+            _into_folder(STUDIES[name](**{"model": options.model, "seed": options.seed, **preset}), None)
         except (GeometryError, OSError) as error:
             failed.append(f"{name}: {error}")
             print(f"{name}: left out: {error}", file=sys.stderr)

@@ -22,7 +22,7 @@ def subtree_folds(hierarchy: ConceptHierarchy) -> list[Fold]:
     """Subtrees to hold out, of at most an eighth of the concepts, and the concepts to align on.
 
     These have at most a tenth of their words from a concept held out, and the other way round: to share none leaves
-    WordNet hardly anything to align on. What common words give, shuffled rows show.
+    WordNet hardly anything to align on. What common words give, permuted lemmas show.
     """
     sizes = np.array([len(members) for members in hierarchy.members])
     shared = hierarchy.shared_tokens() > _MOST_SHARED * np.minimum(sizes[:, None], sizes)

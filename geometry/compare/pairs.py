@@ -1,4 +1,4 @@
-"""Two models' concepts measured against each other, each measure beside shuffled rows and permuted concepts."""
+"""Two models' concepts measured against each other, each measure beside permuted lemmas and permuted concepts."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -87,23 +87,24 @@ def compare_pair(first: ModelProfile, second: ModelProfile, *, n_permutations: i
     """Every measure of `PAIR_MEASURES` between two models, beside two nulls.
 
     >>> results = compare_pair(first, second)  # doctest: +SKIP
-    >>> results["cka"].value, results["cka"].nulls["shuffled"].mean, results["cka"].p_value  # doctest: +SKIP
+    >>> results["cka"].value, results["cka"].nulls["permuted"].mean, results["cka"].p_value  # doctest: +SKIP
 
-    "shuffled" takes both models' vectors from shuffled rows, which keeps sizes, nesting and common words, and gives
-    the p-value. "permuted" puts the second model's concepts in random order (`n_permutations` of them): concepts that
-    share words are not exchangeable, so it shows where no pairing leads and tests nothing.
+    "permuted" takes both models' vectors from permuted lemmas, which keeps sizes, nesting, common words and shares of
+    frequent ones, and gives the p-value. "concepts" puts the second model's concepts in random order
+    (`n_permutations` of them): concepts that share words are not exchangeable, so it shows where no pairing leads and
+    tests nothing.
 
     Raises EstimationError: the models were measured on different concepts, or with fewer than 2 permutations of
-        shuffled rows.
+        lemmas.
     """
     check_common([first, second])
-    if min(len(first.shuffled), len(second.shuffled)) < 2:
-        raise EstimationError("two models are compared with at least 2 permutations of shuffled rows")
+    if min(len(first.permuted), len(second.permuted)) < 2:
+        raise EstimationError("two models are compared with at least 2 permutations of lemmas")
     common, pair = CommonConcepts(first.hierarchy), f"{first.name} | {second.name}"
     own = np.arange(len(first.hierarchy))
     rng = generator(seed, "pair-permutations")
     orders = [rng.permutation(own) for _ in range(n_permutations)]
-    noise = _paired(first.shuffled, second.shuffled)
+    noise = _paired(first.permuted, second.permuted)
     x, y = first.matrix, second.matrix
     results = []
     for measure in PAIR_MEASURES:
@@ -133,14 +134,17 @@ def claim_agreement(first: ModelProfile, second: ModelProfile) -> Results:
 
     >>> claim_agreement(first, second)["existence"].value  # doctest: +SKIP
 
-    Spearman's ρ of the claim's values over concepts or edges, beside the same of shuffled rows, which have the same
-    concepts, sizes and families; p is from these. nan where a claim has fewer than 3 values in both.
+    Spearman's ρ of the claim's values over concepts or edges, beside the same of permuted lemmas, which have the same
+    concepts, sizes and families; p is from these. nan where a claim has fewer than 3 values in both. Claims of
+    orthogonality are left out: their cosines are pooled, and those of single families are mostly noise.
     """
     check_common([first, second])
     pair = f"{first.name} | {second.name}"
     results = []
     for mine, theirs in zip(first.claims, second.claims, strict=True):
-        noise = _paired(list(mine.nulls["shuffled"].values), list(theirs.nulls["shuffled"].values))
+        if "permuted" not in mine.nulls:
+            continue
+        noise = _paired(list(mine.nulls["permuted"].values), list(theirs.nulls["permuted"].values))
         result = TestResult(
             name=mine.name,
             labels=(pair,),
@@ -164,6 +168,6 @@ def _rank_correlation(first: NDArray[np.float64], second: NDArray[np.float64]) -
 def _paired(first: Sequence[Matrix], second: Sequence[Matrix]) -> list[tuple[Matrix, Matrix]]:
     """Each permutation of the first with the next of the second.
 
-    Permutations are numbered alike, so that models of one tokenizer got the same shuffle, whose words are no noise.
+    Permutations are numbered alike, so that both models may have got the same one, which keeps what they agree on.
     """
     return list(zip(first, [*second[1:], second[0]], strict=False))

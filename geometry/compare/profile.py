@@ -1,7 +1,7 @@
 """What is kept of a model once its unembedding is let go: its cosines, its claims, its spectrum."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
 
@@ -12,13 +12,14 @@ from scipy.spatial.distance import squareform
 from geometry.causal import CausalSpace
 from geometry.concepts import ConceptHierarchy
 from geometry.errors import EstimationError, ModelError
-from geometry.evidence import CLAIMS, MAX_TOKENS, evaluate_claims, pairwise_cosines
+from geometry.evidence import CLAIMS, MAX_TOKENS, Claim, evaluate_claims, pairwise_cosines
 from geometry.results import Results, TestResult
 
 # Of each model's own concepts, which may be many, only what the common ones leave open: does size make geometry?
+# They are about how strong a signal is, which needs no theory twin.
 OWN_CLAIMS = tuple(claim for claim in CLAIMS if claim.name in ("existence", "separation", "membership"))
 # What the verdicts rest on; the others are in the study of claims.
-_NULLS = ("shuffled", "random_subset", "random_parent")
+_NULLS = ("permuted", "random_subset", "random_parent")
 _OWN_NULLS = _NULLS[:2]
 
 
@@ -29,19 +30,20 @@ class ModelProfile:
     Attributes:
         model: name, family, vocabulary, width and the rest of `Unembedding.summary`.
         hierarchy: the common concepts, over this model's tokens.
-        cosines: of every two common concepts' vectors, beside shuffled rows.
+        cosines: of every two common concepts' vectors, beside those of permuted lemmas.
         claims: results on the common concepts, by claim.
-        own: the model's full set of concepts, and `own_claims` the main results on it (`OWN_CLAIMS`).
         eigenvalues: of Σ, shape (d,), ascending.
+        own: the model's full set of concepts, and `own_claims` the main results on it (`OWN_CLAIMS`); None and none
+            where only the common ones were measured.
     """
 
     model: Mapping[str, Any]
     hierarchy: ConceptHierarchy
     cosines: TestResult
     claims: Results
-    own: ConceptHierarchy
-    own_claims: Results
     eigenvalues: NDArray[np.float64]
+    own: ConceptHierarchy | None = None
+    own_claims: Results = field(default_factory=lambda: Results([]))
 
     @property
     def name(self) -> str:
@@ -54,9 +56,9 @@ class ModelProfile:
         return _matrix(self.cosines.values)
 
     @property
-    def shuffled(self) -> list[NDArray[np.float64]]:
-        """The same on each permutation of shuffled rows."""
-        return [_matrix(row) for row in self.cosines.nulls["shuffled"].values]
+    def permuted(self) -> list[NDArray[np.float64]]:
+        """The same on each permutation of lemmas."""
+        return [_matrix(row) for row in self.cosines.nulls["permuted"].values]
 
     @property
     def effective_dimension(self) -> float:
@@ -65,21 +67,24 @@ class ModelProfile:
 
     def to_dict(self) -> dict[str, Any]:
         """An entry of results.models."""
+        of = {"common": (self.hierarchy, self.claims)} | ({"own": (self.own, self.own_claims)} if self.own else {})
         return {
             **self.model,
             "effective_dimension": self.effective_dimension,
-            "concepts": {"common": len(self.hierarchy), "own": len(self.own)},
-            "words": {"common": len(self.hierarchy.tokens), "own": len(self.own.tokens)},
-            "claims": {"common": self.claims.to_dict(), "own": self.own_claims.to_dict()},
+            "concepts": {name: len(hierarchy) for name, (hierarchy, _) in of.items()},
+            "words": {name: len(hierarchy.tokens) for name, (hierarchy, _) in of.items()},
+            "claims": {name: claims.to_dict() for name, (_, claims) in of.items()},
         }
 
 
 def model_profile(
     space: CausalSpace,
     common: ConceptHierarchy,
-    own: ConceptHierarchy,
+    own: ConceptHierarchy | None = None,
     *,
-    n_permutations: int = 19,
+    claims: Sequence[Claim] = CLAIMS,
+    n_permutations: int = 99,
+    n_twins: int = 5,
     max_tokens: int | None = MAX_TOKENS,
     seed: int = 0,
     progress: bool | None = None,
@@ -91,25 +96,28 @@ def model_profile(
 
     Parameters:
         common: hierarchy over the words that all models have, with this model's tokens.
-        own: hierarchy over all words of the model.
-        n_permutations: of shuffled rows; the other nulls are drawn once.
+        own: hierarchy over all words of the model; None to leave it at the common ones.
+        claims: to measure on the common concepts.
+        n_permutations: of lemmas; the other nulls are drawn once.
+        n_twins: theory twins on the common concepts; see `evaluate_claims`.
         max_tokens: concepts are fitted to at most so many words, in all models alike. See `evaluate_claims`.
 
     Raises EstimationError: what `test_against_nulls` refuses.
     """
     options: Any = {"n_permutations": n_permutations, "n_others": 1, "max_tokens": max_tokens}
     options |= {"seed": seed, "progress": progress}
-    own_results = evaluate_claims(space, own, claims=OWN_CLAIMS, nulls=_OWN_NULLS, **options)
-    results = evaluate_claims(space, common, also=[pairwise_cosines()], nulls=_NULLS, **options)
-    adjusted = Results([*results[: len(CLAIMS)], *own_results]).adjusted()
+    both: Any = {"claims": claims, "also": [pairwise_cosines()], "nulls": _NULLS, "n_twins": n_twins}
+    results = evaluate_claims(space, common, **both, **options)
+    of_own = evaluate_claims(space, own, claims=OWN_CLAIMS, nulls=_OWN_NULLS, n_twins=0, **options) if own else ()
+    adjusted = Results([*results[: len(claims)], *of_own]).adjusted()
     return ModelProfile(
         space.unembedding.summary(),
         common,
         results["pairwise_cosines"],
-        adjusted[: len(CLAIMS)],
-        own,
-        adjusted[len(CLAIMS) :],
+        adjusted[: len(claims)],
         space.eigenvalues.cpu().numpy(),
+        own,
+        adjusted[len(claims) :],
     )
 
 

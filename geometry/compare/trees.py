@@ -53,7 +53,7 @@ def tree_agreement(heights: Matrix, distance: Matrix, counted: NDArray[np.bool_]
 
 def recovered_tree(
     cosines: Matrix,
-    shuffled: Sequence[Matrix],
+    permuted: Sequence[Matrix],
     hierarchy: ConceptHierarchy,
     *,
     n_permutations: int = 199,
@@ -61,26 +61,26 @@ def recovered_tree(
 ) -> TestResult:
     """Cophenetic correlation of the clustered concepts with the hierarchy, word-disjoint pairs alone.
 
-    >>> result = recovered_tree(profile.matrix, profile.shuffled, profile.hierarchy)  # doctest: +SKIP
-    >>> result.value, result.nulls["shuffled"].mean, result.p_value  # doctest: +SKIP
+    >>> result = recovered_tree(profile.matrix, profile.permuted, profile.hierarchy)  # doctest: +SKIP
+    >>> result.value, result.nulls["permuted"].mean, result.p_value  # doctest: +SKIP
 
-    Beside it the vectors of shuffled rows ("shuffled"), which test it: nested concepts share words and are joined
-    in any model, and their neighbours with them. In random order ("permuted") concepts lose their nesting too.
+    Beside it the vectors of permuted lemmas ("permuted"), which test it: nested concepts share words and are joined
+    in any model, and their neighbours with them. In random order ("concepts") concepts lose their nesting too.
 
     Parameters:
         cosines: shape (k, k), of the hierarchy's concepts.
-        shuffled: the same on permutations of shuffled rows.
+        permuted: the same on permutations of lemmas.
         n_permutations: of the concepts.
     """
     counted, distance = word_disjoint(hierarchy), hierarchy.tree_distance()
     heights, rng = cophenetic(cosines), generator(seed, "tree-permutations")
     orders = [np.ix_(*[rng.permutation(len(counted))] * 2) for _ in range(n_permutations)]
-    permuted = [tree_agreement(heights, distance[order], counted & counted[order]) for order in orders]
+    reordered = [tree_agreement(heights, distance[order], counted & counted[order]) for order in orders]
     return TestResult(
         name="recovered_tree",
         labels=(hierarchy.name,),
         values=np.array([tree_agreement(heights, distance, counted)]),
-        nulls=beside([tree_agreement(cophenetic(matrix), distance, counted) for matrix in shuffled], permuted),
+        nulls=beside([tree_agreement(cophenetic(matrix), distance, counted) for matrix in permuted], reordered),
         measure="cophenetic correlation with the hierarchy",
         subject=hierarchy.name,
         predicted=1.0,
@@ -88,10 +88,10 @@ def recovered_tree(
     )
 
 
-def beside(shuffled: Sequence[ArrayLike], permuted: Sequence[ArrayLike]) -> dict[str, NullValues]:
-    """The two nulls of every comparison, an entry a permutation. The first gives the p-value."""
-    own = NULLS["shuffled"]
-    drawn = {"shuffled": (shuffled, own.label, own.marker), "permuted": (permuted, "permuted concepts", "x")}
+def beside(permuted: Sequence[ArrayLike], reordered: Sequence[ArrayLike]) -> dict[str, NullValues]:
+    """The two nulls of every comparison, an entry a permutation. The first, of lemmas, gives the p-value."""
+    own = NULLS["permuted"]
+    drawn = {"permuted": (permuted, own.label, own.marker), "concepts": (reordered, "permuted concepts", "x")}
     return {
         name: NullValues(np.array(values, dtype=np.float64).reshape(len(values), -1), label, marker)
         for name, (values, label, marker) in drawn.items()

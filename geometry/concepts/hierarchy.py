@@ -62,8 +62,8 @@ class ConceptHierarchy:
         variants: word → its other spellings, by which `lemmas` joins words beyond case and plural.
         recipe: how it was made, for the record.
         notes: what was merged, dropped or skipped on the way, for the record.
-        drawn: names of the concepts that a null model drew beside real ones, which it keeps for comparison: statistics
-            report these alone, and they may hang on any parent.
+        drawn: of the concepts that a null model drew beside real ones, which it keeps for comparison: name → the real
+            child it stands for. Statistics report these alone, and they may hang on any parent.
 
     HierarchyError: no concepts, a duplicate or empty concept, an unknown parent, a cycle, or a real child whose words
     are all of its parent's or not among them.
@@ -75,7 +75,7 @@ class ConceptHierarchy:
     variants: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     recipe: str = ""
     notes: tuple[str, ...] = field(default=())
-    drawn: frozenset[str] | None = None
+    drawn: Mapping[str, str] | None = None
 
     def __post_init__(self) -> None:
         this = f"hierarchy {self.name!r}"
@@ -186,6 +186,17 @@ class ConceptHierarchy:
     def reported(self) -> tuple[int, ...]:
         """Positions of the concepts that statistics report: all, or in a null model those it drew."""
         return tuple(i for i, name in enumerate(self.names) if self.drawn is None or name in self.drawn)
+
+    @cached_property
+    def labels(self) -> tuple[str, ...]:
+        """Names as statistics report them: a drawn concept has that of the one it stands for."""
+        return tuple((self.drawn or {}).get(name, name) for name in self.names)
+
+    @cached_property
+    def above(self) -> NDArray[np.int64]:
+        """Position of the first parent of every concept, a root's own: what an interval clusters concepts by."""
+        parents = (self.parents[name] for name in self.names)
+        return np.array([self.index(own[0]) if own else index for index, own in enumerate(parents)], dtype=np.int64)
 
     @cached_property
     def reported_edges(self) -> tuple[tuple[int, int], ...]:

@@ -1,39 +1,36 @@
-"""Run statistics on a model and on its null models, fitting each cloud once per split.
+"""Run statistics on a model, on its null models and on theory twins, fitting each cloud once per split.
 
 Clouds are visited one at a time and dropped, so memory does not grow with the number of permutations.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from geometry.causal import CausalSpace
 from geometry.concepts import ConceptHierarchy
-from geometry.directions import ConceptDirections, TokenCloud
+from geometry.directions import TokenCloud
 from geometry.errors import EstimationError
 from geometry.estimators import Estimator
+from geometry.evidence.fitting import Fits, Fitting, Missing
 from geometry.evidence.nulls import BASIC_NULLS, NULLS, NullModel
-from geometry.evidence.splits import Split, train_mask, training_parts
+from geometry.evidence.side_by_side import numbers, side_by_side
 from geometry.evidence.statistics.statistic import Statistic
-from geometry.memory import give_back
+from geometry.evidence.twin import TILT, TheoryTwin, twin_seed
+from geometry.intervals import mean_of
 from geometry.randomness import generator
-from geometry.results import NullValues, Results, TestResult
+from geometry.results import EXACT, TILTED, NullValues, Results, TestResult
 
 # What concepts are fitted to at most: one bound for all models, nulls and studies, so that numbers compare.
 MAX_TOKENS = 256
 
-_WORTH_SHARING = 1 << 20
-_TOO_MANY = 1 << 24
-
-Fits = tuple[ConceptDirections, ...]  # one, or those of two halves
+Values = NDArray[np.float64]
 
 
 def test_against_nulls(
@@ -43,24 +40,27 @@ def test_against_nulls(
     *,
     nulls: Sequence[str] | Mapping[str, NullModel] = BASIC_NULLS,
     n_permutations: int | Mapping[str, int] = 3,
+    twin: TheoryTwin | None = None,
+    n_twins: int = 5,
     estimator: Estimator = "lda",
     train_fraction: float = 0.7,
     max_tokens: int | None = MAX_TOKENS,
-    missing: Literal["raise", "nan"] = "raise",
+    missing: Missing = "raise",
     seed: int = 0,
     progress: bool | None = None,
 ) -> Results:
     """Evaluate every statistic on the model and on permutations of each null.
 
-    >>> results = test_against_nulls(space, hierarchy, [projection()], nulls=["shuffled"])  # doctest: +SKIP
-    >>> results["projection"].value, results["projection"].nulls["shuffled"].mean  # doctest: +SKIP
-    (0.59, -0.01)
+    >>> results = test_against_nulls(space, hierarchy, [projection()], nulls=["permuted"])  # doctest: +SKIP
+    >>> results["projection"].value, results["projection"].nulls["permuted"].mean  # doctest: +SKIP
+    (0.56, 0.07)
 
     Parameters:
         concepts: a hierarchy of tokens, or a cloud of whatever else belongs to concepts, such as the final hidden
             states of prompts; the latter takes nulls of its own.
         nulls: names from `NULLS`, or name → null model of one's own. A statistic passes over those it means nothing on.
         n_permutations: of each null, or by name; a null that is not random is drawn once.
+        twin: of the model's cloud, to be measured beside it on so many seeds, `n_twins`, exact and tilted.
         train_fraction: of tokens or lemmas, to fit on in split statistics. One split serves the model and all nulls.
         max_tokens: fit concepts to at most so many tokens; see `ConceptDirections.fit_cloud`. None: to all.
         missing: concepts too small to split, and statistics with nothing to be measured on, raise, or give nan.
@@ -78,53 +78,69 @@ def test_against_nulls(
     splits = tuple(dict.fromkeys(statistic.split for statistic in statistics))
     model_cloud = concepts if isinstance(concepts, TokenCloud) else TokenCloud.of(space, concepts)
     hierarchy = model_cloud.hierarchy
-    masks = {split: train_mask(hierarchy, split, generator(seed, split), train_fraction) for split in splits}
-    fitting = _Fitting(masks, estimator, max_tokens, missing)
-    null_values: dict[tuple[str, str], list[NDArray[np.float64]]] = defaultdict(list)
+    options: Any = {"estimator": estimator, "max_tokens": max_tokens, "missing": missing, "seed": seed}
+    fitting = Fitting.of(hierarchy, splits, train_fraction=train_fraction, **options)
     jobs = [(name, number) for name, (_, times) in chosen.items() for number in range(times)]
+    of: dict[str, Callable[[int], TokenCloud]] = {}
+    if twin:
+        of = {EXACT: twin.cloud, TILTED: partial(twin.cloud, tilt=TILT)}
+    twins = [(name, number) for name in of for number in range(n_twins)]
     shown: Any = {"desc": f"{hierarchy.name}: model and nulls", "disable": None if progress is None else not progress}
     with (
-        tqdm(total=1 + len(jobs), unit="cloud", **shown) as bar,
-        _side_by_side(_numbers(model_cloud, max_tokens)) as each,
+        tqdm(total=1 + len(jobs) + len(twins), unit="cloud", **shown) as bar,
+        side_by_side(numbers(model_cloud, max_tokens)) as each,
     ):
-        model = {split: fitting.fit(model_cloud, split) for split in splits}
+        model = fitting.evaluate(model_cloud, statistics)
         bar.update()
-        values = {statistic.name: statistic.evaluate(*model[statistic.split]) for statistic in statistics}
-        for name, own in values.items():
+        for name, (own, _) in model.items():
             if missing == "raise" and not np.isfinite(own).any():
                 lacking = f"nothing to measure it on in hierarchy {hierarchy.name!r} (no edges, or too few words)"
                 raise EstimationError(f"{name}: {lacking}")
+        fitting = replace(fitting, model={statistic.split: model[statistic.name][1] for statistic in statistics})
+        labels = {statistic.name: statistic.labels(model[statistic.name][1][0]) for statistic in statistics}
 
-        def permute(name: str, number: int) -> dict[str, NDArray[np.float64]]:
+        def permute(name: str, number: int) -> dict[str, _Permuted]:
             null = chosen[name][0]
-            cloud = null.draw(space, model_cloud, generator(seed, name, number))
-            result: dict[str, NDArray[np.float64]] = {}
-            for split in splits:
-                wanted = [s for s in statistics if s.split == split and name not in s.not_beside]
-                fits = fitting.fit(cloud, split, null.estimator, model[split]) if wanted else ()
-                result |= {statistic.name: statistic.evaluate(*fits) for statistic in wanted}
+            cloud = _in_single_precision(null.draw(space, model_cloud, generator(seed, name, number)), model_cloud)
+            beside = [statistic for statistic in statistics if name not in statistic.not_beside]
+            measured = fitting.evaluate(cloud, beside, null.estimator)
             bar.update()
-            return result
+            return {
+                statistic.name: _aligned(statistic, *measured[statistic.name], labels[statistic.name], hierarchy, seed)
+                for statistic in beside
+            }
 
-        for (name, _), permuted in zip(jobs, each(lambda job: permute(*job), jobs), strict=True):
-            for statistic_name, row in permuted.items():
-                null_values[statistic_name, name].append(row)
+        def measure_twin(name: str, number: int) -> dict[str, float]:
+            drawn = of[name](twin_seed(seed, number))
+            measured = fitting.evaluate(_in_single_precision(drawn, model_cloud), statistics)
+            bar.update()
+            return {statistic: mean_of(values) for statistic, (values, _) in measured.items()}
+
+        permuted: dict[tuple[str, str], list[_Permuted]] = defaultdict(list)
+        for (name, _), results in zip(jobs, each(lambda job: permute(*job), jobs), strict=True):
+            for statistic_name, result in results.items():
+                permuted[statistic_name, name].append(result)
+        of_twins: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+        for (name, _), means in zip(twins, each(lambda job: measure_twin(*job), twins), strict=True):
+            for statistic_name, mean in means.items():
+                of_twins[statistic_name][name].append(mean)
     return Results(
         [
             TestResult(
                 name=statistic.name,
-                labels=statistic.labels(model[statistic.split][0]),
-                values=values[statistic.name],
+                labels=labels[statistic.name],
+                values=model[statistic.name][0],
                 nulls={
-                    name: NullValues(_stacked(null_values[statistic.name, name]), null.label, null.marker)
+                    name: _null_values(permuted[statistic.name, name], null)
                     for name, (null, _) in chosen.items()
                     if name not in statistic.not_beside
                 },
                 measure=statistic.name.replace("_", " "),
                 subject=hierarchy.name,
                 unstructured=statistic.unstructured,
-                resampled=statistic.resample
-                and statistic.resample(*model[statistic.split], generator(seed, "bootstrap")),
+                clusters=statistic.clusters and statistic.clusters(model[statistic.name][1][0]),
+                resampled=_resampled(statistic, model[statistic.name][1], seed),
+                twin={name: np.array(means) for name, means in of_twins[statistic.name].items()},
             )
             for statistic in statistics
         ]
@@ -134,60 +150,55 @@ def test_against_nulls(
 test_against_nulls.__test__ = False  # type: ignore[attr-defined]  # pytest collects functions by this name
 
 
-@dataclass(frozen=True, eq=False)
-class _Fitting:
-    """How vectors are fitted, of the model and of its nulls alike."""
+def _in_single_precision(cloud: TokenCloud, model: TokenCloud) -> TokenCloud:
+    """Draws of other points, which are many and random: half the time and memory, for an error of 1e-6.
 
-    masks: Mapping[Split, NDArray[np.bool_]]
-    estimator: Estimator
-    max_tokens: int | None
-    missing: Literal["raise", "nan"]
-
-    def fit(
-        self, cloud: TokenCloud, split: Split, estimator: Estimator | None = None, model: Fits | None = None
-    ) -> Fits:
-        """Directions on the split's training parts, taking from the model's what is the same there."""
-        estimator = estimator or self.estimator
-        parts = training_parts(split, self.masks[split])
-        shared = model and cloud.points is model[0].cloud.points and estimator == model[0].estimator
-        reused = model if model and shared else [None] * len(parts)
-        options: Any = {"estimator": estimator, "max_tokens": self.max_tokens, "missing": self.missing}
-        return tuple(
-            ConceptDirections.fit_cloud(cloud, train=train, reuse=reuse, **options)
-            for train, reuse in zip(parts, reused, strict=True)
-        )
+    Permutations stay as they are, since a p-value counts ties with the model.
+    """
+    if cloud.points is model.points or cloud.permutation_of is not None:
+        return cloud
+    return cloud.moved(cloud.points.float())
 
 
-def _numbers(cloud: TokenCloud, max_tokens: int | None) -> int:
-    """About how many numbers a permutation holds: points and, of concepts fitted to all their words, d × d scatters."""
-    width = cloud.points.shape[1]
-    large = sum(len(members) >= width for members in cloud.hierarchy.members)
-    return cloud.points.numel() + (large * width**2 if max_tokens is None or max_tokens >= width else 0)
+class _Permuted(NamedTuple):
+    values: Values
+    aligned: bool
+    resampled: Values | None
 
 
-@contextmanager
-def _side_by_side(numbers: int) -> Iterator[Callable[..., Iterator[Any]]]:
-    """A `map` with as many workers as torch has threads: a concept is too little work to share."""
-    threads = torch.get_num_threads()
-    # Small ones are all interpreter, of which there is one; the largest would fill the memory side by side.
-    shared = threads > 1 and _WORTH_SHARING < numbers < _TOO_MANY
-    torch.set_num_threads(threads if numbers >= _TOO_MANY else 1)
-    pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
-    try:
-        yield pool.map if shared else map
-    finally:
-        pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(threads)
-        if shared:
-            give_back()  # what the workers had
+def _aligned(
+    statistic: Statistic, values: Values, fits: Fits, labels: tuple[str, ...], hierarchy: ConceptHierarchy, seed: int
+) -> _Permuted:
+    """A null's values in the order of the model's labels, where it has the same.
+
+    Of a null that draws concepts, several of which may stand for one real concept, each label gets their mean.
+    """
+    if fits[0].hierarchy is hierarchy:
+        same_words = fits[0].cloud.permutation_of is None
+        return _Permuted(values, True, _resampled(statistic, fits, seed) if same_words else None)
+    position = {label: index for index, label in enumerate(labels)}
+    places = [position.get(label, -1) for label in statistic.labels(fits[0])]
+    if -1 in places:
+        return _Permuted(values, False, None)
+    finite = np.isfinite(values)
+    where = np.array(places, dtype=np.int64)[finite]
+    counts = np.bincount(where, minlength=len(labels))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return _Permuted(np.bincount(where, values[finite], len(labels)) / counts, True, None)
 
 
-def _stacked(permuted: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+def _resampled(statistic: Statistic, fits: Fits, seed: int) -> Values | None:
+    return statistic.resample and statistic.resample(*fits, generator(seed, "bootstrap"))
+
+
+def _null_values(permuted: Sequence[_Permuted], null: NullModel) -> NullValues:
     """One row a permutation; nan after the shorter, where permutations put different concepts together."""
-    rows = np.full((len(permuted), max(map(len, permuted))), np.nan)
-    for row, values in zip(rows, permuted, strict=True):
-        row[: len(values)] = values
-    return rows
+    rows = np.full((len(permuted), max(len(one.values) for one in permuted)), np.nan)
+    for row, one in zip(rows, permuted, strict=True):
+        row[: len(one.values)] = one.values
+    samples = [one.resampled for one in permuted if one.resampled is not None]
+    resampled = np.mean(samples, axis=0) if len(samples) == len(permuted) else None
+    return NullValues(rows, null.label, null.marker, all(one.aligned for one in permuted), resampled)
 
 
 def _chosen(

@@ -7,12 +7,12 @@ from typing import Any
 
 import yaml
 
-from geometry.evidence.statistics.categories import angle_deviation, edge_variation, membership, simplex_span
+from geometry.evidence.orthogonality.comparisons import CLAIMED
+from geometry.evidence.statistics.categories import membership, simplex_angles, simplex_dimension, simplex_span
 from geometry.evidence.statistics.child_separation import separation
 from geometry.evidence.statistics.existence import projection
 from geometry.evidence.statistics.logits import logit_selectivity
 from geometry.evidence.statistics.orthogonality import (
-    Words,
     chain_orthogonality,
     parent_orthogonality,
     sibling_contrast_orthogonality,
@@ -20,12 +20,13 @@ from geometry.evidence.statistics.orthogonality import (
 )
 from geometry.evidence.statistics.statistic import Statistic
 from geometry.evidence.statistics.tree import four_points, quartets, tree_correlation
+from geometry.evidence.strength import SignalStrength
 from geometry.evidence.verdicts import OrthogonalityRule, StructureRule
 from geometry.results import TestResult
 from geometry.significance import Alternative
 
-_STRUCTURE = StructureRule()
-_NESTING = StructureRule(("random_subset",))
+_SHAPE = StructureRule()
+_STRENGTH = StructureRule(("random_subset",), strength=True)
 
 
 @dataclass(frozen=True)
@@ -40,13 +41,13 @@ class Claim:
         name: its key in results.
         title: what it says, in a sentence without symbols.
         measure: what the number is, for an axis.
-        predicted: the number if the theory is right.
-        statistic: what is measured and tested against shuffled rows.
-        alternative: on which side of shuffled rows the claim puts the model.
+        predicted: the number if the theory is right and there is no noise.
+        statistic: what is measured and tested against permuted lemmas. Of a claim of orthogonality it is the cosine as
+            it was published, which stands beside the debiased one (`geometry.evidence.orthogonality`).
+        alternative: on which side of the permutations the claim puts the model.
         rule: from its result to its verdict (`geometry.evidence.VERDICTS`).
-        published: the same statistic on all words as it was published; it is related to the result, signed, and the
-            statistic's magnitudes are tested.
-        consults: further statistics that the rule consults: name among the result's `related` → statistic.
+        share: the noise-corrected share of variance that the claim is about, if it is about one.
+        consults: further statistics that stand beside it: name among the result's `related` → statistic.
     """
 
     name: str
@@ -55,9 +56,14 @@ class Claim:
     predicted: float
     statistic: Statistic
     alternative: Alternative = "greater"
-    rule: Callable[[TestResult], str] = _STRUCTURE
-    published: Statistic | None = None
+    rule: Callable[[TestResult], str] = _SHAPE
+    share: Callable[[SignalStrength], float] | None = None
     consults: Mapping[str, Statistic] = field(default_factory=dict)
+
+    @property
+    def orthogonality(self) -> bool:
+        """Whether it is about a cosine that should be 0."""
+        return self.name in CLAIMED
 
 
 _TEXTS = yaml.safe_load((files("geometry.data") / "claims" / "claims.yaml").read_text(encoding="utf-8"))
@@ -67,23 +73,23 @@ def _claim(name: str, statistic: Statistic, alternative: Alternative = "greater"
     return Claim(name, **_TEXTS[name], statistic=statistic, alternative=alternative, **options)
 
 
-def _orthogonality(letter: str, cosine: Callable[[Words], Statistic]) -> Claim:
-    options: Any = {"published": cosine("whole"), "consults": {"separation": separation(contrast=True)}}
-    return _claim(f"orthogonality-{letter}", cosine("halves"), "less", rule=OrthogonalityRule(), **options)
+def _orthogonality(letter: str, published: Statistic) -> Claim:
+    return _claim(f"orthogonality-{letter}", published, "less", rule=OrthogonalityRule())
 
 
 CLAIMS: tuple[Claim, ...] = (
-    _claim("existence", projection(), rule=_NESTING),
-    _claim("separation", separation(contrast=True), rule=_NESTING),
-    _orthogonality("a", parent_orthogonality),
-    _orthogonality("b", sibling_orthogonality),
-    _orthogonality("c", sibling_contrast_orthogonality),
-    _orthogonality("d", chain_orthogonality),
+    _claim("existence", projection(), rule=_STRENGTH, share=SignalStrength.mean_share),
+    _claim("separation", separation(contrast=True), rule=_STRENGTH, share=SignalStrength.contrast_share),
+    _orthogonality("a", parent_orthogonality()),
+    _orthogonality("b", sibling_orthogonality()),
+    _orthogonality("c", sibling_contrast_orthogonality()),
+    _orthogonality("d", chain_orthogonality()),
     _claim("logits", logit_selectivity(), rule=StructureRule(("random_parent",))),
-    _claim("membership", membership(), rule=_NESTING),
-    _claim("span", simplex_span(), rule=_NESTING),
-    _claim("edges", edge_variation(), "less", rule=_NESTING),
-    _claim("angles", angle_deviation(), "less", rule=_NESTING),
+    _claim("membership", membership(), rule=_STRENGTH, share=SignalStrength.contrast_share),
+    _claim(
+        "span", simplex_span(), rule=StructureRule(("random_subset",)), consults={"disattenuated": simplex_dimension()}
+    ),
+    _claim("angles", simplex_angles(), "less", rule=StructureRule(("random_parent",))),
     _claim("tree-correlation", tree_correlation("all")),
     _claim("tree-correlation-disjoint", tree_correlation()),
     _claim("quartets", quartets()),

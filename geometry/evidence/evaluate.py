@@ -1,4 +1,4 @@
-"""Evaluate claims about a hierarchy: every claim against every null in one pass over the permutations."""
+"""Evaluate claims about a hierarchy: every claim between its nulls and its theory twins."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -8,13 +8,24 @@ from geometry.causal import CausalSpace
 from geometry.concepts import ConceptHierarchy
 from geometry.directions import TokenCloud
 from geometry.errors import EstimationError
+from geometry.estimators import Estimator
 from geometry.evidence.against_nulls import MAX_TOKENS, test_against_nulls
 from geometry.evidence.claims import CLAIMS, Claim
 from geometry.evidence.nulls import NULLS, NullModel
+from geometry.evidence.orthogonality.evaluate import evaluate_orthogonality
 from geometry.evidence.splits import train_mask, training_parts
 from geometry.evidence.statistics.statistic import FEWEST, Statistic
+from geometry.evidence.strength import SignalStrength
+from geometry.evidence.twin import TheoryTwin
 from geometry.randomness import generator
 from geometry.results import Results, TestResult
+
+# Other inner products on the same rows: is it the causal one's doing?
+PRODUCTS = ("euclidean", "random_metric")
+# Draws of nulls that stand beside the permutations and give no p-value.
+N_OTHERS = 3
+# What stands beside the cosines as published, which are of all words and so take long.
+_PUBLISHED_NULLS, _N_PUBLISHED = ("shuffled", "random_subset", "random_parent"), 1
 
 
 def evaluate_claims(
@@ -24,29 +35,35 @@ def evaluate_claims(
     claims: Sequence[Claim] = CLAIMS,
     also: Sequence[Statistic] = (),
     nulls: Sequence[str] | Mapping[str, NullModel] | None = None,
-    n_permutations: int = 99,
-    n_others: int | None = None,
+    n_permutations: int = 199,
+    n_others: int = N_OTHERS,
+    n_twins: int = 5,
     max_tokens: int | None = MAX_TOKENS,
+    estimator: Estimator = "lda",
     seed: int = 0,
     progress: bool | None = None,
 ) -> Results:
     """Test every claim about a hierarchy.
 
-    >>> results = evaluate_claims(space, hierarchy, n_permutations=99)  # doctest: +SKIP
+    >>> results = evaluate_claims(space, hierarchy, n_permutations=199)  # doctest: +SKIP
     >>> results["existence"].verdict  # doctest: +SKIP
     'supported'
 
-    p-values come from shuffled rows, the other nulls stand beside them. Concepts of more than `max_tokens` training
-    tokens are fitted to so many of them, in the model and in its nulls alike; not so the cosines "as published", which
-    are of all words: thinning would undo the nesting of words that makes them small.
+    p-values come from permuted lemmas ("permuted"); the other nulls stand beside them, and so do theory twins, exact
+    and tilted by 0.3, which say what the numbers would be if the theory were true (`TheoryTwin`). Orthogonality is
+    judged by the debiased cosine beside the twins', and has no p-value; the cosine "as published" stands beside it.
+    Concepts of more than `max_tokens` training tokens are fitted to so many of them, in the model, its nulls and its
+    twins alike; not so the cosines as published: thinning would undo the nesting of words that makes them small.
 
     Parameters:
         concepts: a hierarchy, or a cloud of whatever else belongs to concepts; see `test_against_nulls`.
         also: further statistics to test in the same pass; their results follow the claims'.
-        nulls: names from `NULLS`, or name → null model of one's own; "shuffled" and "random_subset" are needed.
+        nulls: names from `NULLS`, or name → null model of one's own; "permuted" and "random_subset" are needed.
             Default: all of `NULLS`.
-        n_permutations: of shuffled rows, shared by all claims; p-values are at least 1/(1 + n_permutations).
-        n_others: draws of each other null; default n_permutations/20, at least 3.
+        n_permutations: of lemmas, shared by all claims; p-values are at least 1/(1 + n_permutations).
+        n_others: draws of each other null.
+        n_twins: seeds of the exact and of the tilted twin; 0 for none, and then no verdict on orthogonality.
+        estimator: "lda" or "mean"; orthogonality is measured by both.
 
     Returns Results: one a claim, in order, keyed by its name, p-values adjusted over these claims (not over `also`).
         A claim that the hierarchy gives nothing to measure on is there with value nan.
@@ -55,41 +72,59 @@ def evaluate_claims(
         `test_against_nulls` refuses.
     """
     nulls = tuple(NULLS) if nulls is None else nulls
-    if lacking := {"shuffled", "random_subset"} - set(nulls):
+    if lacking := {"permuted", "random_subset"} - set(nulls):
         raise EstimationError(f"claims need the null model {min(lacking)!r} for their p-values and verdicts")
     if taken := {claim.name for claim in claims} & {statistic.name for statistic in also}:
         raise EstimationError(f"{min(taken)!r} is the name of a claim too: give the statistic another")
-    others = max(3, n_permutations // 20) if n_others is None else n_others
-    times = {name: n_permutations if name == "shuffled" else others for name in nulls}
-    common: Any = {"nulls": nulls, "missing": "nan", "seed": seed, "progress": progress}
-    consulted = [statistic for claim in claims for statistic in claim.consults.values()]
-    statistics = [*(claim.statistic for claim in claims), *consulted, *also]
-    tests = test_against_nulls(space, concepts, statistics, n_permutations=times, max_tokens=max_tokens, **common)
-    if published := [claim.published for claim in claims if claim.published is not None]:
-        whole = test_against_nulls(space, concepts, published, n_permutations=others, max_tokens=None, **common)
-        again = {test.name for test in whole}
-        tests = Results([*(test for test in tests if test.name not in again), *whole])
-    results = Results([_result(claim, tests) for claim in claims]).adjusted()
-    return Results([*results, *(tests[statistic.name] for statistic in also)])
+    if n_twins < 0:
+        raise EstimationError(f"n_twins must be at least 0, not {n_twins}")
+    cloud = concepts if isinstance(concepts, TokenCloud) else TokenCloud.of(space, concepts)
+    strength = SignalStrength.of(cloud, seed=seed)
+    twin = TheoryTwin.of(cloud, strength) if n_twins else None
+    common: Any = {"missing": "nan", "estimator": estimator, "seed": seed, "progress": progress}
+    times = {name: n_permutations if name == "permuted" else n_others for name in nulls}
+    structure = [claim for claim in claims if not claim.orthogonality]
+    consulted = [statistic for claim in structure for statistic in claim.consults.values()]
+    statistics = [*(claim.statistic for claim in structure), *consulted, *also]
+    of_twins: Any = {"twin": twin, "n_twins": n_twins}
+    tests = Results([])
+    if statistics:
+        tests = test_against_nulls(
+            space, cloud, statistics, nulls=nulls, n_permutations=times, max_tokens=max_tokens, **of_twins, **common
+        )
+    results = {claim.name: _result(claim, tests, strength) for claim in structure}
+    if cosines := [claim for claim in claims if claim.orthogonality]:
+        beside: Any = {name: nulls[name] if isinstance(nulls, Mapping) else NULLS[name] for name in nulls}
+        beside = {name: null for name, null in beside.items() if name in _PUBLISHED_NULLS}
+        published = test_against_nulls(
+            space,
+            cloud,
+            [claim.statistic for claim in cosines],
+            nulls=beside,
+            n_permutations=_N_PUBLISHED,
+            max_tokens=None,
+            **common,
+        )
+        products = {name: NULLS[name] for name in PRODUCTS if name in nulls}
+        results |= evaluate_orthogonality(
+            space, cloud, cosines, published, products=products, **of_twins, estimator=estimator, seed=seed
+        )
+    ordered = Results([results[claim.name] for claim in claims]).adjusted()
+    return Results([*ordered, *(tests[statistic.name] for statistic in also)])
 
 
-def _result(claim: Claim, tests: Results) -> TestResult:
-    test = tests[claim.statistic.name]
-    related = {name: tests[statistic.name] for name, statistic in claim.consults.items()}
-    if claim.published is not None:
-        test = test.absolute()
-        whole = tests[claim.published.name]
-        related["published"] = replace(whole, alternative=claim.alternative, p_adjusted=float("nan"))
+def _result(claim: Claim, tests: Results, strength: SignalStrength) -> TestResult:
     return replace(
-        test,
+        tests[claim.statistic.name],
         name=claim.name,
         title=claim.title,
         measure=claim.measure,
         alternative=claim.alternative,
-        reference="shuffled",
+        reference="permuted",
         predicted=claim.predicted,
         rule=claim.rule,
-        related=related,
+        share=claim.share(strength) if claim.share else float("nan"),
+        related={name: tests[statistic.name] for name, statistic in claim.consults.items()},
         p_adjusted=float("nan"),
     )
 
@@ -103,6 +138,8 @@ def skipped_concepts(hierarchy: ConceptHierarchy, *, seed: int = 0) -> dict[str,
         reasons = []
         if (held_out := int((~lemma_train[members]).sum())) < FEWEST:
             reasons.append(f"{held_out} of its {len(members)} words held out by a lemma split, {FEWEST} needed")
+        if len(members) == len(hierarchy.tokens):
+            reasons.append("it holds every word, which no permutation changes: left out of existence")
         if not all(part[members].any() for part in halves):
             reasons.append("all its words are forms of one lemma, so that there are no halves")
         if len(children := hierarchy.families.get(index, ())) == 1:

@@ -1,12 +1,13 @@
 """Null models: clouds in which the claimed structure cannot be, to stand beside every statistic.
 
 A null takes the model's own cloud and returns another; the same estimators and statistics then run on it.
-Three kinds: rows that mean nothing (shuffled, Gaussian, frequency-matched), concepts that mean nothing (random
+Three kinds: rows that mean nothing (permuted lemmas, shuffled, Gaussian), concepts that mean nothing (random
 subsets, random parents), and another geometry on the same rows (random metric, Euclidean, mean estimator).
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -16,10 +17,10 @@ from geometry.causal import CausalSpace
 from geometry.concepts import Concept, ConceptHierarchy
 from geometry.directions import TokenCloud
 from geometry.estimators import Estimator
-
-_FREQUENCY_BAND = 500  # rows within so many usable ranks of each other count as equally frequent
+from geometry.evidence.lemma_blocks import LemmaBlocks
 
 Draw = Callable[[CausalSpace, TokenCloud, np.random.Generator], TokenCloud]
+Drawn = tuple[Concept, str, str]  # a concept, the parent it hangs on, the real child it stands for
 
 
 @dataclass(frozen=True)
@@ -45,28 +46,28 @@ class NullModel:
     random: bool = True
 
 
+# A run permutes one hierarchy many times.
+_blocks = lru_cache(maxsize=8)(LemmaBlocks.of)
+
+
+def permuted_lemmas(space: CausalSpace, cloud: TokenCloud, rng: np.random.Generator) -> TokenCloud:  # noqa: ARG001
+    """Every lemma gets the rows of another as frequent, form by form: what concepts are if they mean nothing.
+
+    The hierarchy's own lemmas change places, within the strata of `LemmaBlocks`, so that the forms of a word stay
+    together and each concept keeps its share of frequent words.
+    """
+    return cloud.permuted(_blocks(cloud.hierarchy).permutation(rng))
+
+
 def shuffled_rows(space: CausalSpace, cloud: TokenCloud, rng: np.random.Generator) -> TokenCloud:
     """Every token gets the row of another: permute the usable vocabulary, keep the hierarchy's part."""
     rows = rng.permutation(len(space.unembedding.rows))[: len(cloud.points)]
     return cloud.moved(space.usable(rows).to(cloud.points))
 
 
-def shuffled_points(space: CausalSpace, cloud: TokenCloud, rng: np.random.Generator) -> TokenCloud:  # noqa: ARG001
+def permuted_points(space: CausalSpace, cloud: TokenCloud, rng: np.random.Generator) -> TokenCloud:  # noqa: ARG001
     """Every point of the cloud gets the place of another: concepts of the same things, chosen without meaning."""
-    return cloud.moved(cloud.points[torch.from_numpy(rng.permutation(len(cloud.points)))])
-
-
-def frequency_matched(space: CausalSpace, cloud: TokenCloud, rng: np.random.Generator) -> TokenCloud:
-    """Random categories of words as frequent as the real ones: rows are shuffled among tokens of similar rank.
-
-    The token id stands for the rank: byte-pair vocabularies are ordered by merges, the frequent first.
-    """
-    usable = space.unembedding.rows
-    # The bands' borders are drawn too; no row leaves its band.
-    band = (np.arange(len(usable)) + rng.integers(_FREQUENCY_BAND)) // _FREQUENCY_BAND
-    shuffled = np.lexsort((rng.random(len(usable)), band))
-    rank = np.searchsorted(usable, cloud.hierarchy.tokens)
-    return cloud.moved(space.usable(shuffled[rank]).to(cloud.points))
+    return cloud.permuted(rng.permutation(len(cloud.points)))
 
 
 def gaussian_rows(space: CausalSpace, cloud: TokenCloud, rng: np.random.Generator) -> TokenCloud:  # noqa: ARG001
@@ -114,57 +115,57 @@ def random_subset_of_points(space: CausalSpace, cloud: TokenCloud, rng: np.rando
 def _random_subsets(cloud: TokenCloud, units: NDArray[np.int64], rng: np.random.Generator) -> TokenCloud:
     """For every edge a random child of the parent's points, units (a number for each point) kept together."""
     real = cloud.hierarchy
-    drawn: dict[str, tuple[Concept, str]] = {}
+    drawn: dict[str, Drawn] = {}
     for parent, child in real.edges:
         source, size, own = real.concepts[parent], len(real.concepts[child]), units[real.members[parent]]
         position = rng.permutation(int(own.max()) + 1)
         chosen = np.sort(np.argsort(position[own], kind="stable")[:size])
         name = f"{size} of {source.name}, for {real.names[child]}"
         words, tokens = (tuple(of[index] for index in chosen) for of in (source.words, source.tokens))
-        drawn[name] = Concept(name, words, tokens), source.name
+        drawn[name] = Concept(name, words, tokens), source.name, real.names[child]
     return _with_drawn(cloud, "random subsets", drawn)
 
 
 def random_parent(space: CausalSpace, cloud: TokenCloud, rng: np.random.Generator) -> TokenCloud:  # noqa: ARG001
     """The model's vectors, but each child hangs on a concept that is neither its parent, nor itself, nor below it."""
     real = cloud.hierarchy
-    drawn: dict[str, tuple[Concept, str]] = {}
+    drawn: dict[str, Drawn] = {}
     for parent, child in real.edges:
         name, concept = real.names[child], real.concepts[child]
         kin = {name, *real.parents[name], *real.descendants(name)}
         if others := [other for other in real if other.name not in kin and other.tokens != concept.tokens]:
             other = others[rng.integers(len(others))]
             label = f"{name}, not of {real.names[parent]} but {other.name}"
-            drawn[label] = Concept(label, concept.words, concept.tokens), other.name
+            drawn[label] = Concept(label, concept.words, concept.tokens), other.name, name
     return _with_drawn(cloud, "random parents", drawn)
 
 
-def _with_drawn(cloud: TokenCloud, kind: str, drawn: Mapping[str, tuple[Concept, str]]) -> TokenCloud:
+def _with_drawn(cloud: TokenCloud, kind: str, drawn: Mapping[str, Drawn]) -> TokenCloud:
     """The cloud with further concepts, each under one parent; all real ones stay, so that fits can be shared."""
     real = cloud.hierarchy
     hierarchy = ConceptHierarchy(
         f"{real.name}, {kind}",
-        (*real.concepts, *(concept for concept, _ in drawn.values())),
-        {**real.parents, **{name: (parent,) for name, (_, parent) in drawn.items()}},
+        (*real.concepts, *(concept for concept, _, _ in drawn.values())),
+        {**real.parents, **{name: (parent,) for name, (_, parent, _) in drawn.items()}},
         real.variants,
-        drawn=frozenset(drawn),
+        drawn={name: child for name, (_, _, child) in drawn.items()},
     )
     return TokenCloud(hierarchy, cloud.points)
 
 
 NULLS: dict[str, NullModel] = {
-    "shuffled": NullModel(shuffled_rows, "shuffled rows", "."),
+    "permuted": NullModel(permuted_lemmas, "permuted lemmas", "."),
+    "shuffled": NullModel(shuffled_rows, "shuffled rows", "1"),
     "gaussian": NullModel(gaussian_rows, "Gaussian rows", "|"),
-    "frequency_matched": NullModel(frequency_matched, "frequency-matched rows", "1"),
     "random_subset": NullModel(random_subset, "random subset of the parent", "d"),
     "random_parent": NullModel(random_parent, "random parent", "v"),
     "random_metric": NullModel(random_metric, "random metric", "x"),
     "euclidean": NullModel(euclidean, "Euclidean product", "+", random=False),
     "mean_estimator": NullModel(unchanged, "mean estimator", "2", estimator="mean", random=False),
 }
-BASIC_NULLS = ("shuffled", "gaussian", "random_subset")
+BASIC_NULLS = ("permuted", "gaussian", "random_subset")
 # Of clouds that hold something else than rows of the vocabulary.
 PROMPT_NULLS: dict[str, NullModel] = {
-    "shuffled": NullModel(shuffled_points, "shuffled prompts", "."),
+    "permuted": NullModel(permuted_points, "permuted prompts", "."),
     "random_subset": NullModel(random_subset_of_points, "random subset of the parent", "d"),
 }

@@ -1,4 +1,4 @@
-"""Which tokens a fit may see: all, a random part, a part that keeps each lemma on one side, or either of two halves."""
+"""Which tokens a fit may see: all, a random part, a part that keeps each lemma on one side, or word-disjoint folds."""
 
 from typing import Literal, get_args
 
@@ -32,17 +32,34 @@ def train_mask(
         return np.ones(len(hierarchy.tokens), dtype=bool)
     fraction = 0.5 if split == "halves" else train_fraction
     units = np.arange(len(hierarchy.tokens)) if split == "token" else hierarchy.lemmas
-    # Shuffle, then order by the smallest concept that holds the unit, and hold out at even steps:
-    # every concept gives up close to its share, however few its words.
+    order = _spread(hierarchy, units, rng)
+    steps = np.floor(fraction * np.arange(len(order) + 1) + rng.random())
+    return (np.diff(steps) > 0)[np.argsort(order)][units]
+
+
+def lemma_folds(hierarchy: ConceptHierarchy, n_folds: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """The fold of each of `hierarchy.tokens`, from 0; the forms of a lemma are in one fold, and folds share no word.
+
+    Every concept has close to an equal share of its lemmas in each fold.
+    """
+    order = _spread(hierarchy, hierarchy.lemmas, rng)
+    # Folds come in random turns, so that which fold gets the odd lemma is not always the same.
+    turns = np.concatenate([rng.permutation(n_folds) for _ in range(len(order) // n_folds + 1)])[: len(order)]
+    return turns[np.argsort(order)][hierarchy.lemmas]
+
+
+def _spread(hierarchy: ConceptHierarchy, units: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
+    """The units, shuffled, then ordered by the smallest concept that holds them.
+
+    Taken at even steps, every concept gives up close to its share, however few its words.
+    """
     smallest = np.full(len(hierarchy.tokens), len(hierarchy))
     for index in sorted(range(len(hierarchy)), key=lambda index: -len(hierarchy.members[index])):
         smallest[hierarchy.members[index]] = index
     order = rng.permutation(int(units.max()) + 1)
     stratum = np.zeros(len(order), dtype=np.int64)
     stratum[units] = smallest
-    order = order[np.argsort(stratum[order], kind="stable")]
-    steps = np.floor(fraction * np.arange(len(order) + 1) + rng.random())
-    return (np.diff(steps) > 0)[np.argsort(order)][units]
+    return order[np.argsort(stratum[order], kind="stable")]
 
 
 def training_parts(split: Split, mask: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], ...]:

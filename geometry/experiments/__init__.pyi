@@ -1,6 +1,7 @@
 from .behaviours.study import BehavioursStudy as BehavioursStudy
 from .benchmark import Benchmark as Benchmark
 from .benchmark import run_benchmark as run_benchmark
+from .calibration.study import CalibrationStudy as CalibrationStudy
 from .catalogue import STUDIES as STUDIES
 from .claims.study import ClaimsStudy as ClaimsStudy
 from .comparison.study import ComparisonStudy as ComparisonStudy

@@ -21,9 +21,9 @@ from sklearn.covariance import ledoit_wolf
 
 from geometry.causal import CausalSpace
 from geometry.concepts import ConceptHierarchy, wordnet_hierarchy
-from geometry.directions import ConceptDirections, TokenCloud
+from geometry.directions import ConceptDirections, TokenCloud, thinned
 from geometry.estimators import concept_vector
-from geometry.evidence import MAX_TOKENS, NULLS, train_mask
+from geometry.evidence import MAX_TOKENS, NULLS, LemmaBlocks, train_mask
 from geometry.experiments.result import TableSpec
 from geometry.experiments.study import Step, silent
 from geometry.models import Unembedding, load_model, locate
@@ -121,9 +121,21 @@ def _vectors(space: CausalSpace, nouns: ConceptHierarchy, every: int) -> tuple[l
     estimate = 4 * float(times[:, 1].sum()) * len(nouns) / len(chosen)
     said = f"all vectors, true and shuffled, whole and split (4 x {len(nouns)}; instead: estimated)"
     comparisons.append(Comparison(said, fits(both, "whole", "token"), [estimate]))
-    thinned, whole = (fits([cloud], "whole", "lemma", "halves", most=most) for most in (MAX_TOKENS, None))
+    few, whole = (fits([cloud], "whole", "lemma", "halves", most=most) for most in (MAX_TOKENS, None))
     said = f"fits of one permutation, at most {MAX_TOKENS} tokens a concept (instead: all)"
-    comparisons.append(Comparison(said, thinned, whole))
+    comparisons.append(Comparison(said, few, whole))
+    cloud.products.fit(nouns.members[:1])  # compiles, and multiplies all rows: once for all permutations
+    order = LemmaBlocks.of(nouns).permutation(np.random.default_rng(0))
+    sets = [thinned(members, MAX_TOKENS) for members in nouns.members]
+
+    def directly() -> None:
+        permuted = cloud.permuted(order).points
+        for members in sets:
+            concept_vector(permuted[torch.from_numpy(members)])
+
+    fit = partial(ConceptDirections.fit_cloud, cloud.permuted(order), max_tokens=MAX_TOKENS)
+    said = f"fits of one permutation of lemmas, {len(nouns)} concepts (instead: each from its rows)"
+    comparisons.append(Comparison(said, _seconds(fit, repeat=5), _seconds(directly, repeat=5)))
     pair, every_token = ConceptDirections.fit(space, nouns).vectors[:2], np.arange(len(space.unembedding.matrix))
     scores = _seconds(lambda: space.scores(pair), repeat=3)
     whitened = _seconds(lambda: space.rows(every_token) @ pair.T, repeat=3)

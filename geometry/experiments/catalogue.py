@@ -3,6 +3,7 @@
 from typing import Any
 
 from geometry.experiments.behaviours.study import BehavioursStudy
+from geometry.experiments.calibration.study import CalibrationStudy
 from geometry.experiments.claims.study import ClaimsStudy
 from geometry.experiments.comparison.study import ComparisonStudy
 from geometry.experiments.maps.study import MapsStudy
@@ -10,5 +11,6 @@ from geometry.experiments.steering.study import SteeringStudy
 from geometry.experiments.study import Study
 
 STUDIES: dict[str, type[Study[Any]]] = {
-    study.name: study for study in (ClaimsStudy, SteeringStudy, MapsStudy, BehavioursStudy, ComparisonStudy)
+    study.name: study
+    for study in (ClaimsStudy, SteeringStudy, MapsStudy, BehavioursStudy, ComparisonStudy, CalibrationStudy)
 }

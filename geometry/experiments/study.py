@@ -46,11 +46,13 @@ class Study(ABC, Generic[Result]):
         name: of the study, its folder and its command.
         question: what it asks, in a sentence.
         quick: field → value for a first look.
+        full: field → value for the numbers of a paper.
     """
 
     name: ClassVar[str]
     question: ClassVar[str]
     quick: ClassVar[Mapping[str, Any]] = {}
+    full: ClassVar[Mapping[str, Any]] = {}
 
     seed: int = option(0, "the only source of randomness", least=0)
 

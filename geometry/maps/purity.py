@@ -55,7 +55,9 @@ def neighbourhood_purity(
         name="neighbourhood_purity",
         labels=tuple(labelled.members),
         values=purity(np.arange(n)),
-        nulls={"shuffled": NullValues(np.array(permuted), "shuffled concepts", ".")} if n_permutations else {},
+        nulls={"shuffled": NullValues(np.array(permuted), "shuffled concepts", ".", aligned=True)}
+        if n_permutations
+        else {},
         title="neighbours belong to the same concept",
         measure="kNN purity",
     )

@@ -131,7 +131,7 @@ def _provenance(name: str, studies: Sequence[StudyFolder]) -> list[Block]:
     model = next((study.model for study in studies if study.model), {})
     rows = [["name", name], *([key.replace("_", " "), _cell(value)] for key, value in model.items() if key != "name")]
     resource = CATALOGUE.get(name)
-    if resource is not None and resource.kind == "model":
+    if resource is not None and resource.kind != "source":
         packages = ", ".join(f"{part.package} {part.version} ({part.client})" for part in resource.parts)
         rows += [
             ["described as", resource.description],

@@ -3,12 +3,13 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from geometry.intervals import central, interval_of, mean_of
+from geometry.intervals import bootstrap_means, central, interval_of, mean_of
+from geometry.results.null_values import NullValues
 from geometry.significance import Alternative, permutation_p
 
 if TYPE_CHECKING:
@@ -17,34 +18,15 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 
-@dataclass(frozen=True, eq=False)
-class NullValues:
-    """What a null model gives, and how figures and tables show it.
+LEVEL = 0.05
+EXACT, TILTED = "exact", "tilted"
 
-    Attributes:
-        values: shape (permutations, m'); nan where there was nothing to measure.
-        label: what figures and tables call it.
-        marker: matplotlib's, in grey.
-    """
 
-    values: NDArray[np.float64]
-    label: str
-    marker: str = "|"
+class Difference(NamedTuple):
+    """Of the model from something beside it, with a 95% bootstrap interval."""
 
-    @property
-    def mean(self) -> float:
-        """Over all permutations; nan if nothing could be measured."""
-        return mean_of(self.values)
-
-    @cached_property
-    def means(self) -> NDArray[np.float64]:
-        """Of each permutation, shape (permutations,)."""
-        return np.array([mean_of(row) for row in self.values])
-
-    @cached_property
-    def interval(self) -> tuple[float, float]:
-        """95% bootstrap interval of the mean; of one number a permutation, 95% of the permutations."""
-        return interval_of(self.values)
+    value: float
+    interval: tuple[float, float]
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
@@ -71,7 +53,11 @@ class TestResult:
         reference: the null that gives the p-value; by default the first, None for no test.
         unstructured: the value where there is no structure.
         predicted: the value if the theory is right; None where it says nothing.
+        clusters: shape (m,), numbers of the labels that a bootstrap draws together; None: each by itself.
         resampled: bootstrap means, where drawing the labels again would not be a bootstrap.
+        twin: what it would be if the theory were true: "exact" or "tilted" → the value on each seed of the theory
+            twin (`geometry.evidence.TheoryTwin`).
+        share: noise-corrected share of variance that the claim is about, from 0 to 1; nan where it is about none.
         p_adjusted: p-value adjusted for the other tests of a run (see `Results.adjusted`); unadjusted until then.
         rule: from the result to its verdict; a claim owns it.
         related: further results that the rule consults, such as the cosine "as published".
@@ -90,14 +76,19 @@ class TestResult:
     reference: str | None = ""
     unstructured: float = 0.0
     predicted: float | None = None
+    clusters: NDArray[np.int64] | None = None
     resampled: NDArray[np.float64] | None = None
+    twin: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    share: float = float("nan")
     p_adjusted: float = float("nan")
     rule: "Callable[[TestResult], str] | None" = None
     related: "Mapping[str, TestResult]" = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         set_field = object.__setattr__  # the dataclass is frozen
-        set_field(self, "nulls", {name: _null_values(name, null) for name, null in self.nulls.items()})
+        set_field(
+            self, "nulls", {name: _null_values(name, null, len(self.values)) for name, null in self.nulls.items()}
+        )
         if self.reference == "":
             set_field(self, "reference", next(iter(self.nulls), None))
         if not np.isfinite(self.p_adjusted):
@@ -115,8 +106,8 @@ class TestResult:
 
     @cached_property
     def interval(self) -> tuple[float, float]:
-        """95% bootstrap interval of the mean; see `intervals.summarise`."""
-        return interval_of(self.values) if self.resampled is None else central(self.resampled)
+        """95% bootstrap interval of the mean, clusters drawn together."""
+        return interval_of(self.values, self.clusters) if self.resampled is None else central(self.resampled)
 
     @property
     def n(self) -> int:
@@ -141,25 +132,77 @@ class TestResult:
     def p_floor(self) -> float:
         """The smallest p-value that the number of permutations allows; nan without a reference null."""
         sides = 2 if self.alternative == "two-sided" else 1
-        return sides / (1 + len(self.nulls[self.reference].values)) if self.reference else float("nan")
+        if not self.reference:
+            return float("nan")
+        return sides / (1 + int(np.isfinite(self.nulls[self.reference].means).sum()))
 
     @property
     def verdict(self) -> str:
         """One of `geometry.evidence.VERDICTS`; empty where nothing is claimed."""
         return self.rule(self) if self.rule else ""
 
+    def difference(self, null: str) -> Difference:
+        """The model's mean less a null's: of the same labels where the null has them, else of both means."""
+        other = self.nulls[null]
+        if self.resampled is not None and other.resampled is not None:
+            return Difference(self.value - other.mean, central(self.resampled - other.resampled))
+        if other.aligned and self.resampled is None:
+            paired = self.values - np.array([mean_of(column) for column in other.values.T])
+            return Difference(mean_of(paired), interval_of(paired, self.clusters))
+        own = bootstrap_means(self.values, self.clusters) if self.resampled is None else self.resampled
+        theirs = bootstrap_means(other.values)[::-1]  # not the samples of `own`, with which they have nothing in common
+        if not len(own) or not len(theirs):
+            return Difference(float("nan"), (float("nan"), float("nan")))
+        n = min(len(own), len(theirs))
+        return Difference(self.value - other.mean, central(own[:n] - theirs[:n]))
+
     def beyond(self, null: str) -> bool:
-        """Whether the mean lies on the claimed side of the null's, with 95% bootstrap intervals apart."""
-        own, other = self.interval, self.nulls[null].interval
-        above, below = own[0] > other[1], own[1] < other[0]
-        return {"greater": above, "less": below, "two-sided": above or below}[self.alternative]
+        """Whether the model lies on the claimed side of a null: the interval of the difference does."""
+        low, high = self.difference(null).interval
+        return {"greater": low > 0, "less": high < 0, "two-sided": low > 0 or high < 0}[self.alternative]
+
+    def short_of(self, null: str) -> bool:
+        """Whether it lies on the other side."""
+        low, high = self.difference(null).interval
+        return {"greater": high < 0, "less": low > 0, "two-sided": False}[self.alternative]
+
+    @property
+    def compared(self) -> tuple[str, ...]:
+        """The nulls that `difference` can subtract label by label."""
+        return tuple(name for name, null in self.nulls.items() if null.aligned and null.values.size)
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """What it would be without the structure and if the theory were true: the null's and the exact twin's mean."""
+        null = self.nulls[self.reference].mean if self.reference else float("nan")
+        predicted = float("nan") if self.predicted is None else self.predicted
+        return null, mean_of(self.twin[EXACT]) if EXACT in self.twin else predicted
 
     def relative(self, value: float) -> float:
-        """A value on a scale from the reference null's mean (0) to the prediction (1); nan where they coincide."""
-        if self.predicted is None or not self.reference:
-            return float("nan")
-        null = self.nulls[self.reference].mean
-        return (value - null) / (self.predicted - null) if abs(self.predicted - null) > 1e-9 else float("nan")
+        """A value on a scale from the null's mean (0) to the exact twin's, or the prediction without one (1)."""
+        null, theory = self.ends
+        return (value - null) / (theory - null) if abs(theory - null) > 1e-9 else float("nan")
+
+    @property
+    def standing(self) -> float:
+        """Where the model stands between its null (0) and the exact theory twin (1); nan without a twin."""
+        return self.relative(self.value) if EXACT in self.twin else float("nan")
+
+    @cached_property
+    def power(self) -> Mapping[str, int]:
+        """How many exact twins would be significant: at their own effect, at half of it, and of how many.
+
+        Against the model's permutations, unadjusted.
+        """
+        if EXACT not in self.twin or not self.reference:
+            return {}
+        values, null = self.twin[EXACT], self.nulls[self.reference]
+        halved = {"exact": values, "half": null.mean + (values - null.mean) / 2}
+        found = {
+            name: sum(permutation_p(float(value), null.means, self.alternative) <= LEVEL for value in effects)
+            for name, effects in halved.items()
+        }
+        return {**found, "of": len(values)}
 
     def effect(self, null: str) -> float:
         """Cohen's d: difference of means in units of the pooled standard deviation."""
@@ -195,16 +238,22 @@ class TestResult:
             "p_adjusted": self.p_adjusted,
             "verdict": self.verdict,
         }
-        if published := self.related.get("published"):
-            kept = ("value", "interval", "n", "nulls")
-            entry["published"] = {key: value for key, value in published.to_dict().items() if key in kept}
+        entry["differences"] = {name: self.difference(name)._asdict() for name in self.compared}
+        if self.twin:
+            entry["twin"] = {name: mean_of(values) for name, values in self.twin.items()}
+            entry |= {"standing": self.standing, "power": dict(self.power)}
+        if np.isfinite(self.share):
+            entry["share"] = self.share
+        kept = ("value", "interval", "n", "nulls", "twin")
+        for name, related in self.related.items():
+            entry[name] = {key: value for key, value in related.to_dict().items() if key in kept}
         return {key: value for key, value in entry.items() if value != ""}
 
     def to_frame(self) -> "DataFrame":
-        """A row for every label: its value beside the null models' means."""
+        """A row for every label: its value beside the null models' means, of those that have the same labels."""
         from pandas import DataFrame
 
-        beside = {name: null.values.T for name, null in self.nulls.items() if null.values.shape[1] == len(self.values)}
+        beside = {name: null.values.T for name, null in self.nulls.items() if null.aligned}
         means = {name: [mean_of(column) for column in columns] for name, columns in beside.items()}
         return DataFrame({"value": self.values, **means}, index=list(self.labels))
 
@@ -232,6 +281,7 @@ class TestResult:
         row |= {"low": low, "high": high}
         row |= {null.label: null.mean for null in self.nulls.values()}
         predicted = float("nan") if self.predicted is None else self.predicted
+        row |= {f"{name} twin": mean_of(values) for name, values in self.twin.items()}
         row |= {"predicted": predicted, "p_value": self.p_value, "p_adjusted": self.p_adjusted}
         return row | {"verdict": self.verdict}
 
@@ -241,8 +291,9 @@ class TestResult:
         return Series(self.row(), dtype=object).to_frame(self.name).to_html(float_format="{:.3f}".format)
 
 
-def _null_values(name: str, null: "NullValues | NDArray[np.float64]") -> NullValues:
+def _null_values(name: str, null: "NullValues | NDArray[np.float64]", n: int) -> NullValues:
     if isinstance(null, NullValues):
         return null
     values = np.asarray(null, dtype=np.float64)
-    return NullValues(values[:, None] if values.ndim == 1 else values, name.replace("_", " "))
+    values = values[:, None] if values.ndim == 1 else values
+    return NullValues(values, name.replace("_", " "), aligned=values.shape[1] == n)

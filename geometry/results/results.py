@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 
+# Beginnings of the verdicts that say a claim holds.
+_HOLDS = ("supported", "orthogonal", "near-orthogonal", "significant, small")
+
+
 class Results(Sequence[TestResult]):
     """The results of several tests, in order; `results["existence"]` looks one up by name.
 
@@ -87,7 +91,11 @@ class Results(Sequence[TestResult]):
         return forest([panel], names, columns=columns, ax=ax, **options)
 
     def forest_panel(self) -> tuple[Any, list[str], tuple[str, ...]]:
-        """The panel, names and column heads that `plots.forest` draws: a row a claim, a series a subject."""
+        """The panel, names and column heads that `plots.forest` draws: a row a claim, a series a subject.
+
+        Each claim's scale runs from its null mean to its exact theory twin, or to the prediction where it has no twin;
+        an orthogonality's from the tilted to the exact twin.
+        """
         from geometry.plots import Estimate, ForestPanel, ForestRow, NullMark
 
         rows, names = [], []
@@ -101,17 +109,17 @@ class Results(Sequence[TestResult]):
                 estimates[test.subject] = Estimate(test.relative(test.value), low, high)
                 for null in test.nulls.values():
                     marks.setdefault((null.label, null.marker), []).append(test.relative(null.mean))
-                reference = test.nulls[test.reference].mean if test.reference else float("nan")
-                shown = f"{reference:.3f}" if np.isfinite(reference) else "–"
-                texts[test.subject] = (f"{test.value:.3f}", shown, test.verdict)
+                shown = (f"{end:.3f}" if np.isfinite(end) else "–" for end in (test.value, *test.ends))
+                texts[test.subject] = (*shown, test.verdict)
             # One mark a null over all subjects, as wide as they differ.
             nulls = {look[0]: NullMark(float(np.mean(at)), look[1], min(at), max(at)) for look, at in marks.items()}
-            rows.append(ForestRow(estimates, nulls, texts, any(test.verdict == "supported" for test in same)))
+            rows.append(ForestRow(estimates, nulls, texts, any(test.verdict.startswith(_HOLDS) for test in same)))
             titles = {test.title for test in same}
             names.append(name if len(titles) > 1 else titles.pop() or name)
-        references = {0.0: "null mean", 1.0: "prediction"}
-        panel = ForestPanel("from null mean to prediction", rows, references=references, limits=(-1.25, 1.12))
-        return panel, names, ("model", "null", "verdict")
+        theory = "exact twin" if any(test.twin for test in self._tests) else "prediction"
+        references = {0.0: "null", 1.0: theory}
+        panel = ForestPanel(f"from the null to the {theory}", rows, references=references, limits=(-0.75, 1.75))
+        return panel, names, ("model", "null", theory, "verdict")
 
     def __repr__(self) -> str:
         return "\n".join(map(repr, self._tests)) or "no results"

@@ -11,11 +11,13 @@ def test_models_lists_names_sizes_and_licences(capsys: pytest.CaptureFixture[str
     assert main(["models"]) == 0
     lines = capsys.readouterr().out.splitlines()
     *models, others = lines
-    assert [line.split()[0] for line in models] == ["smollm2-135m", "gemma3-270m", "tinyllama-1.1b", "stories15m"]
+    assert [line.split()[0] for line in models] == [
+        "smollm2-135m", "gemma3-270m", "tinyllama-1.1b", "stories15m", "glove-6b-100d",
+    ]  # fmt: skip
     assert "Apache-2.0" in lines[0]
     assert "present" in lines[0]
     assert "Gemma Terms" in lines[1]
-    assert [line.endswith("(through npm)") for line in models] == [False, False, True, True]
+    assert [line.endswith("(through npm)") for line in models] == [False, False, True, True, True]
     assert "openai-community/gpt2" in others
 
 

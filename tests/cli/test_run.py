@@ -88,6 +88,23 @@ def test_interrupts_leave_nothing(counting: Path, capsys: pytest.CaptureFixture[
     assert not (counting / "there").exists()
 
 
+def test_figures_of_word_vectors_leave_out_what_runs_a_language_model(
+    counting: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("claims", "steering", "maps", "behaviours"):
+        monkeypatch.setitem(STUDIES, name, type("Own", (CountStudy,), {"name": name}))
+    assert main(["figures", "glove-6b-100d", "--full"]) == 0
+    line = "steering and behaviours left out: word vectors have no language model behind them"
+    assert capsys.readouterr().err.splitlines()[0] == line
+    assert {path.name for path in (counting / "figures" / "glove-6b-100d").iterdir()} == {
+        "claims",
+        "maps",
+        "index.html",
+    }
+    assert main(["figures", "mine.vec"]) == 0
+    assert capsys.readouterr().err.startswith("steering left out: ")
+
+
 def test_figures_runs_all_and_one_that_fails_does_not_stop_the_others(
     counting: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

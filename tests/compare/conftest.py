@@ -63,12 +63,12 @@ def planted_model(
 def profile() -> Callable[..., ModelProfile]:
     known: dict[str, ModelProfile] = {}
 
-    def make(structure: int, name: str, *arguments: object, n_permutations: int = 4, **options: object) -> ModelProfile:
+    def make(structure: int, name: str, *arguments: object, n_permutations: int = 9, **options: object) -> ModelProfile:
         key = repr((structure, name, arguments, n_permutations, options))
         if key not in known:
             space, hierarchy = planted_model(structure, name, *arguments, **options)  # type: ignore[arg-type]
             known[key] = model_profile(
-                space, hierarchy, hierarchy, n_permutations=n_permutations, max_tokens=16, progress=False
+                space, hierarchy, hierarchy, n_permutations=n_permutations, n_twins=0, max_tokens=16, progress=False
             )
         return known[key]
 

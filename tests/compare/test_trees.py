@@ -82,14 +82,14 @@ def test_the_consensus_gives_every_model_the_same_say() -> None:
 
 def test_the_tree_of_a_planted_model_is_recovered_beyond_both_nulls(profile: Callable[..., ModelProfile]) -> None:
     model = profile(0, "a")
-    result = recovered_tree(model.matrix, model.shuffled, model.hierarchy, n_permutations=49)
+    result = recovered_tree(model.matrix, model.permuted, model.hierarchy, n_permutations=49)
     assert result.value > 0.5
-    assert result.p_value == result.p_against("shuffled") == 1 / 5
-    assert result.p_against("permuted") == 1 / 50
+    assert result.p_value == result.p_against("permuted") == 1 / 10
+    assert result.p_against("concepts") == 1 / 50
     shapes = {name: null.values.shape for name, null in result.nulls.items()}
-    assert shapes == {"shuffled": (4, 1), "permuted": (49, 1)}
-    assert [null.label for null in result.nulls.values()] == ["shuffled rows", "permuted concepts"]
-    assert result.value > result.nulls["shuffled"].values.max() + 0.1
-    assert abs(result.nulls["permuted"].mean) < 0.1
-    again = recovered_tree(model.matrix, model.shuffled, model.hierarchy, n_permutations=49)
-    assert np.array_equal(result.nulls["permuted"].values, again.nulls["permuted"].values)
+    assert shapes == {"permuted": (9, 1), "concepts": (49, 1)}
+    assert [null.label for null in result.nulls.values()] == ["permuted lemmas", "permuted concepts"]
+    assert result.value > result.nulls["permuted"].values.max() + 0.1
+    assert abs(result.nulls["concepts"].mean) < 0.1
+    again = recovered_tree(model.matrix, model.permuted, model.hierarchy, n_permutations=49)
+    assert np.array_equal(result.nulls["concepts"].values, again.nulls["concepts"].values)

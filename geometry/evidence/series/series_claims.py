@@ -11,9 +11,9 @@ from geometry.concepts import Series
 from geometry.evidence.series.composition import Composition, additive_composition
 from geometry.evidence.series.contrasts import PairContrast, pair_contrast
 from geometry.evidence.series.shape_comparison import ShapeComparison, compare_shapes
-from geometry.evidence.verdicts import HALFWAY, LEVEL, StructureRule
+from geometry.evidence.verdicts import HALFWAY, StructureRule
 from geometry.randomness import generator
-from geometry.results import Results, TestResult
+from geometry.results import LEVEL, Results, TestResult
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """Every concept with its children as a categorical concept: k values that theory places on a simplex.
 
 Questions about each: are held-out words nearest their own value (membership), do the k values span k − 1 directions
-that both halves of the words agree on (span), and is the simplex regular in its angles and in its edges?
+that both halves of the words agree on (span), and do they stand at the angles of a regular simplex, of which theory
+says nothing?
 """
 
 from collections.abc import Callable, Sequence
@@ -16,6 +17,7 @@ from geometry.evidence.splits import Split
 from geometry.evidence.statistics.statistic import FEWEST, Statistic
 
 _FEWEST_VALUES = 3  # two make a line segment, which is always a regular simplex
+_NOISE = 10  # times the mean squared cosine 1/d of random vectors
 
 
 def membership() -> Statistic:
@@ -35,19 +37,14 @@ def simplex_span() -> Statistic:
     return _of_simplex("simplex_span", "halves", _span)
 
 
-def angle_deviation() -> Statistic:
-    """How far the angles of the children's simplex are from a regular one's: mean |cos − ½| over its corners.
+def simplex_dimension() -> Statistic:
+    """`simplex_span` over what the noise of the contrasts themselves allows: 1 if all k − 1 dimensions are as clear.
 
-    0 for a regular simplex; vectors of noise in high dimension are one nearly, the more so the more noise they hold.
+    A contrast of two children that is the same in both halves but for noise has a squared cosine with itself below 1;
+    if the span is k − 1 dimensions, its overlap is as large as the mean of these. Less, where siblings lie along
+    fewer: on a line, one dimension is clear and the others are noise. nan where contrasts are no clearer than noise.
     """
-    return _of_simplex(
-        "angle_deviation", "whole", lambda vertices: (_corner_cosines(vertices @ vertices.T) - 0.5).abs().mean()
-    )
-
-
-def edge_variation() -> Statistic:
-    """Standard deviation of the lengths of the simplex's edges over their mean; 0 for a regular simplex."""
-    return _of_simplex("edge_variation", "whole", _edges)
+    return _of_simplex("simplex_dimension", "halves", _dimension)
 
 
 def simplex_angles() -> Statistic:
@@ -70,7 +67,7 @@ def _per_category(name: str, split: Split, measure: Callable[..., float], fewest
         return np.array([measure(children, *fits) for children in families], dtype=np.float64)
 
     def labels(directions: ConceptDirections) -> tuple[str, ...]:
-        names, families = directions.hierarchy.names, categories(directions.hierarchy)
+        names, families = directions.hierarchy.labels, categories(directions.hierarchy)
         return tuple(f"{names[parent]} ({len(children)})" for parent, children in families.items())
 
     return Statistic(name, split, 0.0, evaluate, labels)
@@ -123,9 +120,11 @@ def _span(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
     return (first.T @ second).square().sum() / first.shape[1]
 
 
-def _edges(vertices: torch.Tensor) -> torch.Tensor:
-    lengths = torch.nn.functional.pdist(vertices)
-    return lengths.std(correction=0) / lengths.mean()
+def _dimension(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+    i, j = torch.triu_indices(len(first), len(first), 1)
+    cosines = torch.nn.functional.cosine_similarity(first[i] - first[j], second[i] - second[j], dim=1)
+    clear = cosines.square().mean()
+    return _span(first, second) / clear if clear > _NOISE / first.shape[1] else torch.tensor(torch.nan)
 
 
 def _angle(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from geometry.directions import ConceptDirections
 from geometry.evidence.splits import Split
-from geometry.evidence.statistics.statistic import FEWEST, Statistic, keyed
+from geometry.evidence.statistics.statistic import FEWEST, Statistic, edge_families, edge_labels, keyed
 
 _SLICE = 1 << 20  # scores that are held at a time
 
@@ -55,9 +55,5 @@ def _auc(positives: NDArray[np.float64], negatives: NDArray[np.float64]) -> floa
 def separation(split: Split = "lemma", *, contrast: bool = False) -> Statistic:
     """`separation_auc` after a token or a lemma split."""
     name = keyed("contrast_separation" if contrast else "separation", split, "lemma")
-    return Statistic(name, split, 0.5, partial(separation_auc, contrast=contrast), _edge_labels)
-
-
-def _edge_labels(directions: ConceptDirections) -> tuple[str, ...]:
-    names = directions.hierarchy.names
-    return tuple(f"{names[child]} < {names[parent]}" for parent, child in directions.hierarchy.edges)
+    evaluate = partial(separation_auc, contrast=contrast)
+    return Statistic(name, split, 0.5, evaluate, edge_labels, clusters=edge_families)

@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 from geometry.concepts import ConceptHierarchy
 from geometry.directions import ConceptDirections
 from geometry.evidence.statistics.statistic import FEWEST, Statistic
+from geometry.gram import RowGram
+
+_SLICE = 1 << 12
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +61,7 @@ def logit_changes(directions: ConceptDirections) -> LogitChanges:
 
     Words that both concepts of a pair hold are left out. nan where a concept has fewer than 3 others.
     """
-    means, variances = _moments(directions)
+    means, variances = _means(directions), _variances(directions)
     parents, children = (
         np.stack([means[:, first] - means[:, second], np.sqrt(variances[:, first] + variances[:, second])], axis=1)
         for first, second in ((0, 1), (2, 3))
@@ -70,15 +73,20 @@ def logit_selectivity() -> Statistic:
     """`LogitChanges.selectivity` after a lemma split; about −½ on noise, where p is negative as often as not."""
 
     def evaluate(directions: ConceptDirections) -> NDArray[np.float64]:
-        means, _ = _moments(directions)
+        means = _means(directions)
         return _selectivity(means[:, 0] - means[:, 1], means[:, 2] - means[:, 3])
 
-    return Statistic("logit_selectivity", "lemma", -0.5, evaluate, _labels)
+    return Statistic("logit_selectivity", "lemma", -0.5, evaluate, _labels, clusters=_families)
 
 
 def _labels(directions: ConceptDirections) -> tuple[str, ...]:
-    names, quadruples = directions.hierarchy.names, _quadruples(directions.hierarchy)
+    names, quadruples = directions.hierarchy.labels, _quadruples(directions.hierarchy)
     return tuple(f"{names[w0]} → {names[w1]}: {names[z0]}, {names[z1]}" for w1, w0, z1, z0 in quadruples)
+
+
+def _families(directions: ConceptDirections) -> NDArray[np.int64]:
+    """Quadruples by w1, whose children z1 and z0 are."""
+    return np.array([w1 for w1, _, _, _ in _quadruples(directions.hierarchy)], dtype=np.int64)
 
 
 def _selectivity(parent: NDArray[np.float64], child: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -92,19 +100,15 @@ class _Plan:
 
     Attributes:
         contrasts: the (w1, w0), shape (c, 2).
-        sets: of each quadruple: held-out words of w1 but not w0, of w0 but not w1, and likewise of z1 and z0, as places
-            in the list of all (contrast, set); shape (m, 4).
-        starts, counts: of each (contrast, set) in the two lists below; sets of too few words count none.
-        contrast, word: of every projection a set's mean is taken over, as places in `contrasts` and among held-out
-            words.
+        words: sets of held-out words, as places among these; those of too few are empty.
+        projected: shape (n, 2), a contrast and a set of words that is projected on it.
+        quadruples: the places in `projected` of w1 but not w0, w0 but not w1, and likewise z1 and z0, shape (m, 4).
     """
 
     contrasts: NDArray[np.int64]
-    sets: NDArray[np.int64]
-    starts: NDArray[np.int64]
-    counts: NDArray[np.int64]
-    contrast: NDArray[np.int64]
-    word: NDArray[np.int64]
+    words: tuple[NDArray[np.int64], ...]
+    projected: NDArray[np.int64]
+    quadruples: NDArray[np.int64]
 
 
 # The row nulls share hierarchy and split with the model.
@@ -116,33 +120,47 @@ def _plan(hierarchy: ConceptHierarchy, train: bytes) -> _Plan:
     quadruples = np.array(list(_quadruples(hierarchy)), dtype=np.int64).reshape(-1, 4)
     contrasts, of = np.unique(quadruples[:, :2], axis=0, return_inverse=True)
     w1, w0, z1, z0 = quadruples.T
-    wanted = np.stack([of.ravel(), w1, w0, of.ravel(), w0, w1, of.ravel(), z1, z0, of.ravel(), z0, z1], axis=1)
-    unique, sets = np.unique(wanted.reshape(-1, 3), axis=0, return_inverse=True)
+    pairs, sets = np.unique(
+        np.stack([w1, w0, w0, w1, z1, z0, z0, z1], axis=1).reshape(-1, 2), axis=0, return_inverse=True
+    )
     words = [
-        index[np.setdiff1d(held_out[first], hierarchy.members[second], assume_unique=True)]
-        for _, first, second in unique
+        index[np.setdiff1d(held_out[first], hierarchy.members[second], assume_unique=True)] for first, second in pairs
     ]
-    words = [subset if len(subset) >= FEWEST else subset[:0] for subset in words]
-    counts = np.array([len(subset) for subset in words], dtype=np.int64)
-    word, starts = np.concatenate([*words, np.empty(0, dtype=np.int64)]), np.cumsum(counts) - counts
-    return _Plan(contrasts, sets.reshape(-1, 4), starts, counts, np.repeat(unique[:, 0], counts), word)
+    wanted = np.stack([np.repeat(of.ravel(), 4), sets.ravel()], axis=1)
+    projected, places = np.unique(wanted, axis=0, return_inverse=True)
+    enough = tuple(own if len(own) >= FEWEST else own[:0] for own in words)
+    return _Plan(contrasts, enough, projected, places.reshape(-1, 4))
 
 
-def _moments(directions: ConceptDirections) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean and variance of the projections of each quadruple's four sets of words, shape (m, 4) each."""
-    plan = _plan(directions.hierarchy, directions.train.tobytes())
+def _points(directions: ConceptDirections, plan: _Plan) -> tuple[torch.Tensor, torch.Tensor]:
+    """The held-out words, and a unit vector along each contrast."""
     w1, w0 = torch.from_numpy(plan.contrasts.T.copy())
     units = torch.nn.functional.normalize(directions.vectors[w1] - directions.vectors[w0], dim=1)
-    points = directions.cloud.points[torch.from_numpy(~directions.train)]
-    projections = (points @ units.T).double().cpu().numpy()[plan.word, plan.contrast]
-    means, variances = np.full((2, len(plan.counts)), np.nan)
-    if len(plan.word):
-        used = plan.counts > 0
-        starts, counts = plan.starts[used], plan.counts[used]
-        means[used] = np.add.reduceat(projections, starts) / counts
-        squares = (projections - np.repeat(means, plan.counts)) ** 2
-        variances[used] = np.add.reduceat(squares, starts) / counts
-    return means[plan.sets], variances[plan.sets]
+    return directions.cloud.points[torch.from_numpy(~directions.train)], units
+
+
+def _means(directions: ConceptDirections) -> NDArray[np.float64]:
+    """Mean of the projections of each quadruple's four sets of words, shape (m, 4)."""
+    plan = _plan(directions.hierarchy, directions.train.tobytes())
+    points, units = _points(directions, plan)
+    # The mean's projection is the mean projection, and costs no words × contrasts product.
+    means = RowGram(points, kept=False).means(plan.words)
+    contrast, words = torch.from_numpy(plan.projected.T.copy())
+    blocks = zip(torch.split(contrast, _SLICE), torch.split(words, _SLICE), strict=True)
+    values = [(units[one] * means[other]).sum(dim=1).double().cpu().numpy() for one, other in blocks]
+    return np.concatenate([np.empty(0), *values])[plan.quadruples]
+
+
+def _variances(directions: ConceptDirections) -> NDArray[np.float64]:
+    """Variance of the same."""
+    plan = _plan(directions.hierarchy, directions.train.tobytes())
+    points, units = _points(directions, plan)
+    projections = (points @ units.T).double().cpu().numpy()
+    values = [
+        projections[plan.words[words], contrast].var() if len(plan.words[words]) else np.nan
+        for contrast, words in plan.projected
+    ]
+    return np.array(values, dtype=np.float64)[plan.quadruples]
 
 
 def _quadruples(hierarchy: ConceptHierarchy) -> Iterator[tuple[int, int, int, int]]:

@@ -81,8 +81,8 @@ def chain_orthogonality(words: Words = "whole") -> Statistic:
 
 def _cosine(name: str, quadruples: Quadruples, words: Words) -> Statistic:
     evaluate = _cosines if words == "whole" else _cosines_across
-    labels = partial(_labels, quadruples)
-    return Statistic(keyed(name, words, "whole"), words, 0.0, partial(evaluate, quadruples), labels)
+    labels, families = partial(_labels, quadruples), partial(_families, quadruples)
+    return Statistic(keyed(name, words, "whole"), words, 0.0, partial(evaluate, quadruples), labels, clusters=families)
 
 
 def _cosines(quadruples: Quadruples, directions: ConceptDirections) -> NDArray[np.float64]:
@@ -106,8 +106,14 @@ def _cosines_between(quadruples: Quadruples, upper: ConceptDirections, lower: Co
     return torch.cat(parts).cpu().numpy().astype(np.float64)
 
 
+def _families(quadruples: Quadruples, directions: ConceptDirections) -> NDArray[np.int64]:
+    """By the parent of the concept that comes first."""
+    first = [quadruple[0] for quadruple in quadruples(directions.hierarchy)]
+    return directions.hierarchy.above[first]
+
+
 def _labels(quadruples: Quadruples, directions: ConceptDirections) -> tuple[str, ...]:
-    names = (*directions.hierarchy.names, "0")
+    names = (*directions.hierarchy.labels, "0")
 
     def contrast(upper: int, lower: int) -> str:
         return names[upper] if lower == _ZERO else f"{names[upper]} - {names[lower]}"

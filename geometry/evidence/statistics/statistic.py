@@ -31,6 +31,8 @@ class Statistic:
             it is given the directions of both.
         labels: what the numbers belong to.
         not_beside: names of null models that it means nothing on.
+        clusters: from directions to a number for each label: labels with one number are drawn again together in a
+            bootstrap, as children of one parent share words. Default, each by itself.
         resample: bootstrap of the mean, from what `evaluate` is given and a random generator to one mean a resample,
             where the labels are not the units; default, the labels are drawn again.
     """
@@ -42,6 +44,28 @@ class Statistic:
     labels: Callable[[ConceptDirections], tuple[str, ...]]
     not_beside: tuple[str, ...] = ()
     resample: Callable[..., NDArray[np.float64]] | None = None
+    clusters: Callable[[ConceptDirections], NDArray[np.int64]] | None = None
+
+
+def concept_labels(directions: ConceptDirections) -> tuple[str, ...]:
+    """Of one number for each reported concept."""
+    return tuple(directions.hierarchy.labels[index] for index in directions.hierarchy.reported)
+
+
+def concept_families(directions: ConceptDirections) -> NDArray[np.int64]:
+    """Concepts by their first parent."""
+    return directions.hierarchy.above[list(directions.hierarchy.reported)]
+
+
+def edge_labels(directions: ConceptDirections) -> tuple[str, ...]:
+    """Of one number for each reported edge."""
+    labels = directions.hierarchy.labels
+    return tuple(f"{labels[child]} < {labels[parent]}" for parent, child in directions.hierarchy.reported_edges)
+
+
+def edge_families(directions: ConceptDirections) -> NDArray[np.int64]:
+    """Edges by their parent."""
+    return np.array([parent for parent, _ in directions.hierarchy.reported_edges], dtype=np.int64)
 
 
 def keyed(name: str, option: str, default: str) -> str:

@@ -10,7 +10,8 @@ from scipy.stats import rankdata
 
 from geometry.concepts import ConceptHierarchy
 from geometry.directions import ConceptDirections
-from geometry.evidence.statistics.statistic import FEWEST, Statistic, keyed
+from geometry.evidence.statistics.statistic import FEWEST, Statistic, concept_families, keyed
+from geometry.intervals import FEWEST_CLUSTERS
 
 Pairs = Literal["all", "word-disjoint"]
 _RESAMPLES = 500
@@ -56,10 +57,16 @@ def _correlation(pairs: Pairs, directions: ConceptDirections) -> NDArray[np.floa
 def _resampled_correlation(
     pairs: Pairs, directions: ConceptDirections, rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    """ρ with the concepts drawn again; a pair weighs the product of its concepts' counts, ranks stay."""
+    """ρ with families of concepts drawn again; a pair weighs the product of its families' counts, ranks stay.
+
+    Of fewer than 5 families, which cannot say how families vary, concepts are drawn.
+    """
     cosine, closeness, counted = _ranked(pairs, directions)
-    k = len(cosine)
-    weights = rng.multinomial(k, np.full(k, 1 / k), size=_RESAMPLES).astype(np.float64)
+    family = np.unique(directions.hierarchy.above, return_inverse=True)[1]
+    if family.max() + 1 < FEWEST_CLUSTERS:
+        family = np.arange(len(family))
+    k = int(family.max()) + 1
+    weights = rng.multinomial(k, np.full(k, 1 / k), size=_RESAMPLES).astype(np.float64)[:, family]
 
     def total(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.asarray(np.einsum("ri,ri->r", weights @ matrix, weights))
@@ -78,7 +85,7 @@ def quartets() -> Statistic:
     names the pairs, with d = ‖ℓ_a − ℓ_b‖², which adds up along a tree whose levels are orthogonal.
     One number a concept, the mean over its quartets; chance is ⅓.
     """
-    return Statistic("quartets", "whole", 1 / 3, _agreement, _names, _NOT_BESIDE)
+    return Statistic("quartets", "whole", 1 / 3, _agreement, _names, _NOT_BESIDE, clusters=concept_families)
 
 
 def four_points() -> Statistic:
@@ -87,7 +94,7 @@ def four_points() -> Statistic:
     Gromov's four-point condition on each quartet's own scale: 0 on any tree, whichever it is. Source:
     Holland et al., Mol. Biol. Evol. 19 (2002).
     """
-    return Statistic("four_points", "whole", 0.5, _delta, _names, _NOT_BESIDE)
+    return Statistic("four_points", "whole", 0.5, _delta, _names, _NOT_BESIDE, clusters=concept_families)
 
 
 def _names(directions: ConceptDirections) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from geometry.evidence import (
     evaluate_claims,
     pair_contrast,
 )
+from geometry.evidence.orthogonality.pooled import FEWEST_FAMILIES
 from geometry.experiments.behaviours.setup import FINAL, Family, Setup
 from geometry.probing import HeldOutSweep, Matching, classify_held_out, matched_cosines
 from geometry.randomness import generator
@@ -35,6 +36,7 @@ _FEWEST_FOR_A_SHAPE = 4
 # Ten claims are adjusted together, and a shape has few orders: fewer permutations could not be significant.
 _PERMUTATIONS = 99
 _ORDERS = 199
+_TWINS = 5
 
 Values = NDArray[np.float64]
 
@@ -186,13 +188,15 @@ def contrast_pair_directions(setup: Setup, family: Family, site: Site) -> dict[s
 def level_claims(setup: Setup) -> Results:
     """Orthogonality of levels, behaviour → kind → family → class, in the unified space: by words and by prompts.
 
-    Prompts are final hidden states less the mean of neutral prompts.
+    Prompts are final hidden states less the mean of neutral prompts. Below 8 parents no twin could make orthogonality
+    measurable, and of prompts there is none: they are exchanged one by one, twins exchange whole lemmas.
     """
     claims = [claim for claim in CLAIMS if claim.name in LEVEL_CLAIMS]
     states = torch.cat([family.activations[FINAL] for family in setup.families.values()])
     points = (states - setup.neutral_activations[FINAL].mean(0)).to(setup.space.mean) @ setup.space.colourer
     shown = TokenCloud(behaviour_prompts([family.behaviour for family in setup.families.values()]), points)
     options: dict[str, Any] = {"claims": claims, "n_permutations": _PERMUTATIONS, "seed": setup.seed, "progress": False}
-    by_words = evaluate_claims(setup.space, setup.words, nulls={name: NULLS[name] for name in PROMPT_NULLS}, **options)
-    by_prompts = evaluate_claims(setup.space, shown, nulls=PROMPT_NULLS, **options)
+    n_twins = _TWINS if len(setup.words.families) >= FEWEST_FAMILIES else 0
+    by_words = evaluate_claims(setup.space, setup.words, nulls=tuple(PROMPT_NULLS), n_twins=n_twins, **options)
+    by_prompts = evaluate_claims(setup.space, shown, nulls=PROMPT_NULLS, n_twins=0, **options)
     return Results([*by_words, *by_prompts]).adjusted()

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import geometry.plots as plots
+from geometry.evidence import verdict_word
+from geometry.evidence.orthogonality.pooled import FEWEST_FAMILIES
 from geometry.experiments.behaviours.steering import CONTROLS, DOMAINS, MAX_NEW_TOKENS, METHODS, PARTS, SUM, UNSTEERED
 from geometry.experiments.evaluator import BOUND
 from geometry.experiments.result import FigureSpec
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 Families = Mapping[str, "FamilyResult"]
 Values = NDArray[np.float64]
 _MARKERS = {UNSTEERED: "|", "random direction": "x", "shuffled labels": "d", "neutral prompts": "v"}
-_LEVEL_MARKERS = {"words": "xd", "prompts": "+v"}
+_LEVEL_MARKERS = {"words": "xd", "prompts": "+v"}  # of permutations; of random subsets or unrelated references
 _BARS = "Bars: 95% bootstrap intervals over sentences."
 
 
@@ -264,20 +266,21 @@ def _levels(levels: Results) -> FigureSpec:
     tests = [test for test in levels if test.measured]
     names = list(dict.fromkeys(test.name for test in tests))
     auc, cosine = (
-        [_level_row([t for t in tests if t.name == name], only) for name in names] for only in ("AUC", "|cos|")
+        [_level_row([t for t in tests if t.name == name], only) for name in names] for only in ("AUC", "cosine")
     )
     panels = [
         plots.ForestPanel("AUC, held out", auc, "separation", {0.5: "chance"}, (0.0, 1.0)),
-        plots.ForestPanel("|cos|, between halves", cosine, "orthogonality", {0.0: ""}),
+        plots.ForestPanel("debiased cosine", cosine, "orthogonality", {0.0: ""}, (-1.0, 1.0)),
     ]
     said = ", ".join(f"{test.value:.2f} by {test.subject}" for test in tests if test.name == "separation")
-    verdicts = dict.fromkeys(test.verdict for test in tests if test.name != "separation")
+    verdicts = dict.fromkeys(verdict_word(test.verdict) for test in tests if test.name != "separation")
     return FigureSpec(
         "levels",
         f"Classes are discriminated from their family (AUC {said}); orthogonality: {' or '.join(verdicts)}",
         "Behaviour → kind → family → class in the unified space: concept vectors of class words, and of final hidden"
-        " states of prompts less those of neutral prompts. Held out are lemmas, of prompts whole templates; halves have"
-        " no lemma or template in common.",
+        " states of prompts less those of neutral prompts. Held out are lemmas, of prompts whole templates. Cosines:"
+        " sign · √|cos²|, free of noise, over folds with no lemma or template in common; orthogonality takes at least"
+        f" {FEWEST_FAMILIES} families of siblings.",
         partial(
             plots.forest,
             panels,
@@ -293,9 +296,11 @@ def _level_row(tests: Sequence[TestResult], only: str) -> "ForestRow":
     for test in tests:
         if only in test.measure:
             estimates[test.subject] = plots.Estimate(test.value, *test.interval)
-            for null, marker in zip(test.nulls.values(), _LEVEL_MARKERS[test.subject], strict=True):
-                nulls[f"{test.subject}: {null.label}"] = plots.NullMark(null.mean, marker)
-        if only == "|cos|":
+            for name, null in test.nulls.items():
+                if np.isfinite(null.mean):
+                    marker = _LEVEL_MARKERS[test.subject][name != "permuted"]
+                    nulls[f"{test.subject}: {null.label}"] = plots.NullMark(null.mean, marker)
+        if only == "cosine":
             texts[test.subject] = (f"{test.value:.2f}", test.verdict)
     return plots.ForestRow(estimates, nulls, texts)
 

@@ -24,6 +24,7 @@ from geometry.errors import HierarchyError
 from geometry.experiments.evaluator import Evaluator
 from geometry.experiments.study import Step
 from geometry.models import Unembedding, load_model
+from geometry.models.locating import require_language_model
 from geometry.steering import Architecture, PromptSet, Site, load_prompts, read_activations
 
 if TYPE_CHECKING:
@@ -100,6 +101,7 @@ class Setup:
 
 def prepare(study: "BehavioursStudy", step: Step) -> Setup:
     """Read and check the families, fit the space, load the model, read activations; what is bad is refused first."""
+    require_language_model(study.model)
     loaded = [load_behaviour(source) for source in study.families]
     behaviour_prompts(loaded)  # names that clash are refused here
     for behaviour in loaded:

@@ -10,7 +10,8 @@ import numpy as np
 
 import geometry.plots as plots
 from geometry.concepts import short_name
-from geometry.evidence import by_verdict
+from geometry.evidence import OrthogonalityResult, by_verdict, verdict_word
+from geometry.experiments.claims.comparison_figures import control_figure, orthogonality_figure, products_figure
 from geometry.experiments.result import FigureSpec
 from geometry.results import NullValues, Results, TestResult
 
@@ -19,53 +20,63 @@ if TYPE_CHECKING:
 
 
 # Nulls that some figures leave to the overview, since they would hide what matters there.
-_ELSEWHERE = ("gaussian", "frequency_matched", "random_parent", "random_metric", "euclidean", "mean_estimator")
+_ELSEWHERE = ("gaussian", "random_parent", "random_metric", "euclidean", "mean_estimator")
 
 
 def claim_figures(result: "ClaimsResult") -> list[FigureSpec]:
-    """The overview, existence, orthogonality, the tree, and a figure for each other claim."""
+    """The overview, existence, orthogonality, the tree, what products and control do, each other claim."""
     named: dict[str, list[TestResult]] = {}
     for test in result.claims:
         if test.measured:
             named.setdefault(test.name, []).append(test)
-    orthogonal = [tests for name, tests in named.items() if tests[0].related.get("published")]
+    orthogonal = [test for test in result.claims if isinstance(test, OrthogonalityResult) and test.measured]
     figures = [_overview(result)]
     if "existence" in named:
         figures.append(_existence(result, named["existence"]))
     if orthogonal:
-        figures.append(_orthogonality(orthogonal))
+        figures.append(orthogonality_figure(orthogonal))
     figures.append(_heatmap(result))
-    shown = [tests[0].name for tests in orthogonal]
-    return figures + [_page(tests) for name, tests in named.items() if name not in ("existence", *shown)]
+    figures += [figure for figure in (products_figure(result.claims), control_figure(result)) if figure]
+    shown = ["existence", *(test.name for test in orthogonal)]
+    return figures + [_page(tests) for name, tests in named.items() if name not in shown]
 
 
 def _overview(result: "ClaimsResult") -> FigureSpec:
-    # Every series and family is a row of its own.
-    series = [
-        replace(test, name=f"{test.name} {test.subject}", subject="series and pairs", p_adjusted=test.p_adjusted)
-        for test in result.series_claims
-    ]
-    panel, names, columns = Results([*result.claims, *series]).forest_panel()
+    panel, names, _ = Results([test for test in result.claims if test.measured]).forest_panel()
     # Where hierarchies differ, a null stands at their mean: ranges would take a line each.
     rows = [
         replace(row, nulls={name: replace(null, low=nan, high=nan) for name, null in row.nulls.items()})
         for row in panel.rows
     ]
     groups = by_verdict(test for test in result.claims if test.measured)
-    total, supported = sum(map(len, groups.values())), len(groups.pop("supported", ()))
-    title = f"{supported} of {total} tests on concept hierarchies support their claim"
-    if groups:
-        title += f"; the most frequent other verdict: {max(groups, key=lambda word: len(groups[word]))}"
-    n = result.study.n_permutations
+    counted = ", ".join(f"{len(tests)} {word.partition(':')[0]}" for word, tests in groups.items())
+    n, twins = result.study.n_permutations, result.study.n_twins
+    pair = next(iter(result.control.values()), None)
+    columns = ["model", "null → exact twin", *([f"model | {pair.name.partition('-')[0]}"] if pair else []), "verdict"]
+    keyed = zip(dict.fromkeys(test.name for test in result.claims if test.measured), rows, strict=True)
+    rows = [_with_control(result, name, row) for name, row in keyed]
+    beside = f" {pair.name}, word vectors without a language model: on the words that both have." if pair else ""
     return FigureSpec(
         "overview",
-        title,
-        "Each claim on its own scale, from the mean of its null (shuffled rows; of series permuted orders or positions;"
-        " of pairs sign flips) to the prediction. Bars: 95% intervals; grey: all nulls within the axis. Verdicts:"
-        f" adjusted p ≤ 0.05 over {len(result.claims) + len(result.series_claims)} tests, {n} permutations"
-        f" (p ≥ {1 / (1 + n):.2g}). Orthogonality: |cos| between halves of the words that share none.",
+        f"Of {sum(map(len, groups.values()))} tests on concept hierarchies: {counted}",
+        "Each claim from its null (permuted lemmas; of orthogonality a twin tilted by a cosine of 0.3) to the exact"
+        " theory twin: the model's words and noise, with the theory planted at the model's own strength. Bars: 95%"
+        f" intervals, families drawn again; grey: other nulls. {n} permutations, {twins} twins of each kind; adjusted"
+        f" p ≤ 0.05.{beside}",
         partial(plots.forest, [replace(panel, rows=rows)], names, columns=columns),
     )
+
+
+def _with_control(result: "ClaimsResult", name: str, row: plots.ForestRow) -> plots.ForestRow:
+    """The row's texts for few columns, with "model | control" on their common words where there is a control."""
+    texts = {}
+    for subject, (value, null, theory, verdict) in row.texts.items():
+        both = result.control[subject].rows() if subject in result.control else []
+        shown = [f"{own.value:.2f} | {other.value:.2f}" for own, other in both if own.name == name]
+        beside = (shown or ["–"]) if result.control else []
+        cells = [text.replace("-", "\N{MINUS SIGN}") for text in (value, f"{null} → {theory}", *beside)]
+        texts[subject] = (*cells, verdict_word(verdict).partition(":")[0])
+    return replace(row, texts=texts)
 
 
 def _shown(test: TestResult) -> list[NullValues]:
@@ -133,40 +144,6 @@ def _sorted(values: Any, null: bool = False) -> plots.Curve:
     return plots.Curve(share, np.interp(share, np.linspace(0, 100, len(finite)), finite), null)
 
 
-def _orthogonality(claims: Sequence[Sequence[TestResult]]) -> FigureSpec:
-    groups = by_verdict(test for tests in claims for test in tests)
-    total = sum(map(len, groups.values()))
-    title = (
-        f"Orthogonality of contrasts: {', '.join(f'{len(tests)} of {total} {word}' for word, tests in groups.items())}"
-    )
-    if [*groups] == ["explained by nesting"]:
-        title = "Orthogonality of contrasts is explained by nesting: random subsets of the parent are as near to 0"
-    panels = []
-    for tests in claims:
-        between, published = [], []
-        for test in tests:
-            magnitudes = test.related["published"].absolute()
-            between += [plots.StripRow(test.subject, test.values), *_null_rows(_shown(test))]
-            published += [plots.StripRow(test.subject, magnitudes.values, texts=[test.verdict])]
-            published += _null_rows(_shown(magnitudes))
-        panels += [
-            plots.StripPanel(
-                tests[0].measure, between, tests[0].title.replace(f"({tests[0].name[-1]})", f"{tests[0].name}:")
-            ),
-            plots.StripPanel("|cos|, all words", published, "as published"),
-        ]
-    arbitrary = claims[0][0].related["published"].absolute().nulls.get("random_parent")
-    against = f" With a random parent instead, it is {arbitrary.mean:.2f} in b." if arbitrary else ""
-    return FigureSpec(
-        "orthogonality",
-        title,
-        "|cos| of edges, pairs of siblings or chains; black: mean. Left: vectors of two halves of the words that share"
-        " none; right: of all words. A random subset of the parent is orthogonal to it in expectation, in any"
-        f" dimension: to be as near to 0 as that is no evidence.{against}",
-        partial(plots.strip, panels, columns=("verdict",)),
-    )
-
-
 def _null_rows(nulls: Iterable[NullValues]) -> list[plots.StripRow]:
     return [plots.StripRow(null.label, null.values, null=True) for null in nulls]
 
@@ -178,7 +155,7 @@ def _page(tests: Sequence[TestResult]) -> FigureSpec:
             test.measure,
             [plots.StripRow("model", test.values), *_null_rows(test.nulls.values())],
             f"{test.subject}: {test.verdict}",
-            {} if test.predicted is None else {test.predicted: "prediction"},
+            {test.ends[1]: "exact twin"},
         )
         for test in tests
     ]
@@ -188,8 +165,8 @@ def _page(tests: Sequence[TestResult]) -> FigureSpec:
     ]
     verdict, title = "; ".join(where), tests[0].title
     numbers = "; ".join(
-        f"{test.subject} {test.value:.3f} (n = {test.n}), shuffled rows {test.nulls['shuffled'].mean:.3f},"
-        f" adjusted p {test.p_adjusted:.2g}"
+        f"{test.subject} {test.value:.3f} (n = {test.n}), permuted lemmas {test.ends[0]:.3f}, exact theory twin"
+        f" {test.ends[1]:.3f}, adjusted p {test.p_adjusted:.2g}"
         for test in tests
     )
     points = (

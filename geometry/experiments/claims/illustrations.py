@@ -113,19 +113,19 @@ def measure_simplex(space: CausalSpace, *, n_permutations: int, seed: int) -> Il
 
     Raises GeometryError: the vocabulary has too few of the words.
     """
-    statistics = [evidence.membership(), evidence.edge_variation()]
+    statistics = [evidence.membership(), evidence.simplex_angles()]
     tests, fits = _measured(space, ("animal", *CLASSES), statistics, n_permutations, seed)
-    accuracy, variation = tests
+    accuracy, angles = tests
     null, panels = accuracy.nulls["shuffled"].mean, []
     indices = [fits[0].hierarchy.index(name) for name in CLASSES]
     for source, directions, numbers in (
-        ("model", fits[0], (accuracy.value, variation.value)),
-        (f"shuffled rows, mean of {n_permutations}", fits[1], (null, variation.nulls["shuffled"].mean)),
+        ("model", fits[0], (accuracy.value, angles.value)),
+        (f"shuffled rows, mean of {n_permutations}", fits[1], (null, angles.nulls["shuffled"].mean)),
     ):
         vertices = directions.vectors[indices]
         frame = Frame.spanned_by(*(vertices[1:] - vertices[0]), origin=vertices.mean(dim=0))
         held_out = dict(zip(CLASSES, map(directions.held_out, indices), strict=True))
-        title = f"{source}: accuracy {numbers[0]:.2f},\nvariation of edge lengths {numbers[1]:.0%}"
+        title = f"{source}: accuracy {numbers[0]:.2f},\nangles off 60° by {numbers[1]:.0f}°"
         corners = dict(zip(CLASSES, frame.coordinates(vertices), strict=True))
         words = {name: _points(directions, frame, tokens) for name, tokens in held_out.items()}
         panels.append({"title": title, "vertices": corners, "words": words})
@@ -136,8 +136,8 @@ def measure_simplex(space: CausalSpace, *, n_permutations: int, seed: int) -> Il
         f" {accuracy.value:.2f}; shuffled rows give {null:.2f}",
         f"Span of {', '.join(f'ℓ({name})' for name in CLASSES)}, centred; large marks: these concept vectors, fitted to"
         f" 70% of the lemmas; small marks: the {confusion.sum()} words of the others. Accuracy: balanced over the"
-        " classes, 0 by chance. Variation: standard deviation of the edge lengths over their mean, of vectors of all"
-        f" words. Panel b draws the first of {n_permutations} permutations.",
+        " classes, 0 by chance. Angles: mean deviation from a regular simplex's, noise-corrected by comparing halves of"
+        f" the words. Panel b draws the first of {n_permutations} permutations.",
         partial(_draw_simplex, panels),
     )
     return Illustration(tests, figure, {"concepts": CLASSES, "confusion": confusion.tolist()})

@@ -2,25 +2,30 @@
 
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 import geometry.evidence as evidence
 from geometry.causal import CausalSpace
+from geometry.compare import common_vocabulary
 from geometry.concepts import ConceptHierarchy, Series, load_hierarchy, load_pairs, load_series
 from geometry.errors import EstimationError, GeometryError, HierarchyError
 from geometry.experiments.claims.illustrations import first_fits, measure_planes, measure_simplex
-from geometry.experiments.claims.result import ClaimsResult
+from geometry.experiments.claims.result import ClaimsResult, ControlPair
 from geometry.experiments.study import Step
-from geometry.models import Unembedding, Vocabulary
+from geometry.models import Unembedding, Vocabulary, display_name
 from geometry.results import Results, TestResult
 
 if TYPE_CHECKING:
     from geometry.experiments.claims.study import ClaimsStudy
 
 # Measured on the same splits, to stand beside the claims.
-ALSO = (evidence.projection("token"), evidence.separation(), evidence.separation("token"), evidence.simplex_angles())
+ALSO = (evidence.projection("token"), evidence.separation(), evidence.separation("token"))
+# Values are compared with the control, not judged, so that few permutations do.
+CONTROL_NULLS, CONTROL_PERMUTATIONS = ("permuted", "random_subset"), 19
+ILLUSTRATION_PERMUTATIONS = 19
 IN_POSITIONS = ("weekdays", "months", "number words", "ordinals")
 CLASSES = (("mammal", "bird", "reptile", "amphibian", "fish"), ("insect",))
 
@@ -28,7 +33,7 @@ Measured = TypeVar("Measured")
 
 
 def measure_claims(study: "ClaimsStudy", step: Step) -> ClaimsResult:
-    """One fit, one set of splits and one number for each claim, beside all null models.
+    """One fit, one set of splits and one number for each claim, between its null models and its theory twins.
 
     Raises GeometryError: the model or a hierarchy cannot be read, two hierarchies have one name, one has no edges, or
         none of them has enough words for any claim.
@@ -39,16 +44,24 @@ def measure_claims(study: "ClaimsStudy", step: Step) -> ClaimsResult:
     space = CausalSpace.fit(unembedding)
     options: dict[str, Any] = {"n_permutations": study.n_permutations, "seed": study.seed}
     skipped: dict[str, str] = {}
+    control = _attempt("control", lambda: _control_of(study), skipped) if study.control != "none" else None
 
     step(f"testing {len(evidence.CLAIMS)} claims on {len(hierarchies)} hierarchies")
     claims: list[TestResult] = []
     beside = {}
     for hierarchy in hierarchies:
-        claims += evidence.evaluate_claims(space, hierarchy, **options)
+        claims += evidence.evaluate_claims(space, hierarchy, n_twins=study.n_twins, **options)
         # They claim nothing, so a few permutations do.
         beside[hierarchy.name] = evidence.test_against_nulls(space, hierarchy, ALSO, missing="nan", seed=study.seed)
     if not any(test.measured for test in claims):
         raise EstimationError(f"too few words a concept in {', '.join(beside)}: no claim can be measured")
+
+    beside_control: dict[str, ControlPair] = {}
+    if control is not None:
+        step(f"testing the words that {control.name} has too")
+        for name in study.hierarchies:
+            pair = _attempt(f"control on {name}", partial(_beside, study, name, space, control), skipped)
+            beside_control |= {} if pair is None else {pair.hierarchy.name: pair}
 
     step("testing series of values and pairs of words")
     series = _series(unembedding.vocabulary, skipped)
@@ -60,25 +73,46 @@ def measure_claims(study: "ClaimsStudy", step: Step) -> ClaimsResult:
     contrasts = evidence.contrast_claims(space, families, **options)
     tested = {contrast.subject for contrast in contrasts}
     skipped |= {name: "too few pairs in this vocabulary" for name in families if name not in tested}
-    tests = Results([*claims, *shapes, *([composition] if composition else []), *contrasts]).adjusted()
 
     step("fitting what the figures illustrate")
     fits = {hierarchy.name: first_fits(space, hierarchy, "whole", study.seed) for hierarchy in hierarchies}
+    shown: dict[str, Any] = {"n_permutations": ILLUSTRATION_PERMUTATIONS, "seed": study.seed}
     return ClaimsResult(
         study=study,
         model=unembedding.summary(),
-        claims=tests[: len(claims)],
-        series_claims=tests[len(claims) :],
+        claims=Results(claims).adjusted(),
+        series_claims=Results([*shapes, *([composition] if composition else []), *contrasts]).adjusted(),
+        control=beside_control,
         series=series,
         beside=beside,
         hierarchies={hierarchy.name: hierarchy for hierarchy in hierarchies},
         cosines={name: tuple(directions.cosines() for directions in pair) for name, pair in fits.items()},
         changes=_changes(space, hierarchies, study.seed),
         shapes=compared,
-        planes=_attempt("planes", lambda: measure_planes(space, **options), skipped),
-        simplex=_attempt("simplex", lambda: measure_simplex(space, **options), skipped),
+        planes=_attempt("planes", lambda: measure_planes(space, **shown), skipped),
+        simplex=_attempt("simplex", lambda: measure_simplex(space, **shown), skipped),
         skipped=skipped,
     )
+
+
+def _control_of(study: "ClaimsStudy") -> Unembedding:
+    control = Unembedding.load(study.control)
+    if control.name == display_name(study.model):
+        raise EstimationError(f"{control.name} cannot stand beside itself")
+    return control
+
+
+def _beside(study: "ClaimsStudy", name: str, space: CausalSpace, control: Unembedding) -> ControlPair:
+    """The claims on the words that the model and the control both have, by each."""
+    model = space.unembedding
+    common = common_vocabulary({model.name: model.vocabulary, control.name: control.vocabulary})
+    hierarchy = load_hierarchy(name, common, recipe=study.recipe)  # type: ignore[arg-type]
+    options: dict[str, Any] = {"nulls": CONTROL_NULLS, "n_permutations": CONTROL_PERMUTATIONS, "n_others": 1}
+    own, other = (
+        evidence.evaluate_claims(one, hierarchy.over(one.unembedding.vocabulary), n_twins=0, seed=study.seed, **options)
+        for one in (space, CausalSpace.fit(control))
+    )
+    return ControlPair(hierarchy, own, control.name, other)
 
 
 def _hierarchies(study: "ClaimsStudy", vocabulary: Vocabulary) -> list[ConceptHierarchy]:

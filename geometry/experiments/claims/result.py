@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -13,18 +13,68 @@ from numpy.typing import ArrayLike, NDArray
 import geometry.evidence as evidence
 from geometry.concepts import ConceptHierarchy, Series
 from geometry.experiments.claims.illustrations import Illustration
+from geometry.experiments.claims.tables import BESIDE, claim_tables
 from geometry.experiments.result import FigureSpec, StudyResult, TableSpec
 from geometry.results import Results, TestResult
 
 if TYPE_CHECKING:
     from geometry.experiments.claims.study import ClaimsStudy
 
-_BESIDE = {
-    "projection_token": "projection of held-out tokens instead of lemmas",
-    "separation": "AUC of ℓ(child) instead of its contrast",
-    "separation_token": "AUC of ℓ(child), held-out tokens",
-}
-_BESIDE_NULLS = ("shuffled", "gaussian", "random_subset")
+
+@dataclass(frozen=True, eq=False)
+class ControlPair:
+    """The claims on the words that the model and a control both have.
+
+    Attributes:
+        hierarchy: over the model's tokens.
+        model: the model's results on it.
+        name: of the control.
+        control: the control's.
+    """
+
+    hierarchy: ConceptHierarchy
+    model: Results
+    name: str
+    control: Results
+
+    def rows(self) -> list[tuple[TestResult, TestResult]]:
+        """Each claim that both were measured on, by the model and by the control."""
+        pairs = zip(self.model, self.control, strict=True)
+        return [(own, other) for own, other in pairs if own.measured and other.measured]
+
+    def in_words(self) -> str:
+        """The main numbers side by side."""
+        shown = ("existence", "separation", "membership", "tree-correlation-disjoint", "quartets")
+        numbers = [
+            f"{own.name} {own.value:.2f} and {other.value:.2f}" for own, other in self.rows() if own.name in shown
+        ]
+        words = f"{len(self.hierarchy.tokens):,} words that both have"
+        return f"On the {words}, {self.hierarchy.name}, the model and {self.name} give {', '.join(numbers)}."
+
+    def to_dict(self) -> dict[str, Any]:
+        """Each claim's value, interval and null mean, by both."""
+        kept = ("claim", "value", "interval", "nulls", "p_value")
+        both = {"model": self.model, self.name: self.control}
+        results = {
+            name: [{key: value for key, value in test.to_dict().items() if key in kept} for test in tests]
+            for name, tests in both.items()
+        }
+        return {"concepts": len(self.hierarchy), "words": len(self.hierarchy.tokens), "claims": results}
+
+
+def products_in_words(name: str, tests: Iterable[TestResult]) -> str:
+    """Which claims gain by the causal inner product over both others, and by how much over the Euclidean one."""
+    gains, others = [], []
+    for test in tests:
+        if test.measured and test.compared:
+            value, (low, high) = test.difference("euclidean")
+            if all(test.beyond(null) for null in test.compared):
+                numbers = f"{value:+.3f} [{low:+.3f}, {high:+.3f}]".replace("-", "\N{MINUS SIGN}")
+                gains.append(f"{test.name} ({numbers} beside the Euclidean product)")
+            else:
+                others.append(test.name)
+    said = f"On {name} the causal inner product helps {', '.join(gains) or 'no claim'}"
+    return f"{said}; {', '.join(others)} do not need it." if others else f"{said}."
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -39,6 +89,7 @@ class ClaimsResult(StudyResult):
         changes: hierarchy → changes of log-odds in the model, and on the same permutation.
         series: the series of values, and the shapes that common sense expects of them.
         shapes: series → how the shapes compare.
+        control: hierarchy → the claims on the words that a control has too; empty without one.
         planes, simplex: of hand-made classes; None where the vocabulary is too small.
         skipped: what was left out, and why.
     """
@@ -52,6 +103,7 @@ class ClaimsResult(StudyResult):
     changes: Mapping[str, tuple[evidence.LogitChanges, evidence.LogitChanges]]
     shapes: Mapping[str, evidence.ShapeComparison]
     series: Mapping[str, Series]
+    control: Mapping[str, ControlPair]
     planes: Illustration | None
     simplex: Illustration | None
     skipped: Mapping[str, str]
@@ -67,21 +119,22 @@ class ClaimsResult(StudyResult):
         return Results([test for test in self.series_claims if test.name == "contrast"])
 
     def summary(self) -> list[str]:
-        """How many claims came to which verdict, and which."""
+        """How many claims came to which verdict, which, and whose doing it is."""
         groups = evidence.by_verdict(self.claims)
         counts = "; ".join(f"{len(tests)} {word}" for word, tests in groups.items() if word != "not measurable")
         said = [
             f"Of {sum(test.measured for test in self.claims)} tests on {' and '.join(self.hierarchies)}: {counts}"
-            f" (adjusted p ≤ 0.05 over all {len(self.claims) + len(self.series_claims)} tests of the run)."
+            f" (adjusted p ≤ 0.05 over the tests with a p-value)."
         ]
-        if "supported" in groups:
-            numbers = [f"{test.name} on {test.subject} {_beside_null(test)}" for test in groups["supported"]]
-            said.append(f"Supported: {', '.join(numbers)}.")
-        if small := groups.get("significant, small effect"):
-            said.append(f"There, but nearer to the null mean than to the prediction: {self._named(small)}.")
-        others = ("explained by nesting", "contradicted", "inconclusive", "not significant")
-        if lacking := [f"{self._named(groups[word])} ({word})" for word in others if word in groups]:
-            said.append(f"No evidence for {'; '.join(lacking)}.")
+        for word, tests in groups.items():
+            if word not in ("not measurable", "inconclusive"):
+                said.append(f"{word[0].upper()}{word[1:]}: {self._named(tests)}.")
+        if unsure := groups.get("inconclusive"):
+            families = [f"{test.name} on {test.subject}: {test.verdict}" for test in unsure]
+            said.append(f"Undecided, with the families that would decide: {'; '.join(families)}.")
+        said += [products_in_words(name, self.claims.about(name)) for name in self.hierarchies]
+        for pair in self.control.values():
+            said.append(pair.in_words())
         if self.series_claims:
             verdicts = Counter(test.verdict for test in self.series_claims)
             counts = "; ".join(f"{number} {verdict}" for verdict, number in verdicts.most_common())
@@ -100,40 +153,8 @@ class ClaimsResult(StudyResult):
         )
 
     def tables(self) -> list[TableSpec]:
-        """A table a hierarchy, one of series and pairs, what was measured besides, and what the verdicts mean."""
-        n = self.study.n_permutations
-        total = len(self.claims) + len(self.series_claims)
-        spread = f"p: {n} permutations, so p ≥ {1 / (1 + n):.2g}; adjusted over all {total} tests of the run"
-        spread += " (Benjamini–Hochberg). Brackets: 95% bootstrap interval of the mean."
-        head = ("claim", "verdict", "value", "shuffled rows", "random subset", "predicted", "p", "adjusted p")
-        tables = []
-        for name, hierarchy in self.hierarchies.items():
-            rows = [_row(test, ("shuffled", "random_subset")) for test in self.claims.about(name)]
-            caption = f"{len(hierarchy)} concepts, {len(hierarchy.edges)} edges; concepts are fitted to at most"
-            caption += f" {evidence.MAX_TOKENS} of their words. {spread}"
-            tables.append(TableSpec(f"Claims on {name}", head, rows, caption))
-        if self.series_claims:
-            rows = [_row(test, (test.reference,)) for test in self.series_claims]
-            caption = (
-                f"Null: of shapes permuted orders, of composition shuffled positions, of pairs sign flips. {spread}"
-            )
-            title, others = "Claims on series of values and pairs of words", (*head[:3], "null", *head[5:])
-            tables.append(TableSpec(title, others, rows, caption))
-        rows = [
-            [f"{name}: {_BESIDE[test.name]}", _value(test), *(_null(test, null) for null in _BESIDE_NULLS)]
-            for name, tests in self.beside.items()
-            for test in tests
-            if test.name in _BESIDE and test.measured
-        ]
-        if rows:
-            besides = ("measured besides", "value", "shuffled rows", "Gaussian rows", "random subset")
-            caption = "Forms of one word fall on both sides when tokens are held out instead of lemmas."
-            tables.append(TableSpec("The same with other splits and vectors", besides, rows, caption))
-        words = dict.fromkeys(evidence.verdict_word(test.verdict) for test in (*self.claims, *self.series_claims))
-        tables.append(
-            TableSpec("Verdicts", ("verdict", "meaning"), [[word, evidence.VERDICTS[word]] for word in words])
-        )
-        return tables
+        """See `tables.claim_tables`."""
+        return claim_tables(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Every test under "claims", and what else was measured."""
@@ -141,7 +162,9 @@ class ClaimsResult(StudyResult):
         return {
             "max_tokens": evidence.MAX_TOKENS,
             "n_permutations": self.study.n_permutations,
-            "claims": [TestResult.to_dict(test) for test in (*self.claims, *self.series_claims)],
+            "n_twins": self.study.n_twins,
+            # Of series the plain result: what else they hold has entries of its own.
+            "claims": [*self.claims.to_dict(), *(TestResult.to_dict(test) for test in self.series_claims)],
             "hierarchies": {name: self._describe(name) for name in self.hierarchies},
             "logit_changes": {name: model.means() for name, (model, _) in self.changes.items()},
             "shapes": {name: comparison.to_dict() for name, comparison in self.shapes.items()},
@@ -151,14 +174,15 @@ class ClaimsResult(StudyResult):
             },
             "planes": self.planes.to_dict() if self.planes else None,
             "simplex": self.simplex.to_dict() if self.simplex else None,
+            "control": {name: pair.to_dict() for name, pair in self.control.items()},
             "skipped": dict(self.skipped),
         }
 
     def _describe(self, name: str) -> dict[str, Any]:
         """What a hierarchy holds and lacks, and what was measured besides the claims."""
         hierarchy, tests = self.hierarchies[name], self.beside[name]
-        existence = self.claims.about(name)["existence"]
-        angles = tests["simplex_angles"]
+        existence, angles = self.claims.about(name)["existence"], self.claims.about(name)["angles"]
+        blocks = evidence.LemmaBlocks.of(hierarchy)
         return {
             "concepts": len(hierarchy),
             "edges": len(hierarchy.edges),
@@ -167,7 +191,9 @@ class ClaimsResult(StudyResult):
             "recipe": hierarchy.recipe,
             "notes": list(hierarchy.notes),
             "skipped": evidence.skipped_concepts(hierarchy, seed=self.study.seed),
-            "besides": {key: tests[key].to_dict() for key in _BESIDE},
+            "strata": len(blocks.strata),
+            "lemmas_that_cannot_move": blocks.fixed,
+            "besides": {key: tests[key].to_dict() for key in BESIDE},
             "simplex_angle_deviation": dict(zip(angles.labels, angles.values.tolist(), strict=True)),
             "per_concept": {
                 concept.name: {"tokens": len(concept), "held_out_projection": value}
@@ -187,7 +213,8 @@ class ClaimsResult(StudyResult):
 
         for test in (*self.claims, *self.series_claims):
             nulls = {name: null.means for name, null in test.nulls.items()}
-            add(f"{test.subject}.{test.name}", values=test.values, labels=np.array(test.labels), **nulls)
+            twins = {f"{name}_twin": values for name, values in test.twin.items()}
+            add(f"{test.subject}.{test.name}", values=test.values, labels=np.array(test.labels), **nulls, **twins)
         for name, tests in self.beside.items():
             for test in tests:
                 nulls = {null: values.means for null, values in test.nulls.items()}
@@ -208,28 +235,3 @@ class ClaimsResult(StudyResult):
 
         illustrations = [result.figure for result in (self.planes, self.simplex) if result]
         return [*claim_figures(self), *illustrations, *series_figures(self)]
-
-
-def _number(value: float, digits: int = 3) -> str:
-    if not np.isfinite(value):
-        return "–"
-    return f"{value:.{digits}f}".replace("-", "\N{MINUS SIGN}") if round(value, digits) else f"{0:.{digits}f}"
-
-
-def _value(test: TestResult) -> str:
-    low, high = test.interval
-    return f"{_number(test.value)} [{_number(low)}, {_number(high)}]" if test.measured else "–"
-
-
-def _null(test: TestResult, null: str | None) -> str:
-    return _number(test.nulls[null].mean) if null and null in test.nulls else "–"
-
-
-def _row(test: TestResult, nulls: Sequence[str | None]) -> list[str]:
-    predicted = "–" if test.predicted is None else f"{test.predicted:.3g}"
-    p_values = [f"{p:.2g}" if np.isfinite(p) else "–" for p in (test.p_value, test.p_adjusted)]
-    return [test.title, test.verdict, _value(test), *(_null(test, null) for null in nulls), predicted, *p_values]
-
-
-def _beside_null(test: TestResult) -> str:
-    return f"{_number(test.value, 2)} ({test.nulls['shuffled'].label} {_number(test.nulls['shuffled'].mean, 2)})"

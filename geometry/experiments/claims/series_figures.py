@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ import numpy as np
 
 import geometry.plots as plots
 from geometry.concepts import Series
-from geometry.evidence import Composition, ShapeComparison
+from geometry.evidence import Composition, ShapeComparison, by_verdict
 from geometry.experiments.result import FigureSpec
 from geometry.results import Results
 
@@ -28,6 +29,8 @@ def series_figures(result: "ClaimsResult") -> list[FigureSpec]:
         figures.append(_composition(result.composition, result.series))
     if result.contrasts:
         figures.append(_contrasts(result.contrasts))
+    if result.series_claims:
+        figures.append(_series_claims(result.series_claims))
     return figures
 
 
@@ -159,4 +162,25 @@ def _contrasts(contrasts: Results) -> FigureSpec:
         " Sign flips: nothing differs within pairs; they give p. Shuffled partners: the two classes of words differ,"
         " the pairs mean nothing.",
         partial(plots.strip, [panel], columns=("verdict",)),
+    )
+
+
+def _series_claims(claims: Results) -> FigureSpec:
+    rows = [
+        replace(test, name=f"{test.name} {test.subject}", subject="tests", p_adjusted=test.p_adjusted)
+        for test in claims
+    ]
+    panel, names, columns = Results(rows).forest_panel()
+    marked = [
+        replace(row, nulls={name: replace(null, low=np.nan, high=np.nan) for name, null in row.nulls.items()})
+        for row in panel.rows
+    ]
+    groups = by_verdict(claims)
+    return FigureSpec(
+        "series-claims",
+        f"Of {len(claims)} tests on series and pairs of words: "
+        + ", ".join(f"{len(tests)} {word}" for word, tests in groups.items()),
+        "Each on its own scale, from the mean of its null (permuted orders; of composition shuffled positions; of pairs"
+        " sign flips) to the prediction. Bars: 95% intervals; adjusted p ≤ 0.05 over these tests.",
+        partial(plots.forest, [replace(panel, rows=marked)], names, columns=columns),
     )

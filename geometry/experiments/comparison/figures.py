@@ -11,11 +11,18 @@ from scipy.spatial.distance import squareform
 import geometry.plots as plots
 from geometry.compare import OWN_CLAIMS, PAIR_MEASURES, ModelProfile, consensus, dendrogram
 from geometry.concepts import ConceptHierarchy, short_name
+from geometry.evidence import OrthogonalityResult, verdict_word
 from geometry.experiments.result import FigureSpec
 from geometry.results import Results, TestResult
 
-# Verdicts of structure beyond shuffled rows.
-_BEYOND = ("supported", "significant, small effect", "too few permutations to decide")
+# Verdicts that say a claim holds, and those that say it does not; the others are open.
+_HOLDS = (
+    "supported",
+    "significant, small effect",
+    "orthogonal within 0.15",
+    "near-orthogonal: deviates, within 0.15",
+)
+_FAILS = ("explained by nesting", "not significant", "contradicted")
 _MOST_LEAVES = 40
 _MOST_SHARED = 0.1
 _SPECTRUM_POINTS = 200
@@ -26,27 +33,31 @@ Trees = Mapping[str, TestResult]
 
 def similarity(profiles: Profiles, pairs: Results) -> FigureSpec:
     """Every pair of models by every measure."""
-    similar = [result for result in pairs if result.name == "representational_similarity"]
-    beyond = [result for result in similar if result.p_value <= result.p_floor]
+    similar = [result for result in pairs if result.name == "cka"]
+    ranked = [result for result in pairs if result.name == "representational_similarity"]
+    # By both: of few concepts either may be high by chance.
+    beyond = [both for both in zip(similar, ranked, strict=True) if all(test.p_value <= test.p_floor for test in both)]
     title = "Which concepts are similar agrees"
     if len(beyond) == len(similar):
         lowest = min(result.value for result in similar)
-        null = max(0.005, *(abs(result.nulls["shuffled"].mean) for result in similar))
-        title += f" between models: RSA ρ ≥ {lowest:.2f}, shuffled rows within ±{null:.2f}"
+        null = max(0.005, *(abs(result.nulls["permuted"].mean) for result in similar))
+        title += f" between models: debiased CKA ≥ {lowest:.2f}, permuted lemmas within ±{null:.2f}"
     elif beyond:
-        title += f" beyond shuffled rows in {len(beyond)} of {len(similar)} pairs of models"
+        title += f" beyond permuted lemmas in {len(beyond)} of {len(similar)} pairs of models"
     else:
-        title += " between models no more than between their shuffled rows"
+        title += " between models no more than between their permuted lemmas"
     caption = (
-        f"Below the diagonal pairs of models, above it (grey) shuffled rows. {len(profiles[0].hierarchy)} common"
+        f"Below the diagonal pairs of models, above it (grey) permuted lemmas. {len(profiles[0].hierarchy)} common"
         " concepts; a, b, d: pairs that share no word; c: mean 1 − cos on a subtree left out of aligning (1 unrelated)."
+        " Vectors of few or rare words are less like others in any model: that is in a, of permuted lemmas too, and not"
+        " in b."
     )
     names = [profile.name for profile in profiles]
     above = np.triu(np.ones((len(names), len(names)), dtype=np.bool_))
     panels = []
     for measure in PAIR_MEASURES:
         results = [result for result in pairs if result.name == measure.name]
-        nulls = squareform([result.nulls["shuffled"].mean for result in results])
+        nulls = squareform([result.nulls["permuted"].mean for result in results])
         shown = np.where(above, nulls, squareform([result.value for result in results]))
         texts = np.array(plots.numbers(shown), dtype=object)
         np.fill_diagonal(texts, "")
@@ -59,26 +70,38 @@ def similarity(profiles: Profiles, pairs: Results) -> FigureSpec:
 def claims(profiles: Profiles) -> FigureSpec:
     """Every claim in every model."""
     rows = list(zip(*(profile.claims for profile in profiles), strict=True))
-    measured = [results for results in rows if any(result.measured for result in results)]
-    agreeing = sum(len({result.verdict in _BEYOND for result in results}) == 1 for results in measured)
-    title = f"The models agree on {agreeing} of {len(measured)} claims whether there is structure beyond the nulls"
+    words = [{verdict_word(result.verdict) for result in results} for results in rows]
+    measured = [verdicts for verdicts in words if verdicts != {"not measurable"}]
+    decided = [verdicts for verdicts in measured if verdicts <= {*_HOLDS, *_FAILS}]
+    agreeing = sum(verdicts <= {*_HOLDS} or verdicts <= {*_FAILS} for verdicts in decided)
+    title = f"The models agree on {agreeing} of the {len(decided)} claims that are decided in all of them"
+    title = title if decided else "No claim is decided in all models"
+    title += f"; {len(measured) - len(decided)} are open in some" if len(decided) < len(measured) else ""
     caption = (
-        f"Value on the {len(profiles[0].hierarchy)} common concepts (of shuffled rows), verdict. Colour: from null"
-        " mean (0) to prediction (1); white where nothing is beyond the nulls that the verdict consults."
+        f"Value on the {len(profiles[0].hierarchy)} common concepts, verdict. In brackets permuted lemmas; of"
+        " orthogonality, a debiased cosine, the exact theory twin. Colour: from the null mean, of orthogonality the"
+        " twin tilted by 0.3 (0), to the exact theory twin (1); white where a claim does not hold or is open."
     )
-    shown = [[test.relative(test.value) if test.verdict in _BEYOND else np.nan for test in row] for row in rows]
-    look: dict[str, Any] = {"cmap": "YlGnBu", "colourbar": "from the null mean (0) to the prediction (1)"}
+    shown = [[test.relative(test.value) if holds(test) else np.nan for test in row] for row in rows]
+    look: dict[str, Any] = {"cmap": "YlGnBu", "colourbar": "from the null mean (0) to the exact theory twin (1)"}
     look |= {"texts": [list(map(cell_text, row)) for row in rows], "null": np.isnan(shown)}
     names = [profile.name for profile in profiles]
     panel = plots.HeatmapPanel(shown, [row[0].title for row in rows], names, **look)
     return FigureSpec("claims", title, caption, partial(plots.heatmap, [panel]))
 
 
+def holds(result: TestResult) -> bool:
+    """Whether the verdict says so."""
+    return verdict_word(result.verdict) in _HOLDS
+
+
 def cell_text(result: TestResult, apart: str = "\n") -> str:
-    """Value, null mean and verdict."""
+    """Value, null mean or of orthogonality the exact twin's, and verdict."""
     if not result.measured:
         return "–"
-    return f"{result.value:.2f} ({result.nulls['shuffled'].mean:.2f}){apart}{result.verdict}"
+    null, theory = result.ends
+    beside = theory if isinstance(result, OrthogonalityResult) else null
+    return f"{result.value:.2f}" + (f" ({beside:.2f})" if np.isfinite(beside) else "") + f"{apart}{result.verdict}"
 
 
 def scale(profiles: Profiles) -> FigureSpec:
@@ -100,7 +123,7 @@ def scale(profiles: Profiles) -> FigureSpec:
         for profile in profiles:
             common, own = profile.claims[name], profile.own_claims[name]
             tests = {"common concepts": common, "own concepts": own}
-            nulls = [common.nulls["shuffled"], common.nulls["random_subset"]]
+            nulls = [common.nulls["permuted"], common.nulls["random_subset"]]
             estimates = {label: plots.Estimate(test.value, *test.interval) for label, test in tests.items()}
             marks = {null.label: plots.NullMark(null.mean, null.marker) for null in nulls}
             rows.append(plots.ForestRow(estimates, marks))
@@ -141,10 +164,10 @@ def tree(profiles: Profiles, trees: Trees) -> FigureSpec:
     if not measured:
         title = "The common concepts are too flat a hierarchy to compare trees with"
     elif beyond:
-        title = f"Clusters follow the hierarchy beyond every permutation of shuffled rows in {', '.join(beyond)}"
+        title = f"Clusters follow the hierarchy beyond every permutation of lemmas in {', '.join(beyond)}"
     else:
         best = max(result.value for result in measured.values())
-        title = f"Clusters follow the hierarchy no more than those of shuffled rows do: at best {best:.2f}"
+        title = f"Clusters follow the hierarchy no more than those of permuted lemmas do: at best {best:.2f}"
     caption = (
         f"a: average linkage of the mean rank of cosines over {len(profiles)} models; {len(leaves(hierarchy))} of the"
         f" {len(hierarchy)} common concepts that share hardly a word. b: cophenetic correlation with {hierarchy.name},"

@@ -10,10 +10,12 @@ import geometry.compare as compare
 from geometry.causal import CausalSpace
 from geometry.concepts import ConceptHierarchy, load_hierarchy
 from geometry.errors import HierarchyError, ModelError
+from geometry.experiments.comparison.control import Control, without
 from geometry.experiments.comparison.result import ComparisonResult
 from geometry.experiments.study import Step
 from geometry.memory import few_arenas, give_back
-from geometry.models import Unembedding, Vocabulary
+from geometry.models import CATALOGUE, Unembedding, Vocabulary
+from geometry.models.locating import is_word_vectors
 from geometry.results import Results, TestResult
 
 if TYPE_CHECKING:
@@ -22,42 +24,97 @@ if TYPE_CHECKING:
 _FEWEST_CONCEPTS = 5
 _FEWEST_MODELS = 2
 
+NONE = "none"
+
 Matrix = tuple[str, dict[str, Any], Vocabulary]  # the model as it was given, and what is known of one of its matrices
 
 
 def measure_comparison(study: "ComparisonStudy", step: Step) -> ComparisonResult:
     """Profile one model after the other, then compare what is kept of them."""
     few_arenas()  # matrices of several models go through the same few hundred megabytes
-    matrices, notes = _matrices(study.models, step)
+    notes: list[str] = []
+    vectors = _word_vectors(study.control, notes, step)
+    matrices = _matrices(study.models, notes, step)
     compare.same_weights([summary for _, summary, _ in matrices])
-    common = _common_hierarchy(study.hierarchy, {summary["name"]: words for _, summary, words in matrices})
-    profiles = []
+    vocabularies = {summary["name"]: words for _, summary, words in matrices}
+    common = _common_hierarchy(study.hierarchy, vocabularies)
+    control = _beside(study.hierarchy, vectors, vocabularies, notes, step) if vectors else None
+    options: dict[str, Any] = {"n_permutations": study.n_permutations, "seed": study.seed}
+    profiles, beside = [], []
+
+    def profile_beside(space: CausalSpace, concepts: ConceptHierarchy) -> compare.ModelProfile:
+        shared = concepts.over(space.unembedding.vocabulary)
+        return compare.model_profile(space, shared, claims=compare.OWN_CLAIMS, n_twins=0, **options)
+
     for model, summary, _ in matrices:
         step(f"measuring {summary['name']}")
         unembedding = Unembedding.load(model, side=summary["side"])
         shared = common.over(unembedding.vocabulary)
         own = load_hierarchy(study.hierarchy, unembedding.vocabulary)
         space = CausalSpace.fit(unembedding).to(torch.float32)
-        profiles.append(compare.model_profile(space, shared, own, n_permutations=study.n_permutations, seed=study.seed))
+        profiles.append(compare.model_profile(space, shared, own, n_twins=study.n_twins, **options))
+        beside += [profile_beside(space, control[1])] if control else []
         del unembedding, space
         give_back()  # the next model may be the largest
+    if control:
+        step(f"measuring {control[0].name}")
+        beside.append(profile_beside(CausalSpace.fit(control[0]).to(torch.float32), control[1]))
     step("comparing pairs")
-    options: dict[str, Any] = {"n_permutations": study.n_concept_permutations, "seed": study.seed}
+    options["n_permutations"] = study.n_concept_permutations
     pairs = list(combinations(profiles, 2))
     return ComparisonResult(
         study=study,
         profiles=profiles,
-        pairs=Results([result for pair in pairs for result in compare.compare_pair(*pair, **options)]).adjusted(),
+        pairs=_similarity(profiles, options),
         agreement=Results([result for pair in pairs for result in compare.claim_agreement(*pair)]).adjusted(),
         trees=_trees(profiles, options),
+        control=Control(beside, _similarity(beside, options)) if control else None,
         notes=notes,
     )
 
 
-def _matrices(models: Sequence[str], step: Step) -> tuple[list[Matrix], list[str]]:
+def _similarity(profiles: Sequence[compare.ModelProfile], options: Mapping[str, Any]) -> Results:
+    pairs = combinations(profiles, 2)
+    return Results([result for pair in pairs for result in compare.compare_pair(*pair, **options)]).adjusted()
+
+
+def _word_vectors(name: str, notes: list[str], step: Step) -> Unembedding | None:
+    """The control; where its name is known and it was not fetched, a note instead."""
+    if name == NONE:
+        return None
+    if not is_word_vectors(name):
+        raise ModelError(f"control {name}: not word vectors; name models among the others")
+    try:
+        return Unembedding.load(name)
+    except ModelError as error:
+        if name not in CATALOGUE:
+            raise
+        notes.append(without(name, error))
+        step(notes[-1])
+        return None
+
+
+def _beside(
+    name: str, vectors: Unembedding, vocabularies: Mapping[str, Vocabulary], notes: list[str], step: Step
+) -> tuple[Unembedding, ConceptHierarchy] | None:
+    """Word vectors and the concepts that they share with all models, if there are enough.
+
+    The models' own words are left as they are: word vectors are in lower case, and would take every capital away.
+    """
+    try:
+        return vectors, _common_hierarchy(name, {**vocabularies, vectors.name: vectors.vocabulary})
+    except HierarchyError as error:
+        notes.append(without(vectors.name, error))
+        step(notes[-1])
+        return None
+
+
+def _matrices(models: Sequence[str], notes: list[str], step: Step) -> list[Matrix]:
     """What there is to compare; each is read and let go again, so that bad input is refused before work."""
-    matrices, notes = [], []
+    matrices: list[Matrix] = []
     for model in models:
+        if is_word_vectors(model):
+            raise ModelError(f"{model}: word vectors stand beside models, not among them: --control {model}")
         step(f"reading {model}")
         matrices.append(_described(model, "output"))
         if not matrices[-1][1]["tied"]:
@@ -71,7 +128,7 @@ def _matrices(models: Sequence[str], step: Step) -> tuple[list[Matrix], list[str
         raise ModelError(f"two models are called {twice[0]!r}; name each once, or rename a folder")
     if len(matrices) < _FEWEST_MODELS:
         raise ModelError(f"{', '.join(models) or 'no model'}: nothing to compare it with; name two models or more")
-    return matrices, notes
+    return matrices
 
 
 def _described(model: str, side: Literal["output", "input"]) -> Matrix:
@@ -96,9 +153,9 @@ def _common_hierarchy(name: str, vocabularies: Mapping[str, Vocabulary]) -> Conc
 
 def _trees(profiles: Sequence[compare.ModelProfile], options: Mapping[str, Any]) -> dict[str, TestResult]:
     """The tree of each model and that of all together against the hierarchy's."""
-    cosines = {profile.name: (profile.matrix, profile.shuffled) for profile in profiles}
-    matrices, shuffled = zip(*cosines.values(), strict=True)
-    together = [compare.consensus(permuted) for permuted in zip(*shuffled, strict=True)]
+    cosines = {profile.name: (profile.matrix, profile.permuted) for profile in profiles}
+    matrices, permuted = zip(*cosines.values(), strict=True)
+    together = [compare.consensus(same) for same in zip(*permuted, strict=True)]
     cosines["consensus"] = (compare.consensus(matrices), together)
     trees = [compare.recovered_tree(*both, profiles[0].hierarchy, **options) for both in cosines.values()]
     return dict(zip(cosines, Results(trees).adjusted(), strict=True))

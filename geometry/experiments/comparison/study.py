@@ -19,11 +19,13 @@ class ComparisonStudy(Study["ComparisonResult"]):
 
     Models are compared on the words that are single tokens in all of them, and each on its own words besides. Of an
     untied model the input embedding stands beside the unembedding. Only these matrices are read, one after the other.
+    Word vectors, which no language model made, stand beside the models in a comparison of their own, on the words that
+    they share with all of them.
     """
 
     name: ClassVar[str] = "comparison"
     question: ClassVar[str] = "Are hierarchies laid out alike in different models?"
-    quick: ClassVar[Mapping[str, Any]] = {"n_permutations": 5, "n_concept_permutations": 5}
+    quick: ClassVar[Mapping[str, Any]] = {"n_permutations": 19, "n_twins": 2, "n_concept_permutations": 5}
 
     models: tuple[str, ...] = option(
         ("smollm2-135m", "gemma3-270m", "tinyllama-1.1b"),
@@ -32,8 +34,10 @@ class ComparisonStudy(Study["ComparisonResult"]):
     )
     hierarchy: str = option("wordnet-noun", "wordnet-noun, wordnet-verb, a packaged name, or a YAML or JSON file")
     # As many as let a model's claims, adjusted together, be decided.
-    n_permutations: int = option(39, "permutations of shuffled rows", least=2)
+    n_permutations: int = option(99, "permutations of lemmas", least=2)
+    n_twins: int = option(5, "theory twins, exact and tilted: so many of each; 0: no verdict on orthogonality", least=0)
     n_concept_permutations: int = option(19, "permutations of a model's concepts", least=1)
+    control: str = option("glove-6b-100d", "word vectors to stand beside the models, if fetched; none: without")
 
     @property
     def subject(self) -> tuple[str, ...]:

@@ -9,11 +9,11 @@ import numpy as np
 import geometry.plots as plots
 from geometry.concepts import ConceptHierarchy, short_name
 from geometry.evidence import NULLS
-from geometry.evidence.verdicts import LEVEL
 from geometry.experiments.maps.colouring import by_concept, by_depth, by_kind, disjoint_concepts
 from geometry.experiments.maps.parts import PRODUCTS, ConceptMap, MappedVocabulary, MapperOfConcept
 from geometry.experiments.result import FigureSpec
 from geometry.maps import drawing
+from geometry.results import LEVEL
 
 _WORDS_A_CONCEPT = 2
 _NAMED_CONCEPTS = 14

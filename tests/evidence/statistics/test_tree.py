@@ -11,7 +11,7 @@ import torch
 from scipy.stats import pearsonr, rankdata, spearmanr
 
 import geometry as geo
-from tests.planted import result
+from tests.planted import planted_tree, result
 
 Pairs = list[tuple[int, int]]
 
@@ -76,7 +76,7 @@ def test_concepts_without_a_vector_are_in_no_pair(directions: geo.ConceptDirecti
 
 @pytest.mark.filterwarnings("ignore:An input array is constant")
 @pytest.mark.parametrize("which", ["all", "word-disjoint"])
-def test_the_bootstrap_draws_concepts(few: geo.ConceptDirections, which: str) -> None:
+def test_the_bootstrap_draws_concepts_where_families_are_few(few: geo.ConceptDirections, which: str) -> None:
     resampled = geo.evidence.tree_correlation(which).resample(few, np.random.default_rng(5))
     pairs, cosines = pairs_of(few.hierarchy, which), few.cosines()
     ranks = [rankdata([cosines[pair] for pair in pairs]), rankdata(closeness(few.hierarchy, pairs))]
@@ -84,6 +84,21 @@ def test_the_bootstrap_draws_concepts(few: geo.ConceptDirections, which: str) ->
     for found, times in list(zip(resampled, counts, strict=True))[:20]:
         copies = [place for place, (i, j) in enumerate(pairs) for _ in range(times[i] * times[j])]
         # pearsonr is nan, as it should be, where all pairs that were drawn are equally close.
+        assert found == pytest.approx(pearsonr(ranks[0][copies], ranks[1][copies]).statistic, nan_ok=True)
+
+
+@pytest.mark.filterwarnings("ignore:An input array is constant")
+def test_the_bootstrap_draws_families_of_concepts_with_their_parent() -> None:
+    unembedding, hierarchy = planted_tree((4, 3), 4, 30, 200)
+    directions = geo.ConceptDirections.fit(geo.CausalSpace.fit(unembedding), hierarchy)
+    resampled = geo.evidence.tree_correlation("all").resample(directions, np.random.default_rng(5))
+    pairs, cosines = pairs_of(hierarchy, "all"), directions.cosines()
+    ranks = [rankdata([cosines[pair] for pair in pairs]), rankdata(closeness(hierarchy, pairs))]
+    # The root and its children are one family, the children of each child another.
+    family = [0 if len(name) < 3 else 1 + "abcd".index(name[1]) for name in hierarchy.names]
+    counts = np.random.default_rng(5).multinomial(5, np.full(5, 0.2), size=len(resampled))
+    for found, times in list(zip(resampled, counts, strict=True))[:20]:
+        copies = [place for place, (i, j) in enumerate(pairs) for _ in range(times[family[i]] * times[family[j]])]
         assert found == pytest.approx(pearsonr(ranks[0][copies], ranks[1][copies]).statistic, nan_ok=True)
 
 

@@ -1,0 +1,110 @@
+"""Concept vectors of many sets of rows from inner products of rows, which serve every permutation of them.
+
+A permutation of rows is an index into K = YYᵀ, so K is computed once for a model and all of its permutations.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from threading import Lock
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+_EXACT_BYTES = 1 << 28  # up to which K is held in float64
+_MOST_BYTES = 1 << 31  # beyond which it is not held at all
+_ONE_AT_A_TIME = Lock()
+
+
+class SetFits(NamedTuple):
+    """ℓ of each set, shape (k, d), its shrinkage, and where it is the mean for want of rows, both of shape (k,)."""
+
+    vectors: torch.Tensor
+    shrinkage: NDArray[np.float64]
+    degenerate: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class RowGram:
+    """The rows Y of a cloud, and LDA fits to sets of them from their inner products.
+
+    >>> gram = RowGram(torch.eye(4, dtype=torch.float64))
+    >>> fits = gram.fit([np.array([0, 1]), np.array([1, 2, 3])])
+    >>> fits.vectors.shape, fits.degenerate.tolist()
+    (torch.Size([2, 4]), [True, False])
+
+    Attributes:
+        rows: Y, shape (T, d).
+        kept: whether K = YYᵀ is worth its T²d operations, because many fits will be asked for. It is held in float64
+            or, where that takes more than a quarter of a gigabyte, in float32; beyond two gigabytes it is not held, and
+            each set's products are formed from its rows.
+
+    Fits are computed in float64 from products in the rows' own precision: the same as `concept_vector` to rounding, or
+    to about 1e-6 from rows or a K in float32. Means
+    far longer or shorter than the rows' spread cost digits, as their ratio's square.
+
+    With G = YYᵀ of n rows, not centred, r = G1/n, q the mean of r, shrinkage a, t = aμ and c = tn/(1 − a): the centred
+    rows X have XXᵀ = HGH with entries Gᵢⱼ − rᵢ − rⱼ + q, Xm = r − q and mᵀm = q. With w = (XXᵀ + cI)⁻¹ Xm, as in
+    `geometry.estimators`, C⁻¹m ∝ m − Xᵀw = Yᵀ(1/n − Hw), whose product with m is q − wᵀXm, and whose square this less
+    cwᵀw.
+    """
+
+    rows: torch.Tensor
+    kept: bool = True
+
+    @cached_property
+    def _dense(self) -> NDArray[Any]:
+        rows = self.rows.detach().cpu()
+        return np.ascontiguousarray((rows if rows.dtype == torch.float32 else rows.double()).numpy())
+
+    @cached_property
+    def _products(self) -> NDArray[Any] | None:
+        with _ONE_AT_A_TIME:  # threads that ask together would each compute it
+            held = self.__dict__
+            return held["_products"] if "_products" in held else self._multiplied()
+
+    def _multiplied(self) -> NDArray[Any] | None:
+        n = len(self.rows)
+        if not self.kept or 4 * n * n > _MOST_BYTES:
+            return None
+        if 8 * n * n <= _EXACT_BYTES:
+            dense = self._dense.astype(np.float64)
+            return np.asarray(dense @ dense.T)
+        single = self.rows.detach().float()
+        return (single @ single.T).cpu().numpy()
+
+    def fit(self, sets: Sequence[NDArray[np.int64]]) -> SetFits:
+        """ℓ of each set of row numbers; nan of an empty set."""
+        members, starts = _flat(sets)
+        weights = np.zeros(len(members))
+        shrinkage = np.full(len(sets), np.nan)
+        degenerate = np.ones(len(sets), dtype=np.bool_)
+        from geometry.gram_kernels import from_products, from_rows  # numba takes a second to import
+
+        source, kernel = (self._dense, from_rows) if self._products is None else (self._products, from_products)
+        epsilon = float(np.finfo(source.dtype).eps)
+        kernel(source, members, starts, self.rows.shape[1], epsilon, weights, shrinkage, degenerate)
+        return SetFits(self._combined(weights, members, starts), shrinkage, degenerate)
+
+    def means(self, sets: Sequence[NDArray[np.int64]]) -> torch.Tensor:
+        """Mean of each set of rows, shape (k, d); nan of an empty one."""
+        members, starts = _flat(sets)
+        sizes = np.diff(starts)
+        return self._combined(np.repeat(1 / np.maximum(sizes, 1), sizes), members, starts)
+
+    def _combined(
+        self, weights: NDArray[np.float64], members: NDArray[np.int64], starts: NDArray[np.int64]
+    ) -> torch.Tensor:
+        own = weights.astype(self._dense.dtype)
+        combined = csr_array((own, members, starts), shape=(len(starts) - 1, len(self.rows)))
+        vectors = np.asarray(combined @ self._dense)
+        vectors[np.diff(starts) == 0] = np.nan
+        return torch.from_numpy(vectors).to(self.rows)
+
+
+def _flat(sets: Sequence[NDArray[np.int64]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    starts = np.concatenate([[0], np.cumsum([len(members) for members in sets])]).astype(np.int64)
+    return np.concatenate([np.empty(0, np.int64), *sets]).astype(np.int64), starts
