@@ -4,7 +4,7 @@
 
 1. The words of each concept are the single tokens below it in WordNet, in both cases and in singular and plural.
    Unembedding rows are centred and whitened (the unified space); a concept vector is the LDA direction of its words,
-   at most 256 of them, with Ledoit-Wolf shrinkage.
+   at most 128 of them, with Ledoit-Wolf shrinkage.
 2. Every claim is one statistic on held-out lemmas (existence, separation, membership), on halves of the words that
    share none (simplices of siblings), or on all words (trees). p-values come from 199 permutations of the lemmas, all
    forms together, within bands of frequency; they are adjusted over the claims (Benjamini-Hochberg).

@@ -4,7 +4,7 @@
 
 1. Common concepts are made of the words that are single tokens in all models; own concepts of all words of a model. Of
    an untied model the input embedding stands beside the unembedding. Only these matrices are read, one after the other.
-2. Each model's claims are evaluated on both, concept vectors being fitted to at most 256 words in all models alike,
+2. Each model's claims are evaluated on both, concept vectors being fitted to at most 128 words in all models alike,
    beside permuted lemmas, random subsets of the parent and theory twins; p-values are adjusted over a model's claims.
 3. Of every two models the cosines of the common concepts are compared: rank correlation (RSA), debiased CKA, the error
    of an orthogonal alignment on a held-out subtree, and the trees that average linkage recovers. Permuted lemmas of

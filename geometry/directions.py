@@ -20,7 +20,7 @@ from geometry.estimators import ConceptVector, Estimator, lda_from_scatter
 from geometry.gram import RowGram, SetFits
 
 # Permutations share inner products up to here, also where the width is smaller: MAX_TOKENS of `geometry.evidence`.
-_FEWEST_LARGE = 257
+_FEWEST_LARGE = 129
 
 
 @dataclass(frozen=True, eq=False)

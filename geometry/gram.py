@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 _EXACT_BYTES = 1 << 28  # up to which K is held in float64
 _MOST_BYTES = 1 << 31  # beyond which it is not held at all
@@ -98,9 +97,10 @@ class RowGram:
     def _combined(
         self, weights: NDArray[np.float64], members: NDArray[np.int64], starts: NDArray[np.int64]
     ) -> torch.Tensor:
-        own = weights.astype(self._dense.dtype)
-        combined = csr_array((own, members, starts), shape=(len(starts) - 1, len(self.rows)))
-        vectors = np.asarray(combined @ self._dense)
+        from geometry.gram_kernels import combine
+
+        vectors = np.zeros((len(starts) - 1, self.rows.shape[1]), dtype=self._dense.dtype)
+        combine(self._dense, members, starts, weights.astype(self._dense.dtype), vectors)
         vectors[np.diff(starts) == 0] = np.nan
         return torch.from_numpy(vectors).to(self.rows)
 

@@ -113,6 +113,16 @@ def from_products(
 
 
 @numba.njit(cache=True, nogil=True)
+def combine(rows: Floats, members: Integers, starts: Integers, weights: Floats, sums: Floats) -> None:
+    """The weighted sum of every set of rows, added to zeros: what a sparse product gives, but for threads too."""
+    for k in range(len(starts) - 1):
+        for i in range(starts[k], starts[k + 1]):
+            row, weight = rows[members[i]], weights[i]
+            for j in range(len(row)):
+                sums[k, j] += weight * row[j]
+
+
+@numba.njit(cache=True, nogil=True)
 def from_rows(
     rows: Floats,
     members: Integers,

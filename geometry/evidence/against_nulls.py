@@ -28,7 +28,7 @@ from geometry.randomness import generator
 from geometry.results import EXACT, TILTED, NullValues, Results, TestResult
 
 # What concepts are fitted to at most: one bound for all models, nulls and studies, so that numbers compare.
-MAX_TOKENS = 256
+MAX_TOKENS = 128
 
 Values = NDArray[np.float64]
 

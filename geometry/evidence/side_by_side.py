@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from threadpoolctl import threadpool_limits
 
 from geometry.directions import TokenCloud
 from geometry.memory import give_back
@@ -25,6 +26,8 @@ def numbers(cloud: TokenCloud, max_tokens: int | None) -> int:
 def side_by_side(numbers: int) -> Iterator[Callable[..., Iterator[Any]]]:
     """A `map` with as many workers as torch has threads, for clouds of about so many numbers."""
     threads = torch.get_num_threads()
+    # Libraries' own threads would wait for each other, and for the processors that other clouds are on.
+    limits = threadpool_limits(1)
     # Small ones are all interpreter, of which there is one; the largest would fill the memory side by side.
     shared = threads > 1 and _WORTH_SHARING < numbers < _TOO_MANY
     torch.set_num_threads(threads if numbers >= _TOO_MANY else 1)
@@ -34,5 +37,6 @@ def side_by_side(numbers: int) -> Iterator[Callable[..., Iterator[Any]]]:
     finally:
         pool.shutdown(cancel_futures=True)
         torch.set_num_threads(threads)
+        limits.restore_original_limits()
         if shared:
             give_back()  # what the workers had

@@ -32,7 +32,7 @@ class TheoryTwin:
 
     Attributes:
         cloud_of_model: the model's.
-        shares: shape (T, k), what each token has of the contrast of each concept: 1, or less where siblings hold it too.
+        shares: shape (T, k), what a token has of each concept's contrast: 1, or less where siblings hold it too.
         lengths: shape (k,), of the planted contrasts.
         negative: how many contrasts came out with a squared length below zero in the model, and are planted as 0.
         blocks: the lemmas that change places.
@@ -106,8 +106,8 @@ def _lengths(hierarchy: ConceptHierarchy, shares: csr_array, strength: SignalStr
         own = hierarchy.members[child]
         rest = np.setdiff1d(everything if parent < 0 else hierarchy.members[parent], own)
         differences.append(shares[own].mean(axis=0) - shares[rest].mean(axis=0))
-    shares = np.square(np.where(np.abs(differences) < 1e-9, 0, differences))  # what only rounding sets apart from 0
-    solved, _ = nnls(shares, squared, maxiter=20 * len(hierarchy) + 100)
+    system = np.square(np.where(np.abs(differences) < 1e-9, 0, differences))  # what only rounding sets apart from 0
+    solved, _ = nnls(system, squared, maxiter=20 * len(hierarchy) + 100)
     return np.sqrt(solved)
 
 

@@ -113,7 +113,7 @@ class Results(Sequence[TestResult]):
                 texts[test.subject] = (*shown, test.verdict)
             # One mark a null over all subjects, as wide as they differ.
             nulls = {look[0]: NullMark(float(np.mean(at)), look[1], min(at), max(at)) for look, at in marks.items()}
-            rows.append(ForestRow(estimates, nulls, texts, any(test.verdict.startswith(_HOLDS) for test in same)))
+            rows.append(ForestRow(estimates, nulls, texts, all(test.verdict.startswith(_HOLDS) for test in same)))
             titles = {test.title for test in same}
             names.append(name if len(titles) > 1 else titles.pop() or name)
         theory = "exact twin" if any(test.twin for test in self._tests) else "prediction"

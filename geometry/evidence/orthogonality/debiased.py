@@ -19,8 +19,8 @@ from geometry.evidence.strength import mean_of_finite
 from geometry.gram import RowGram
 from geometry.randomness import generator
 
-# The estimate is unbiased whatever the number of words, and changes by less than a tenth of its error beyond so many.
-FOLD_TOKENS = 128
+# The estimate is unbiased whatever the number of words, and changes by a tenth of its interval beyond so many.
+FOLD_TOKENS = 64
 
 Values = NDArray[np.float64]
 

@@ -6,6 +6,7 @@ says nothing?
 """
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -99,18 +100,27 @@ def _membership(children: Sequence[int], directions: ConceptDirections) -> float
 
 def nearest_vertices(directions: ConceptDirections, concepts: Sequence[int]) -> NDArray[np.int64]:
     """Held-out tokens of concept i alone among `concepts`, whose nearest ℓ is that of j: counts, shape (k, k)."""
-    members = directions.hierarchy.members
-    owners = np.zeros(len(directions.train), dtype=np.int64)
-    for concept in concepts:
-        owners[members[concept]] += 1
-    held_out = [tokens[owners[tokens] == 1] for tokens in map(directions.held_out, concepts)]
-    points = directions.cloud.points[torch.from_numpy(np.concatenate(held_out))]
+    tokens, truth = _held_out_alone(directions.hierarchy, tuple(concepts), directions.train.tobytes())
+    points = directions.cloud.points[torch.from_numpy(tokens)]
     vertices = directions.vectors[torch.tensor(concepts)]
     # ‖y − ℓ‖² without the ‖y‖² that all vertices have in common.
     distances = vertices.square().sum(dim=1) - points @ (2 * vertices).T
-    truth = np.repeat(np.arange(len(concepts)), [len(tokens) for tokens in held_out])
     flat = np.bincount(truth * len(concepts) + distances.argmin(dim=1).cpu().numpy(), minlength=len(concepts) ** 2)
     return flat.reshape(len(concepts), len(concepts))
+
+
+# Permutations share hierarchy and split with the model.
+@lru_cache(maxsize=1 << 11)
+def _held_out_alone(
+    hierarchy: ConceptHierarchy, concepts: tuple[int, ...], train: bytes
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Held-out tokens of a single one of some concepts, and of which."""
+    held_out, owners = ~np.frombuffer(train, dtype=bool), np.zeros(len(train), dtype=np.int64)
+    for concept in concepts:
+        owners[hierarchy.members[concept]] += 1
+    alone = held_out & (owners == 1)
+    tokens = [members[alone[members]] for members in (hierarchy.members[concept] for concept in concepts)]
+    return np.concatenate(tokens), np.repeat(np.arange(len(concepts)), [len(own) for own in tokens])
 
 
 def _span(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:

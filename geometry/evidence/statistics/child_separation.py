@@ -1,11 +1,12 @@
 """Separation: a child's vector discriminates its held-out words from its parent's others."""
 
-from functools import partial
+from functools import lru_cache, partial
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from geometry.concepts import ConceptHierarchy
 from geometry.directions import ConceptDirections
 from geometry.evidence.splits import Split
 from geometry.evidence.statistics.statistic import FEWEST, Statistic, edge_families, edge_labels, keyed
@@ -25,24 +26,30 @@ def separation_auc(directions: ConceptDirections, *, contrast: bool = False) -> 
     vectors = directions.vectors[[child for _, child in edges]]
     if contrast:
         vectors = vectors - directions.vectors[[parent for parent, _ in edges]]
-    held_out_tokens = np.flatnonzero(~directions.train)
-    points = directions.cloud.points[torch.from_numpy(held_out_tokens)].T
+    words = _held_out(hierarchy, directions.train.tobytes())
+    points = directions.cloud.points[torch.from_numpy(np.flatnonzero(~directions.train))].T
     # All scores of many edges in one product; the large parents' many words are looked up, not multiplied again.
-    step = max(1, _SLICE // max(1, len(held_out_tokens)))
-    position = np.cumsum(~directions.train) - 1
-    held_out = [directions.held_out(concept) for concept in range(len(hierarchy))]
-    inside = np.zeros(len(directions.train), dtype=bool)
-    for index, (parent, child) in enumerate(edges):
+    step = max(1, _SLICE // max(1, points.shape[1]))
+    for index, (inside, outside) in enumerate(words):
         if index % step == 0:
             scores = (vectors[index : index + step] @ points).cpu().numpy()
         own = scores[index % step]
-        inside[hierarchy.members[child]] = True
-        outside = held_out[parent][~inside[held_out[parent]]]
-        inside[hierarchy.members[child]] = False
-        if min(len(held_out[child]), len(outside)) < FEWEST or not np.isfinite(own).all():
-            continue
-        result[index] = _auc(own[position[held_out[child]]], own[position[outside]])
+        if min(len(inside), len(outside)) >= FEWEST and np.isfinite(own[:1]).all():
+            result[index] = _auc(own[inside], own[outside])
     return result
+
+
+# Permutations share hierarchy and split with the model.
+@lru_cache(maxsize=4)
+def _held_out(hierarchy: ConceptHierarchy, train: bytes) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Of every reported edge the held-out tokens of the child, and the parent's others, counted among all held out."""
+    held_out = ~np.frombuffer(train, dtype=bool)
+    position = np.cumsum(held_out) - 1
+    members = [own[held_out[own]] for own in hierarchy.members]
+    return [
+        (position[members[child]], position[np.setdiff1d(members[parent], hierarchy.members[child])])
+        for parent, child in hierarchy.reported_edges
+    ]
 
 
 def _auc(positives: NDArray[np.float64], negatives: NDArray[np.float64]) -> float:

@@ -33,18 +33,36 @@ def tree_correlation(pairs: Pairs = "word-disjoint") -> Statistic:
 def _ranked(pairs: Pairs, directions: ConceptDirections) -> tuple[NDArray[np.float64], ...]:
     """Centred ranks of cosine and closeness as k × k matrices, and 1 where a pair counts."""
     hierarchy = directions.hierarchy
-    counted = ~np.eye(len(hierarchy), dtype=bool)
-    if pairs == "word-disjoint":
-        counted &= _shared(hierarchy) == 0
     cosines = directions.cosines()
-    cosines = (cosines + cosines.T) / 2  # rounding would rank the two copies of a pair apart
-    counted &= np.isfinite(cosines)
-    ranks = np.zeros((2, *cosines.shape))
-    if counted.any():
-        for matrix, values in zip(ranks, (cosines, _closeness(hierarchy)), strict=True):
-            result = rankdata(values[counted])
-            matrix[counted] = result - result.mean()
-    return ranks[0], ranks[1], counted.astype(np.float64)
+    first, second = _pairs(hierarchy, pairs)
+    values = cosines[first, second]
+    if (missing := ~np.isfinite(values)).any():
+        first, second, values = first[~missing], second[~missing], values[~missing]
+        closeness = _centred_ranks(_closeness(hierarchy)[first, second])
+    else:
+        closeness = _closeness_ranks(hierarchy, pairs)
+    matrices = np.zeros((3, *cosines.shape))
+    for matrix, ranks in zip(matrices, (_centred_ranks(values), closeness, 1), strict=True):
+        matrix[first, second] = matrix[second, first] = ranks
+    return matrices[0], matrices[1], matrices[2]
+
+
+def _centred_ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    ranks = rankdata(values)
+    return np.asarray(ranks - (len(ranks) + 1) / 2)
+
+
+# Row nulls share the model's hierarchy, so these are worked out once for all of their permutations.
+@lru_cache(maxsize=8)
+def _pairs(hierarchy: ConceptHierarchy, pairs: Pairs) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    first, second = np.triu_indices(len(hierarchy), 1)
+    counted = _shared(hierarchy)[first, second] == 0 if pairs == "word-disjoint" else np.ones(len(first), dtype=bool)
+    return first[counted], second[counted]
+
+
+@lru_cache(maxsize=8)
+def _closeness_ranks(hierarchy: ConceptHierarchy, pairs: Pairs) -> NDArray[np.float64]:
+    return _centred_ranks(_closeness(hierarchy)[_pairs(hierarchy, pairs)])
 
 
 def _correlation(pairs: Pairs, directions: ConceptDirections) -> NDArray[np.float64]:

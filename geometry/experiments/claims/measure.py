@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 # Measured on the same splits, to stand beside the claims.
 ALSO = (evidence.projection("token"), evidence.separation(), evidence.separation("token"))
 # Values are compared with the control, not judged, so that few permutations do.
-CONTROL_NULLS, CONTROL_PERMUTATIONS = ("permuted", "random_subset"), 19
+CONTROL_NULLS, CONTROL_PERMUTATIONS = ("permuted", "random_subset"), 9
 ILLUSTRATION_PERMUTATIONS = 19
 IN_POSITIONS = ("weekdays", "months", "number words", "ordinals")
 CLASSES = (("mammal", "bird", "reptile", "amphibian", "fish"), ("insect",))

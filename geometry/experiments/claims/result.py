@@ -66,9 +66,9 @@ def products_in_words(name: str, tests: Iterable[TestResult]) -> str:
     """Which claims gain by the causal inner product over both others, and by how much over the Euclidean one."""
     gains, others = [], []
     for test in tests:
-        if test.measured and test.compared:
+        if test.measured and "euclidean" in test.compared:
             value, (low, high) = test.difference("euclidean")
-            if all(test.beyond(null) for null in test.compared):
+            if all(test.beyond(null) for null in ("euclidean", "random_metric") if null in test.compared):
                 numbers = f"{value:+.3f} [{low:+.3f}, {high:+.3f}]".replace("-", "\N{MINUS SIGN}")
                 gains.append(f"{test.name} ({numbers} beside the Euclidean product)")
             else:
