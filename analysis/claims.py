@@ -9,8 +9,8 @@
    share none (simplices of siblings), or on all words (trees). p-values come from 199 permutations of the lemmas, all
    forms together, within bands of frequency; they are adjusted over the claims (Benjamini-Hochberg).
 3. Orthogonality is a cosine freed of noise by folds of the words that share none, with an interval over families.
-4. The positive control is the theory twin: the model's own words, sizes and noise, with orthogonal contrasts planted at
-   the model's own signal strength, or contrasts tilted by a cosine of 0.3. A verdict needs the power to tell them apart.
+4. The positive control is the theory twin: the model's own words, sizes and noise, with orthogonal contrasts planted
+   at the model's own strength, or contrasts tilted by a cosine of 0.3. A verdict needs the power to tell them apart.
 5. Beside it stand other nulls (shuffled and Gaussian rows, random subsets of the parent, random parents), other inner
    products, and word vectors that no language model made.
 6. Series of values (a line, a circle, a tree?), their composition of category and position, and pairs of words are

@@ -10,8 +10,8 @@
    of an orthogonal alignment on a held-out subtree, and the trees that average linkage recovers. Permuted lemmas of
    both models give the p-value; permuted concepts show where no pairing leads.
 4. Each recovered tree, and that of all models together, is correlated with the hierarchy.
-5. The control: word vectors, which no language model made, are compared with every model on the words in lower case that
-   they share with all of them. `--control none` leaves them out.
+5. The control: word vectors, which no language model made, are compared with every model on the words in lower case
+   that they share with all of them. `--control none` leaves them out.
 
 Writes six figures, index.html, results.json and results.npz to figures/comparison/.
 """

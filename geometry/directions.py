@@ -6,7 +6,7 @@ rows) gives a null model with the same concepts. `ConceptDirections` holds the v
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Literal
 
 import numpy as np
@@ -65,6 +65,13 @@ class TokenCloud:
         """The same tokens and concepts, token i at point `rows[i]`."""
         points = self.points[torch.from_numpy(rows).to(self.points.device)]
         return replace(self, points=points, permutation_of=(self, rows))
+
+    @cached_property
+    def finite(self) -> bool:
+        """Whether all points are."""
+        if self.permutation_of is not None:
+            return self.permutation_of[0].finite
+        return all(bool(end.isfinite()) for end in torch.aminmax(self.points))
 
     @cached_property
     def products(self) -> RowGram:
@@ -154,38 +161,38 @@ class ConceptDirections:
             )
         if max_tokens is not None and max_tokens < 1:
             raise EstimationError(f"a concept must be fitted to at least one token, not {max_tokens}")
-        fitted = {} if reuse is None else reuse._fits_on(cloud, estimator, train, max_tokens)
-        fit_to = [thinned(members[train[members]], max_tokens) for members in cloud.hierarchy.members]
-        if not all(bool(end.isfinite()) for end in torch.aminmax(cloud.points)):
+        fit_to = _training_sets(cloud.hierarchy, train.tobytes(), max_tokens)
+        if not cloud.finite:
             raise EstimationError("a cloud needs finite points; these hold NaN or infinite values")
         for concept, tokens in zip(cloud.hierarchy, fit_to, strict=True):
             if missing == "raise" and not len(tokens) and concept.name not in (cloud.hierarchy.drawn or ()):
                 raise EstimationError(f"concept {concept.name!r} has no token in the training part")
-        new = [index for index, concept in enumerate(cloud.hierarchy) if concept.tokens not in fitted]
-        new_fits = _fit_sets(cloud, [fit_to[index] for index in new], estimator)
-        fitted |= {cloud.hierarchy.concepts[index].tokens: fit for index, fit in zip(new, new_fits, strict=True)}
-        fits = [fitted[concept.tokens] for concept in cloud.hierarchy]
-        return cls(
-            cloud=cloud,
-            vectors=torch.stack([fit.vector for fit in fits]),
-            shrinkage=np.array([fit.shrinkage for fit in fits]),
-            degenerate=np.array([fit.degenerate for fit in fits]),
-            estimator=estimator,
-            train=train,
-            max_tokens=max_tokens,
-        )
+        if reuse is None:
+            fits = _fit_sets(cloud, fit_to, estimator)
+        else:
+            places = reuse._fits_on(cloud, estimator, train, max_tokens)
+            known = np.array([places.get(concept.tokens, -1) for concept in cloud.hierarchy])
+            new = np.flatnonzero(known < 0)
+            fitted = _fit_sets(cloud, [fit_to[index] for index in new], estimator)
+            # The earlier fits, and after them the new ones.
+            known[new] = len(reuse) + np.arange(len(new))
+            fits = SetFits(
+                torch.cat([reuse.vectors, fitted.vectors])[torch.from_numpy(known)],
+                np.concatenate([reuse.shrinkage, fitted.shrinkage])[known],
+                np.concatenate([reuse.degenerate, fitted.degenerate])[known],
+            )
+        return cls(cloud, *fits, estimator=estimator, train=train, max_tokens=max_tokens)
 
     def _fits_on(
         self, cloud: TokenCloud, estimator: Estimator, train: NDArray[np.bool_], max_tokens: int | None
-    ) -> dict[tuple[int, ...], ConceptVector]:
-        """What was fitted, by tokens; EstimationError where `cloud` is not what it was fitted on."""
+    ) -> dict[tuple[int, ...], int]:
+        """Where each concept's fit is, by tokens; EstimationError where `cloud` is not what it was fitted on."""
         same = cloud.points is self.cloud.points and estimator == self.estimator
         if not same or not np.array_equal(cloud.hierarchy.tokens, self.hierarchy.tokens):
             raise EstimationError("directions to reuse must come from the same points, tokens and estimator")
         if not np.array_equal(train, self.train) or max_tokens != self.max_tokens:
             raise EstimationError("directions to reuse must come from the same training tokens")
-        fits = zip(self.vectors, self.shrinkage.tolist(), self.degenerate.tolist(), strict=True)
-        return {concept.tokens: ConceptVector(*fit) for concept, fit in zip(self.hierarchy, fits, strict=True)}
+        return {concept.tokens: index for index, concept in enumerate(self.hierarchy)}
 
     @property
     def hierarchy(self) -> ConceptHierarchy:
@@ -217,18 +224,28 @@ def thinned(tokens: NDArray[np.int64], max_tokens: int | None) -> NDArray[np.int
     return tokens[np.linspace(0, len(tokens) - 1, max_tokens).round().astype(np.int64)]
 
 
-def _fit_sets(cloud: TokenCloud, sets: Sequence[NDArray[np.int64]], estimator: Estimator) -> list[ConceptVector]:
-    """`concept_vector` of each set of points, in order; large nested sets share their sums. nan of an empty set."""
+# Permutations share hierarchy and split with the model.
+@lru_cache(maxsize=16)
+def _training_sets(hierarchy: ConceptHierarchy, train: bytes, max_tokens: int | None) -> tuple[NDArray[np.int64], ...]:
+    """Which tokens each concept is fitted to."""
+    mask = np.frombuffer(train, dtype=bool)
+    return tuple(thinned(members[mask[members]], max_tokens) for members in hierarchy.members)
+
+
+def _fit_sets(cloud: TokenCloud, sets: Sequence[NDArray[np.int64]], estimator: Estimator) -> SetFits:
+    """`concept_vector` of each set of points; large nested sets share their sums. nan of an empty set."""
     if estimator == "mean":
-        return [ConceptVector(mean, float("nan"), False) for mean in RowGram(cloud.points, kept=False).means(sets)]
+        means = RowGram(cloud.points, kept=False).means(sets)
+        return SetFits(means, np.full(len(sets), np.nan), np.zeros(len(sets), dtype=bool))
     # From inner products a set costs n²(d + n), from a scatter matrix nd² + d³.
     large = [index for index, tokens in enumerate(sets) if len(tokens) >= max(cloud.points.shape[1], _FEWEST_LARGE)]
-    fits = _fit_nested(cloud.points, {index: sets[index] for index in large})
-    small = [index for index in range(len(sets)) if index not in fits]
-    vectors, shrinkage, degenerate = cloud.fit([sets[index] for index in small])
-    each = zip(vectors, shrinkage.tolist(), degenerate.tolist(), strict=True)
-    fits |= {index: ConceptVector(*fit) for index, fit in zip(small, each, strict=True)}
-    return [fits[index] for index in range(len(sets))]
+    if not large:
+        return cloud.fit(sets)
+    empty, apart = np.empty(0, dtype=np.int64), set(large)
+    fits = cloud.fit([empty if index in apart else tokens for index, tokens in enumerate(sets)])
+    for index, fit in _fit_nested(cloud.points, {index: sets[index] for index in large}).items():
+        fits.vectors[index], fits.shrinkage[index], fits.degenerate[index] = fit.vector, fit.shrinkage, fit.degenerate
+    return fits
 
 
 def _fit_nested(points: torch.Tensor, sets: Mapping[int, NDArray[np.int64]]) -> dict[int, ConceptVector]:

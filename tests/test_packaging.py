@@ -86,6 +86,6 @@ def test_the_wheel_works_outside_the_checkout(site: Path, tmp_path: Path) -> Non
 def test_the_console_command_of_a_wheel_knows_every_study(site: Path, tmp_path: Path) -> None:
     console = str(site / "bin" / "concept-geometry")
     said = outside(site, tmp_path, console, "run", "--help")
-    assert all(study in said for study in ("claims", "steering", "maps", "behaviours", "comparison"))
+    assert all(study in said for study in ("claims", "steering", "maps", "behaviours", "comparison", "calibration"))
     assert "--n-permutations" in outside(site, tmp_path, console, "run", "claims", "--help")
     assert list(tmp_path.iterdir()) == []

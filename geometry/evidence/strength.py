@@ -11,7 +11,7 @@ from geometry.evidence.splits import lemma_folds
 from geometry.gram import RowGram
 from geometry.randomness import generator
 
-_SPLITS = 8
+_SPLITS = 4
 
 Values = NDArray[np.float64]
 
@@ -35,7 +35,7 @@ class SignalStrength:
 
     @classmethod
     def of(cls, cloud: TokenCloud, *, seed: int = 0) -> "SignalStrength":
-        """Of a cloud, averaged over 8 divisions of its lemmas into two folds."""
+        """Of a cloud, averaged over 4 divisions of its lemmas into two folds."""
         hierarchy = cloud.hierarchy
         everything = np.arange(len(hierarchy.tokens))
         roots = [

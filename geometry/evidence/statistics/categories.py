@@ -6,6 +6,7 @@ says nothing?
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -18,6 +19,7 @@ from geometry.evidence.splits import Split
 from geometry.evidence.statistics.statistic import FEWEST, Statistic
 
 _FEWEST_VALUES = 3  # two make a line segment, which is always a regular simplex
+_WITHOUT_CONTRASTS = ("permuted", "shuffled", "gaussian", "random_subset")
 _NOISE = 10  # times the mean squared cosine 1/d of random vectors
 
 
@@ -45,7 +47,7 @@ def simplex_dimension() -> Statistic:
     if the span is k − 1 dimensions, its overlap is as large as the mean of these. Less, where siblings lie along
     fewer: on a line, one dimension is clear and the others are noise. nan where contrasts are no clearer than noise.
     """
-    return _of_simplex("simplex_dimension", "halves", _dimension)
+    return replace(_of_simplex("simplex_dimension", "halves", _dimension), not_beside=_WITHOUT_CONTRASTS)
 
 
 def simplex_angles() -> Statistic:

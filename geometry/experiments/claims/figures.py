@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from geometry.experiments.claims.result import ClaimsResult
 
 
+_PERMUTATIONS_SHOWN = 20  # of concepts or edges: more points cannot be told apart
 # Nulls that some figures leave to the overview, since they would hide what matters there.
 _ELSEWHERE = ("gaussian", "random_parent", "random_metric", "euclidean", "mean_estimator")
 
@@ -145,7 +146,10 @@ def _sorted(values: Any, null: bool = False) -> plots.Curve:
 
 
 def _null_rows(nulls: Iterable[NullValues]) -> list[plots.StripRow]:
-    return [plots.StripRow(null.label, null.values, null=True) for null in nulls]
+    return [
+        plots.StripRow(null.label, null.values[: _PERMUTATIONS_SHOWN if null.values.shape[1] > 1 else None], null=True)
+        for null in nulls
+    ]
 
 
 def _page(tests: Sequence[TestResult]) -> FigureSpec:
@@ -170,7 +174,9 @@ def _page(tests: Sequence[TestResult]) -> FigureSpec:
         for test in tests
     )
     points = (
-        "one of the model, one a permutation" if tests[0].n == 1 else "concepts, edges or pairs, of all permutations"
+        "one of the model, one a permutation"
+        if tests[0].n == 1
+        else f"concepts, edges or pairs, of at most {_PERMUTATIONS_SHOWN} permutations"
     )
     return FigureSpec(
         tests[0].name,
