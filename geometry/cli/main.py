@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 _HUB_IDS = "openai-community/gpt2, Qwen/Qwen2.5-0.5B, google/gemma-2b"
 _COMMANDS = {
-    "run": "run one study: claims, steering, maps, behaviours of a model; comparison of several; calibration of the tests",
+    "run": "run one study: claims, steering, maps, behaviours of a model; comparison of several; calibration",
     "figures": "run the studies of a model and write one page of all their figures",
     "steer": "generate with the directions of concepts added, and without",
     "fetch": "download models, saying what and under which licence, and check them",
