@@ -51,7 +51,7 @@ class StructureRule:
 
     def __call__(self, result: TestResult) -> str:
         """The verdict on a result with a reference null."""
-        if not result.measured:
+        if not result.measured or not np.isfinite(result.p_value):
             return "not measurable"
         significant = result.p_adjusted <= LEVEL
         if not significant and result.p_value > result.p_floor:
