@@ -170,19 +170,17 @@ def test_without_structure_every_claim_is_found_at_its_level(world: str, monkeyp
         for claim, own in zip(measure.TESTED, p.T, strict=True)
         if np.isfinite(own).any()
     }
-    # Permutations in which angles are undefined count as extreme, so that they are found too rarely.
-    assert rates.pop("angles", 0) <= 0.09
     assert not {name: rate for name, rate in rates.items() if not 0.01 <= rate <= 0.09}
 
 
 @pytest.mark.long
 @pytest.mark.parametrize(
     ("world", "expected"),
-    [("true", {"orthogonal within 0.15", "near-orthogonal: deviates, within 0.15"}), ("tilted .3", {"contradicted"})],
+    [("true", "orthogonal within 0.15"), ("tilted .3", "contradicted")],
 )
-def test_large_models_get_the_verdict_that_is_true(world: str, expected: set[str]) -> None:
+def test_large_models_get_the_verdict_that_is_true(world: str, expected: str) -> None:
     judged = [judge(CalibrationStudy(), world, number) for number in range(6)]
     found = Counter(one.verdicts["orthogonality-b"] for one in judged)
-    assert sum(found[word] for word in expected) >= 5, found
+    assert found[expected] >= 5, found
     if world == "tilted .3":
         assert min(one.true_cosine for one in judged) >= 0.2
