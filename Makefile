@@ -9,7 +9,7 @@ CONTROL := $(BIN)/concept-geometry fetch glove-6b-100d || echo "going on without
 
 help:
 	@echo "make figures [MODEL=...]  install, fetch the model, run its studies and write a page of all their figures into figures/<model>/"
-	@echo "make gallery [MODEL=...]  the same with all permutations and blocks, and classes of behaviour; takes about fifteen minutes"
+	@echo "make gallery [MODEL=...]  the same with more permutations, twins and blocks, and classes of behaviour; takes about half an hour"
 	@echo "make comparison           SmolLM2, Gemma 3 and TinyLlama side by side in figures/comparison/; needs npm"
 	@echo "make test                 install, fetch what the tests need, run all but the long ones"
 	@echo "make test-long            the long tests, and SmolLM2 in llama.cpp with an exported vector; compiles llama.cpp"
