@@ -204,15 +204,17 @@ def _heatmap(result: "ClaimsResult") -> FigureSpec:
     ]
     correlation = "too few pairs of concepts share no word"
     if disjoint.measured:
+        null, theory = disjoint.ends
         correlation = (
-            f"ρ = {disjoint.value:.2f} where no word is shared, {disjoint.nulls['shuffled'].mean:.2f} on shuffled rows"
+            f"{disjoint.value:.2f} where no word is shared, {null:.2f} with permuted lemmas, {theory:.2f} in theory"
         )
     boxed = "; boxes are subtrees" if any(stop - start > 1 for _, start, stop in blocks) else ""
     return FigureSpec(
         "heatmap",
         f"Rank correlation of cosine with tree proximity: {correlation}",
         f"{len(hierarchy)} concepts of {name}, depth first{boxed}. ρ: Spearman's, over pairs of concepts without a"
-        f" common word; over all pairs {every.value:.2f}, and {every.nulls['shuffled'].mean:.2f} on shuffled rows:"
-        " nested concepts share words, and shared words make vectors similar in any model. c: the first permutation.",
+        f" common word; over all pairs {every.value:.2f}, with permuted lemmas {every.ends[0]:.2f}: nested concepts"
+        " share words, and shared words make vectors similar in any model. In theory: the exact theory twin. c: the"
+        " first draw.",
         partial(plots.heatmap, [replace(panel, blocks=blocks) for panel in panels], ncols=3),
     )
