@@ -94,8 +94,8 @@ def evaluate_claims(
         )
     results = {claim.name: _result(claim, tests, strength) for claim in structure}
     if cosines := [claim for claim in claims if claim.orthogonality]:
-        beside: Any = {name: nulls[name] if isinstance(nulls, Mapping) else NULLS[name] for name in nulls}
-        beside = {name: null for name, null in beside.items() if name in _PUBLISHED_NULLS}
+        models = nulls if isinstance(nulls, Mapping) else {name: NULLS[name] for name in nulls}
+        beside = {name: null for name, null in models.items() if name in _PUBLISHED_NULLS}
         published = test_against_nulls(
             space,
             cloud,
@@ -105,7 +105,7 @@ def evaluate_claims(
             max_tokens=None,
             **common,
         )
-        products = {name: NULLS[name] for name in PRODUCTS if name in nulls}
+        products = {name: models[name] for name in PRODUCTS if name in models}
         results |= evaluate_orthogonality(
             space, cloud, cosines, published, products=products, **of_twins, estimator=estimator, seed=seed
         )
