@@ -7,7 +7,7 @@ rows) gives a null model with the same concepts. `ConceptDirections` holds the v
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from geometry.causal import CausalSpace
 from geometry.concepts import ConceptHierarchy
 from geometry.errors import EstimationError
 from geometry.estimators import ConceptVector, Estimator, lda_from_scatter
-from geometry.gram import RowGram, SetFits
+from geometry.gram import RowGram, SetFits, in_single_precision
 
 # Permutations share inner products up to here, also where the width is smaller: MAX_TOKENS of `geometry.evidence`.
 _FEWEST_LARGE = 129
@@ -62,9 +62,9 @@ class TokenCloud:
         return replace(self, points=points, permutation_of=None)
 
     def permuted(self, rows: NDArray[np.int64]) -> "TokenCloud":
-        """The same tokens and concepts, token i at point `rows[i]`."""
-        points = self.points[torch.from_numpy(rows).to(self.points.device)]
-        return replace(self, points=points, permutation_of=(self, rows))
+        """The same tokens and concepts, token i at point `rows[i]`; of a large cloud in single precision."""
+        points = self.products.rows
+        return replace(self, points=points[torch.from_numpy(rows).to(points.device)], permutation_of=(self, rows))
 
     @cached_property
     def finite(self) -> bool:
@@ -76,7 +76,7 @@ class TokenCloud:
     @cached_property
     def products(self) -> RowGram:
         """Fits from inner products that are kept, for many permutations."""
-        return RowGram(self.points)
+        return RowGram(self.points.float() if in_single_precision(len(self.points)) else self.points)
 
     def fit(self, sets: Sequence[NDArray[np.int64]]) -> SetFits:
         """LDA fits to sets of tokens, by their position; see `RowGram`."""
@@ -204,6 +204,12 @@ class ConceptDirections:
         members = self.hierarchy.members[concept]
         return members[~self.train[members]]
 
+    @cached_property
+    def scores(self) -> NDArray[np.floating[Any]]:
+        """⟨ℓ_w, g(y)⟩ of every concept with every held-out token, shape (k, H): what most statistics are made of."""
+        points = self.cloud.points[torch.from_numpy(np.flatnonzero(~self.train))]
+        return (self.vectors @ points.T).cpu().numpy()
+
     def __getitem__(self, name: str) -> torch.Tensor:
         """ℓ of a concept by name, shape (d,)."""
         return self.vectors[self.hierarchy.index(name)]
@@ -215,6 +221,15 @@ class ConceptDirections:
         """cos(ℓ_w, ℓ_z) of every two concepts, shape (k, k)."""
         units = torch.nn.functional.normalize(self.vectors, dim=1)
         return (units @ units.T).cpu().numpy().astype(np.float64)
+
+
+# Permutations share hierarchy and split with the model.
+@lru_cache(maxsize=16)
+def held_out_columns(hierarchy: ConceptHierarchy, train: bytes) -> tuple[NDArray[np.int64], ...]:
+    """Where each concept's held-out tokens are among the columns of `ConceptDirections.scores`."""
+    held_out = ~np.frombuffer(train, dtype=bool)
+    columns = np.cumsum(held_out) - 1
+    return tuple(columns[members[held_out[members]]] for members in hierarchy.members)
 
 
 def thinned(tokens: NDArray[np.int64], max_tokens: int | None) -> NDArray[np.int64]:

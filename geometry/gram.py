@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 _EXACT_BYTES = 1 << 28  # up to which K is held in float64
 _MOST_BYTES = 1 << 31  # beyond which it is not held at all
+_BLOCK = 1024  # rows that are multiplied at a time
 _ONE_AT_A_TIME = Lock()
 
 
@@ -69,15 +70,18 @@ class RowGram:
         n = len(self.rows)
         if not self.kept or 4 * n * n > _MOST_BYTES:
             return None
-        if 8 * n * n <= _EXACT_BYTES:
+        if not in_single_precision(n):
             dense = self._dense.astype(np.float64)
             return np.asarray(dense @ dense.T)
-        single = self.rows.detach().float()
-        return (single @ single.T).cpu().numpy()
+        single, held = self.rows.detach().float(), np.empty((n, n), np.float32)
+        for start in range(0, n, _BLOCK):  # K is symmetric, and what lies above its diagonal never touched
+            rows = slice(start, min(start + _BLOCK, n))
+            held[rows, : rows.stop] = (single[rows] @ single[: rows.stop].T).cpu().numpy()
+        return held
 
     def fit(self, sets: Sequence[NDArray[np.int64]]) -> SetFits:
         """ℓ of each set of row numbers; nan of an empty set."""
-        members, starts = _flat(sets)
+        members, starts = _flat([np.sort(rows) for rows in sets])  # K is known below its diagonal
         weights = np.zeros(len(members))
         shrinkage = np.full(len(sets), np.nan)
         degenerate = np.ones(len(sets), dtype=np.bool_)
@@ -103,6 +107,11 @@ class RowGram:
         combine(self._dense, members, starts, weights.astype(self._dense.dtype), vectors)
         vectors[np.diff(starts) == 0] = np.nan
         return torch.from_numpy(vectors).to(self.rows)
+
+
+def in_single_precision(n: int) -> bool:
+    """Whether the products of so many rows are too many to be held in float64."""
+    return 8 * n * n > _EXACT_BYTES
 
 
 def _flat(sets: Sequence[NDArray[np.int64]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

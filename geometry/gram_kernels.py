@@ -101,7 +101,10 @@ def from_products(
     shrinkage: Floats,
     degenerate: Booleans,
 ) -> None:
-    """`_weigh` every set of rows, set k being members[starts[k]:starts[k + 1]], from the products of all rows."""
+    """`_weigh` every set of rows, set k being members[starts[k]:starts[k + 1]], from the products of all rows.
+
+    Sets are ascending, and products of a row with later ones are not looked at.
+    """
     for k in range(len(starts) - 1):
         own = members[starts[k] : starts[k + 1]]
         gram = np.empty((len(own), len(own)))

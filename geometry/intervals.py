@@ -1,5 +1,6 @@
 """Means with bootstrap intervals, of clusters drawn together. Imports nothing of ours."""
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -57,9 +58,12 @@ def bootstrap_means(values: NDArray[np.float64], clusters: NDArray[np.int64] | N
     return (times @ np.bincount(cluster, units)) / (times @ np.bincount(cluster))
 
 
+@lru_cache(maxsize=32)
 def cluster_weights(n: int) -> NDArray[np.float64]:
     """How often each of n clusters is drawn in each bootstrap sample, shape (2000, n); the same whenever asked."""
-    return np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), size=RESAMPLES).astype(np.float64)
+    weights = np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), size=RESAMPLES).astype(np.float64)
+    weights.flags.writeable = False
+    return weights
 
 
 def central(means: NDArray[np.float64]) -> tuple[float, float]:

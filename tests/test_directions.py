@@ -3,6 +3,7 @@ import pytest
 import torch
 
 import geometry as geo
+from geometry.directions import held_out_columns
 from tests.planted import Planted
 
 
@@ -32,6 +33,17 @@ def test_cosines_agree_with_sklearn(directions: geo.ConceptDirections) -> None:
     from sklearn.metrics.pairwise import cosine_similarity
 
     np.testing.assert_allclose(directions.cosines(), cosine_similarity(directions.vectors.numpy()), atol=1e-12)
+
+
+def test_scores_are_products_with_held_out_points(planted: Planted) -> None:
+    train = np.arange(len(planted.hierarchy.tokens)) % 3 > 0
+    space = geo.CausalSpace.fit(planted.unembedding)
+    directions = geo.ConceptDirections.fit(space, planted.hierarchy, train=train)
+    points = directions.cloud.points
+    assert directions.scores.shape == (len(directions), (~train).sum())
+    for index, columns in enumerate(held_out_columns(planted.hierarchy, train.tobytes())):
+        expected = points[torch.from_numpy(directions.held_out(index))] @ directions.vectors[index]
+        np.testing.assert_allclose(directions.scores[index, columns], expected.numpy(), atol=1e-12)
 
 
 def test_earlier_directions_are_reused_and_checked(planted: Planted) -> None:

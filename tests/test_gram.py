@@ -11,7 +11,7 @@ from geometry import gram, gram_kernels
 from geometry.estimators import concept_vector
 from geometry.gram import RowGram
 
-ROUTES = {"kept": {}, "single": {"_EXACT_BYTES": 0}, "rows": {"_MOST_BYTES": 0}}
+ROUTES = {"kept": {}, "single": {"_EXACT_BYTES": 0, "_BLOCK": 7}, "rows": {"_MOST_BYTES": 0}}
 EXACT = pytest.mark.parametrize("route", ["kept", "rows"], indirect=True)
 
 

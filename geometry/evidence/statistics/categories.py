@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from geometry.concepts import ConceptHierarchy
-from geometry.directions import ConceptDirections
+from geometry.directions import ConceptDirections, held_out_columns
 from geometry.evidence.splits import Split
 from geometry.evidence.statistics.statistic import FEWEST, Statistic
 
@@ -102,12 +102,11 @@ def _membership(children: Sequence[int], directions: ConceptDirections) -> float
 
 def nearest_vertices(directions: ConceptDirections, concepts: Sequence[int]) -> NDArray[np.int64]:
     """Held-out tokens of concept i alone among `concepts`, whose nearest ℓ is that of j: counts, shape (k, k)."""
-    tokens, truth = _held_out_alone(directions.hierarchy, tuple(concepts), directions.train.tobytes())
-    points = directions.cloud.points[torch.from_numpy(tokens)]
-    vertices = directions.vectors[torch.tensor(concepts)]
+    columns, truth = _held_out_alone(directions.hierarchy, tuple(concepts), directions.train.tobytes())
+    squares = directions.vectors[list(concepts)].square().sum(dim=1).cpu().numpy()
     # ‖y − ℓ‖² without the ‖y‖² that all vertices have in common.
-    distances = vertices.square().sum(dim=1) - points @ (2 * vertices).T
-    flat = np.bincount(truth * len(concepts) + distances.argmin(dim=1).cpu().numpy(), minlength=len(concepts) ** 2)
+    distances = squares[:, None] - 2 * directions.scores[np.array(concepts)[:, None], columns]
+    flat = np.bincount(truth * len(concepts) + distances.argmin(axis=0), minlength=len(concepts) ** 2)
     return flat.reshape(len(concepts), len(concepts))
 
 
@@ -116,13 +115,11 @@ def nearest_vertices(directions: ConceptDirections, concepts: Sequence[int]) -> 
 def _held_out_alone(
     hierarchy: ConceptHierarchy, concepts: tuple[int, ...], train: bytes
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Held-out tokens of a single one of some concepts, and of which."""
-    held_out, owners = ~np.frombuffer(train, dtype=bool), np.zeros(len(train), dtype=np.int64)
-    for concept in concepts:
-        owners[hierarchy.members[concept]] += 1
-    alone = held_out & (owners == 1)
-    tokens = [members[alone[members]] for members in (hierarchy.members[concept] for concept in concepts)]
-    return np.concatenate(tokens), np.repeat(np.arange(len(concepts)), [len(own) for own in tokens])
+    """Held-out tokens of a single one of some concepts, as columns of the scores, and of which."""
+    columns = [held_out_columns(hierarchy, train)[concept] for concept in concepts]
+    owners = np.bincount(np.concatenate(columns))
+    alone = [own[owners[own] == 1] for own in columns]
+    return np.concatenate(alone), np.repeat(np.arange(len(concepts)), [len(own) for own in alone])
 
 
 def _span(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:

@@ -3,10 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from geometry.directions import ConceptDirections
+from geometry.directions import ConceptDirections, held_out_columns
 from geometry.evidence.splits import Split
 from geometry.evidence.statistics.statistic import FEWEST, Statistic, concept_families, concept_labels, keyed
-from geometry.gram import RowGram
 
 
 def held_out_projection(directions: ConceptDirections) -> NDArray[np.float64]:
@@ -16,17 +15,14 @@ def held_out_projection(directions: ConceptDirections) -> NDArray[np.float64]:
     tokens (arXiv 2406.01506, figure 3). nan of a concept that holds every word: it is the same however words are
     permuted.
     """
-    reported = directions.hierarchy.reported
-    vectors = directions.vectors[list(reported)]
-    held_out = [directions.held_out(index) for index in reported]
-    # The mean's projection is the mean projection, and costs no words × concepts product.
-    means = RowGram(directions.cloud.points, kept=False).means(held_out)
-    result = ((vectors * means).sum(dim=1) / vectors.square().sum(dim=1)).cpu().double().numpy()
-    everything = len(directions.hierarchy.tokens)
-    for number, (index, tokens) in enumerate(zip(reported, held_out, strict=True)):
-        if len(tokens) < FEWEST or len(directions.hierarchy.members[index]) == everything:
-            result[number] = np.nan
-    return result
+    hierarchy, reported = directions.hierarchy, list(directions.hierarchy.reported)
+    columns = held_out_columns(hierarchy, directions.train.tobytes())
+    totals = [directions.scores[index, columns[index]].sum(dtype=np.float64) for index in reported]
+    sizes = np.array([len(columns[index]) for index in reported])
+    everything = np.array([len(hierarchy.members[index]) == len(hierarchy.tokens) for index in reported], dtype=bool)
+    squares = directions.vectors[reported].square().sum(dim=1).cpu().double().numpy()
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where((sizes < FEWEST) | everything, np.nan, totals / (sizes * squares))
 
 
 def projection(split: Split = "lemma") -> Statistic:

@@ -6,20 +6,20 @@ of a log-odds is a difference of projections (Park et al., arXiv 2406.01506, tab
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import combinations
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from geometry.concepts import ConceptHierarchy
-from geometry.directions import ConceptDirections
+from geometry.directions import ConceptDirections, held_out_columns
 from geometry.evidence.statistics.statistic import FEWEST, Statistic
-from geometry.gram import RowGram
 
-_SLICE = 1 << 12
+if TYPE_CHECKING:
+    from geometry.evidence.statistics.score_kernels import Sets
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +100,7 @@ class _Plan:
 
     Attributes:
         contrasts: the (w1, w0), shape (c, 2).
-        words: sets of held-out words, as places among these; those of too few are empty.
+        words: sets of held-out words, as columns of the scores; those of too few are empty.
         projected: shape (n, 2), a contrast and a set of words that is projected on it.
         quadruples: the places in `projected` of w1 but not w0, w0 but not w1, and likewise z1 and z0, shape (m, 4).
     """
@@ -110,57 +110,59 @@ class _Plan:
     projected: NDArray[np.int64]
     quadruples: NDArray[np.int64]
 
+    @cached_property
+    def sets(self) -> "Sets":
+        """The words, for compiled loops."""
+        from geometry.evidence.statistics.score_kernels import Sets
+
+        return Sets.of(self.words)
+
 
 # The row nulls share hierarchy and split with the model.
 @lru_cache(maxsize=4)
 def _plan(hierarchy: ConceptHierarchy, train: bytes) -> _Plan:
-    mask = np.frombuffer(train, dtype=bool)
-    index = np.cumsum(~mask) - 1
-    held_out = [members[~mask[members]] for members in hierarchy.members]
+    columns = held_out_columns(hierarchy, train)
     quadruples = np.array(list(_quadruples(hierarchy)), dtype=np.int64).reshape(-1, 4)
     contrasts, of = np.unique(quadruples[:, :2], axis=0, return_inverse=True)
     w1, w0, z1, z0 = quadruples.T
     pairs, sets = np.unique(
         np.stack([w1, w0, w0, w1, z1, z0, z0, z1], axis=1).reshape(-1, 2), axis=0, return_inverse=True
     )
-    words = [
-        index[np.setdiff1d(held_out[first], hierarchy.members[second], assume_unique=True)] for first, second in pairs
-    ]
+    words = [np.setdiff1d(columns[first], columns[second], assume_unique=True) for first, second in pairs]
     wanted = np.stack([np.repeat(of.ravel(), 4), sets.ravel()], axis=1)
     projected, places = np.unique(wanted, axis=0, return_inverse=True)
     enough = tuple(own if len(own) >= FEWEST else own[:0] for own in words)
     return _Plan(contrasts, enough, projected, places.reshape(-1, 4))
 
 
-def _points(directions: ConceptDirections, plan: _Plan) -> tuple[torch.Tensor, torch.Tensor]:
-    """The held-out words, and a unit vector along each contrast."""
+def _lengths(directions: ConceptDirections, plan: _Plan) -> NDArray[np.float64]:
+    """Of each contrast."""
     w1, w0 = torch.from_numpy(plan.contrasts.T.copy())
-    units = torch.nn.functional.normalize(directions.vectors[w1] - directions.vectors[w0], dim=1)
-    return directions.cloud.points[torch.from_numpy(~directions.train)], units
+    lengths = torch.linalg.vector_norm(directions.vectors[w1] - directions.vectors[w0], dim=1)
+    return lengths.cpu().double().numpy()
 
 
 def _means(directions: ConceptDirections) -> NDArray[np.float64]:
-    """Mean of the projections of each quadruple's four sets of words, shape (m, 4)."""
+    """Mean of the projections on unit contrasts of each quadruple's four sets of words, shape (m, 4)."""
+    from geometry.evidence.statistics.score_kernels import means  # numba takes a second to import
+
     plan = _plan(directions.hierarchy, directions.train.tobytes())
-    points, units = _points(directions, plan)
-    # The mean's projection is the mean projection, and costs no words × contrasts product.
-    means = RowGram(points, kept=False).means(plan.words)
-    contrast, words = torch.from_numpy(plan.projected.T.copy())
-    blocks = zip(torch.split(contrast, _SLICE), torch.split(words, _SLICE), strict=True)
-    values = [(units[one] * means[other]).sum(dim=1).double().cpu().numpy() for one, other in blocks]
-    return np.concatenate([np.empty(0), *values])[plan.quadruples]
+    contrast, words = plan.projected.T
+    ends = np.zeros((2, len(words)))
+    for result, concepts in zip(ends, plan.contrasts[contrast].T, strict=True):
+        means(directions.scores, concepts, words, plan.sets, result)
+    return ((ends[0] - ends[1]) / _lengths(directions, plan)[contrast])[plan.quadruples]
 
 
 def _variances(directions: ConceptDirections) -> NDArray[np.float64]:
     """Variance of the same."""
     plan = _plan(directions.hierarchy, directions.train.tobytes())
-    points, units = _points(directions, plan)
-    projections = (points @ units.T).double().cpu().numpy()
-    values = [
-        projections[plan.words[words], contrast].var() if len(plan.words[words]) else np.nan
-        for contrast, words in plan.projected
-    ]
-    return np.array(values, dtype=np.float64)[plan.quadruples]
+    values = np.full(len(plan.projected), np.nan)
+    for place, (contrast, words) in enumerate(plan.projected):
+        w1, w0 = directions.scores[np.ix_(plan.contrasts[contrast], plan.words[words])]
+        if len(w1):
+            values[place] = np.subtract(w1, w0, dtype=np.float64).var()
+    return (values / _lengths(directions, plan)[plan.projected[:, 0]] ** 2)[plan.quadruples]
 
 
 def _quadruples(hierarchy: ConceptHierarchy) -> Iterator[tuple[int, int, int, int]]:

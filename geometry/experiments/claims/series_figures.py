@@ -59,14 +59,15 @@ def _logit_changes(result: "ClaimsResult") -> FigureSpec:
             )
     name, (model, _) = next(iter(result.changes.items()))
     parent, child = (model.means()[kind] for kind in ("parent", "child"))
+    verdicts = ", ".join(f"{result.claims.about(each)['logits'].verdict} on {each}" for each in result.changes)
     return FigureSpec(
         "logit-changes",
         f"A unit step along a parent contrast changes the parents' log-odds by {parent['mean']:.1f} nats, their"
         f" children's by {child['mean_absolute']:.1f} ({name})",
         "Intervention along ℓ(w1) − ℓ(w0), measured on held-out words. Points: a pair of siblings (w1, w0) and two"
         " children of w1, their mean change of log-odds; ±: standard deviation over pairs of words. In theory the"
-        " children's do not change; title: mean size. Beside all nulls, the claim is"
-        f" {result.claims.about(name)['logits'].verdict}.",
+        " children's do not change; title: mean size. That they change less than random parents' would is"
+        f" {verdicts}.",
         partial(plots.scatter, panels),
     )
 
