@@ -5,7 +5,8 @@ cycle (circle), a tree, or a star, in which all are equally far (simplex). Value
 a simplex predicts of a value that it has not seen no more than the mean of all others.
 """
 
-from typing import Any, Literal, get_args
+from functools import lru_cache
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -119,45 +120,81 @@ def left_out_score(kernel: NDArray[np.float64], gram: NDArray[np.float64], width
         gram: inner products of the values' means, shape (k, k).
         width: d, the number of independent coordinates behind the inner products.
     """
-    k = len(kernel)
-    covariance = _RATIOS[:, None, None] * kernel + np.eye(k)
-    missed = np.zeros((k, 2))
-    for i in range(k):
-        rest = np.delete(np.arange(k), i)
-        known, among = covariance[:, rest[:, None], rest], gram[np.ix_(rest, rest)]
-        inverse = np.asarray(np.linalg.inv(known), dtype=np.float64)
-        best = int(_likelihood(known, inverse, among, width).argmax())
-        weights = _kriging_weights(inverse[best], covariance[best][rest, i])
-        for column, subset in enumerate((weights, np.full(k - 1, 1 / (k - 1)))):
-            missed[i, column] = gram[i, i] - 2 * subset @ gram[rest, i] + subset @ among @ subset
-    error, baseline = missed.sum(axis=0)
+    plan = _left_out(kernel.tobytes(), len(kernel))
+    among = gram[plan.rest[:, :, None], plan.rest[:, None, :]]
+    best = plan.profile.likelihood(among, width).argmax(axis=-1)
+    weights = np.take_along_axis(plan.weights, best[:, None, None], axis=1)[:, 0]
+    towards = np.take_along_axis(gram, plan.rest, axis=1)
+    missed = np.zeros(2)
+    for column, subset in enumerate((weights, np.full_like(weights, 1 / plan.rest.shape[1]))):
+        inner = np.einsum("in,inm,im->", subset, among, subset)
+        missed[column] = np.trace(gram) - 2 * (subset * towards).sum() + inner
+    error, baseline = missed
     return float(1 - error / baseline) if baseline > 0 else float("nan")
 
 
-def _likelihood(
-    covariance: NDArray[np.float64], inverse: NDArray[np.float64], gram: NDArray[np.float64], width: int
-) -> NDArray[np.float64]:
-    """Restricted log likelihood of every covariance, shape (ratios,), with mean and scale profiled out."""
-    n = covariance.shape[1]
-    ones = inverse.sum(axis=2)
-    total = ones.sum(axis=1)
-    projected = inverse - ones[:, :, None] * ones[:, None, :] / total[:, None, None]
-    quadratic = np.einsum("rij,ji->r", projected, gram)
-    scale = np.maximum(quadratic, np.finfo(np.float64).tiny) / ((n - 1) * width)
-    log_determinant = np.linalg.slogdet(covariance)[1]
-    return -0.5 * width * (log_determinant + np.log(total) + (n - 1) * np.log(scale))
+class _Profile(NamedTuple):
+    """Restricted log likelihood of covariances, mean and scale profiled out, but for the inner products.
+
+    Attributes:
+        projected: the inverses without the mean, shape (..., n, n).
+        penalty: log|C| + log 1ᵀC⁻¹1, shape (...).
+    """
+
+    projected: NDArray[np.float64]
+    penalty: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, covariance: NDArray[np.float64], inverse: NDArray[np.float64]) -> "_Profile":
+        ones = inverse.sum(axis=-1)
+        total = ones.sum(axis=-1)
+        projected = inverse - ones[..., :, None] * ones[..., None, :] / total[..., None, None]
+        return cls(projected, np.linalg.slogdet(covariance)[1] + np.log(total))
+
+    def likelihood(self, gram: NDArray[np.float64], width: int) -> NDArray[np.float64]:
+        """Of every covariance; `gram` has the leading axes of the penalty but the last, shape (..., n, n)."""
+        n = gram.shape[-1]
+        quadratic = np.einsum("...rij,...ji->...r", self.projected, gram, optimize=True)
+        scale = np.maximum(quadratic, np.finfo(np.float64).tiny) / ((n - 1) * width)
+        return np.asarray(-0.5 * width * (self.penalty + (n - 1) * np.log(scale)))
+
+
+class _LeftOut(NamedTuple):
+    """What predicts value i from the others, for every ratio; the same whatever the values are.
+
+    Attributes:
+        rest: the others, shape (k, k − 1).
+        profile: of the others' covariances, shape (k, ratios).
+        weights: kriging weights, shape (k, ratios, k − 1).
+    """
+
+    rest: NDArray[np.int64]
+    profile: _Profile
+    weights: NDArray[np.float64]
+
+
+# Permuted orders share the shape.
+@lru_cache(maxsize=64)
+def _left_out(kernel: bytes, k: int) -> _LeftOut:
+    covariance = _RATIOS[:, None, None] * np.frombuffer(kernel).reshape(k, k) + np.eye(k)
+    rest = np.stack([np.delete(np.arange(k), i) for i in range(k)])
+    known = covariance[:, rest[:, :, None], rest[:, None, :]].swapaxes(0, 1)
+    inverse = np.asarray(np.linalg.inv(known), dtype=np.float64)
+    towards = np.stack([covariance[:, own, i] for i, own in enumerate(rest)])
+    return _LeftOut(rest, _Profile.of(known, inverse), _kriging_weights(inverse, towards))
 
 
 def _kriging_weights(inverse: NDArray[np.float64], towards: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Weights of the known values, which sum to 1, for one with covariances `towards` them."""
-    ones = inverse.sum(axis=1)
-    return inverse @ towards + ones * (1 - ones @ towards) / ones.sum()
+    """Weights of the known values, which sum to 1, for one with covariances `towards` them, shape (..., n)."""
+    ones = inverse.sum(axis=-1)
+    lacking = (1 - (ones * towards).sum(axis=-1)) / ones.sum(axis=-1)
+    return np.asarray(np.einsum("...ij,...j->...i", inverse, towards) + ones * lacking[..., None])
 
 
 def _centres(kernel: NDArray[np.float64], means: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
     """The chosen ratio, and the part of the means that lies along the shape, around their mean."""
     covariance = _RATIOS[:, None, None] * kernel + np.eye(len(kernel))
     inverse = np.asarray(np.linalg.inv(covariance), dtype=np.float64)
-    best = int(_likelihood(covariance, inverse, means @ means.T, means.shape[1]).argmax())
+    best = int(_Profile.of(covariance, inverse).likelihood(means @ means.T, means.shape[1]).argmax())
     mean = means.mean(axis=0)
     return float(_RATIOS[best]), mean + _RATIOS[best] * kernel @ inverse[best] @ (means - mean)
