@@ -7,7 +7,7 @@ says nothing?
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 import torch
@@ -62,29 +62,33 @@ def simplex_angles() -> Statistic:
 def _per_category(name: str, split: Split, measure: Callable[..., float], fewest: int) -> Statistic:
     """One number, from the children and the fits, for every concept with at least so many children."""
 
-    def categories(hierarchy: ConceptHierarchy) -> dict[int, tuple[int, ...]]:
-        return {parent: subset for parent, subset in hierarchy.reported_families.items() if len(subset) >= fewest}
-
-    def evaluate(*fits: ConceptDirections) -> NDArray[np.float64]:
-        families = categories(fits[0].hierarchy).values()
-        return np.array([measure(children, *fits) for children in families], dtype=np.float64)
-
-    def labels(directions: ConceptDirections) -> tuple[str, ...]:
-        names, families = directions.hierarchy.labels, categories(directions.hierarchy)
-        return tuple(f"{names[parent]} ({len(children)})" for parent, children in families.items())
-
+    evaluate, labels = partial(_evaluate, measure, fewest), partial(_labels, fewest)
     return Statistic(name, split, 0.0, evaluate, labels)
+
+
+def _categories(hierarchy: ConceptHierarchy, fewest: int) -> dict[int, tuple[int, ...]]:
+    return {parent: subset for parent, subset in hierarchy.reported_families.items() if len(subset) >= fewest}
+
+
+def _evaluate(measure: Callable[..., float], fewest: int, *fits: ConceptDirections) -> NDArray[np.float64]:
+    families = _categories(fits[0].hierarchy, fewest).values()
+    return np.array([measure(children, *fits) for children in families], dtype=np.float64)
+
+
+def _labels(fewest: int, directions: ConceptDirections) -> tuple[str, ...]:
+    names, families = directions.hierarchy.labels, _categories(directions.hierarchy, fewest)
+    return tuple(f"{names[parent]} ({len(children)})" for parent, children in families.items())
 
 
 def _of_simplex(name: str, split: Split, measure: Callable[..., torch.Tensor]) -> Statistic:
     """From the vertices ℓ of the children that every fit has, shape (k, d) of each fit; nan if they are too few."""
+    return _per_category(name, split, partial(_of_vertices, measure), _FEWEST_VALUES)
 
-    def of_vertices(children: Sequence[int], *fits: ConceptDirections) -> float:
-        vertices = torch.stack([directions.vectors[torch.tensor(children)] for directions in fits])
-        whole = vertices.isfinite().all(dim=2).all(dim=0)
-        return float(measure(*vertices[:, whole])) if int(whole.sum()) >= _FEWEST_VALUES else np.nan
 
-    return _per_category(name, split, of_vertices, _FEWEST_VALUES)
+def _of_vertices(measure: Callable[..., torch.Tensor], children: Sequence[int], *fits: ConceptDirections) -> float:
+    vertices = torch.stack([directions.vectors[torch.tensor(children)] for directions in fits])
+    whole = vertices.isfinite().all(dim=2).all(dim=0)
+    return float(measure(*vertices[:, whole])) if int(whole.sum()) >= _FEWEST_VALUES else np.nan
 
 
 def _membership(children: Sequence[int], directions: ConceptDirections) -> float:

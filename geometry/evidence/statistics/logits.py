@@ -71,12 +71,12 @@ def logit_changes(directions: ConceptDirections) -> LogitChanges:
 
 def logit_selectivity() -> Statistic:
     """`LogitChanges.selectivity` after a lemma split; about −½ on noise, where p is negative as often as not."""
+    return Statistic("logit_selectivity", "lemma", -0.5, _selectivities, _labels, clusters=_families)
 
-    def evaluate(directions: ConceptDirections) -> NDArray[np.float64]:
-        means = _means(directions)
-        return _selectivity(means[:, 0] - means[:, 1], means[:, 2] - means[:, 3])
 
-    return Statistic("logit_selectivity", "lemma", -0.5, evaluate, _labels, clusters=_families)
+def _selectivities(directions: ConceptDirections) -> NDArray[np.float64]:
+    means = _means(directions)
+    return _selectivity(means[:, 0] - means[:, 1], means[:, 2] - means[:, 3])
 
 
 def _labels(directions: ConceptDirections) -> tuple[str, ...]:

@@ -25,9 +25,13 @@ def tree_correlation(pairs: Pairs = "word-disjoint") -> Statistic:
     Shared words make two vectors alike in any model, and nested concepts share them, so "all" pairs
     are correlated in noise as well; "word-disjoint" pairs have no token in common.
     """
-    name, labels = keyed("tree_correlation", pairs, "word-disjoint"), (f"{pairs} pairs",)
+    name, labels = keyed("tree_correlation", pairs, "word-disjoint"), partial(_pairs_label, pairs)
     evaluate, resample = partial(_correlation, pairs), partial(_resampled_correlation, pairs)
-    return Statistic(name, "whole", 0.0, evaluate, lambda _: labels, _NOT_BESIDE, resample)
+    return Statistic(name, "whole", 0.0, evaluate, labels, _NOT_BESIDE, resample)
+
+
+def _pairs_label(pairs: Pairs, directions: ConceptDirections) -> tuple[str, ...]:  # noqa: ARG001 (as of any statistic)
+    return (f"{pairs} pairs",)
 
 
 def _ranked(pairs: Pairs, directions: ConceptDirections) -> tuple[NDArray[np.float64], ...]:
@@ -186,11 +190,12 @@ def _closeness(hierarchy: ConceptHierarchy) -> NDArray[np.float64]:
 
 def pairwise_cosines() -> Statistic:
     """cos(ℓ_w, ℓ_z) of every two concepts, in the order of `scipy.spatial.distance.squareform`."""
+    return Statistic("pairwise_cosines", "whole", 0.0, _cosines, _pair_labels, _NOT_BESIDE)
 
-    def evaluate(directions: ConceptDirections) -> NDArray[np.float64]:
-        return directions.cosines()[np.triu_indices(len(directions), 1)]
 
-    def labels(directions: ConceptDirections) -> tuple[str, ...]:
-        return tuple(map(" | ".join, combinations(directions.hierarchy.names, 2)))
+def _cosines(directions: ConceptDirections) -> NDArray[np.float64]:
+    return directions.cosines()[np.triu_indices(len(directions), 1)]
 
-    return Statistic("pairwise_cosines", "whole", 0.0, evaluate, labels, _NOT_BESIDE)
+
+def _pair_labels(directions: ConceptDirections) -> tuple[str, ...]:
+    return tuple(map(" | ".join, combinations(directions.hierarchy.names, 2)))
