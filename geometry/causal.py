@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from geometry.errors import EstimationError
+from geometry.arguments import checked
+from geometry.errors import EstimationError, shown
 from geometry.models import Unembedding
 
 # Numbers that are converted at a time: 8 MB in float64.
@@ -47,6 +48,7 @@ class CausalSpace:
     rank: int
 
     @classmethod
+    @checked
     def fit(
         cls, unembedding: Unembedding, *, dtype: torch.dtype = torch.float64, device: torch.device | str | None = None
     ) -> "CausalSpace":
@@ -57,18 +59,20 @@ class CausalSpace:
             dtype: of the computation and of everything derived from it.
             device: where to compute; default, where the matrix lies.
 
-        EstimationError: fewer than two usable rows, or all of them equal.
+        EstimationError: fewer than two usable rows, or all of them equal; no such device.
 
         Σ is the biased estimate (division by the number of rows), as published. Cost V d² + d³;
         γ is converted to `dtype` in slices, so memory stays near that of γ itself.
 
         Source: Park et al., arXiv 2311.03658, theorem 3.2; 2406.01506, section 2.
         """
-        device = torch.device(device) if device is not None else unembedding.matrix.device
+        try:
+            device = torch.empty(0, device=device or unembedding.matrix.device).device
+        except (RuntimeError, AssertionError) as error:  # torch's own words for what it was not built for
+            raise EstimationError(f"device {shown(str(device))} cannot be computed on: {error}") from error
         rows = torch.from_numpy(unembedding.rows)
         width = unembedding.matrix.shape[1]
-        if dtype not in {torch.float32, torch.float64}:
-            raise EstimationError(f"Σ is computed in float32 or float64, not {dtype}")
+        _check_dtype(dtype)
         if len(rows) < 2:
             raise EstimationError(f"{unembedding.name}: {len(rows)} usable unembedding rows; Σ needs at least 2")
 
@@ -104,6 +108,7 @@ class CausalSpace:
 
     def to(self, dtype: torch.dtype) -> "CausalSpace":
         """The same space for work in another precision: float32 halves time and memory of what follows."""
+        _check_dtype(dtype)
         converted = {
             name: getattr(self, name).to(dtype)
             for name in ("mean", "eigenvalues", "eigenvectors", "whitener", "colourer")
@@ -116,12 +121,24 @@ class CausalSpace:
         return int(self.mean.shape[0])
 
     def unify(self, gamma: torch.Tensor) -> torch.Tensor:
-        """Unembedding rows in the unified space: Σ^(-1/2) (γ − γ̄), shape (..., d) from (..., d)."""
+        """Unembedding rows in the unified space: Σ^(-1/2) (γ − γ̄), shape (..., d) from (..., d).
+
+        EstimationError: another width than d; so do `scores` and `inner`.
+        """
+        self._check_width(gamma=gamma)
         return (gamma.to(self.mean) - self.mean) @ self.whitener
 
     def rows(self, tokens: ArrayLike) -> torch.Tensor:
-        """g(y) of the given token ids, shape (n, d) from (n,)."""
-        ids = torch.from_numpy(np.asarray(tokens))
+        """g(y) of the given token ids, shape (n, d) from (n,).
+
+        EstimationError: no list of whole numbers, or a token that has no row.
+        """
+        listed, rows = np.asarray(tokens), len(self.unembedding.matrix)
+        if listed.ndim != 1 or (listed.dtype.kind not in "iu" and len(listed)):
+            raise EstimationError(f"tokens must be a list of ids, whole numbers, not {listed.dtype} {listed.shape}")
+        if beyond := listed[(listed < 0) | (listed >= rows)].tolist():  # a negative id would count from the end
+            raise EstimationError(f"token id {beyond[0]} has no row; the unembedding has {rows}, counted from 0")
+        ids = torch.from_numpy(listed.astype(np.int64))
         unified = torch.empty((len(ids), self.width), dtype=self.mean.dtype, device=self.mean.device)
         for start in range(0, len(ids), step := max(1, _SLICE // self.width)):
             unified[start : start + step] = self.unify(self.unembedding.matrix[ids[start : start + step]])
@@ -146,6 +163,7 @@ class CausalSpace:
 
         The directions are whitened instead of the vocabulary, so no V × d copy is made.
         """
+        self._check_width(directions=directions)
         whitened = directions.to(self.mean) @ self.whitener
         offset = whitened @ self.mean
         blocks = torch.split(self.unembedding.matrix, max(1, _SLICE // self.width))
@@ -153,4 +171,16 @@ class CausalSpace:
 
     def inner(self, u: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
         """Causal inner product uᵀΣ⁻¹v of unembedding differences, over the last axis."""
+        self._check_width(u=u, v=v)
         return ((u.to(self.mean) @ self.whitener) * (v.to(self.mean) @ self.whitener)).sum(dim=-1)
+
+    def _check_width(self, **vectors: torch.Tensor) -> None:
+        for name, given in vectors.items():
+            if not isinstance(given, torch.Tensor) or given.shape[-1:] != self.mean.shape:
+                what = tuple(given.shape) if isinstance(given, torch.Tensor) else shown(given)
+                raise EstimationError(f"{name} must be a tensor whose last axis is of length {self.width}, not {what}")
+
+
+def _check_dtype(dtype: torch.dtype) -> None:
+    if dtype not in {torch.float32, torch.float64}:
+        raise EstimationError(f"dtype: Σ is computed in float32 or float64, not {shown(str(dtype))}")

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from geometry.arguments import checked
 from geometry.causal import CausalSpace
 from geometry.concepts import ConceptHierarchy
 from geometry.errors import EstimationError
@@ -116,6 +117,7 @@ class ConceptDirections:
     max_tokens: int | None = None
 
     @classmethod
+    @checked
     def fit(
         cls,
         space: CausalSpace,

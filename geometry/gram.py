@@ -60,6 +60,10 @@ class RowGram:
         rows = self.rows.detach().cpu()
         return np.ascontiguousarray((rows if rows.dtype == torch.float32 else rows.double()).numpy())
 
+    def form(self) -> None:
+        """Compute K, where it is kept, now and with all of torch's threads: those who fit may have one each."""
+        _ = self._products
+
     @cached_property
     def _products(self) -> NDArray[Any] | None:
         with _ONE_AT_A_TIME:  # threads that ask together would each compute it

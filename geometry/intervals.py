@@ -31,6 +31,13 @@ def mean_of(values: NDArray[np.float64]) -> float:
     return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")
 
 
+def means_of(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of every row over what is finite in it, shape (n,); nan of a row without."""
+    finite = np.isfinite(rows)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.where(finite, rows, 0).sum(axis=1) / finite.sum(axis=1))
+
+
 def interval_of(values: NDArray[np.float64], clusters: NDArray[np.int64] | None = None) -> tuple[float, float]:
     """95% bootstrap interval of the mean over units; of one number a permutation, 95% of the permutations.
 

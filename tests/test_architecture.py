@@ -13,7 +13,7 @@ import geometry as geo
 ROOT = Path(__file__).parents[1]
 # Ground first. Rooms of one floor do not know each other.
 FLOORS = [
-    {"errors", "memory", "randomness", "significance", "intervals", "gram_kernels", "plots"},
+    {"errors", "arguments", "memory", "randomness", "significance", "intervals", "gram_kernels", "plots"},
     {"results", "output"},
     {"models"},
     {"concepts", "causal", "estimators", "gram"},
@@ -27,7 +27,7 @@ FLOORS = [
 ]
 FLOOR = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
 # Within the ground floor and of the concepts' one: an arrow that goes sideways, and why it may.
-SIDEWAYS = {("concepts", "models"), ("memory", "errors")}
+SIDEWAYS = {("concepts", "models"), ("memory", "errors"), ("arguments", "errors")}
 LONGEST = 350
 
 

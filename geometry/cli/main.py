@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from geometry.cli.parser import OneLineParser, one_line
+from geometry.errors import visible
 
 if TYPE_CHECKING:
     from geometry.models import Resource
@@ -50,7 +51,7 @@ def _add(name: str, command: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    from geometry.models import CATALOGUE, fetch, locate
+    from geometry.models import CATALOGUE, Unembedding, fetch
 
     if options.command == "models":
         print("\n".join(_describe(resource) for resource in CATALOGUE.values() if resource.kind != "source"))
@@ -61,7 +62,8 @@ def _run(options: argparse.Namespace) -> None:
             if model in CATALOGUE:
                 fetch(model)
             else:
-                print(f"{model}: found at {locate(model)}")
+                # Read as every command reads it: a file of that name need not be a model.
+                print(f"{visible(model)}: found, {visible(repr(Unembedding.load(model)))}")
     elif options.command == "steer":
         from geometry.cli.steer import run_steer
 
@@ -74,9 +76,10 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _describe(resource: "Resource") -> str:
-    from geometry.models import cached_path
+    from geometry.models.fetching import cached_path, is_present
 
-    present = "present" if cached_path(resource).exists() else "not fetched"
+    missing = "damaged" if cached_path(resource).exists() else "not fetched"
+    present = "present" if is_present(resource) else missing
     client = "" if resource.parts[0].client == "pip" else f" (through {resource.parts[0].client})"
     size = f"{resource.megabytes} MB"
     return f"{resource.name:<14} {size:>6}  {present:<12} {resource.description}; {resource.licence}{client}"

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from geometry.errors import OutputError, visible
 from geometry.models import display_name
 
 
@@ -16,7 +17,9 @@ def run_report(options: argparse.Namespace) -> None:
     """Write the page and say where it lies; OutputError if there is nothing to report."""
     from geometry.report import write_report  # other commands need no pictures
 
+    if not options.model.strip():
+        raise OutputError("the model's name is empty; name one, as in: concept-geometry figures smollm2-135m")
     folder = Path(options.model)
     if not any(folder.glob("*/results.json")):  # then it names a model
         folder = Path("figures") / display_name(options.model).replace("/", "--")
-    print(f"{write_report(folder)}: written")
+    print(visible(f"{write_report(folder)}: written"))

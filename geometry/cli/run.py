@@ -8,8 +8,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from geometry.cli.parser import OneLineParser, one_line
-from geometry.errors import GeometryError
+from geometry.cli.parser import OneLineParser, finite_number, folder, one_line, whole_number
+from geometry.errors import GeometryError, visible
 
 if TYPE_CHECKING:
     from geometry.experiments import Study, StudyResult
@@ -53,7 +53,7 @@ def add_options(parser: argparse.ArgumentParser, study: "type[Study[Any]]") -> N
         if isinstance(field.default, bool):
             options["action"] = "store_true"
         else:
-            types = {int: _whole_number(field.metadata["least"]), float: float}
+            types = {int: whole_number(field.metadata["least"]), float: finite_number}
             options["type"] = types.get(type(field.default), str)
             options |= {"choices": choices} if choices else {"metavar": field.metadata["metavar"] or "X"}
         parser.add_argument(f"--{field.name.replace('_', '-')}", **options)
@@ -61,7 +61,7 @@ def add_options(parser: argparse.ArgumentParser, study: "type[Study[Any]]") -> N
         if settings := getattr(study, preset):
             said = ", ".join(f"{name.replace('_', '-')} {value}" for name, value in settings.items())
             parser.add_argument(f"--{preset}", action="store_true", help=f"{says}: {said}")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="where to write (default: figures/<model>/<study>)")
+    parser.add_argument("--out", type=folder, metavar="DIR", help="where to write (default: figures/<model>/<study>)")
 
 
 def study_of(options: argparse.Namespace, study: "type[Study[Any]]") -> "Study[Any]":
@@ -97,7 +97,7 @@ def add_figures(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", nargs="?", default="smollm2-135m", metavar="MODEL", help="(default: smollm2-135m)")
     parser.add_argument("--full", action="store_true", help="all permutations and blocks, and behaviours")
     parser.add_argument("--studies", nargs="+", choices=names, metavar="STUDY", help=f"some of {', '.join(names)}")
-    parser.add_argument("--seed", type=_whole_number(0), default=0, metavar="N", help="(default: 0)")
+    parser.add_argument("--seed", type=whole_number(0), default=0, metavar="N", help="(default: 0)")
 
 
 def run_figures(options: argparse.Namespace) -> None:
@@ -124,10 +124,11 @@ def run_figures(options: argparse.Namespace) -> None:
             _into_folder(STUDIES[name](**{"model": options.model, "seed": options.seed, **preset}), None)
         except (GeometryError, OSError) as error:
             failed.append(f"{name}: {error}")
-            print(f"{name}: left out: {error}", file=sys.stderr)
+            print(f"{name}: left out: {visible(str(error))}", file=sys.stderr)
     if len(failed) < len(names):
         try:
-            print(f"{write_report(Path('figures') / display_name(options.model).replace('/', '--'))}: written")
+            page = write_report(Path("figures") / display_name(options.model).replace("/", "--"))
+            print(visible(f"{page}: written"))
         except (GeometryError, OSError) as error:
             failed.append(f"report: {error}")
     if failed:
@@ -138,22 +139,13 @@ def _into_folder(study: "Study[Any]", out: Path | None, main: "Callable[[Any], S
     """Run a study into a folder that is checked before work starts."""
     from geometry.output import OutputFolder
 
-    start, folder = time.perf_counter(), study.folder if out is None else out
+    start, target = time.perf_counter(), study.folder if out is None else out
 
     def step(text: str) -> None:
-        print(f"[{time.perf_counter() - start:5.1f} s] {study.name}: {text}", file=sys.stderr, flush=True)
+        print(visible(f"[{time.perf_counter() - start:5.1f} s] {study.name}: {text}"), file=sys.stderr, flush=True)
 
-    with OutputFolder(folder) as output:
+    with OutputFolder(target) as output:
         result = main(study) if main else study.run(step)
         step("drawing")
         result.write_to(output)
-    print(f"{result}\n\n{folder}: written in {time.perf_counter() - start:.0f} s")
-
-
-def _whole_number(least: int | None) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        if not text.isdecimal() or int(text) < (least or 0):
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {least or 0}")
-        return int(text)
-
-    return parse
+    print(visible(f"{result}\n\n{target}: written in {time.perf_counter() - start:.0f} s"))

@@ -13,8 +13,10 @@ from geometry.models import Unembedding, load_model, require_language_model
 from geometry.steering import (
     Architecture,
     ConceptSteering,
+    Positions,
     Site,
     SteeringVector,
+    encode,
     generate,
     load_prompts,
     load_vector,
@@ -23,6 +25,7 @@ from geometry.steering import (
     steer,
     to_absolute,
 )
+from geometry.steering.positions import checked_positions
 
 
 def run_steer(options: argparse.Namespace) -> None:
@@ -42,12 +45,17 @@ def run_steer(options: argparse.Namespace) -> None:
         raise SteeringError("a .gguf control vector acts on the outputs of blocks: add --site output.27 --strength 1")
     require_language_model(options.model)
     vector = load_vector(options.vector) if options.vector else _composed(options)
+    rows = [len(part) if part.ndim == 2 else None for part in vector.parts.values()]
+    positions: Positions | None = options.positions or ("last" if rows == [None] * len(rows) else None)
+    for count in rows:
+        checked_positions(positions, count)  # refuses what does not suit before the model is loaded
     model, tokenizer = load_model(options.model)
     if options.add and site != Site("after_norm"):
         vector = pull_back(vector, model, site)
     if options.strength is not None:
         vector = vector.relative(options.strength)
-    for note in vector.notes:
+    notes = [*vector.notes, *(encode(tokenizer, options.prompts, bos=vector.bos).notes if options.prompts else ())]
+    for note in notes:
         print(f"note: {note}", file=sys.stderr)
     if options.save:
         kept = vector
@@ -59,9 +67,8 @@ def run_steer(options: argparse.Namespace) -> None:
         return
 
     sampling = {name: getattr(options, name) for name in ("temperature", "top_p", "frequency_penalty", "seed")}
-    sampling |= {"max_new_tokens": options.tokens, "num_return_sequences": options.completions}
-    by_row = next(iter(vector.parts.values())).ndim == 2
-    with steer(model, vector, positions=None if by_row else options.positions):
+    sampling |= {"max_new_tokens": options.tokens, "num_return_sequences": options.completions, "bos": vector.bos}
+    with steer(model, vector, positions=positions):
         steered = generate(model, tokenizer, options.prompts, **sampling)
     unsteered = generate(model, tokenizer, options.prompts, **sampling)
     print(f"{vector.provenance}, at {', '.join(map(str, vector.sites))} of {len(Architecture.of(model).blocks)} blocks")

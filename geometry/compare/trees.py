@@ -83,6 +83,7 @@ def recovered_tree(
         nulls=beside([tree_agreement(cophenetic(matrix), distance, counted) for matrix in permuted], reordered),
         measure="cophenetic correlation with the hierarchy",
         subject=hierarchy.name,
+        lost=hierarchy.lost,
         predicted=1.0,
         resampled=np.array([np.nan]),  # of one number there is no bootstrap
     )

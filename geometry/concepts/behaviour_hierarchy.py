@@ -3,11 +3,13 @@
 The two routes have the same concepts, so that the same questions can be asked of both.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 from geometry.concepts.behaviours import Behaviour
 from geometry.concepts.handmade import hierarchy_from_words
 from geometry.concepts.hierarchy import Concept, ConceptHierarchy
+from geometry.concepts.words import capitalised
 from geometry.errors import HierarchyError
 from geometry.models import Vocabulary
 
@@ -30,8 +32,10 @@ def behaviour_words(families: Sequence[Behaviour], vocabulary: Vocabulary) -> Co
     words: dict[str, list[str]] = {parent: [] for listed in parents.values() for parent in listed}
     for family in families:
         for item in family.classes:
-            words[class_concept(family, item.name)] = [*item.words, *map(str.capitalize, item.words)]
-    return hierarchy_from_words("words", words, parents, vocabulary, forms="none")
+            words[class_concept(family, item.name)] = [*item.words, *map(capitalised, item.words)]
+    hierarchy = hierarchy_from_words("words", words, parents, vocabulary, forms="none")
+    asked = {word for family in families for item in family.classes for word in item.words}
+    return replace(hierarchy, concepts=tuple(_without_capitals(concept, asked) for concept in hierarchy))
 
 
 def behaviour_prompts(families: Sequence[Behaviour]) -> ConceptHierarchy:
@@ -59,6 +63,12 @@ def behaviour_prompts(families: Sequence[Behaviour]) -> ConceptHierarchy:
     concepts = tuple(Concept(name, tuple(words.values()), tuple(words)) for name, words in members.items())
     variants = {words[0]: tuple(words[1:]) for words in templates.values()}
     return ConceptHierarchy("prompts", concepts, parents, variants, recipe="prompts of classes of behaviour")
+
+
+def _without_capitals(concept: Concept, asked: Collection[str]) -> Concept:
+    """The concept with those of its words as lost alone that are there in neither case."""
+    lost = tuple(word for word in concept.lost if word in asked and capitalised(word) not in concept.words)
+    return replace(concept, lost=lost)
 
 
 def _parents(families: Sequence[Behaviour]) -> dict[str, tuple[str, ...]]:

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
 
+from geometry.arguments import checked
 from geometry.concepts.data_file import DataFile, packaged_names
-from geometry.errors import HierarchyError
+from geometry.errors import HierarchyError, shown
 
 _FOLDER = "behaviours"
 _FEWEST = 2  # of classes, templates and domains: one of the latter two is held out
@@ -61,7 +62,7 @@ class Behaviour:
         for what, asked, known in (("template", templates, self.templates), ("domain", domains, self.domains)):
             kept[what] = set(known if asked is None else asked)
             if unknown := sorted(kept[what] - set(known)):
-                raise HierarchyError(f"{self.name} has no {what} {unknown[0]!r}; it has {', '.join(known)}")
+                raise HierarchyError(f"{self.name} has no {what} {shown(unknown[0])}; it has {', '.join(known)}")
         cells = set(product(kept["template"], kept["domain"]))
         return {
             item.name: tuple(prompt.text for prompt in item.prompts if (prompt.template, prompt.domain) in cells)
@@ -74,6 +75,7 @@ def packaged_behaviours() -> tuple[str, ...]:
     return packaged_names(_FOLDER)
 
 
+@checked
 def load_behaviour(source: str | Path) -> Behaviour:
     """Read a packaged family of behaviour, or a YAML or JSON file like data/behaviours/aggression.yaml.
 
@@ -93,7 +95,7 @@ def load_behaviour(source: str | Path) -> Behaviour:
     templates, domains = (_described(file, entry) for entry in ("templates", "domains"))
     ordered = file.get("ordered", default=False)
     if not isinstance(ordered, bool):
-        raise file.refuse(("ordered",), f"true or false, not {ordered!r}")
+        raise file.refuse(("ordered",), f"true or false, not {shown(ordered)}")
     names = tuple(file.mapping("classes"))
     if len(names) < _FEWEST:
         raise file.refuse(("classes",), f"a family has at least {_FEWEST} classes, not {len(names)}")
@@ -121,7 +123,7 @@ def _class(file: DataFile, name: str, templates: Collection[str], domains: Colle
     file.mapping(*keys, known=("words", "prompts"))
     words = file.texts(*keys, "words")
     if spaced := [word for word in words if " " in word]:
-        raise file.refuse((*keys, "words"), f"{spaced[0]!r} is not a single word")
+        raise file.refuse((*keys, "words"), f"{shown(spaced[0])} is not a single word")
     _check_complete(file, (*keys, "prompts"), domains)
     for domain in domains:
         _check_complete(file, (*keys, "prompts", domain), templates)
@@ -136,7 +138,7 @@ def _class(file: DataFile, name: str, templates: Collection[str], domains: Colle
 def _check_complete(file: DataFile, keys: tuple[str, ...], names: Collection[str]) -> None:
     entries = file.mapping(*keys, known=names)
     if missing := [name for name in names if name not in entries]:
-        problem = f"nothing under {missing[0]!r}; every class needs every template in every domain"
+        problem = f"nothing under {shown(missing[0])}; every class needs every template in every domain"
         raise file.refuse(keys, problem)
 
 
@@ -146,5 +148,5 @@ def _refuse_repeated(file: DataFile, classes: Collection[BehaviourClass], what: 
     for item in classes:
         for text in item.words if what == "words" else [prompt.text for prompt in item.prompts]:
             if text in owner:
-                raise file.refuse(("classes", item.name, what), f"{text!r} stands in {owner[text]} already")
+                raise file.refuse(("classes", item.name, what), f"{shown(text)} stands in {owner[text]} already")
             owner[text] = item.name

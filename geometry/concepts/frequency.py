@@ -7,6 +7,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from geometry.arguments import checked
 from geometry.concepts.hierarchy import ConceptHierarchy
 from geometry.concepts.wordnet_table import packaged_rows
 
@@ -35,6 +36,7 @@ def word_ranks() -> Mapping[str, int]:
     return MappingProxyType(ranks)
 
 
+@checked
 def lemma_frequency_ranks(hierarchy: ConceptHierarchy) -> NDArray[np.float64]:
     """How frequent each lemma of a hierarchy is, by rank: the lower, the more frequent.
 

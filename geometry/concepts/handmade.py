@@ -4,13 +4,18 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import networkx as nx
+import numpy as np
+from numpy.typing import NDArray
 
+from geometry.arguments import checked
+from geometry.concepts.ancestry import handed_up, merged_into
 from geometry.concepts.hierarchy import Concept, ConceptHierarchy
 from geometry.concepts.words import Forms, spelled
-from geometry.errors import HierarchyError
+from geometry.errors import HierarchyError, shown
 from geometry.models import Vocabulary
 
 
+@checked
 def hierarchy_from_words(
     name: str,
     words: Mapping[str, Iterable[str]],
@@ -24,29 +29,44 @@ def hierarchy_from_words(
 
     A concept to which the vocabulary leaves exactly the words of a parent is skipped; its children hang on
     that parent, and `notes` says so. Concepts without `parents` are roots. For `only` see `load_hierarchy`.
+    Words of which no form is a single token are named by `lost`.
 
     The words are kept where, spelled in `forms`, they are single tokens: "noun" (case and plural), "verb" (case and
-    conjugation), "case" (alone) or "none" (as written).
+    conjugation), "case" (alone) or "none" (as written); a word's own spelling ("US", "iPhone") is always among them.
 
     HierarchyError: what `ConceptHierarchy` refuses, or `only` names an unknown concept.
     """
     above = {concept: tuple(parents.get(concept, ())) for concept in (*words, *parents)}
-    variants = spelled(dict.fromkeys(word for own in words.values() for word in own), forms)
-    own = {concept: [form for word in listed for form in variants[word]] for concept, listed in words.items()}
-    held = _with_words_below(own, above)
+    words = {concept: tuple(own) for concept, own in words.items()}
+    variants = spelled(dict.fromkeys(word for own in words.values() for word in own), forms, as_written=True)
+    known: dict[int, tuple[int, str]] = {}
+    own = {concept: _tokens(map(variants.__getitem__, own), vocabulary, known) for concept, own in words.items()}
+    this = f"hierarchy {name!r}"
+    held = handed_up(this, own, above)
+    unknown_words = [word for word, forms_of in variants.items() if vocabulary.words.keys().isdisjoint(forms_of)]
+    number = {word: index for index, word in enumerate(unknown_words)}
+    lost = {
+        concept: np.array([number[w] for w in listed if w in number], np.int64) for concept, listed in words.items()
+    }
+    lost = handed_up(this, lost, above)
     if only is not None:
         if unknown := sorted(set(only) - set(words)):
             raise HierarchyError(f"hierarchy {name!r} has no concept {unknown[0]!r}; it has {', '.join(words)}")
-        held = {concept: own_forms for concept, own_forms in held.items() if concept in only}
+        held = {concept: ids for concept, ids in held.items() if concept in only}
         above = {concept: tuple(parent for parent in above[concept] if parent in only) for concept in held}
-    concepts = {concept: Concept.from_words(concept, own_forms, vocabulary) for concept, own_forms in held.items()}
-    notes = _merge_identical(concepts, above)
+    into, above = merged_into({concept: len(ids) for concept, ids in held.items()}, above)
+    same = "in this vocabulary it has exactly the words of its parent"
+    concepts = tuple(
+        _concept(concept, held[concept], known, tuple(unknown_words[index] for index in lost[concept]))
+        for concept in held
+        if concept not in into
+    )
     return ConceptHierarchy(
         name=name,
-        concepts=tuple(concepts.values()),
+        concepts=concepts,
         parents=above,
         variants=variants,
-        notes=tuple(notes),
+        notes=tuple(f"skipped {concept!r}: {same} {parent!r}" for concept, parent in into.items()),
         recipe=f"hand-made, words in {'the given' if forms == 'none' else f'all {forms}'} forms",
     )
 
@@ -64,42 +84,27 @@ def hierarchy_from_graph(
         raise HierarchyError(f"hierarchy {name!r}: a directed graph is needed, edges from parent to child")
     words = {}
     for node, attributes in graph.nodes(data=True):
+        if str(node) in words:
+            raise HierarchyError(f"hierarchy {name!r}: two nodes are both called {shown(str(node))}; rename one")
         own = attributes.get("words", [])
         if isinstance(own, str) or not all(isinstance(word, str) for word in own):
-            raise HierarchyError(f"hierarchy {name!r}: node {node!r} needs 'words', a list of strings")
+            raise HierarchyError(f"hierarchy {name!r}: node {shown(node)} needs 'words', a list of strings")
         words[str(node)] = list(own)
     parents = {str(node): [str(parent) for parent in graph.predecessors(node)] for node in graph}
     return hierarchy_from_words(name, words, parents, vocabulary, forms=forms)
 
 
-def _merge_identical(concepts: dict[str, Concept], above: dict[str, tuple[str, ...]]) -> list[str]:
-    """Take concepts out that are no smaller than a parent, in place, and say which."""
-    notes = []
-    for name in list(concepts):
-        own = concepts[name].tokens
-        # Concepts of a cycle have the same words as well; the hierarchy's own checks name the cycle.
-        same = [parent for parent in above[name] if parent in concepts and concepts[parent].tokens == own]
-        same = [parent for parent in same if name != parent and name not in nx.descendants(_upwards(above), parent)]
-        if own and same:
-            notes.append(f"skipped {name!r}: in this vocabulary it has exactly the words of its parent {same[0]!r}")
-            del concepts[name], above[name]
-            for child, parents in above.items():
-                above[child] = tuple(dict.fromkeys(same[0] if parent == name else parent for parent in parents))
-    return notes
+def _tokens(
+    words: Iterable[Iterable[str]], vocabulary: Vocabulary, known: dict[int, tuple[int, str]]
+) -> NDArray[np.int64]:
+    """Ids of those forms that are single tokens, ascending; `known` is told what each stands for."""
+    found = {token: form for forms in words for form in forms if (token := vocabulary.word_id(form)) is not None}
+    for token, form in found.items():
+        known.setdefault(token, (token, form))
+    return np.array(sorted(found), dtype=np.int64)
 
 
-def _upwards(parents: Mapping[str, tuple[str, ...]]) -> "nx.DiGraph[str]":
-    graph: nx.DiGraph[str] = nx.DiGraph()
-    graph.add_nodes_from(parents)
-    graph.add_edges_from((child, parent) for child, listed in parents.items() for parent in listed)
-    return graph
-
-
-def _with_words_below(own: Mapping[str, list[str]], parents: Mapping[str, tuple[str, ...]]) -> dict[str, list[str]]:
-    """Hand every concept's words up to all its ancestors; unknown names are left to the hierarchy's own checks."""
-    words = {name: dict.fromkeys(own[name]) for name in own}
-    upwards = _upwards(parents)
-    for name in own:
-        for ancestor in nx.descendants(upwards, name) & words.keys():
-            words[ancestor].update(dict.fromkeys(own[name]))
-    return {name: list(held) for name, held in words.items()}
+def _concept(name: str, ids: NDArray[np.int64], known: Mapping[int, tuple[int, str]], lost: tuple[str, ...]) -> Concept:
+    # Numbers and words of `known` itself: a large hierarchy repeats each a thousand times.
+    tokens, words = zip(*map(known.__getitem__, ids.tolist()), strict=True) if len(ids) else ((), ())
+    return Concept(name, words, tokens, lost)

@@ -5,32 +5,39 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import groupby, pairwise
-from operator import itemgetter
+from itertools import groupby
+from operator import itemgetter, lt
 
-import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import shortest_path
 
+from geometry.arguments import checked
+from geometry.concepts.ancestry import parents_first
 from geometry.concepts.words import lemma_groups
-from geometry.errors import HierarchyError
+from geometry.errors import HierarchyError, shown
 from geometry.models import Vocabulary
+
+_MOST_PAIRED = 10_000
 
 
 @dataclass(frozen=True)
 class Concept:
-    """A named set of words. `words[i]` is the text of `tokens[i]`; tokens ascend and do not repeat."""
+    """A named set of words. `words[i]` is the text of `tokens[i]`; tokens ascend and do not repeat.
+
+    `lost` are words that it was to hold too, of which no form is a single token.
+    """
 
     name: str
     words: tuple[str, ...]
     tokens: tuple[int, ...]
+    lost: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        ascending = all(left < right for left, right in pairwise((-1, *self.tokens)))
+        ascending = all(map(lt, self.tokens, self.tokens[1:])) and (not self.tokens or self.tokens[0] >= 0)
         if len(self.words) != len(self.tokens) or not ascending:
-            raise HierarchyError(f"concept {self.name!r} needs one word per token, and ascending token ids from 0")
+            raise HierarchyError(f"concept {shown(self.name)} needs one word per token, and ascending token ids from 0")
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -43,6 +50,7 @@ class Concept:
         return cls(name, tuple(word_of[token] for token in tokens), tokens)
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class ConceptHierarchy:
     """A directed acyclic graph of concepts; edges run from a parent to its children.
@@ -91,30 +99,33 @@ class ConceptHierarchy:
         if empty := [concept.name for concept in self.concepts if not len(concept)]:
             problem = "is a single token of this vocabulary; add words or drop the concept"
             raise HierarchyError(f"{this}: none of the words of {empty[0]!r} {problem}")
-        if not nx.is_directed_acyclic_graph(self._graph):
-            loop = [parent for parent, _ in nx.find_cycle(self._graph)]
-            raise HierarchyError(f"{this} has a cycle: {' → '.join([*loop, loop[0]])}")
-        for parent, child in self._graph.edges:
-            if self.drawn is not None and child in self.drawn:
-                continue
-            if by_name[parent].tokens == by_name[child].tokens:
-                raise HierarchyError(f"{this}: {child!r} has exactly the words of its parent {parent!r}; merge them")
-            if strangers := set(by_name[child].words) - set(by_name[parent].words):
-                problem = f"({min(strangers)!r}); a parent holds all words of its children"
-                raise HierarchyError(f"{this}: {child!r} has words that its parent {parent!r} lacks {problem}")
-        position = {name: index for index, name in enumerate(by_name)}
-        ordered = list(nx.lexicographical_topological_sort(self._graph, key=position.__getitem__))
-        above = {name: tuple(dict.fromkeys(self.parents.get(name, ()))) for name in ordered}
+        # Unknown and repeated names are refused by now, so that nothing below is worked out in vain.
+        above = {name: tuple(dict.fromkeys(self.parents.get(name, ()))) for name in by_name}
+        ordered = parents_first(this, above)
+        children: dict[str, list[Concept]] = {}
+        for name in ordered:
+            if self.drawn is None or name not in self.drawn:
+                for parent in above[name]:
+                    children.setdefault(parent, []).append(by_name[name])
+        for parent in ordered:
+            self._check_words(this, by_name[parent], children.get(parent, []))
         object.__setattr__(self, "concepts", tuple(by_name[name] for name in ordered))
-        object.__setattr__(self, "parents", above)
+        object.__setattr__(self, "parents", {name: above[name] for name in ordered})
 
-    @cached_property
-    def _graph(self) -> "nx.DiGraph[str]":
-        graph: nx.DiGraph[str] = nx.DiGraph()
-        graph.add_nodes_from(concept.name for concept in self.concepts)
-        graph.add_edges_from((parent, child) for child, parents in self.parents.items() for parent in parents)
-        return graph
+    def _check_words(self, this: str, parent: Concept, children: Iterable[Concept]) -> None:
+        words = set(parent.words)
+        for child in children:
+            if len(child) == len(parent) and child.tokens == parent.tokens:
+                problem = f"{child.name!r} has exactly the words of its parent {parent.name!r}; merge them"
+                raise HierarchyError(f"{this}: {problem}")
+            if not words.issuperset(child.words):
+                stranger = min(set(child.words) - words)
+                problem = f"({shown(stranger)}); a parent holds all words of its children"
+                raise HierarchyError(
+                    f"{this}: {child.name!r} has words that its parent {parent.name!r} lacks {problem}"
+                )
 
+    @checked
     def over(self, vocabulary: Vocabulary) -> "ConceptHierarchy":
         """The same concepts and words with the tokens of another vocabulary; HierarchyError where it lacks a word."""
         concepts = tuple(Concept.from_words(concept.name, concept.words, vocabulary) for concept in self)
@@ -122,8 +133,10 @@ class ConceptHierarchy:
             if lacking := set(before.words) - set(after.words):
                 problem = "is no single token of that vocabulary; build it over common_vocabulary(...)"
                 raise HierarchyError(f"hierarchy {self.name!r}: {min(lacking)!r} of {after.name!r} {problem}")
-        return replace(self, concepts=concepts)
+        kept = tuple(replace(new, lost=old.lost) for old, new in zip(self, concepts, strict=True))
+        return replace(self, concepts=kept)
 
+    @checked
     def only(self, names: Collection[str]) -> "ConceptHierarchy":
         """The named concepts alone, each with all its words, under those of its parents that are kept too."""
         kept = {self[name].name for name in names}
@@ -158,12 +171,14 @@ class ConceptHierarchy:
 
     def index(self, name: str) -> int:
         """Position of a concept in `concepts`; HierarchyError for an unknown name."""
+        if not isinstance(name, str):
+            raise HierarchyError(f"hierarchy {self.name!r}: a concept has a text for a name, not {shown(name)}")
         try:
             return self._positions[name]
         except KeyError:
             close = difflib.get_close_matches(name, self.names, n=3)
             hint = f"; did you mean {' or '.join(close)}?" if close else ""
-            raise HierarchyError(f"hierarchy {self.name!r} has no concept {name!r}{hint}") from None
+            raise HierarchyError(f"hierarchy {self.name!r} has no concept {shown(name)}{hint}") from None
 
     @cached_property
     def edges(self) -> tuple[tuple[int, int], ...]:
@@ -211,7 +226,13 @@ class ConceptHierarchy:
 
     def descendants(self, name: str) -> set[str]:
         """Names of everything below a concept, itself not included."""
-        return set(nx.descendants(self._graph, self[name].name))
+        below: set[str] = set()
+        waiting = [self[name].name]
+        while waiting:
+            new = set(self.children[waiting.pop()]) - below
+            below |= new
+            waiting.extend(new)
+        return below
 
     @cached_property
     def depth_first(self) -> tuple[int, ...]:
@@ -232,11 +253,13 @@ class ConceptHierarchy:
         order = self.depth_first
         if len(order) <= max_size:
             return [(self.names[index], row, row + 1) for row, index in enumerate(order)]
-        depths = self.depths[list(order)]
+        sizes = np.ones(len(self), dtype=np.int64)
+        for index in reversed(range(len(self))):
+            if self.parents[self.names[index]]:
+                sizes[self.above[index]] += sizes[index]
         blocks, start = [], 0
         while start < len(order):
-            deeper = np.flatnonzero(depths[start + 1 :] <= depths[start])
-            stop = start + 1 + (int(deeper[0]) if len(deeper) else len(order) - start - 1)
+            stop = start + int(sizes[order[start]])
             if stop - start > max_size:
                 start += 1
                 continue
@@ -255,26 +278,46 @@ class ConceptHierarchy:
         return depths
 
     def tree_distance(self) -> NDArray[np.float64]:
-        """Edges on the shortest path between every two concepts, direction ignored; inf if none."""
+        """Edges on the shortest path between every two concepts, direction ignored; inf if none.
+
+        HierarchyError: of more than 10,000 concepts, whose pairs take gigabytes; so does `shared_tokens`.
+        """
+        self._check_pairs()
         ends = np.array(self.edges, dtype=np.int64).reshape(-1, 2)
         graph = coo_array((np.ones(len(ends)), tuple(ends.T)), shape=(len(self), len(self)))
         return shortest_path(graph.tocsr(), directed=False, unweighted=True)
 
     def shared_tokens(self) -> NDArray[np.int64]:
         """Number of tokens that every two concepts have in common, shape (k, k)."""
+        self._check_pairs()
         held = incidence(self.members, len(self.tokens))
         return (held @ held.T).toarray()
+
+    def _check_pairs(self) -> None:
+        if len(self) > _MOST_PAIRED:
+            problem = f"{len(self):,} concepts are too many for numbers of every two; {_MOST_PAIRED:,} at most"
+            raise HierarchyError(f"hierarchy {self.name!r}: {problem}, keep some with .only(...)")
+
+    @property
+    def _outermost(self) -> Iterator[Concept]:
+        """Those that hold all words between them: what hangs on a parent has no others, unless a null model drew it."""
+        return (c for c in self if not self.parents[c.name] or c.name in (self.drawn or ()))
 
     @cached_property
     def tokens(self) -> NDArray[np.int64]:
         """Ids of all tokens of all concepts, ascending, without repeats."""
-        return np.unique(np.concatenate([np.array(c.tokens, dtype=np.int64) for c in self.concepts]))
+        return np.unique(np.concatenate([np.array(c.tokens, dtype=np.int64) for c in self._outermost]))
 
     @cached_property
     def words(self) -> tuple[str, ...]:
         """The words of `tokens`."""
-        word = {token: word for c in self.concepts for token, word in zip(c.tokens, c.words, strict=True)}
+        word = {token: word for c in self._outermost for token, word in zip(c.tokens, c.words, strict=True)}
         return tuple(word[int(token)] for token in self.tokens)
+
+    @cached_property
+    def lost(self) -> tuple[str, ...]:
+        """Words that its concepts were to hold too, of which no form is a single token of the vocabulary."""
+        return tuple(dict.fromkeys(word for concept in self._outermost for word in concept.lost))
 
     @cached_property
     def members(self) -> tuple[NDArray[np.int64], ...]:

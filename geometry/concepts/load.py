@@ -4,6 +4,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import get_args
 
+from geometry.arguments import checked
 from geometry.concepts.data_file import DataFile, packaged_names
 from geometry.concepts.handmade import hierarchy_from_words
 from geometry.concepts.hierarchy import ConceptHierarchy
@@ -12,6 +13,7 @@ from geometry.concepts.words import Forms
 from geometry.models import Vocabulary
 
 
+@checked
 def load_hierarchy(
     source: str | Path, vocabulary: Vocabulary, *, recipe: Recipe = "published", only: Collection[str] | None = None
 ) -> ConceptHierarchy:

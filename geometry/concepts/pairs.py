@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from geometry.arguments import checked
 from geometry.concepts.data_file import DataFile
 from geometry.models import Vocabulary
 
@@ -19,6 +20,7 @@ class Opposites:
     pairs: tuple[tuple[str, str], ...]
 
 
+@checked
 def load_opposites(source: str | Path = "contrasts") -> dict[str, Opposites]:
     """Read packaged contrasts or a YAML or JSON file like data/opposites/contrasts.yaml, by name.
 
@@ -36,10 +38,13 @@ def load_opposites(source: str | Path = "contrasts") -> dict[str, Opposites]:
     return opposites
 
 
+@checked
 def load_pairs(
-    vocabulary: Vocabulary, source: str | Path = "contrasts"
+    vocabulary: Vocabulary, source: str | Path = "contrasts", *, lost: dict[str, tuple[str, ...]] | None = None
 ) -> dict[str, tuple[tuple[tuple[str, str], ...], NDArray[np.int64]]]:
     """Families of word pairs: those of which both words are single tokens, and their token ids, shape (n, 2).
+
+    `lost` is told of each family which words are not; their pairs are left out.
 
     HierarchyError: malformed, or an entry that is not a pair of different words.
     """
@@ -49,12 +54,16 @@ def load_pairs(
         if not isinstance(listed, list):
             raise file.refuse(("pairs", name), "expected a list of pairs of words")
         ids: dict[tuple[str, str], list[int | None]] = {}
+        missing: dict[str, None] = {}
         for index in range(len(listed)):
             first, second = file.pair("pairs", name, index)
             if (first, second) in ids or (second, first) in ids:
                 raise file.refuse(("pairs", name, index), f"the pair {(first, second)} is there twice")
             tokens = [vocabulary.word_id(first), vocabulary.word_id(second)]
+            missing |= {word: None for word, token in zip((first, second), tokens, strict=True) if token is None}
             if None not in tokens:
                 ids[first, second] = tokens
         families[name] = tuple(ids), np.array(list(ids.values()), dtype=np.int64).reshape(-1, 2)
+        if lost is not None and missing:
+            lost[name] = tuple(missing)
     return families

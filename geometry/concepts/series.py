@@ -1,13 +1,14 @@
 """Series: values of one kind in their order, by the words that name them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from geometry.arguments import checked
 from geometry.concepts.data_file import DataFile
 from geometry.concepts.hierarchy import ConceptHierarchy
 from geometry.concepts.words import Forms, spelled
@@ -28,6 +29,7 @@ class Series:
         groups: shape (k,), the branch of each value in the tree hypothesis.
         expected: the shape that common sense predicts, or "".
         skipped: value → why it is left out.
+        lost: words of all values of which no form is a single token.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Series:
     groups: NDArray[np.int64]
     expected: str = ""
     skipped: dict[str, str] = field(default_factory=dict)
+    lost: tuple[str, ...] = ()
 
     @classmethod
     def from_hierarchy(
@@ -47,7 +50,9 @@ class Series:
         """Concepts of a hierarchy as values, in the order of `branches`, the groups of the tree hypothesis."""
         tokens = {value: hierarchy[value].tokens for branch in branches for value in branch}
         group = {value: number for number, branch in enumerate(branches) for value in branch}
-        return cls._of(name, tokens, group, expected, "all its words belong to an earlier value")
+        lost = dict.fromkeys(word for value in tokens for word in hierarchy[value].lost)
+        series = cls._of(name, tokens, group, expected, "all its words belong to an earlier value")
+        return replace(series, lost=tuple(lost))
 
     @classmethod
     def _of(
@@ -68,6 +73,7 @@ class Series:
         return cls(name, values, positions, len(own), ids, owners, groups, expected, skipped)
 
 
+@checked
 def load_series(
     vocabulary: Vocabulary, source: str | Path = "series", *, skipped: dict[str, str] | None = None
 ) -> dict[str, Series]:
@@ -99,12 +105,14 @@ def _series(file: DataFile, name: str, vocabulary: Vocabulary) -> Series:
         raise file.refuse((*keys, "expected"), "a tree needs 'groups', its branches")
     words = {value: file.words(*keys, "values", value) for value in file.mapping(*keys, "values")}
     groups = file.partition(*keys, "groups", names=words) if has_groups else {value: (value,) for value in words}
-    tokens = {}
+    tokens, lost = {}, []
     for value, own in words.items():
         # A capital is meant where it is written: "May" the month, not "may"; "A" the letter, not "a".
-        as_written = any(word[0].isupper() for word in own)
+        as_written = any(word != word.lower() for word in own)
         spellings = spelled(own, "none" if as_written else forms)  # type: ignore[arg-type]
         ids = {vocabulary.word_id(form) for variants in spellings.values() for form in variants}
         tokens[value] = sorted(token for token in ids if token is not None)
+        lost += [word for word, variants in spellings.items() if vocabulary.words.keys().isdisjoint(variants)]
     group = {value: number for number, members in enumerate(groups.values()) for value in members}
-    return Series._of(name, tokens, group, expected, "none of its words is a single token of this vocabulary")
+    series = Series._of(name, tokens, group, expected, "none of its words is a single token of this vocabulary")
+    return replace(series, lost=tuple(lost))

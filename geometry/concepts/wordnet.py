@@ -9,7 +9,7 @@ import networkx as nx
 from geometry.concepts.hierarchy import Concept, ConceptHierarchy
 from geometry.concepts.wordnet_table import Synset, opened_wordnet, synsets_of, wordnet_table
 from geometry.concepts.words import spelled
-from geometry.errors import HierarchyError
+from geometry.errors import HierarchyError, shown
 from geometry.models import Vocabulary
 
 if TYPE_CHECKING:
@@ -59,9 +59,9 @@ def wordnet_hierarchy(
     """
     if part_of_speech not in get_args(PartOfSpeech):
         options = ", ".join(get_args(PartOfSpeech))
-        raise HierarchyError(f"WordNet part of speech {part_of_speech!r}: choose from {options}")
+        raise HierarchyError(f"WordNet part of speech {shown(part_of_speech)}: choose from {options}")
     if recipe not in get_args(Recipe):
-        raise HierarchyError(f"WordNet recipe {recipe!r}: choose from {', '.join(get_args(Recipe))}")
+        raise HierarchyError(f"WordNet recipe {shown(recipe)}: choose from {', '.join(get_args(Recipe))}")
     table, source = _table(wordnet, language)
     complete = recipe == "complete"
     own = complete or part_of_speech == "verb"
@@ -100,7 +100,7 @@ def _table(wordnet: "WordNetCorpusReader | str | Path | None", language: str) ->
     if wordnet is None and language == "eng":
         return wordnet_table(), "WordNet 3.0"
     if wordnet is None:
-        raise HierarchyError(f"the packaged WordNet is English; for {language!r} give NLTK's as `wordnet`")
+        raise HierarchyError(f"the packaged WordNet is English; for {shown(language)} give NLTK's as `wordnet`")
     if isinstance(wordnet, str | Path):
         with opened_wordnet(wordnet) as reader:
             return _table(reader, language)
@@ -116,8 +116,15 @@ def _known_lemmas(
     graph: nx.DiGraph[str] = nx.DiGraph()
     graph.add_nodes_from(synsets)
     graph.add_edges_from((parent, name) for name, parents in above.items() for parent in parents)
+    if unknown := [name for name in graph if name not in synsets]:
+        raise HierarchyError(f"WordNet has hypernyms that are no synsets of their own, such as {shown(unknown[0])}")
+    try:
+        ordered = list(nx.topological_sort(graph))
+    except nx.NetworkXUnfeasible as error:
+        loop = " → ".join(parent for parent, _ in nx.find_cycle(graph))
+        raise HierarchyError(f"WordNet has a cycle of hypernyms: {loop}") from error
     below: dict[str, frozenset[str]] = {}
-    for name in reversed(list(nx.topological_sort(graph))):
+    for name in reversed(ordered):
         below[name] = frozenset().union(*(lemmas[child] | below[child] for child in graph.successors(name)))
     return {name: below[name] | lemmas[name] for name in below} if own else below
 

@@ -11,7 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from geometry.errors import HierarchyError
+from geometry.errors import HierarchyError, shown
 
 if TYPE_CHECKING:
     from nltk.corpus.reader.wordnet import WordNetCorpusReader
@@ -58,8 +58,9 @@ def synsets_of(wordnet: "WordNetCorpusReader", language: str = "eng") -> dict[st
             for part_of_speech in ("n", "v")
             for synset in sorted(wordnet.all_synsets(part_of_speech), key=lambda synset: synset.offset())
         }
-    except (LookupError, WordNetError, OSError) as error:
-        raise HierarchyError(f"NLTK cannot read this WordNet in language {language!r}: {error}") from error
+    # A damaged file fails wherever NLTK's reading of a line happens to stumble.
+    except (LookupError, WordNetError, OSError, ValueError, AttributeError, TypeError, AssertionError) as error:
+        raise HierarchyError(f"NLTK cannot read this WordNet in language {shown(language)}: {error}") from error
 
 
 @contextmanager
@@ -88,7 +89,16 @@ def opened_wordnet(folder: str | Path) -> "Iterator[WordNetCorpusReader]":
         try:
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", message="The multilingual functions")
-                reader = PlainWordNet(clean, None)
+                reader = _constructed(PlainWordNet, clean, folder)
             yield reader
         finally:
             nltk.data.path.remove(clean)
+
+
+def _constructed(reader: "type[WordNetCorpusReader]", clean: str, folder: str | Path) -> "WordNetCorpusReader":
+    from nltk.corpus.reader.wordnet import WordNetError
+
+    try:
+        return reader(clean, None)
+    except (LookupError, WordNetError, OSError, ValueError, AttributeError, TypeError, StopIteration) as error:
+        raise HierarchyError(f"{folder}: NLTK cannot read these files of WordNet: {error}") from error

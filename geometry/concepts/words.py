@@ -1,7 +1,7 @@
 """Word forms: which spellings a noun or a verb takes, which are one word (a lemma), and names as people read them."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -9,7 +9,10 @@ import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 
+from geometry.errors import HierarchyError, shown
+
 Forms = Literal["noun", "verb", "case", "none"]
+_NAMED = 10  # of lost words, in a sentence
 _SYNSET = re.compile(r"(.+)\.[nvars]\.\d+")
 
 
@@ -25,8 +28,16 @@ def short_name(synset: str) -> str:
 
 @lru_cache(maxsize=1)
 def _engine() -> Any:
-    import inflect  # takes longer to import than everything else of ours together
+    import typeguard
 
+    library: Any = typeguard
+    given = library.typechecked
+    # Checks of types at run time, which take most of inflect's time, and of its import's.
+    library.typechecked = lambda function: function
+    try:
+        import inflect
+    finally:
+        library.typechecked = given
     return inflect.engine()
 
 
@@ -58,14 +69,55 @@ def verb_forms(word: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*lower, *(form.capitalize() for form in lower)]))
 
 
-def spelled(words: Iterable[str], forms: Forms) -> dict[str, tuple[str, ...]]:
-    """Each word with the forms it is looked up in; with "none" as it is written, with "case" in both cases."""
-    if forms == "none":
-        return {word: (word,) for word in words}
-    if forms == "case":
-        return {word: tuple(dict.fromkeys([word.lower(), word.lower().capitalize()])) for word in words}
-    spell = noun_forms if forms == "noun" else verb_forms
-    return {word: spell(word) for word in words}
+def spelled(words: Iterable[str], forms: Forms, *, as_written: bool = False) -> dict[str, tuple[str, ...]]:
+    """Each word with the forms it is looked up in; with "none" as it is written, with "case" in both cases.
+
+    >>> spelled(["iPhone", "dog"], "noun", as_written=True)
+    {'iPhone': ('iphone', 'Iphone', 'iphones', 'Iphones', 'iPhone'), 'dog': ('dog', 'Dog', 'dogs', 'Dogs')}
+
+    `as_written` keeps the word's own spelling among its forms, as somebody chose it: "US" is not "us". The published
+    recipe of WordNet does without it.
+
+    HierarchyError: unknown forms.
+    """
+    if forms not in _SPELL:
+        raise HierarchyError(f"unknown forms {shown(forms)}; choose from {', '.join(_SPELL)}")
+    spell = _SPELL[forms]
+    return {word: tuple(dict.fromkeys([*spell(word), *([word] if as_written else [])])) for word in words}
+
+
+def lost_in_words(words: Sequence[str], owner: str) -> tuple[str, ...]:
+    """A sentence that counts and names lost words; none where there are none.
+
+    >>> lost_in_words(["gnu", "okapi"], "animal")
+    ('2 words of animal are no single token of this vocabulary: gnu, okapi',)
+    """
+    if not words:
+        return ()
+    count = "1 word" if len(words) == 1 else f"{len(words)} words"
+    named = ", ".join(words[:_NAMED]) + (", …" if len(words) > _NAMED else "")
+    return (f"{count} of {owner} {'is' if len(words) == 1 else 'are'} no single token of this vocabulary: {named}",)
+
+
+def capitalised(word: str) -> str:
+    """The word with a capital at its beginning and the rest as written: "iPhone" becomes "IPhone", "US" stays."""
+    return word[:1].upper() + word[1:]
+
+
+def _cases(word: str) -> tuple[str, ...]:
+    return word.lower(), word.lower().capitalize()
+
+
+def _as_written(word: str) -> tuple[str, ...]:
+    return (word,)
+
+
+_SPELL: dict[Forms, Callable[[str], tuple[str, ...]]] = {
+    "noun": noun_forms,
+    "verb": verb_forms,
+    "case": _cases,
+    "none": _as_written,
+}
 
 
 @lru_cache(maxsize=1 << 18)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from geometry.arguments import checked
 from geometry.causal import CausalSpace
 from geometry.concepts import ConceptHierarchy
 from geometry.directions import TokenCloud
@@ -33,6 +34,7 @@ MAX_TOKENS = 128
 Values = NDArray[np.float64]
 
 
+@checked
 def test_against_nulls(
     space: CausalSpace,
     concepts: ConceptHierarchy | TokenCloud,
@@ -85,6 +87,8 @@ def test_against_nulls(
     if twin:
         of = {EXACT: twin.cloud, TILTED: partial(twin.cloud, tilt=TILT)}
     twins = [(name, number) for name in of for number in range(n_twins)]
+    if "permuted" in chosen:
+        model_cloud.products.form()  # before there are workers, one of which would do it while all others wait
     shown: Any = {"desc": f"{hierarchy.name}: model and nulls", "disable": None if progress is None else not progress}
     with (
         tqdm(total=1 + len(jobs) + len(twins), unit="cloud", **shown) as bar,
@@ -137,6 +141,7 @@ def test_against_nulls(
                 },
                 measure=statistic.name.replace("_", " "),
                 subject=hierarchy.name,
+                lost=hierarchy.lost,
                 unstructured=statistic.unstructured,
                 clusters=statistic.clusters and statistic.clusters(model[statistic.name][1][0]),
                 resampled=_resampled(statistic, model[statistic.name][1], seed),

@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from geometry.arguments import checked
 from geometry.evidence.orthogonality.comparisons import CLAIMED
 from geometry.evidence.statistics.categories import membership, simplex_angles, simplex_dimension, simplex_span
 from geometry.evidence.statistics.child_separation import separation
@@ -29,6 +30,7 @@ _SHAPE = StructureRule()
 _STRENGTH = StructureRule(("random_subset",), strength=True)
 
 
+@checked
 @dataclass(frozen=True)
 class Claim:
     """What is claimed about the concepts of a hierarchy, how it is measured, and what supports it.

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from geometry.arguments import checked
 from geometry.causal import CausalSpace
 from geometry.concepts import ConceptHierarchy
 from geometry.directions import TokenCloud
@@ -28,6 +29,7 @@ N_OTHERS = 2
 _PUBLISHED_NULLS, _N_PUBLISHED = ("random_subset", "random_parent"), 1
 
 
+@checked
 def evaluate_claims(
     space: CausalSpace,
     concepts: ConceptHierarchy | TokenCloud,
@@ -40,6 +42,7 @@ def evaluate_claims(
     n_twins: int = 5,
     max_tokens: int | None = MAX_TOKENS,
     estimator: Estimator = "lda",
+    published: bool = True,
     seed: int = 0,
     progress: bool | None = None,
 ) -> Results:
@@ -64,6 +67,7 @@ def evaluate_claims(
         n_others: draws of each other null.
         n_twins: seeds of the exact and of the tilted twin; 0 for none, and then no verdict on orthogonality.
         estimator: "lda" or "mean"; orthogonality is measured by both.
+        published: whether the cosines as published are measured too.
 
     Returns Results: one a claim, in order, keyed by its name, p-values adjusted over these claims (not over `also`).
         A claim that the hierarchy gives nothing to measure on is there with value nan.
@@ -96,18 +100,16 @@ def evaluate_claims(
     if cosines := [claim for claim in claims if claim.orthogonality]:
         models = nulls if isinstance(nulls, Mapping) else {name: NULLS[name] for name in nulls}
         beside = {name: null for name, null in models.items() if name in _PUBLISHED_NULLS}
-        published = test_against_nulls(
-            space,
-            cloud,
-            [claim.statistic for claim in cosines],
-            nulls=beside,
-            n_permutations=_N_PUBLISHED,
-            max_tokens=None,
-            **common,
-        )
+        whole: dict[str, TestResult] = {}
+        if published:
+            own = [claim.statistic for claim in cosines]
+            tests_of_whole = test_against_nulls(
+                space, cloud, own, nulls=beside, n_permutations=_N_PUBLISHED, max_tokens=None, **common
+            )
+            whole = {test.name: test for test in tests_of_whole}
         products = {name: models[name] for name in PRODUCTS if name in models}
         results |= evaluate_orthogonality(
-            space, cloud, cosines, published, products=products, **of_twins, estimator=estimator, seed=seed
+            space, cloud, cosines, whole, products=products, **of_twins, estimator=estimator, seed=seed
         )
     ordered = Results([results[claim.name] for claim in claims]).adjusted()
     return Results([*ordered, *(tests[statistic.name] for statistic in also)])

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from geometry.arguments import checked
 from geometry.causal import CausalSpace
 from geometry.concepts import Concept, ConceptHierarchy
 from geometry.directions import TokenCloud
@@ -23,6 +24,7 @@ Draw = Callable[[CausalSpace, TokenCloud, np.random.Generator], TokenCloud]
 Drawn = tuple[Concept, str, str]  # a concept, the parent it hangs on, the real child it stands for
 
 
+@checked
 @dataclass(frozen=True)
 class NullModel:
     """A null model, or another measurement to stand beside the model's; it owns how figures show it.

@@ -103,10 +103,10 @@ class StudyResult(ABC):
 
         Raises OutputError: the folder cannot be written.
         """
-        target = self.study.folder if folder is None else Path(folder)
+        target = self.study.folder if folder is None else folder
         with OutputFolder(target) as output:
             self.write_to(output)
-        return target
+        return output.folder
 
     def write_to(self, output: OutputFolder) -> None:
         """The same into a folder that is staged already."""

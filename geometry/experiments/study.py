@@ -3,12 +3,12 @@
 import shlex
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
-from geometry.errors import EstimationError
+from geometry.errors import EstimationError, shown
 
 if TYPE_CHECKING:
     from geometry.experiments.result import StudyResult
@@ -62,13 +62,17 @@ class Study(ABC, Generic[Result]):
             if isinstance(value, Path):
                 object.__setattr__(self, setting.name, value := str(value))
             if least is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
-                raise EstimationError(f"{setting.name} must be a whole number of at least {least}, not {value!r}")
+                raise EstimationError(f"{setting.name} must be a whole number of at least {least}, not {shown(value)}")
             if least is not None and value >= 2**31:  # seeds are added to, and 32 bits wide elsewhere
-                raise EstimationError(f"{setting.name} must be below 2^31, not {value}")
+                raise EstimationError(f"{setting.name} must be below 2^31, not {shown(value)}")
             if choices and value not in choices:
-                raise EstimationError(f"{setting.name} must be one of {', '.join(choices)}, not {value!r}")
+                raise EstimationError(f"{setting.name} must be one of {', '.join(choices)}, not {shown(value)}")
+            if isinstance(setting.default, str) and not isinstance(value, str):
+                raise EstimationError(f"{setting.name} must be a name, not {shown(value)}")
             if isinstance(setting.default, tuple):
                 several = (value,) if isinstance(value, str) else value
+                if not isinstance(several, Sequence | set) or not all(isinstance(one, str | Path) for one in several):
+                    raise EstimationError(f"{setting.name} must be names, not {shown(value)}")
                 value = tuple(str(one) if isinstance(one, Path) else one for one in several)
                 object.__setattr__(self, setting.name, value)
                 if (count := setting.metadata.get("count")) and len(value) != count:

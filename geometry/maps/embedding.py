@@ -5,11 +5,13 @@ import warnings
 import numpy as np
 from numpy.typing import NDArray
 
+from geometry.arguments import checked
 from geometry.errors import EstimationError
 from geometry.maps.neighbours import Neighbours, nearest_neighbours
 from geometry.maps.points import Points, checked_points
 
 
+@checked
 def umap_embedding(
     points: Points,
     *,

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.sparse import triu
 from scipy.stats import rankdata
 
+from geometry.arguments import checked
 from geometry.concepts.hierarchy import incidence
 from geometry.errors import EstimationError
 from geometry.maps.lenses import Lens, lens_values
@@ -53,6 +54,7 @@ class Cover:
             raise EstimationError(f"{self}: there must be at least 1 cube, and an overlap of 0 up to less than 1")
 
 
+@checked
 def mapper(
     labelled: LabelledPoints, lens: Lens, *, cover: Cover | None = None, clusterer: Clusterer | None = None
 ) -> MapperGraph:

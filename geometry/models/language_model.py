@@ -1,11 +1,12 @@
 """Load a whole model and its tokenizer as plain Hugging Face objects, from wherever its weights are.
 
-Imports locating; steering takes the model it returns, or any other of the same kind.
+Imports locating and hub; steering takes the model it returns, or any other of the same kind.
 """
 
 import contextlib
 import functools
 import io
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,8 +16,10 @@ from typing import TYPE_CHECKING, Any
 import gguf
 import torch
 
+from geometry.arguments import checked
 from geometry.errors import ModelError
-from geometry.models.checkpoint import INDEX, SINGLE
+from geometry.models.checkpoint import ADAPTER, INDEX, SINGLE
+from geometry.models.hub import HubId, with_revision
 from geometry.models.llama2c_file import as_gguf, is_llama2c
 from geometry.models.locating import local_path, require_language_model
 
@@ -24,8 +27,17 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
+# What stands in the names of classes whose code is not in transformers.
+_LANGUAGE_MODEL = re.compile("LMHead|Causal|Conditional")
+
+
+@checked
 def load_model(
-    model: str | Path, *, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"
+    model: str | Path,
+    *,
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | str = "cpu",
+    revision: str | None = None,
 ) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
     """The causal language model and the tokenizer of a fetched name, a hub id, a folder or a `.gguf` file.
 
@@ -36,25 +48,30 @@ def load_model(
 
     The model is named as of `Unembedding.load`; of safetensors name the folder. Weights are read from safetensors or
     from GGUF, dequantised to `dtype`; nothing is unpickled and no code from the model's repository is run. The model is
-    in evaluation mode.
+    in evaluation mode. A model of images or sound (LLaVA, Gemma 3, Qwen2-Audio) is loaded whole, and steered in the
+    language model inside. A hub id may name a branch, tag or commit, "owner/name@revision", as may `revision`.
 
     ModelError: unknown or unfetched model, missing, corrupt or pickled weights, an architecture that is not known;
-    word vectors, which have no model behind them.
+    an adapter, which is to be merged into its model first; a classifier or reward model; word vectors, which have no
+    model behind them.
     """
     require_language_model(model)
+    model = with_revision(model, revision)
     # Imported here: it takes seconds, and work on unembeddings does without.
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoTokenizer
 
-    factory: Any = AutoModelForCausalLM
     with _source(model) as (source, options):
         common: dict[str, Any] = {**options, "trust_remote_code": False}
         try:
             with _quiet(), _parsed_once():
+                factory = _factory(model, source, common)
                 loaded, report = factory.from_pretrained(
                     source, dtype=dtype, use_safetensors=True, output_loading_info=True, **common
                 )
                 tokenizer = AutoTokenizer.from_pretrained(source, **common)
                 loaded = loaded.to(device).eval()
+        except ModelError:
+            raise
         except Exception as error:  # every file, format, architecture and device fails in its own way
             raise ModelError(f"{model}: cannot be loaded as a causal language model: {error}") from error
     if missing := sorted(report["missing_keys"]):
@@ -67,6 +84,28 @@ def load_model(
     return loaded, tokenizer
 
 
+def _factory(model: str | Path, source: str, options: dict[str, Any]) -> Any:
+    """The class of transformers that finds the class of this model: for text alone, or with images or sound."""
+    import transformers
+
+    config = transformers.AutoConfig.from_pretrained(source, **options)
+    for name in getattr(config, "architectures", None) or []:
+        known: Any = getattr(transformers, str(name), None)
+        # Of a tied model the bare backbone holds all there is.
+        bare = known is not None and "For" not in str(name)
+        if not (known.can_generate() if known is not None else _LANGUAGE_MODEL.search(str(name))) and not bare:
+            raise ModelError(f"{model}: a {name} predicts no tokens; a causal language model is needed")
+    factories: tuple[Any, ...] = (
+        transformers.AutoModelForCausalLM,
+        transformers.AutoModelForImageTextToText,
+        transformers.AutoModelForMultimodalLM,
+    )
+    for factory in factories:
+        if type(config) in factory._model_mapping:
+            return factory
+    raise ModelError(f"{model}: transformers knows no causal language model of type {config.model_type}")
+
+
 @contextmanager
 def _source(model: str | Path) -> Iterator[tuple[str, dict[str, str]]]:
     """What transformers is to be given: a folder or a hub id, and the file in it where it is GGUF."""
@@ -77,13 +116,20 @@ def _source(model: str | Path) -> Iterator[tuple[str, dict[str, str]]]:
     elif path is not None and path.suffix.lower() == ".gguf" and path.is_file():
         yield str(path.parent), {"gguf_file": path.name}
     else:
-        yield str(model) if path is None else _checkpoint_folder(path), {}
+        hub_id = HubId.parse(str(model))
+        named = (hub_id.repository, {"revision": hub_id.revision})
+        yield named if path is None else (_checkpoint_folder(path), {})
 
 
 def _checkpoint_folder(path: Path) -> str:
     folder = path if path.is_dir() else path.parent
     if path.is_file() and path.name not in (SINGLE, INDEX) and "-of-" not in path.name:
         raise ModelError(f"{path}: of a whole model name the folder, whose weights are called {SINGLE}")
+    if (folder / ADAPTER).exists():
+        raise ModelError(
+            f"{folder}: holds an adapter ({ADAPTER}); merge it into its model first (merge_and_unload) and save that"
+            " to a folder of its own"
+        )
     if not (folder / "config.json").exists():
         raise ModelError(f"{folder}: config.json is missing; a whole model needs it beside its weights")
     return str(folder)

@@ -109,7 +109,7 @@ def _add_tokenizer(writer: gguf.GGUFWriter, file: BinaryIO, tokens: int) -> None
     pieces, scores = [], []
     for _ in range(tokens):
         score, length = struct.unpack("<fi", _read(file, 8))
-        pieces.append(_read(file, length).decode("utf-8").replace(" ", _SPACE))
+        pieces.append(_read(file, length).decode("utf-8", errors="replace").replace(" ", _SPACE))
         scores.append(score)
     if file.read(1):
         raise ValueError("it goes on after its tokenizer")

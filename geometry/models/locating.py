@@ -4,22 +4,23 @@ import difflib
 import re
 from pathlib import Path
 
-from geometry.errors import ModelError
+from geometry.errors import ModelError, shown
 from geometry.models.catalogue import CATALOGUE
-from geometry.models.checkpoint import INDEX, SINGLE, TOKENIZER, Side, read_config, shard_holding
+from geometry.models.checkpoint import Side
 from geometry.models.fetching import cached_path, verify
+from geometry.models.hub import HubId, UnknownRepositoryError, download, is_hub_id
 
 VECTORS_SUFFIX = re.compile(r"\.(npz|(txt|vec)(\.gz)?)$", re.IGNORECASE)
 
-_HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?", re.ASCII)
 _FILES = {".gguf", ".safetensors", ".json", ".bin"}
 
 
 def locate(model: str | Path, side: Side = "output") -> Path:
-    """Return the folder or file that holds `model`: `locate("smollm2-135m")`, `locate("openai-community/gpt2")`.
+    """Return the folder or file that holds `model`: `locate("smollm2-135m")`, `locate("openai-community/gpt2@main")`.
 
     A catalogued name must have been fetched; a hub id is downloaded into the hub's own cache (only
-    the configuration, the tokenizer and the shard with the unembedding, or the input embedding).
+    the configuration, the tokenizer and the shard with the unembedding, or the input embedding), and found there
+    when the hub cannot be reached.
 
     ModelError: nothing goes by that name, it has not been fetched, or its checksum is wrong.
     """
@@ -46,11 +47,12 @@ def local_path(model: str | Path) -> Path | None:
         if str(model).strip() and (path.is_dir() or path.is_file()):
             return path
     except (OSError, RuntimeError, ValueError) as error:
-        raise ModelError(f"{str(model)!r}: cannot be looked up: {error}") from error
-    named = path.suffix.lower() in _FILES or VECTORS_SUFFIX.search(path.name)
-    if _HUB_ID.fullmatch(str(model)) and not named:
+        raise ModelError(f"{shown(str(model))}: cannot be looked up: {error}") from error
+    repository = HubId.parse(str(model)).repository
+    named = Path(repository).suffix.lower() in _FILES or VECTORS_SUFFIX.search(repository)
+    if is_hub_id(str(model)) and not named:
         return None
-    raise ModelError(f"{str(model)!r}: no such file or folder")
+    raise ModelError(f"{shown(str(model))}: no such file or folder")
 
 
 def is_word_vectors(model: str | Path) -> bool:
@@ -87,39 +89,10 @@ def display_name(model: str | Path) -> str:
 
 
 def _from_hub(model: str, side: Side) -> Path:
-    # Imported here: most runs read local files, and the hub client takes a second to import.
-    from huggingface_hub import HfApi, hf_hub_download, snapshot_download
-    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
-
     try:
-        info = HfApi().model_info(model, timeout=10)
-    except GatedRepoError as error:
-        raise ModelError(f"{model}: access is gated; accept its licence on the hub, then run: hf auth login") from error
-    except RepositoryNotFoundError as error:
-        raise ModelError(_unknown(model, "the hub does not know it")) from error
-    except Exception as error:  # whatever the HTTP backend raises when there is no connection
-        try:
-            return Path(snapshot_download(model, local_files_only=True))
-        except Exception:
-            raise ModelError(_unknown(model, f"the hub cannot be reached ({error})")) from error
-
-    def download(name: str) -> Path:
-        try:
-            # One commit for all files, so that they belong together and lie in one folder.
-            return Path(hf_hub_download(model, name, revision=info.sha))
-        except Exception as error:
-            raise ModelError(f"{model}: could not download {name}: {error}") from error
-
-    files = {sibling.rfilename for sibling in info.siblings or []}
-    weights = INDEX if INDEX in files else SINGLE
-    needed = {weights, TOKENIZER, "config.json"}
-    if missing := needed - files:
-        raise ModelError(f"{model}: the hub repository lacks {', '.join(sorted(missing))}")
-    paths = [download(name) for name in sorted(needed)]
-    folder = paths[0].parent
-    if weights == INDEX:
-        download(shard_holding(folder / INDEX, read_config(folder), side))
-    return folder
+        return download(model, side)
+    except UnknownRepositoryError as error:
+        raise ModelError(_unknown(model, str(error))) from error
 
 
 def _unknown(model: str, reason: str) -> str:

@@ -1,6 +1,7 @@
 """The unembedding matrix with its vocabulary: all that the geometry needs of a model."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,9 +10,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from geometry.errors import ModelError
+from geometry.arguments import checked
+from geometry.errors import ArgumentError, ModelError, shown
 from geometry.models.checkpoint import Side
 from geometry.models.gguf_file import read_gguf
+from geometry.models.hub import commit_of, with_revision
 from geometry.models.llama2c_file import as_gguf, is_llama2c
 from geometry.models.locating import display_name, is_word_vectors, locate
 from geometry.models.safetensors_file import read_safetensors
@@ -42,8 +45,11 @@ class Unembedding:
         name, family: how results call the model, and its architecture ("llama", "gemma3", "gpt2").
         tied: whether γ is also the input embedding.
         side: "input" where the matrix is the input embedding of an untied model, which predicts no token.
+        commit: of a model from the hub, the commit that was read, 40 hexadecimal digits; else empty.
 
-    ModelError: wrong shape, fewer rows than tokens, or NaN or infinite values.
+    Rows that no text reaches (special tokens, padding) may hold anything, NaN too.
+
+    ModelError: wrong shape, fewer rows than tokens, NaN or infinite values, or nothing but zeros.
     """
 
     matrix: torch.Tensor
@@ -52,9 +58,18 @@ class Unembedding:
     family: str = "unknown"
     tied: bool = False
     side: Side = "output"
+    commit: str = ""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "matrix", torch.as_tensor(self.matrix).detach())
+        try:
+            object.__setattr__(self, "matrix", torch.as_tensor(self.matrix).detach())
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise ArgumentError(f"Unembedding: matrix must be a V x d tensor, not {shown(self.matrix)}") from error
+        if not isinstance(self.vocabulary, Vocabulary):
+            raise ArgumentError(
+                f"Unembedding: vocabulary must be a Vocabulary, not {shown(self.vocabulary)};"
+                " geo.Vocabulary(tokenizer.get_vocab()) makes one"
+            )
         if self.matrix.ndim != 2 or self.matrix.dtype not in _DTYPES:
             raise ModelError(
                 f"{self.name}: the unembedding must be a V x d matrix of fp16, bf16, fp32 or fp64,"
@@ -67,11 +82,19 @@ class Unembedding:
                 f"{self.name}: {len(self.vocabulary)} tokens but only {rows} unembedding rows;"
                 " the tokenizer does not belong to these weights"
             )
-        if broken := sum(int((~block.isfinite()).any(dim=1).sum()) for block in self._blocks()):
+        reachable = self.vocabulary.textual[:rows]
+        finite = self._each_row(lambda block: block.isfinite().all(dim=1))[: len(reachable)]
+        # What no text reaches may hold anything: padding to a round number of rows, special tokens.
+        if broken := int((reachable & ~finite).sum()):
             raise ModelError(f"{self.name}: {broken} unembedding rows hold NaN or infinite values")
         # A zero row was never trained, so its token is no word of the model either.
-        untrained = np.flatnonzero(~self.matrix.any(dim=1).cpu().numpy())
-        if len(untrained := untrained[untrained < len(self.vocabulary)]):
+        trained = self._each_row(lambda block: block.any(dim=1))[: len(reachable)]
+        if not (reachable & trained).any():
+            raise ModelError(
+                f"{self.name}: none of the {rows} x {self.matrix.shape[1]} unembedding's rows that text can reach holds"
+                " anything but zeros"
+            )
+        if len(untrained := np.flatnonzero(~trained)):
             object.__setattr__(self, "vocabulary", self.vocabulary.without(untrained.tolist()))
 
     def __repr__(self) -> str:
@@ -79,16 +102,23 @@ class Unembedding:
         return f"{type(self).__name__}({self.name!r}, {self.family}, {rows} x {width} {self.matrix.dtype})"
 
     @classmethod
-    def load(cls, model: str | Path, *, side: Side = "output") -> "Unembedding":
+    @checked
+    def load(cls, model: str | Path, *, side: Side = "output", revision: str | None = None) -> "Unembedding":
         """Read the unembedding tensor and the vocabulary of a model, and nothing else of it.
 
         The model is a fetched name ("smollm2-135m"), a hub id ("openai-community/gpt2"), a folder, a `.safetensors`
-        file or shard, or a `.gguf` file. Side "input" reads the input embedding instead; of a tied model they are one.
-        Word vectors are read as well, the 50,000 most frequent: "glove-6b-100d", or a file as of `WordVectors.load`.
+        file or shard, or a `.gguf` file, of several the first. Side "input" reads the input embedding instead; of a
+        tied model they are one. A hub id may name a branch, tag or commit, "openai-community/gpt2@607a30d", as may
+        `revision`. Word vectors are read as well, the 50,000 most frequent: "glove-6b-100d", or a file as of
+        `WordVectors.load`.
 
-        ModelError: unknown or unfetched model, corrupt file, no unembedding, non-finite rows; side "input" of word
-        vectors.
+        An unembedding that is not stored is taken to be the input embedding only if the configuration says so and
+        nothing speaks against it; the message names what was looked for and what is there.
+
+        ModelError: unknown or unfetched model, corrupt file, no unembedding or one that is not plain (packed,
+        quantised, wrapped by an adapter), non-finite rows; side "input" of word vectors.
         """
+        model = with_revision(model, revision)
         path = locate(model, side)
         if is_word_vectors(model):
             matrix, vocabulary, tied, family = read_word_vectors(path, side)
@@ -98,9 +128,13 @@ class Unembedding:
         else:
             read = read_gguf if path.suffix.lower() == ".gguf" and path.is_file() else read_safetensors
             matrix, vocabulary, tied, family = read(path, side)
+        name, commit = display_name(model), commit_of(path)
         if tied or side == "output":
-            return cls(matrix, vocabulary, display_name(model), family, tied)
-        return cls(matrix, vocabulary, f"{display_name(model)} (input)", family, tied, side)
+            return cls(matrix, vocabulary, name, family, tied, commit=commit)
+        return cls(matrix, vocabulary, f"{name} (input)", family, tied, side, commit)
+
+    def _each_row(self, test: Callable[[torch.Tensor], torch.Tensor]) -> NDArray[np.bool_]:
+        return np.asarray(torch.cat([test(block) for block in self._blocks()]).cpu().numpy(), dtype=np.bool_)
 
     def _blocks(self) -> tuple[torch.Tensor, ...]:
         return torch.split(self.matrix, max(1, _SLICE // max(1, self.matrix.shape[1])))
@@ -135,4 +169,5 @@ class Unembedding:
             "side": self.side,
             "rows_left_out": self.left_out,
             "sha256": self.sha256,
+            **({"commit": self.commit} if self.commit else {}),
         }

@@ -1,18 +1,19 @@
 """A model's vocabulary: what each row stands for, how a word start is marked, which rows are text.
 
-The one place that knows tokenizer conventions. Imports only errors.
+The one place that knows tokenizer conventions. Imports nothing of the models.
 """
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers.decoders import ByteLevel as ByteLevelDecoder
 
-from geometry.errors import ModelError
+from geometry.arguments import checked
+from geometry.errors import ArgumentError, ModelError, shown
 
 # Byte-level BPE writes a space as Ġ, SentencePiece as ▁; a few vocabularies keep the space itself.
 _BYTE_LEVEL_SPACE = "Ġ"
@@ -22,6 +23,9 @@ _WORD_STARTS = (_BYTE_LEVEL_SPACE, "▁", " ")
 # Real tokenizers mark 15-65% of their tokens; below this share the marker is an accident.
 _LEAST_MARKED_SHARE = 0.01
 
+# A mapping may name any number as an id, and each id up to it takes room.
+_MOST_GAPS = 1_000_000
+
 # Tokens that tokenizers reserve by the dozen, whether or not they mark them as special.
 _PLACEHOLDER = re.compile(
     r"[<\[>|]+(unused|pad|reserved|reserved_special_token|extra_id|extra|dummy|placeholder|special|control)"
@@ -30,6 +34,7 @@ _PLACEHOLDER = re.compile(
 )
 
 
+@checked
 class Vocabulary:
     """The token strings of a model, in row order.
 
@@ -38,22 +43,38 @@ class Vocabulary:
     >>> vocabulary.word_id("birds"), vocabulary.text(3), vocabulary
     (3, ' birds', Vocabulary(4 tokens, 3 textual))
 
+    Of a tokenizer:
+
+    >>> geo.Vocabulary({"Ġbird": 1, "<s>": 0, "Ġbirds": 3}, special=[0]).tokens
+    ('<s>', 'Ġbird', None, 'Ġbirds')
+
     Parameters:
         tokens: V strings, as the tokenizer stores them (" bird" is "Ġbird" or "▁bird"); None for a row without a token.
+            Or a mapping of tokens to ids, `tokenizer.get_vocab()`, whose gaps are rows without a token.
         special: ids of tokens that no text is ever tokenized into (control tokens, padding). They are False in
             `textual`, shape (V,), as are placeholders such as `<unused7>` and rows without a token.
 
-    ModelError: no tokens; later, when words are asked for, no way to tell where a word starts (see `word_start`).
+    ModelError: no tokens, an id of two tokens, one that is no row; later, when words are asked for, no way to tell
+    where a word starts (see `word_start`).
     """
 
-    def __init__(self, tokens: Sequence[str | None], special: Iterable[int] = ()) -> None:
+    @checked
+    def __init__(self, tokens: Sequence[str | None] | Mapping[str, int], special: Iterable[int] = ()) -> None:
+        if not isinstance(tokens, Sequence | Mapping):
+            # A set has no order to be the rows'.
+            raise ArgumentError(f"Vocabulary: tokens must be a sequence or a mapping to ids, not {shown(tokens)}")
         if not tokens:
             raise ModelError("the vocabulary is empty")
-        self.tokens = tuple(tokens)
+        self.tokens = _by_id(tokens) if isinstance(tokens, Mapping) else tuple(tokens)
+        if wrong := [token for token in self.tokens if token is not None and not isinstance(token, str)]:
+            raise ArgumentError(f"Vocabulary: tokens holds {shown(wrong[0])}, which is no text")
+        special = list(special)
+        if outside := [index for index in special if not 0 <= index < len(self.tokens)]:
+            raise ModelError(f"special names the id {shown(outside[0])}, but there are {len(self.tokens)} tokens")
         self.textual: NDArray[np.bool_] = np.array(
             [token is not None and not _PLACEHOLDER.fullmatch(token) for token in self.tokens]
         )
-        self.textual[list(special)] = False
+        self.textual[special] = False
 
     def without(self, ids: Iterable[int]) -> "Vocabulary":
         """The same vocabulary with some more tokens marked as not textual."""
@@ -107,3 +128,20 @@ class Vocabulary:
         if self.word_start == _BYTE_LEVEL_SPACE:
             return str(_BYTE_LEVEL.decode([token]))
         return token.replace(self.word_start, " ")
+
+
+def _by_id(ids: Mapping[str, int]) -> tuple[str | None, ...]:
+    """The tokens in the order of their ids."""
+    for token, index in ids.items():
+        if isinstance(index, bool) or not isinstance(index, int | np.integer) or index < 0:
+            raise ModelError(f"the token {shown(token)} has the id {shown(index)}, which is no row of a matrix")
+    if (last := max(ids.values())) >= len(ids) + _MOST_GAPS:
+        raise ModelError(
+            f"of {len(ids)} tokens one has the id {shown(last)}; at most {_MOST_GAPS} ids may be without one"
+        )
+    tokens: list[str | None] = [None] * (last + 1)
+    for token, index in ids.items():
+        if (other := tokens[index]) is not None:
+            raise ModelError(f"the tokens {shown(other)} and {shown(token)} have one id, {index}")
+        tokens[index] = token
+    return tuple(tokens)

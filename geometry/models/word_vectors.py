@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from geometry.arguments import checked
 from geometry.errors import ModelError
 from geometry.models.checkpoint import Side
+from geometry.models.hub import with_revision
 from geometry.models.locating import display_name, local_path
 from geometry.models.unembedding import Unembedding
 from geometry.models.word_vectors_file import FAMILY, MOST_FREQUENT, read_word_vectors
@@ -33,8 +35,14 @@ class WordVectors(Unembedding):
     tied: bool = True
 
     @classmethod
+    @checked
     def load(
-        cls, model: str | Path, *, side: Side = "output", most_frequent: int | None = MOST_FREQUENT
+        cls,
+        model: str | Path,
+        *,
+        side: Side = "output",
+        revision: str | None = None,
+        most_frequent: int | None = MOST_FREQUENT,
     ) -> "WordVectors":
         """Read word vectors by a fetched name ("glove-6b-100d") or from a file.
 
@@ -50,13 +58,14 @@ class WordVectors(Unembedding):
                 both as `.txt` or `.vec` and gzipped as `.txt.gz` or `.vec.gz`, or an `.npz` archive of `words`,
                 shape (V,), and `vectors`, shape (V, d).
             side: only "output".
+            revision: only None; word vectors are files.
             most_frequent: how many words to keep, the first of the file, which goes by frequency; None for all. Of a
                 word that comes twice the first row counts; the others are among `left_out`.
 
         ModelError: unknown or unfetched name; an empty, damaged or binary file; a line that is not a word and as many
         finite numbers as the others have; a word with a space in it; side "input".
         """
-        path = local_path(model)
+        path = local_path(with_revision(model, revision))
         if path is None:
             raise ModelError(f"{str(model)!r}: no such file of word vectors; see: concept-geometry models")
         matrix, vocabulary, *_ = read_word_vectors(path, side, most_frequent)

@@ -3,6 +3,7 @@
 import gzip
 import json
 import re
+import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -16,12 +17,14 @@ from numpy.typing import NDArray
 
 from geometry.errors import ModelError, OutputError
 from geometry.models.checkpoint import Side
-from geometry.models.fetching import cache_folder, file_sha256
+from geometry.models.fetching import cache_folder
 from geometry.models.locating import VECTORS_SUFFIX
 from geometry.models.vocabulary import Vocabulary
-from geometry.output import replacing
+from geometry.output import file_sha256, replacing
 
 MOST_FREQUENT = 50_000
+_LONGEST_LINE = 1_000_000  # bytes
+_UNPACKED, _RATIO = 1_000_000_000, 50  # bytes that an array may unpack to at least, and how many times its own
 FAMILY = "word vectors"
 
 # What word2vec, GloVe and fastText put beside words: end of sentence, and whatever was too rare.
@@ -74,10 +77,13 @@ def _text(path: Path, most: int | None) -> tuple[list[str], NDArray[np.float32]]
     words, rows = [], []
     try:
         with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as file:
-            top = file.readline()
+            following = iter(lambda: file.readline(_LONGEST_LINE + 1), b"")
+            top = next(following, b"")
             header = [int(field) for field in top.split()] if _HEADER.fullmatch(top) else None
-            lines: Iterator[bytes] = iter(file) if header else chain([top] if top else [], file)
+            lines: Iterator[bytes] = following if header else chain([top] if top else [], following)
             for number, line in enumerate(islice(lines, most), start=2 if header else 1):
+                if len(line) > _LONGEST_LINE:
+                    raise ModelError(f"{path}, line {number}: longer than {_LONGEST_LINE} bytes, so no word vector")
                 word, _, row = line.rstrip(b" \r\n").partition(b" ")
                 try:
                     words.append(word.decode())
@@ -121,6 +127,10 @@ def _fault(rows: Sequence[str], width: int, where: Callable[[int], str]) -> str:
 def _archived(path: Path, source: str = "") -> tuple[list[str], NDArray[Any]]:
     """`words` and `vectors` of an archive; of one with `source`, only if it was derived from that."""
     try:
+        with zipfile.ZipFile(path) as packed:
+            for member in packed.infolist():
+                if member.file_size > max(_UNPACKED, _RATIO * member.compress_size):
+                    raise ValueError(f"{member.filename[:40]} would unpack to {member.file_size} bytes")
         with np.load(path, allow_pickle=False) as archive:
             words, vectors = archive["words"], archive["vectors"]
             if source and str(archive["source"]) != source:

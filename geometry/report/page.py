@@ -13,13 +13,14 @@ import yaml
 from geometry.errors import OutputError
 from geometry.experiments import STUDIES
 from geometry.models import CATALOGUE
-from geometry.output import replacing
+from geometry.output import RESULTS, open_regular, replacing, settle
 from geometry.plots.pages import Block, Commands, Links, Paragraph, Picture, Table, document_page, downsampled
-from geometry.report.reading import FigureFile, StudyFolder, read_studies
+from geometry.report.reading import FigureFile, StudyFolder, read_studies, study_folders
 
 _BYTES = 5_500_000  # of all pictures together; base64 takes a third more, and a page is to stay below 8 MB
 _RESOLUTIONS = (150, 100, 72)
 _LINES = 5
+_TRIES = 5
 
 
 def write_report(folder: str | Path) -> Path:
@@ -39,12 +40,31 @@ def write_report(folder: str | Path) -> Path:
 def report_page(folder: Path) -> str:
     """The report as one string of HTML that needs nothing but links to the files beside it.
 
-    Raises OutputError: there is no study to report, or the folder cannot be read.
+    Raises OutputError: there is no study to report, the folder cannot be read, or its results change meanwhile.
     """
-    try:
-        studies = read_studies(folder)
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot be read: {error.strerror or error}") from error
+    for _ in range(_TRIES):
+        try:
+            before = _stamps(folder)
+            page = _page(folder, read_studies(folder))
+            if _stamps(folder) == before:
+                return page
+        except OSError as error:
+            raise OutputError(f"{folder}: cannot be read: {error.strerror or error}") from error
+    raise OutputError(f"{folder}: its results are being replaced; run the report again when that is done")
+
+
+def _stamps(folder: Path) -> dict[Path, tuple[int, int]]:
+    """What tells one results.json from the next, so that a page does not mix them."""
+    stamps = {}
+    for path in study_folders(folder):
+        settle(path)
+        with suppress(FileNotFoundError):
+            status = (path / RESULTS).lstat()
+            stamps[path] = status.st_ino, status.st_mtime_ns
+    return stamps
+
+
+def _page(folder: Path, studies: list[StudyFolder]) -> str:
     name = next((str(s.model["name"]) for s in studies if s.model.get("name")), folder.name.replace("--", "/"))
     if not studies:
         raise OutputError(f"{folder}: no results there; make some: concept-geometry figures {shlex.quote(name)}")
@@ -79,6 +99,8 @@ def _study(
     if problems := list(filter(None, [study.problem, *(figure.problem for figure in study.figures)])):
         blocks.append(Paragraph("Not all of it could be read: " + "; ".join(problems) + "."))
         blocks += [Commands(study.command)] if study.command else []
+    if study.changed:
+        blocks.append(Paragraph(f"Changed since these results were written: {', '.join(study.changed)}."))
     if study.summary:
         blocks.append(Paragraph("\n".join(study.summary)))
     left_out = []
@@ -105,8 +127,8 @@ def _embedded(figures: Sequence[FigureFile]) -> dict[Path, bytes]:
     for dpi in _RESOLUTIONS:
         held: dict[Path, bytes] = {}
         for figure in figures:
-            with suppress(OSError, ValueError):  # it was whole when it was read
-                held[figure.png] = downsampled(figure.png.read_bytes(), dpi)
+            with suppress(OSError, ValueError), open_regular(figure.png) as file:  # it was whole when it was read
+                held[figure.png] = downsampled(file.read(), dpi)
         if sum(map(len, held.values())) <= _BYTES:
             return held
     room = _BYTES

@@ -6,9 +6,11 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from geometry.intervals import interval_of, mean_of
+from geometry.arguments import checked
+from geometry.intervals import interval_of, mean_of, means_of
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class NullValues:
     """What a null model gives, and how figures and tables show it.
@@ -35,7 +37,7 @@ class NullValues:
     @cached_property
     def means(self) -> NDArray[np.float64]:
         """Of each permutation, shape (permutations,)."""
-        return np.array([mean_of(row) for row in self.values])
+        return means_of(np.atleast_2d(self.values))
 
     @cached_property
     def interval(self) -> tuple[float, float]:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from geometry.intervals import bootstrap_means, central, interval_of, mean_of
+from geometry.arguments import checked
+from geometry.errors import EstimationError, shown
+from geometry.intervals import bootstrap_means, central, interval_of, mean_of, means_of
 from geometry.results.null_values import NullValues
 from geometry.significance import Alternative, permutation_p
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 
 LEVEL = 0.05
+_NAMED = 5  # of the lost words, in a line
 EXACT, TILTED = "exact", "tilted"
 
 
@@ -29,6 +32,7 @@ class Difference(NamedTuple):
     interval: tuple[float, float]
 
 
+@checked(nulls=Mapping)
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class TestResult:
     """A statistic of the model, per concept, edge or pair, beside the same statistic on null models.
@@ -60,6 +64,7 @@ class TestResult:
         share: noise-corrected share of variance that the claim is about, from 0 to 1; nan where it is about none.
         p_adjusted: p-value adjusted for the other tests of a run (see `Results.adjusted`); unadjusted until then.
         rule: from the result to its verdict; a claim owns it.
+        lost: words of what was measured that are no single token of the vocabulary, and so were left out.
         related: further results that the rule consults, such as the cosine "as published".
     """
 
@@ -83,6 +88,7 @@ class TestResult:
     p_adjusted: float = float("nan")
     rule: "Callable[[TestResult], str] | None" = None
     related: "Mapping[str, TestResult]" = field(default_factory=dict)
+    lost: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         set_field = object.__setattr__  # the dataclass is frozen
@@ -119,6 +125,12 @@ class TestResult:
         """Labels without a value."""
         return tuple(label for label, missing in zip(self.labels, np.isnan(self.values), strict=True) if missing)
 
+    @property
+    def lost_in_short(self) -> str:
+        """How many words are lost, and the first of them: the end of a line; empty where none is."""
+        named = ", ".join(self.lost[:_NAMED]) + (", …" if len(self.lost) > _NAMED else "")
+        return f"; {len(self.lost)} lost: {named}" if self.lost else ""
+
     @cached_property
     def p_value(self) -> float:
         """Permutation p of the mean against the reference null; nan without one or if not measured."""
@@ -147,7 +159,7 @@ class TestResult:
         if self.resampled is not None and other.resampled is not None:
             return Difference(self.value - other.mean, central(self.resampled - other.resampled))
         if other.aligned and self.resampled is None:
-            paired = self.values - np.array([mean_of(column) for column in other.values.T])
+            paired = self.values - means_of(other.values.T)
             return Difference(mean_of(paired), interval_of(paired, self.clusters))
         own = bootstrap_means(self.values, self.clusters) if self.resampled is None else self.resampled
         theirs = bootstrap_means(other.values)[::-1]  # not the samples of `own`, with which they have nothing in common
@@ -238,6 +250,8 @@ class TestResult:
             "p_adjusted": self.p_adjusted,
             "verdict": self.verdict,
         }
+        if self.lost:
+            entry["lost"] = {"count": len(self.lost), "words": list(self.lost)}
         entry["differences"] = {name: self.difference(name)._asdict() for name in self.compared}
         if self.twin:
             entry["twin"] = {name: mean_of(values) for name, values in self.twin.items()}
@@ -272,7 +286,7 @@ class TestResult:
         nulls = ", ".join(f"{name} {null.mean:.3f}" for name, null in self.nulls.items())
         text = f"{self.subject + ', ' if self.subject else ''}{self.name}: {self.value:.3f} [{low:.3f}, {high:.3f}]"
         text += f" (n = {self.n})" + (f"; {nulls}; p = {self.p_value:.2g}" if nulls else "")
-        return text + (f"; {self.verdict}" if self.rule else "")
+        return text + (f"; {self.verdict}" if self.rule else "") + self.lost_in_short
 
     def row(self) -> dict[str, Any]:
         """A row of a table of results: value, interval, each null's mean under its label, p-values and verdict."""
@@ -283,7 +297,7 @@ class TestResult:
         predicted = float("nan") if self.predicted is None else self.predicted
         row |= {f"{name} twin": mean_of(values) for name, values in self.twin.items()}
         row |= {"predicted": predicted, "p_value": self.p_value, "p_adjusted": self.p_adjusted}
-        return row | {"verdict": self.verdict}
+        return row | {"verdict": self.verdict} | ({"lost": len(self.lost)} if self.lost else {})
 
     def _repr_html_(self) -> str:
         from pandas import Series
@@ -294,6 +308,11 @@ class TestResult:
 def _null_values(name: str, null: "NullValues | NDArray[np.float64]", n: int) -> NullValues:
     if isinstance(null, NullValues):
         return null
-    values = np.asarray(null, dtype=np.float64)
+    try:
+        values = np.asarray(null, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise EstimationError(f"nulls: {shown(name)} must be NullValues or an array, not {shown(null)}") from error
+    if values.ndim not in (1, 2):
+        raise EstimationError(f"nulls: {shown(name)} must be of shape (permutations, labels), not {values.shape}")
     values = values[:, None] if values.ndim == 1 else values
     return NullValues(values, name.replace("_", " "), aligned=values.shape[1] == n)

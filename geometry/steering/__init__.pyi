@@ -6,6 +6,7 @@ from .activation_vectors import mean_vectors as mean_vectors
 from .activations import read_activations as read_activations
 from .activations import record_activations as record_activations
 from .architecture import Architecture as Architecture
+from .belonging import check_belongs as check_belongs
 from .concept_vectors import ConceptSteering as ConceptSteering
 from .final_norm import FinalNorm as FinalNorm
 from .final_norm import logit_lens as logit_lens

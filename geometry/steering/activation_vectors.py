@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from geometry.arguments import checked
 from geometry.errors import SteeringError
 from geometry.steering.activations import Token, read_activations, record_activations
 from geometry.steering.architecture import Architecture
@@ -19,6 +20,7 @@ from geometry.steering.vector import Site, SteeringVector
 _ROUNDING = 16 * torch.finfo(torch.float32).eps
 
 
+@checked
 def activation_addition(
     model: nn.Module, tokenizer: Tokenizer, promoted: str, suppressed: str, block: int, *, bos: bool = True
 ) -> SteeringVector:
@@ -28,11 +30,11 @@ def activation_addition(
 
         vector = geo.activation_addition(model, tokenizer, "Love", "Hate", block=6)
         with geo.steer(model, 4 * vector):
-            generations = geo.generate(model, tokenizer, ["I hate you because"], bos=True)
+            generations = geo.generate(model, tokenizer, ["I hate you because"], bos=vector.bos)
 
     The shorter prompt is padded on the right with the space token. Row 0 belongs to the beginning-of-text token
-    and is zero, so the vector is to be added at the first tokens of prompts that begin with this token (`generate`
-    has the same `bos`).
+    and is zero, so the vector is to be added at the first tokens of prompts that begin with this token; it remembers
+    as `bos` whether they do.
 
     Parameters:
         promoted, suppressed: the vector leads from the second to the first.
@@ -46,7 +48,8 @@ def activation_addition(
     """
     architecture, site = Architecture.of(model), Site("input", block)
     architecture.check(site)
-    rows = [encode(tokenizer, [prompt], bos=bos).input_ids[0].tolist() for prompt in (promoted, suppressed)]
+    batches = [encode(tokenizer, [prompt], bos=bos) for prompt in (promoted, suppressed)]
+    rows = [batch.input_ids[0].tolist() for batch in batches]
     if len(rows[0]) != len(rows[1]):
         space = tokenizer.encode(" ", add_special_tokens=False)
         if len(space) != 1:
@@ -58,11 +61,14 @@ def activation_addition(
     with torch.no_grad(), record_activations(model, [site]) as recorded:
         model(input_ids=torch.tensor(rows, device=architecture.device))
     difference = torch.sub(*recorded[site].float().cpu())
-    if bos:
+    # A text may bring the token with it.
+    begun = all(batch.begins_with(tokenizer.bos_token_id) for batch in batches)
+    if begun:
         difference[0] = 0
-    return SteeringVector({site: difference}, f"({promoted!r} − {suppressed!r})", architecture.family)
+    return SteeringVector({site: difference}, f"({promoted!r} − {suppressed!r})", architecture.family, bos=begun)
 
 
+@checked
 def class_means(
     model: nn.Module,
     tokenizer: Tokenizer,
@@ -135,6 +141,7 @@ def class_difference(means: Mapping[str, SteeringVector], name: str) -> Steering
     return means[name] - sum(rest, first) / (len(rest) + 1)
 
 
+@checked
 def contrastive_activation_addition(
     model: nn.Module,
     tokenizer: Tokenizer,

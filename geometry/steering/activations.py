@@ -1,8 +1,9 @@
 """Read the residual stream of a model on prompts, through hooks at the same sites where vectors are injected."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import Literal
 
@@ -10,16 +11,21 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
+from geometry.arguments import checked
 from geometry.errors import SteeringError
 from geometry.steering.activation_cache import activations_file, keep_activations, kept_activations
 from geometry.steering.architecture import Architecture
+from geometry.steering.hook_manager import HookManager
 from geometry.steering.injection import steer_each
+from geometry.steering.padding import heeds_padding
 from geometry.steering.prompts import Tokenizer, encode
+from geometry.steering.residual_stream import Change, ResidualStream
 from geometry.steering.vector import Site, SteeringVector, depth
 
 Token = int | Literal["mean"]
 
 
+@checked
 @contextmanager
 def record_activations(model: nn.Module, sites: Sequence[Site | str]) -> Iterator[dict[Site, torch.Tensor]]:
     """Record the residual stream of the last call of the model in a `with` block, steering included.
@@ -35,17 +41,26 @@ def record_activations(model: nn.Module, sites: Sequence[Site | str]) -> Iterato
     Sites are such as "output.6", "before_norm" or "after_norm"; see `Site`.
 
     Yields dict: site → tensor of shape (prompts, tokens, d), in the model's own dtype and on its device.
-    Raises SteeringError: no sites, one that the model lacks, or a relative one.
+    Raises SteeringError: no sites, one that the model lacks, or a relative one; when the model is called, a residual
+        stream of another shape, or a site that a call passes more than once.
     """
-    architecture = Architecture.of(model)
-    recorded = _sites(sites)
-    if not recorded or any(site.relative for site in recorded):
-        raise SteeringError("name at least one site to read, and none that is relative")
     activations: dict[Site, torch.Tensor] = {}
-    with ExitStack() as hooks:
-        for site in recorded:
-            hooks.enter_context(architecture.attach(site, partial(_record, activations, site)))
+    recorded = _sites(sites)
+    with _attached(Architecture.of(model), {site: [partial(_record, activations, site)] for site in recorded}):
         yield activations
+
+
+@contextmanager
+def _attached(architecture: Architecture, watchers: Mapping[Site, Sequence[Change]]) -> Iterator[None]:
+    if not watchers or any(site.relative for site in watchers):
+        raise SteeringError("name at least one site to read, and none that is relative")
+    stream = ResidualStream(architecture)
+    with ExitStack() as hooks:
+        hooks.enter_context(stream.watched(norm=any(site.block is None for site in watchers)))
+        for site, changes in watchers.items():
+            for change in changes:
+                hooks.enter_context(stream.attach(site, change))
+        yield
 
 
 def _sites(sites: Sequence[Site | str]) -> list[Site]:
@@ -57,6 +72,7 @@ def _record(activations: dict[Site, torch.Tensor], site: Site, residual: torch.T
     activations[site] = residual.detach()
 
 
+@checked
 def read_activations(
     model: nn.Module,
     tokenizer: Tokenizer,
@@ -80,13 +96,15 @@ def read_activations(
         prompts: texts of any lengths; n of them.
         sites: such as "output.6", "before_norm" or "after_norm"; see `Site`.
         token: index among a prompt's own tokens (−1: the last), or "mean" over all of them.
-        bos: see `encode`.
+        bos: see `encode`; default, what the vectors need, or else as the tokenizer does.
         vectors: one for each prompt to be steered by, at all tokens (see `steer_each`); default: none, beyond what is
             at work in the model.
-        batch_size: prompts run at a time, padded on the left; no further than to the last of the sites.
+        batch_size: prompts run at a time, padded on the left, or of one length if the model does not heed padding; no
+            further than to the last of the sites.
         cache: keep what was read, and take what was read before, bit for bit, from a file: in that folder, or for True
             beside the fetched models. Other weights, tokens of the prompts, sites, token, batch size or device make
-            another file; a damaged one is replaced. A steered model is always read anew.
+            another file; a damaged one is replaced. A steered model is always read anew, and so is one that is
+            offloaded, sharded or quantised, whose weights cannot all be seen.
 
     Returns dict: site → float32 tensor on the CPU, shape (n, d), in the order of `prompts`.
     Raises SteeringError: an empty prompt, a site that the model lacks, a prompt without that token, activations that
@@ -99,6 +117,12 @@ def read_activations(
     if batch_size < 1:
         raise SteeringError(f"a batch holds at least one prompt, not {batch_size}")
     architecture, read = Architecture.of(model), _sites(sites)
+    manager = HookManager.at_work(model)
+    bos = bos if manager is None else manager.bos(bos)
+    for needed in {vector.bos for vector in vectors or () if vector is not None and vector.bos is not None}:
+        if bos not in (None, needed):
+            raise SteeringError("vectors whose rows count from a beginning-of-text token and others cannot be mixed")
+        bos = needed
     encoded = encode(tokenizer, prompts, bos=bos)
     lengths = encoded.attention_mask.sum(dim=1)
     if token != "mean" and not -int(lengths.min()) <= token < int(lengths.min()):  # noqa: S105
@@ -108,19 +132,21 @@ def read_activations(
     # The hash cannot see what hooks do.
     if cache and vectors is None and not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules()):
         path = activations_file(None if cache is True else cache, model, encoded, read, token, batch_size)
-        if (kept := kept_activations(path, read)) is not None:
+        if path is not None and (kept := kept_activations(path, read, (len(prompts), architecture.width))) is not None:
             return kept
-    # Neighbours of like length leave little padding.
-    order = torch.argsort(lengths).tolist()
+    chunks = _chunks(architecture, lengths.tolist(), batch_size)
+    order = [index for chunk in chunks for index in chunk]
     batches: dict[Site, list[torch.Tensor]] = {site: [] for site in read}
     # What comes after the last site, the large unembedding above all, is not computed.
-    with torch.no_grad(), record_activations(model, read) as recorded, architecture.attach(max(read, key=depth), _end):
-        for start in tqdm(range(0, len(order), batch_size), desc="reading activations", disable=None, leave=False):
-            indices = order[start : start + batch_size]
+    recorded: dict[Site, torch.Tensor] = {}
+    watchers: dict[Site, list[Change]] = {site: [partial(_record, recorded, site)] for site in read}
+    watchers.get(max(read, key=depth, default=Site("after_norm")), []).append(_end)
+    with torch.no_grad(), _attached(architecture, watchers):
+        for indices in tqdm(chunks, desc="reading activations", disable=None, leave=False):
             batch = encode(tokenizer, [prompts[index] for index in indices], bos=bos, device=architecture.device)
             steered = nullcontext() if vectors is None else steer_each(model, [vectors[index] for index in indices])
             with steered, suppress(_Enough):
-                model(**batch.arguments)
+                architecture.model(**architecture.accepted(batch.arguments))
             for site, rows in batches.items():
                 rows.append(_at(recorded[site].float(), batch.attention_mask, token).cpu())
     activations = {site: torch.cat(rows)[torch.argsort(torch.tensor(order))] for site, rows in batches.items()}
@@ -131,6 +157,17 @@ def read_activations(
     if path is not None:
         keep_activations(path, activations)
     return activations
+
+
+def _chunks(architecture: Architecture, lengths: list[int], size: int) -> list[list[int]]:
+    """Indices of the prompts of each batch. Neighbours of like length leave little padding."""
+    order = sorted(range(len(lengths)), key=lengths.__getitem__)
+    chunks = [order[start : start + size] for start in range(0, len(order), size)]
+    if all(lengths[chunk[0]] == lengths[chunk[-1]] for chunk in chunks):
+        return chunks
+    if heeds_padding(architecture):
+        return chunks
+    return [list(alike) for chunk in chunks for _, alike in groupby(chunk, key=lengths.__getitem__)]
 
 
 class _Enough(Exception):  # noqa: N818 (nothing went wrong)

@@ -1,21 +1,23 @@
 """Architecture: where the blocks, the final norm and the head of a Hugging Face model are, found by structure.
 
-The one place that knows how models are built. Blocks are never replaced; everything is reached through hooks.
+The one place that knows how models are built. Blocks are never replaced; everything is reached through hooks, which
+residual_stream attaches.
 """
 
 import inspect
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import nn
-from torch.utils.hooks import RemovableHandle
 
 from geometry.errors import SteeringError
 from geometry.steering.vector import Site
 
-Change = Callable[[torch.Tensor], torch.Tensor | None]
+# Which of several norms ran last; found by running the model, once.
+_LAST_NORMS: WeakKeyDictionary[nn.Module, str | None] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,12 +25,15 @@ class Architecture:
     """The parts of a causal language model between which a residual stream runs.
 
     Attributes:
+        model: the language model; of one wrapped by PEFT, the model inside.
+        entries: what may be called as the whole model: itself, and a PEFT wrapper around it.
         blocks, norm: the transformer blocks of `model`, in order, and the final norm after the last.
         head: the unembedding, after the final norm; None for a model without one.
         width: d, of the residual stream.
     """
 
     model: nn.Module
+    entries: tuple[nn.Module, ...]
     blocks: nn.ModuleList
     norm: nn.Module
     head: nn.Module | None
@@ -39,35 +44,46 @@ class Architecture:
         """Find the architecture of GPT-2, Llama, Gemma, Qwen, Mistral, GPT-NeoX, OPT and their relatives.
 
         Blocks are the one list of modules that stands beside the input embedding and is as long as the
-        configuration says; the final norm is the norm declared beside them, last of all.
+        configuration says; the final norm is the norm beside them, of several the one that runs last.
 
-        Raises SteeringError: not such a model: no embedding, no list of blocks, no final norm.
+        Raises SteeringError: not such a model: no embedding, no list of blocks, no final norm; a model of which other
+            processes hold blocks (pipeline parallel).
         """
         kind = type(model).__name__
         if not isinstance(model, nn.Module) or not hasattr(model, "get_input_embeddings"):
             raise SteeringError(f"a Hugging Face model is needed, not {kind}")
-        checked: Any = model
+        inner = unwrapped(model)
+        checked: Any = inner
         try:
             embedding = checked.get_input_embeddings()
             config = checked.config.get_text_config()
+            head = checked.get_output_embeddings()
         except (AttributeError, NotImplementedError) as error:
             raise SteeringError(f"{kind}: has no input embedding or text configuration ({error})") from error
         if getattr(checked.config, "is_encoder_decoder", False):
             raise SteeringError(f"{kind}: an encoder-decoder; steering knows decoder-only models")
         depth = getattr(config, "num_hidden_layers", None)
-        for owner in model.modules():
+        for owner in inner.modules():
             children = dict(owner.named_children())
             lists = [child for child in children.values() if isinstance(child, nn.ModuleList) and len(child) == depth]
-            norms = [
-                child
+            # On every rank alike: one that went on would wait for ever for the others.
+            beside = embedding in children.values()
+            elsewhere = beside and any(isinstance(block, nn.Identity) for found in lists for block in found)
+            if elsewhere or hasattr(owner, "_pp_stage") or hasattr(owner, "pippy_stage"):
+                raise SteeringError(
+                    f"{kind}: pipeline parallel, other processes hold some of its blocks; steering needs all of them"
+                    " in this one (tensor parallel, FSDP and offloading work)"
+                )
+            norms = {
+                name: child
                 for name, child in children.items()
-                if "norm" in type(child).__name__.lower()
-                and "embed" not in name
-                and _norm_size(child) in (None, config.hidden_size)
-            ]
-            if embedding not in children.values() or len(lists) != 1 or not norms:
+                if "norm" in type(child).__name__.lower() and _norm_size(child) in (None, config.hidden_size)
+            }
+            if not beside or len(lists) != 1 or not norms:
                 continue
-            return cls(model, lists[0], norms[-1], checked.get_output_embeddings(), config.hidden_size)
+            if (name := _last_norm(inner, lists[0], norms)) is not None:
+                entries = (inner,) if inner is model else (model, inner)
+                return cls(inner, entries, lists[0], norms[name], head, config.hidden_size)
         raise SteeringError(
             f"{kind}: found no list of {depth} blocks with a final norm beside the input embedding;"
             " steering knows decoder-only models built like GPT-2, Llama, Gemma or Qwen"
@@ -88,11 +104,7 @@ class Architecture:
     @property
     def device(self) -> torch.device:
         """Where input ids go: of a model whose weights are loaded piece by piece, where it computes."""
-        model: Any = self.model
-        if model.device.type != "meta":
-            return torch.device(model.device)
-        devices = (getattr(getattr(module, "_hf_hook", None), "execution_device", None) for module in model.modules())
-        return torch.device(next((device for device in devices if device is not None), "cpu"))
+        return device_of(self.model)
 
     def check(self, site: Site) -> None:
         """SteeringError unless the model has that site."""
@@ -100,51 +112,113 @@ class Architecture:
             last = len(self.blocks) - 1
             raise SteeringError(f"{site}: {type(self.model).__name__} has blocks 0 to {last}, no block {site.block}")
 
-    def attach(self, site: Site, change: Change, *, first: bool = False) -> RemovableHandle:
-        """Call `change` with the residual stream at a site, shape (batch, positions, d); what it returns goes on.
+    def arguments(self, entry: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        """The arguments of a call of one of the entries by name."""
+        signature = _signature(entry)
+        bound = signature.bind_partial(*args, **kwargs).arguments
+        rest = (name for name, value in signature.parameters.items() if value.kind is inspect.Parameter.VAR_KEYWORD)
+        return {**bound.pop(next(rest, ""), {}), **bound}
 
-        None leaves the residual stream as it is. With `first`, before hooks that were attached earlier.
-        """
-        self.check(site)
-        module = self.norm if site.block is None else self.blocks[site.block]
-        if site.place in ("output", "after_norm"):
-
-            def after(_: nn.Module, __: Any, output: Any) -> Any:
-                # Blocks return a tensor since transformers 5, before that a tuple that begins with it.
-                residual = output[0] if isinstance(output, tuple) else output
-                if (changed := change(residual)) is None:
-                    return None
-                return (changed, *output[1:]) if isinstance(output, tuple) else changed
-
-            return module.register_forward_hook(after, prepend=first)
-
-        def before(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-            if args:
-                changed = change(args[0])
-                return None if changed is None else ((changed, *args[1:]), kwargs)
-            name = next((name for name in ("hidden_states", "x", "input") if name in kwargs), None)
-            if name is None:
-                raise SteeringError(f"{site}: its module is called without a residual stream, with {', '.join(kwargs)}")
-            changed = change(kwargs[name])
-            return None if changed is None else (args, {**kwargs, name: changed})
-
-        return module.register_forward_pre_hook(before, with_kwargs=True, prepend=first)
-
-    def arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-        """The arguments of a call of the model by name."""
-        bound = inspect.signature(self.model.forward).bind_partial(*args, **kwargs).arguments
-        return {**bound.pop("kwargs", {}), **bound}
+    def accepted(self, arguments: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """What the model takes of the arguments of a call: not all take position ids."""
+        parameters = _signature(self.model).parameters
+        if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
+            return arguments
+        return {name: value for name, value in arguments.items() if name in parameters}
 
     @property
     def caches(self) -> bool:
         """Whether the model keeps its past as keys and values, whose length tells a prompt from what follows."""
-        return "past_key_values" in inspect.signature(self.model.forward).parameters
+        return "past_key_values" in inspect.signature(type(self.model).forward).parameters
 
     @property
     def compiled(self) -> bool:
         """Whether calls go to a compiled copy, which heeds no hook that was made later."""
         compiled = (vars(self.model).get(name) for name in ("_compiled_call_impl", "_compiled_call", "_orig_mod"))
         return any(copy is not None for copy in compiled) or "_orig_mod" in self.model._modules
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """The model within a PEFT wrapper, any other as it is.
+
+    Raises SteeringError: a wrapper that puts virtual tokens before every prompt, where no position would be right.
+    """
+    inside = getattr(model, "get_base_model", None)
+    if not callable(inside):
+        return model
+    if getattr(getattr(model, "active_peft_config", None), "is_prompt_learning", False):
+        raise SteeringError(
+            f"{type(model).__name__}: a tuned prompt puts tokens of its own before every prompt; steering needs a model"
+            " whose positions are those of its tokens"
+        )
+    inner = inside()
+    return inner if isinstance(inner, nn.Module) else model
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Where input ids go: of a model whose weights are loaded piece by piece, where it computes."""
+    whole: Any = model
+    if whole.device.type != "meta":
+        return torch.device(whole.device)
+    devices = (getattr(getattr(module, "_hf_hook", None), "execution_device", None) for module in model.modules())
+    return torch.device(next((device for device in devices if device is not None), "cpu"))
+
+
+def plain_ids(model: nn.Module, count: int) -> torch.Tensor:
+    """Token ids that stand for no image, sound or padding, as far as the configuration tells; shape (1, count)."""
+    whole: Any = model
+    config = whole.config
+    special: set[int] = set()
+    for settings in (config, config.get_text_config()):
+        for name, value in vars(settings).items():
+            if name.endswith(("_id", "_ids", "_index")):
+                special |= {int(index) for index in (value if isinstance(value, list) else [value]) if _whole(index)}
+    rows = int(config.get_text_config().vocab_size)
+    ids = [index for index in range(min(rows, count + len(special))) if index not in special] or [0]
+    return torch.tensor([[ids[place % len(ids)] for place in range(count)]])
+
+
+def _whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _signature(module: nn.Module) -> inspect.Signature:
+    signature = inspect.signature(module.forward)
+    if not {"input_ids", "inputs_embeds"} & set(signature.parameters):
+        # Put in its place by what wraps calls and tells nothing of their arguments.
+        signature = inspect.signature(type(module).forward)
+    # Tracers put a plain function in the place of the method.
+    parameters = [value for name, value in signature.parameters.items() if name != "self"]
+    return signature.replace(parameters=parameters)
+
+
+def _last_norm(model: nn.Module, blocks: nn.ModuleList, norms: dict[str, nn.Module]) -> str | None:
+    """The name of the norm that runs after the last block; None if none does."""
+    if len(norms) == 1 and "embed" not in next(iter(norms)):
+        return next(iter(norms))
+    if model not in _LAST_NORMS:
+        _LAST_NORMS[model] = _ran_last(model, blocks, norms)
+    return _LAST_NORMS[model]
+
+
+def _ran_last(model: nn.Module, blocks: nn.ModuleList, norms: dict[str, nn.Module]) -> str | None:
+    order: list[str | None] = []
+    hooks = [blocks[-1].register_forward_hook(lambda *_: order.append(None))]
+    hooks += [norm.register_forward_hook(partial(_append, order, name)) for name, norm in norms.items()]
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            model(input_ids=plain_ids(model, 2).to(device_of(model)))
+    except Exception:  # whatever a model does without its images; what steers it checks the order again
+        return next((name for name in reversed(norms) if "embed" not in name), None)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    after = order[len(order) - order[::-1].index(None) :] if None in order else []
+    return after[-1] if after else None
+
+
+def _append(order: list[str | None], name: str, *_: object) -> None:
+    order.append(name)
 
 
 def _norm_size(norm: nn.Module) -> int | None:

@@ -6,13 +6,17 @@ them elsewhere. Imports directions.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import pairwise
 
 import torch
 
+from geometry.arguments import checked
 from geometry.causal import CausalSpace
+from geometry.concepts.words import lost_in_words
 from geometry.directions import ConceptDirections
 from geometry.errors import SteeringError
+from geometry.steering.belonging import RowSample
 from geometry.steering.vector import Site, SteeringVector
 
 
@@ -38,16 +42,18 @@ class ConceptSteering:
     Source: Park et al., arXiv 2406.01506, for ℓ and δ = Σ^(-1/2) ℓ.
     """
 
+    @checked
     def __init__(self, space: CausalSpace, directions: ConceptDirections, *, unit: bool = True) -> None:
         if directions.vectors.shape[1] != space.width:
             raise SteeringError(f"the space is {space.width} wide, the concept vectors {directions.vectors.shape[1]}")
         self.space = space
         self.directions = directions
         self.unit = unit
+        self._sample = RowSample.of(space.unembedding)
 
     def __getitem__(self, name: str) -> SteeringVector:
         """The direct concept vector ℓ; HierarchyError for an unknown name."""
-        return self._steering(self.directions[name], name)
+        return self._steering(self.directions[name], name, name)
 
     def child(self, name: str, of: str | None = None) -> SteeringVector:
         """ℓ_child − ℓ_ancestor: what makes the child within its ancestor.
@@ -65,7 +71,7 @@ class ConceptSteering:
         ancestor = parents[0] if of is None else of
         if name not in hierarchy.descendants(ancestor):
             raise SteeringError(f"{ancestor!r} is no ancestor of {name!r} in hierarchy {hierarchy.name!r}")
-        return self._steering(self.directions[name] - self.directions[ancestor], f"{name} − {ancestor}")
+        return self._steering(self.directions[name] - self.directions[ancestor], f"{name} − {ancestor}", name, ancestor)
 
     def path(self, coefficients: Mapping[str, float]) -> SteeringVector:
         """A chain of concepts from the most general down, each less the one before it, with a knob for each.
@@ -101,15 +107,18 @@ class ConceptSteering:
         drawn = drawn * (self.norm(like) / torch.linalg.vector_norm(drawn))
         return self._steering_vector(drawn, f"norm-matched random direction {seed} for ({like.provenance})")
 
-    def _steering(self, direction: torch.Tensor, provenance: str) -> SteeringVector:
+    def _steering(self, direction: torch.Tensor, provenance: str, *concepts: str) -> SteeringVector:
         if self.unit:
             norm = torch.linalg.vector_norm(direction)
             if not bool(norm > 0):
                 raise SteeringError(f"{provenance} is zero and has no direction")
             direction = direction / norm
-        return self._steering_vector(direction, provenance)
+        hierarchy = self.directions.hierarchy
+        notes = (note for name in concepts for note in lost_in_words(hierarchy[name].lost, name))
+        return replace(self._steering_vector(direction, provenance), notes=tuple(notes))
 
     def _steering_vector(self, direction: torch.Tensor, provenance: str) -> SteeringVector:
         family = self.space.unembedding.family
         model = "" if family == "unknown" else family.removesuffix("_text")
-        return SteeringVector({Site("after_norm"): (self.space.whitener @ direction).cpu()}, provenance, model)
+        part = (self.space.whitener @ direction).cpu()
+        return SteeringVector({Site("after_norm"): part}, provenance, model, sample=self._sample)

@@ -6,13 +6,15 @@ of h; it also shrinks what was there by r(h)/r(h + shift), as the norm is taken 
 """
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import nn
 
+from geometry.arguments import checked
 from geometry.errors import SteeringError
 from geometry.steering.architecture import Architecture
+from geometry.steering.belonging import check_source
+from geometry.steering.readout import Readout
 from geometry.steering.vector import Site, SteeringVector
 
 # A norm whose weight is this small beside its largest passes nothing on that could be steered.
@@ -27,12 +29,12 @@ class FinalNorm:
         weight: w, float64, shape (d,): what the norm multiplies its normalised input with (of Gemma, 1 + its
             parameter).
         removes_mean: whether it is a LayerNorm, which subtracts the mean of the residual stream.
-        notes: what bends the way from λ to logits: soft-capping, a scale, a bias.
+        readout: what bends the way from λ to logits: soft-capping, a scale, a bias; None without logits.
     """
 
     weight: torch.Tensor
     removes_mean: bool
-    notes: tuple[str, ...]
+    readout: Readout | None
 
     @classmethod
     def of(cls, model: nn.Module) -> "FinalNorm":
@@ -49,7 +51,12 @@ class FinalNorm:
         weight = (_normed(architecture, probe) - _normed(architecture, -probe)) / 2 / unit
         if not bool(weight.isfinite().all()):
             raise SteeringError(f"{type(model).__name__}: its final norm turns a plain input into NaN")
-        return cls(weight, centred, _notes(architecture))
+        return cls(weight, centred, Readout.of(architecture))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What bends the way from λ to logits, in words."""
+        return () if self.readout is None else self.readout.notes
 
     def pulled_back(self, shift: torch.Tensor) -> tuple[torch.Tensor, float]:
         """A shift of λ as the relative shift of the residual stream, and which fraction of it the norm lets through.
@@ -84,6 +91,7 @@ def logit_lens(model: nn.Module, residual: torch.Tensor) -> torch.Tensor:
         return architecture.norm.forward(residual.to(architecture.device, architecture.dtype)).float().cpu()
 
 
+@checked
 def pull_back(vector: SteeringVector, model: nn.Module, site: Site | str) -> SteeringVector:
     """Pull a vector for "after_norm" back through the final norm: δ/w, relative to the residual norm at the site.
 
@@ -103,7 +111,7 @@ def pull_back(vector: SteeringVector, model: nn.Module, site: Site | str) -> Ste
     Returns SteeringVector: one relative part of the same shape at the site; its notes say what the way to the logits
         bends or loses.
     Raises SteeringError: the vector has other parts than one "after_norm", the model lacks the site, or another
-        width.
+        width, a vector of another model's unembedding, or a model with a layer between final norm and unembedding.
     Source: Park et al., arXiv 2406.01506, for δ = Σ^(-1/2) ℓ at λ.
     """
     target = replace(Site.parse(site), relative=True)
@@ -118,29 +126,22 @@ def pull_back(vector: SteeringVector, model: nn.Module, site: Site | str) -> Ste
     vector.check_family(architecture.family)
     if vector.width != architecture.width:
         raise SteeringError(f"{vector.provenance} is {vector.width} wide, {type(model).__name__} {architecture.width}")
+    check_source(model, vector)
     final_norm = FinalNorm.of(model)
+    if final_norm.readout is not None and not final_norm.readout.follows:
+        raise SteeringError(
+            f"{type(model).__name__}: a layer stands between its final norm and the unembedding, so that no shift after"
+            " the norm has the products of its rows"
+        )
     part, passed = final_norm.pulled_back(vector["after_norm"])
     notes = [*vector.notes, *final_norm.notes]
     if passed < 0.999:
         notes.append(f"the final norm lets {passed:.1%} of the shift through")
     provenance = f"({vector.provenance}) ÷ the final norm's weight, at {target}"
-    return SteeringVector({target: part}, provenance, vector.model or architecture.family, tuple(dict.fromkeys(notes)))
+    family, unique = vector.model or architecture.family, tuple(dict.fromkeys(notes))
+    return replace(vector, parts={target: part}, provenance=provenance, model=family, notes=unique)
 
 
 def _normed(architecture: Architecture, probe: torch.Tensor) -> torch.Tensor:
     # By computing, as architectures store w, w − 1 or a bias beside it.
     return logit_lens(architecture.model, probe[None, None]).reshape(-1).double()
-
-
-def _notes(architecture: Architecture) -> tuple[str, ...]:
-    config: Any = architecture.model.config
-    config = config.get_text_config()
-    notes = []
-    if cap := getattr(config, "final_logit_softcapping", None):
-        notes.append(f"logits are soft-capped at ±{cap:g}: large shifts saturate")
-    for name in ("logit_scale", "logits_scaling"):
-        if (scale := getattr(config, name, None)) not in (None, 1, 1.0):
-            notes.append(f"logits are scaled ({name} {scale:g}): a coefficient acts that much more or less")
-    if getattr(architecture.head, "bias", None) is not None:
-        notes.append("the head has a bias, which no shift of λ changes")
-    return tuple(notes)

@@ -2,15 +2,22 @@
 
 import math
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any, cast
 
 import torch
 
+from geometry.arguments import checked
 from geometry.errors import SteeringError
 from geometry.steering.architecture import Architecture
+from geometry.steering.hook_manager import HookManager
+from geometry.steering.padding import heeds_padding
 from geometry.steering.prompts import LanguageModel, Tokenizer, encode
+
+_MOST_TOKENS, _MOST_ROWS = 100_000, 10_000  # beyond which a slip of the finger is likelier than a wish
+_COLDEST = 0.001
 
 
 @dataclass(frozen=True)
@@ -22,6 +29,7 @@ class Generation:
     token_ids: tuple[int, ...]
 
 
+@checked
 def generate(
     model: LanguageModel,
     tokenizer: Tokenizer,
@@ -36,7 +44,9 @@ def generate(
     bos: bool | None = None,
     use_cache: bool = True,
 ) -> list[list[Generation]]:
-    """Generate text after prompts of any lengths in one batch, padded on the left, under whatever steers the model.
+    """Generate text after prompts of any lengths, under whatever steers the model.
+
+    All in one batch, padded on the left; in a batch for each length where a model does not heed padding.
 
     Example::
 
@@ -53,25 +63,42 @@ def generate(
         frequency_penalty: subtracted from a token's logit (after division by the temperature, before `top_p`) for every
             time it stands in the prompt or the generated text so far.
         seed: of the sampling; the generators of the caller are left as they were.
-        bos: see `encode`; True for vectors of activation addition.
+        bos: see `encode`; default, what the vectors at work need, or else as the tokenizer does.
 
     Returns list: for each of the n prompts the list of its generations.
-    Raises SteeringError: an empty prompt, a number out of its range, or several generations without a temperature.
+    Raises SteeringError: an empty prompt, a number out of its range, several generations without a temperature, logits
+        that are NaN; another `bos` than vectors at work need; vectors for some of the prompts where lengths differ and
+        the model does not heed padding.
     Source: The penalty is that of Turner et al., arXiv 2308.10248.
     """
     from transformers import GenerationConfig, LogitsProcessorList
 
-    if max_new_tokens < 1 or num_return_sequences < 1 or not 0 <= temperature < math.inf or not 0 < top_p <= 1:
+    most = _MOST_ROWS // max(1, len(prompts))
+    if not 1 <= max_new_tokens <= _MOST_TOKENS or not 1 <= num_return_sequences <= most:
         raise SteeringError(
-            "max_new_tokens and num_return_sequences are at least 1, the temperature at least 0,"
-            " and top_p above 0 and at most 1"
+            f"max_new_tokens is from 1 to {_MOST_TOKENS:,}, and num_return_sequences of {len(prompts)} prompts to"
+            f" {most:,} at most"
         )
+    if not (temperature == 0 or _COLDEST <= temperature <= 1 / _COLDEST) or not 0 < top_p <= 1:
+        raise SteeringError(
+            f"the temperature is 0 or from {_COLDEST} to {1 / _COLDEST:g}, and top_p above 0 and at most 1"
+        )
+    if not 0 <= seed < 2**63:
+        raise SteeringError("the seed is at least 0 and below 2^63")
     if not math.isfinite(frequency_penalty):
         raise SteeringError(f"the frequency penalty must be a finite number, not {frequency_penalty}")
     if num_return_sequences > 1 and not temperature:
         raise SteeringError("without a temperature all generations of a prompt are the same; set one, such as 0.8")
-    batch = encode(tokenizer, prompts, bos=bos, device=Architecture.of(model).device)
-    end = model.generation_config.eos_token_id if model.generation_config else None
+    architecture, manager = Architecture.of(model), HookManager.at_work(model)
+    bos = bos if manager is None else manager.bos(bos)
+    lengths = encode(tokenizer, prompts, bos=bos).attention_mask.sum(dim=1).tolist()
+    heeded = True
+    if len(set(lengths)) > 1 or (not architecture.caches and len(prompts) * num_return_sequences > 1):
+        heeded = heeds_padding(architecture)
+    groups = [list(range(len(prompts)))] if heeded else _groups(architecture, lengths)
+    language_model = cast(Any, architecture.model)
+    defaults = language_model.generation_config
+    end = defaults.eos_token_id if defaults else None
     ends = {end} if isinstance(end, int) else set(end or [tokenizer.eos_token_id]) - {None}
     sampling: dict[str, Any] = {"temperature": temperature, "top_p": top_p, "top_k": 0} if temperature else {}
     settings = GenerationConfig(  # type: ignore[no-untyped-call]
@@ -80,31 +107,58 @@ def generate(
         num_return_sequences=num_return_sequences,
         eos_token_id=sorted(ends) or None,
         pad_token_id=min(ends, default=0),
-        use_cache=use_cache,
+        # A state that carries padding on mixes the rows of a batch too.
+        use_cache=use_cache and (heeded or architecture.caches),
         repetition_penalty=1.0,
         **sampling,
     )
-    mask = batch.attention_mask.repeat_interleave(num_return_sequences, 0)
-    penalty = _FrequencyPenalty(frequency_penalty * (temperature or 1.0), mask)
+    generations: dict[int, list[Generation]] = {}
     # What is not set in the settings would be taken from the model's own defaults.
-    hugging_face_model, defaults = cast(Any, model), model.generation_config
-    hugging_face_model.generation_config = settings
+    language_model.generation_config = settings
     try:
-        with torch.random.fork_rng(), torch.no_grad():
-            torch.manual_seed(seed)
-            generated = hugging_face_model.generate(
-                input_ids=batch.input_ids,
-                attention_mask=batch.attention_mask,
-                generation_config=settings,
-                logits_processor=LogitsProcessorList([penalty] if frequency_penalty else []),
-            )
+        with manager.generating(num_return_sequences) if manager is not None else nullcontext(), torch.no_grad():
+            for group in groups:
+                batch = encode(tokenizer, [prompts[index] for index in group], bos=bos, device=architecture.device)
+                mask = batch.attention_mask.repeat_interleave(num_return_sequences, 0)
+                processors: list[Any] = [_not_nan]
+                if frequency_penalty:
+                    processors.append(_FrequencyPenalty(frequency_penalty * (temperature or 1.0), mask))
+                with torch.random.fork_rng():
+                    torch.manual_seed(seed)
+                    generated = language_model.generate(
+                        input_ids=batch.input_ids,
+                        attention_mask=batch.attention_mask,
+                        generation_config=settings,
+                        logits_processor=LogitsProcessorList(processors),
+                    )
+                new = generated[:, batch.input_ids.shape[1] :].tolist()
+                kept = [list(takewhile(lambda token: token not in ends, row)) for row in new]
+                texts = [str(tokenizer.decode(row, skip_special_tokens=True)) for row in kept]
+                made = iter(zip(texts, map(tuple, kept), strict=True))
+                for index in group:
+                    generations[index] = [Generation(prompts[index], *next(made)) for _ in range(num_return_sequences)]
     finally:
-        hugging_face_model.generation_config = defaults
-    new = generated[:, batch.input_ids.shape[1] :].tolist()
-    rows = [list(takewhile(lambda token: token not in ends, row)) for row in new]
-    texts = [str(tokenizer.decode(row, skip_special_tokens=True)) for row in rows]
-    sequences = iter(zip(texts, map(tuple, rows), strict=True))
-    return [[Generation(prompt, *next(sequences)) for _ in range(num_return_sequences)] for prompt in prompts]
+        language_model.generation_config = defaults
+    return [generations[index] for index in range(len(prompts))]
+
+
+def _groups(architecture: Architecture, lengths: list[int]) -> list[list[int]]:
+    """Indices of the prompts of each length, which may be run together."""
+    if len(set(lengths)) < 2:
+        return [list(range(len(lengths)))]
+    manager = HookManager.at_work(architecture.model)
+    if manager is not None and not manager.one_by_one():
+        raise SteeringError(
+            f"{type(architecture.model).__name__} does not heed padding, and vectors for some of the prompts or a mask"
+            " of positions are at work; give it prompts of one length"
+        )
+    return [[index for index, other in enumerate(lengths) if other == length] for length in sorted(set(lengths))]
+
+
+def _not_nan(_: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+    if bool(logits.isnan().any()):
+        raise SteeringError("the logits are NaN: the weights are damaged, or a vector is too large for their dtype")
+    return logits
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,7 +4,8 @@ What is steered in a call is worked out once, before the first block runs, so ba
 blocks only add. Imported by injection alone.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 from weakref import WeakKeyDictionary
@@ -14,8 +15,10 @@ from torch import nn
 from torch.utils.hooks import RemovableHandle
 
 from geometry.errors import SteeringError
-from geometry.steering.architecture import Architecture
+from geometry.steering.architecture import Architecture, unwrapped
+from geometry.steering.padding import check_padding
 from geometry.steering.positions import Positions, Selection, every_token, select
+from geometry.steering.residual_stream import Attached, ResidualStream
 from geometry.steering.vector import Site
 
 Mode = Literal["add", "ablate"]
@@ -28,7 +31,8 @@ _IN_PIECES = (
 
 @dataclass(eq=False)
 class Part:
-    """One part of a vector at its site, for some prompts of a batch (None: all).
+    """One part of a vector at its site, for some prompts of a batch (None: all), each in `copies` rows of it.
+    `bos` is the vector's.
 
     `plan` says where in the running call it acts; None: nowhere.
     """
@@ -39,6 +43,8 @@ class Part:
     mode: Mode
     centred: bool
     prompts: torch.Tensor | None = None
+    copies: int = 1
+    bos: bool | None = None
     plan: Selection | Literal["everywhere", "unknown"] | None = None
     ready: dict[tuple[torch.device, torch.dtype], torch.Tensor] = field(default_factory=dict)
 
@@ -74,10 +80,6 @@ class Part:
         plan = self.plan
         if plan is None:
             return residual
-        if residual.ndim != 3:
-            raise SteeringError(
-                f"the residual stream at {self.site} has shape {tuple(residual.shape)}, not (batch, positions, d)"
-            )
         if plan == "unknown":
             raise SteeringError("a part of the model was called by itself; steering needs the call of the whole model")
         if isinstance(plan, str):
@@ -126,16 +128,19 @@ class HookManager:
     def __init__(self, architecture: Architecture) -> None:
         self._architecture = architecture
         self._parts: list[Part] = []
-        self._hooks: dict[Site, RemovableHandle] = {}
+        self._stream = ResidualStream(architecture)
+        self._hooks: dict[Site, Attached] = {}
         self._calls: list[RemovableHandle] = []
         self._prompts: WeakKeyDictionary[Any, _Prompt] = WeakKeyDictionary()
         self._running: _Prompt | None = None
         self._uncached: _Prompt | None = None
+        self._called: tuple[nn.Module, torch.Tensor] | None = None
+        self._copies: int | None = None
 
     @staticmethod
     def at_work(model: nn.Module) -> "HookManager | None":
         """The one whose vectors are at work in a model, known by its hook there; None if there is none."""
-        owners = (getattr(hook, "__self__", None) for hook in model._forward_pre_hooks.values())
+        owners = (getattr(hook, "__self__", None) for hook in unwrapped(model)._forward_pre_hooks.values())
         return next((owner for owner in owners if isinstance(owner, HookManager)), None)
 
     @classmethod
@@ -146,10 +151,9 @@ class HookManager:
     def add(self, parts: list[Part]) -> None:
         """Put parts to work after those that are."""
         if not self._calls:
-            self._calls = [
-                self._architecture.model.register_forward_pre_hook(self._begin, with_kwargs=True),
-                self._architecture.model.register_forward_hook(self._end, always_call=True),
-            ]
+            for entry in self._architecture.entries:
+                self._calls.append(entry.register_forward_pre_hook(self._begin, with_kwargs=True))
+                self._calls.append(entry.register_forward_hook(self._end, always_call=True))
         self._parts += parts
         self._attach()
 
@@ -162,10 +166,36 @@ class HookManager:
                 hook.remove()
             self._calls = []
 
+    @contextmanager
+    def generating(self, copies: int) -> Iterator[None]:
+        """The caller has said how many generations of each prompt a batch holds."""
+        self._copies = copies
+        try:
+            yield
+        finally:
+            self._copies = None
+
+    def bos(self, asked: bool | None) -> bool | None:
+        """Whether prompts are to begin with a beginning-of-text token, given what was asked for.
+
+        Raises SteeringError: the vectors at work count their positions otherwise, or otherwise from each other.
+        """
+        counted = {part.bos for part in self._parts} - {None}
+        if len(counted | {asked} - {None}) > 1:
+            raise SteeringError(
+                "the rows of a vector at work count from a beginning-of-text token, and prompts begin without one, or"
+                " the other way round; leave bos out, and steer by vectors that begin alike"
+            )
+        return next(iter(counted), asked)
+
+    def one_by_one(self) -> bool:
+        """Whether all parts are for every prompt alike, so that a batch may be run in pieces."""
+        return all(part.prompts is None and not isinstance(part.positions, torch.Tensor) for part in self._parts)
+
     def _attach(self) -> None:
         for site in {_place(part): None for part in self._parts if part.plan is not None}:
             if site not in self._hooks:
-                self._hooks[site] = self._architecture.attach(site, self._change_at(site), first=True)
+                self._hooks[site] = self._stream.attach(site, self._change_at(site), first=True)
 
     def _detach(self, kept: set[Site]) -> None:
         for site in [site for site in self._hooks if site not in kept]:
@@ -180,17 +210,24 @@ class HookManager:
 
         return change
 
-    def _begin(self, _: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        call = self._architecture.arguments(args, kwargs)
+    def _begin(self, entry: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if self._stream.undisturbed:
+            return
+        call = self._architecture.arguments(entry, args, kwargs)
         tokens = call["input_ids"] if call.get("input_ids") is not None else call.get("inputs_embeds")
         if tokens is None or tokens.ndim < 2 or not tokens.numel():
             raise SteeringError("the model was called without tokens; a prompt needs at least one")
+        if self._called is not None and self._called[0] is not entry and self._called[1] is tokens:
+            # A wrapper has handed its call on.
+            return
+        self._called = (entry, tokens)
         past = call.get("past_key_values")
         if call.get("cache_params") is not None or _length(past):
             self._go_on(past, tokens)
         else:
             self._start(past, tokens, call)
         self._attach()
+        self._stream.begin()
 
     def _go_on(self, past: Any, tokens: torch.Tensor) -> None:
         """A call that finds its past in a cache: generated tokens, if that past is a prompt steered before."""
@@ -199,11 +236,11 @@ class HookManager:
         followed = known is not None and tokens.shape[1] == 1 and known.run == _length(past)
         for part in self._parts:
             if part.everywhere:
-                part.plan = every_token(part.prompts, tokens)
+                part.plan = every_token(part.prompts, tokens, self._copies or part.copies)
             elif known is None or part not in known.parts or not followed:
                 raise SteeringError(_IN_PIECES)
             else:
-                part.plan = None if part.of_prompt else every_token(part.prompts, tokens)
+                part.plan = None if part.of_prompt else every_token(part.prompts, tokens, self._copies or part.copies)
         self._running = known
         if known is not None:
             known.run = _length(past) + int(tokens.shape[1])
@@ -223,23 +260,31 @@ class HookManager:
         unpadded = bool(real.all())
         for part in self._parts:
             if part.everywhere and unpadded:
-                part.plan = every_token(part.prompts, tokens)
+                part.plan = every_token(part.prompts, tokens, self._copies or part.copies)
             else:
-                part.plan = select(part.positions, part.rows, real, prompt.length, part.prompts)
+                copies = self._copies or part.copies
+                part.plan = select(part.positions, part.rows, real, prompt.length, part.prompts, copies)
+        if not unpadded:
+            check_padding(self._architecture, call=self._architecture.model.forward)
         # Only now, as a call that was refused has begun nothing.
         prompt.run = int(tokens.shape[1])
         self._running, self._uncached = prompt, prompt if uncached else None
         if past is not None and _can_be_weak(past):
             self._prompts[past] = prompt
 
-    def _end(self, *arguments: Any) -> None:
-        past = getattr(arguments[-1], "past_key_values", None)
+    def _end(self, entry: nn.Module, *rest: Any) -> None:
+        if self._stream.undisturbed or (self._called is not None and self._called[0] is not entry):
+            return
+        self._called = None
+        past = getattr(rest[-1], "past_key_values", None)
         if self._running is not None and past is not None and _can_be_weak(past):
             self._prompts[past] = self._running
         self._running = None
+        steered = any(part.site.block is None and part.plan is not None for part in self._parts)
         for part in self._parts:
             part.plan = part.outside
         self._detach(kept={_place(part) for part in self._parts if not part.of_prompt})
+        self._stream.end(finished=rest[-1] is not None, norm=steered)
 
 
 def _place(part: Part) -> Site:

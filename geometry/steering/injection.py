@@ -7,14 +7,17 @@ from typing import get_args
 import torch
 from torch import nn
 
+from geometry.arguments import checked
 from geometry.errors import SteeringError
 from geometry.steering.architecture import Architecture
+from geometry.steering.belonging import check_source
 from geometry.steering.final_norm import removes_mean
 from geometry.steering.hook_manager import HookManager, Mode, Part
 from geometry.steering.positions import Positions, checked_positions, checked_prompts
 from geometry.steering.vector import SteeringVector
 
 
+@checked
 def steer(
     model: nn.Module,
     vector: SteeringVector,
@@ -22,6 +25,7 @@ def steer(
     positions: Positions | None = None,
     prompts: Sequence[bool] | torch.Tensor | None = None,
     mode: Mode = "add",
+    num_return_sequences: int = 1,
 ) -> "SteeringHandle":
     """Steer every call of `model` until the returned handle is removed or its `with` block ends.
 
@@ -46,12 +50,16 @@ def steer(
         prompts: which prompts of the batch, a bool for each, with all of their generations; default: all. The others
             are left bit for bit as they are. See `steer_each`.
         mode: "add", or "ablate" to project the vector's direction out of the residual stream.
+        num_return_sequences: how many rows of a batch are generations (or beams) of each prompt, for `prompts` and
+            masks of positions when the model's own `generate` is called; `geo.generate` tells it by itself.
 
     Returns SteeringHandle: at work at once; call its `remove()` or use it in `with`. Several may be at work together,
         in the order in which they were made.
-    Raises SteeringError: an unknown architecture, a compiled model, a vector for another model or width, a block that
-        the model lacks, numbers too large for its dtype, unsuitable positions; and when the model is called, before
-        its first block runs, a prompt too short for the positions.
+    Raises SteeringError: an unknown architecture, a compiled model, a vector for another model or width, or from an
+        unembedding that is not this model's, a block that the model lacks, numbers too large for its dtype, unsuitable
+        positions; and when the model is called, before its first block runs, a prompt too short for the positions,
+        another number of prompts, or padding in a model that does not heed it; at its site, a residual stream of
+        another shape, or one that a call passes twice.
 
     A relative site scales with the residual norm (see `Site`). Hooks of steering come before those of others, which
     therefore see the steered residual stream. A call that finds nothing in its KV-cache is the prompt, and the cache it
@@ -64,6 +72,8 @@ def steer(
     if not isinstance(vector, SteeringVector):
         raise SteeringError(f"a SteeringVector is needed, not {type(vector).__name__}")
     architecture = Architecture.of(model)
+    if isinstance(num_return_sequences, bool) or not isinstance(num_return_sequences, int) or num_return_sequences < 1:
+        raise SteeringError(f"num_return_sequences is a number of 1 at least, not {num_return_sequences!r}")
     if mode not in get_args(Mode):
         raise SteeringError(f"unknown mode {mode!r}; choose from {', '.join(get_args(Mode))}")
     if vector.width != architecture.width:
@@ -73,6 +83,7 @@ def steer(
         raise SteeringError(
             f"{type(model).__name__} is compiled and would not heed a vector; steer it before compiling"
         )
+    check_source(model, vector)
     selected = checked_prompts(prompts)
     parts = []
     for site, tensor in vector.parts.items():
@@ -83,15 +94,31 @@ def steer(
             )
         rows = len(tensor) if tensor.ndim == 2 else None
         centred = site.relative and removes_mean(architecture)
-        parts.append(Part(site, tensor, checked_positions(positions, rows), mode, centred, selected))
+        parts.append(
+            Part(
+                site,
+                tensor,
+                checked_positions(positions, rows),
+                mode,
+                centred,
+                selected,
+                num_return_sequences,
+                vector.bos,
+            )
+        )
     if not architecture.caches and not all(part.everywhere for part in parts):
         raise SteeringError(f"{type(model).__name__} keeps no KV-cache; only positions 'all' can be steered in it")
     return SteeringHandle(architecture, parts)
 
 
+@checked
 @contextmanager
 def steer_each(
-    model: nn.Module, vectors: Sequence[SteeringVector | None], *, positions: Positions | None = None
+    model: nn.Module,
+    vectors: Sequence[SteeringVector | None],
+    *,
+    positions: Positions | None = None,
+    num_return_sequences: int = 1,
 ) -> Iterator[None]:
     """Steer every prompt of a batch by a vector of its own, or by none: many vectors in the time of one batch.
 
@@ -108,6 +135,7 @@ def steer_each(
         vectors: one for each prompt, in their order; None leaves a prompt as it is. Prompts with the same vector (the
             same object) share a hook.
         positions: of all of them; see `steer`.
+        num_return_sequences: generations of each prompt in a batch; see `steer`.
 
     Raises SteeringError: no vectors, or what `steer` refuses; when the model is called, another number of prompts.
     """
@@ -116,7 +144,10 @@ def steer_each(
     distinct = {id(vector): vector for vector in vectors if vector is not None}
     with ExitStack() as at_work:
         for vector in distinct.values():
-            at_work.enter_context(steer(model, vector, positions=positions, prompts=[v is vector for v in vectors]))
+            chosen = [other is vector for other in vectors]
+            at_work.enter_context(
+                steer(model, vector, positions=positions, prompts=chosen, num_return_sequences=num_return_sequences)
+            )
         yield
 
 

@@ -15,7 +15,8 @@ from geometry.errors import SteeringError
 from geometry.steering.architecture import Architecture
 from geometry.steering.hook_manager import HookManager
 from geometry.steering.injection import steer
-from geometry.steering.prompts import LanguageModel, Tokenizer, encode
+from geometry.steering.padding import check_padding
+from geometry.steering.prompts import Batch, LanguageModel, Tokenizer, encode
 from geometry.steering.vector import SteeringVector
 
 
@@ -46,7 +47,8 @@ class NextToken:
     All but the last token of every prompt run once, unsteered, and are kept; each question runs the last token
     alone. A vector at work for "all" positions is thus added at the last one of the prompt.
 
-    Raises SteeringError: no prompts, or an empty one; a vector at work in the model.
+    Raises SteeringError: no prompts, or an empty one; a vector at work in the model; a model without a KV-cache, or one
+        that does not heed the padding of prompts of several lengths.
     """
 
     def __init__(self, model: LanguageModel, tokenizer: Tokenizer, prompts: Sequence[str]) -> None:
@@ -54,11 +56,14 @@ class NextToken:
             raise SteeringError("make NextToken before steering: what it keeps of its prompts is to be unsteered")
         self.model = model
         self.prompts = tuple(prompts)
-        self._batch = encode(tokenizer, prompts, device=Architecture.of(model).device)
+        architecture = Architecture.of(model)
+        if not architecture.caches:
+            raise SteeringError(f"{type(model).__name__} keeps no KV-cache, without which no last token is asked alone")
+        self._arguments = architecture.accepted(_encoded(architecture, tokenizer, prompts).arguments)
         self._past: Any = None
-        if self._batch.input_ids.shape[1] > 1:
+        if self._arguments["input_ids"].shape[1] > 1:
             with torch.no_grad():
-                before_last = {name: ids[:, :-1] for name, ids in self._batch.arguments.items()}
+                before_last = {name: ids[:, :-1] for name, ids in self._arguments.items()}
                 self._past = model(**before_last, use_cache=True).past_key_values
         self.unsteered = self.log_probabilities()
 
@@ -82,10 +87,10 @@ class NextToken:
     def log_probabilities(self) -> torch.Tensor:
         """log P(y | prompt) in nats under what is at work in the model, float32 on the CPU, shape (n, V)."""
         with torch.no_grad():
+            # The mask is of the cache's tokens too.
+            last = {name: ids if name == "attention_mask" else ids[:, -1:] for name, ids in self._arguments.items()}
             logits: torch.Tensor = self.model(
-                input_ids=self._batch.input_ids[:, -1:],
-                attention_mask=self._batch.attention_mask,
-                position_ids=self._batch.position_ids[:, -1:],
+                **last,
                 # A cache grows in place.
                 past_key_values=copy.deepcopy(self._past),
                 use_cache=True,
@@ -125,16 +130,28 @@ def excess_kl(
 def perplexity(model: LanguageModel, tokenizer: Tokenizer, texts: Sequence[str]) -> float:
     """exp of the mean negative log-probability of the texts' tokens but the first of each, all in one batch.
 
-    Raises SteeringError: no texts, or one of a single token.
+    Raises SteeringError: no texts, or one of a single token; texts of several lengths for a model that does not heed
+        padding.
     """
-    batch = encode(tokenizer, texts, device=Architecture.of(model).device)
+    architecture = Architecture.of(model)
+    batch = _encoded(architecture, tokenizer, texts)
     if int(batch.attention_mask.sum(dim=1).min()) < 2:
         raise SteeringError("perplexity needs texts of at least two tokens")
     with torch.no_grad():
-        logits = model(**batch.arguments).logits
+        logits = model(**architecture.accepted(batch.arguments)).logits
     predicted = batch.attention_mask[:, 1:].bool() & batch.attention_mask[:, :-1].bool()
     loss = torch.nn.functional.cross_entropy(logits[:, :-1][predicted].float(), batch.input_ids[:, 1:][predicted])
     return float(loss.double().exp())
+
+
+def _encoded(architecture: Architecture, tokenizer: Tokenizer, texts: Sequence[str]) -> Batch:
+    """Texts as one batch, begun as vectors at work need; a model that does not heed padding is given none."""
+    manager = HookManager.at_work(architecture.model)
+    bos = manager.bos(None) if manager is not None else None
+    batch = encode(tokenizer, texts, bos=bos, device=architecture.device)
+    if not bool(batch.attention_mask.all()):
+        check_padding(architecture)
+    return batch
 
 
 def concept_tokens(hierarchy: ConceptHierarchy, names: Sequence[str]) -> Mapping[str, NDArray[np.int64]]:

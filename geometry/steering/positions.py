@@ -77,17 +77,24 @@ def checked_prompts(prompts: Sequence[bool] | torch.Tensor | None) -> torch.Tens
     return chosen
 
 
-def every_token(prompts: torch.Tensor | None, tokens: torch.Tensor) -> Selection | Literal["everywhere"]:
-    """All positions of a batch `tokens` (batch, columns), or those of the chosen prompts."""
+def every_token(
+    prompts: torch.Tensor | None, tokens: torch.Tensor, copies: int = 1
+) -> Selection | Literal["everywhere"]:
+    """All positions of a batch `tokens` (batch, columns), or those of the chosen prompts, `copies` rows each."""
     if prompts is None:
         return "everywhere"
     real = torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device)
-    batch, position = (real & _of_prompts(prompts, real)).nonzero(as_tuple=True)
+    batch, position = (real & _of_prompts(prompts, real, copies)).nonzero(as_tuple=True)
     return Selection(batch, position, torch.zeros_like(batch))
 
 
 def select(
-    positions: Positions, rows: int | None, real: torch.Tensor, prompt: int, prompts: torch.Tensor | None = None
+    positions: Positions,
+    rows: int | None,
+    real: torch.Tensor,
+    prompt: int,
+    prompts: torch.Tensor | None = None,
+    copies: int = 1,
 ) -> Selection | None:
     """The steered positions of a batch that begins with its prompts; None if there are none.
 
@@ -96,6 +103,7 @@ def select(
         real: bool, shape (batch, tokens); False for padding, which is never steered nor counted.
         prompt: how many of the columns are the prompts', the rest having been generated.
         prompts: which are steered, as `checked_prompts` returns it.
+        copies: how many rows of the batch are a prompt's: its generations.
 
     Raises SteeringError: a prompt is shorter than the rows or an index asks for, or a mask has another shape.
     """
@@ -115,7 +123,7 @@ def select(
         chosen = {"all": real, "prompt": of_prompt, "generated": real & (column >= prompt)}[positions]
         row = torch.zeros_like(order)
     elif isinstance(positions, torch.Tensor):
-        chosen = _spread_mask(positions.to(real.device), real, prompt) & of_prompt
+        chosen = _spread_mask(positions.to(real.device), real, prompt, copies) & of_prompt
         row = chosen.cumsum(dim=1) - 1 if rows else torch.zeros_like(order)
         if rows and not bool((chosen.sum(dim=1) == rows).all()):
             raise SteeringError(f"the mask chooses padding, where one of the vector's {rows} rows would be lost")
@@ -132,26 +140,32 @@ def select(
                 raise SteeringError(f"positions {list(positions)} name a token twice in a prompt of {shortest} tokens")
             chosen, row = chosen | here, torch.where(here, number if rows else 0, row)
     if prompts is not None:
-        chosen = chosen & _of_prompts(prompts, real)
+        chosen = chosen & _of_prompts(prompts, real, copies)
     batch, position = chosen.nonzero(as_tuple=True)
     return Selection(batch, position, row[batch, position]) if len(batch) else None
 
 
-def _of_prompts(prompts: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
+def _of_prompts(prompts: torch.Tensor, real: torch.Tensor, copies: int) -> torch.Tensor:
     """True for every generation of a chosen prompt, shape (batch, 1)."""
-    copies, left = divmod(len(real), len(prompts))
-    if left or not copies:
-        raise SteeringError(f"the vector is for some of {len(prompts)} prompts, the batch has {len(real)}")
+    if len(real) != len(prompts) * copies:
+        raise SteeringError(
+            f"the vector is for some of {len(prompts)} prompts, the batch has {_rows(real, copies)};"
+            " of several generations or beams of each, say how many with num_return_sequences"
+        )
     return prompts.to(real.device).repeat_interleave(copies)[:, None]
 
 
-def _spread_mask(mask: torch.Tensor, real: torch.Tensor, prompt: int) -> torch.Tensor:
+def _spread_mask(mask: torch.Tensor, real: torch.Tensor, prompt: int, copies: int) -> torch.Tensor:
     """The mask for every generation of its prompt, over all columns."""
-    copies, left = divmod(len(real), len(mask))
-    if left or not copies or mask.shape[1] != prompt:
+    if len(real) != len(mask) * copies or mask.shape[1] != prompt:
         raise SteeringError(
-            f"the mask of positions has shape {tuple(mask.shape)}, the batch has {len(real)} prompts of {prompt} tokens"
+            f"the mask of positions has shape {tuple(mask.shape)}, the batch has {_rows(real, copies)} prompts of"
+            f" {prompt} tokens; of several generations or beams of each, say how many with num_return_sequences"
         )
     spread = torch.zeros_like(real)
     spread[:, :prompt] = mask.repeat_interleave(copies, dim=0)
     return spread
+
+
+def _rows(real: torch.Tensor, copies: int) -> str:
+    return f"{len(real)}" if copies == 1 else f"{len(real)} rows, {copies} of each of its"

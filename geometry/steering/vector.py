@@ -4,16 +4,21 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 
 import numpy as np
 import torch
 
+from geometry.arguments import checked
 from geometry.errors import SteeringError
+
+if TYPE_CHECKING:
+    from geometry.steering.belonging import RowSample
 
 Place = Literal["input", "output", "before_norm", "after_norm"]
 
 
+@checked(place=str, block=object)
 @dataclass(frozen=True, order=True)
 class Site:
     """A place in a model's residual stream, and the unit of what is added there.
@@ -63,6 +68,7 @@ class Site:
         return cls(index, int(block[0]) if block else None, relative)  # type: ignore[arg-type]
 
 
+@checked(parts=Mapping)
 @dataclass(frozen=True, eq=False)
 class SteeringVector:
     """Directions to add at sites of a model: a vector space, with a part for each site and 0 where it has none.
@@ -77,15 +83,20 @@ class SteeringVector:
         provenance: how it came about; the algebra keeps it up to date.
         model: architecture it is meant for ("llama", "gpt2"); "" fits any of its width.
         notes: what a user of it should know, such as what a map could not express.
+        bos: whether its rows count from a beginning-of-text token, which prompts then need (`generate` gives it them),
+            or from the first token of the text; None where it does not matter.
+        sample: of the unembedding that it came from, by which `steer` knows the model; None if it came from none.
 
     Raises SteeringError: no parts, a wrong shape, different widths, NaN or infinite values; in the algebra, operands
-        for other models or positions, and factors that are not finite.
+        for other models, unembeddings, positions or beginnings, and factors that are not finite.
     """
 
     parts: Mapping[Site, torch.Tensor]
     provenance: str = "vector"
     model: str = ""
     notes: tuple[str, ...] = ()
+    bos: bool | None = None
+    sample: "RowSample | None" = None
 
     # NumPy would take the vector for an array of objects; with this it leaves products to __rmul__.
     __array_ufunc__: ClassVar[None] = None
@@ -113,7 +124,7 @@ class SteeringVector:
         object.__setattr__(self, "notes", tuple(self.notes))
 
     def __reduce__(self) -> tuple[type["SteeringVector"], tuple[object, ...]]:
-        return SteeringVector, (dict(self.parts), self.provenance, self.model, self.notes)
+        return SteeringVector, (dict(self.parts), self.provenance, self.model, self.notes, self.bos, self.sample)
 
     @property
     def width(self) -> int:
@@ -173,12 +184,21 @@ class SteeringVector:
         if not isinstance(other, SteeringVector):
             return NotImplemented
         self._match(other)
+        if None not in (self.bos, other.bos) and self.bos != other.bos:
+            first, second = (self, other) if self.bos else (other, self)
+            raise SteeringError(
+                f"the rows of {first.provenance} count from a beginning-of-text token, those of {second.provenance}"
+                " do not"
+            )
         parts = dict(self.parts)
         for site, part in other.parts.items():
             parts[site] = parts[site] + sign * part if site in parts else sign * part
         provenance = f"{self.provenance} + {other.provenance}" if sign > 0 else f"{self.provenance} − {_operand(other)}"
         notes = tuple(dict.fromkeys(self.notes + other.notes))
-        return SteeringVector(parts, provenance, self.model or other.model, notes)
+        if self.sample is not None and other.sample is not None and not _agree(self.sample, other.sample):
+            raise SteeringError(f"{self.provenance} and {other.provenance} come from different unembeddings")
+        bos = other.bos if self.bos is None else self.bos
+        return SteeringVector(parts, provenance, self.model or other.model, notes, bos, self.sample or other.sample)
 
     def _match(self, other: "SteeringVector") -> None:
         if self.width != other.width or _family(self.model) not in ("", _family(other.model) or _family(self.model)):
@@ -282,6 +302,13 @@ def _operand(vector: SteeringVector) -> str:
 def _family(model: str) -> str:
     """An architecture under one spelling; the text half of a multimodal one has the same residual stream."""
     return model.lower().removesuffix("_text").replace("_", "").replace("-", "")
+
+
+def _agree(first: "RowSample", second: "RowSample") -> bool:
+    """Whether two samples are of one unembedding, be one of them a quantised copy."""
+    if not torch.equal(first.ids, second.ids) or first.rows.shape != second.rows.shape:
+        return False
+    return float(torch.corrcoef(torch.stack([first.rows.flatten(), second.rows.flatten()]))[0, 1]) > 0.9
 
 
 def _number(value: object) -> float | None:

@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +24,37 @@ def test_models_lists_names_sizes_and_licences(capsys: pytest.CaptureFixture[str
     assert "openai-community/gpt2" in others
 
 
-def test_fetch_finds_what_is_there(capsys: pytest.CaptureFixture[str], tmp_path: object) -> None:
+def test_fetch_finds_what_is_there(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["fetch", "smollm2-135m"]) == 0
     assert "already in" in capsys.readouterr().out
-    assert main(["fetch", str(tmp_path)]) == 0
-    assert f"found at {tmp_path}" in capsys.readouterr().out
-    assert main(["fetch", "smollm2-135m", str(tmp_path)]) == 0
-    assert [line.split(":")[0] for line in capsys.readouterr().out.splitlines()] == ["smollm2-135m", str(tmp_path)]
+    own = str(geo.models.cached_path(geo.models.CATALOGUE["smollm2-135m"]))
+    assert main(["fetch", "smollm2-135m", own]) == 0
+    known, found = capsys.readouterr().out.splitlines()
+    assert known.startswith("smollm2-135m: already in")
+    assert found.startswith(f"{own}: found, Unembedding(")
+
+
+def test_fetch_finds_no_model_where_there_is_none(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    for name in ("notes", "notes.gguf", "notes.safetensors", "notes.vec"):
+        (tmp_path / name).write_text("some text")
+        assert main(["fetch", str(tmp_path / name)]) == 2
+    assert main(["fetch", str(tmp_path)]) == 2
+    out, error = capsys.readouterr()
+    assert out == ""
+    assert len(error.splitlines()) == 5
+    assert all(line.startswith("error: ") for line in error.splitlines())
+
+
+def test_a_damaged_file_is_not_present(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("CONCEPT_GEOMETRY_CACHE", str(tmp_path))
+    assert main(["models"]) == 0
+    assert capsys.readouterr().out.count("not fetched") == 5
+    geo.models.cached_path(geo.models.CATALOGUE["smollm2-135m"]).write_bytes(b"GGUF")
+    assert main(["models"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[3] for line in lines[:2]] == ["damaged", "not"]
 
 
 def test_bad_input_is_one_line_and_status_2(capsys: pytest.CaptureFixture[str]) -> None:
@@ -41,6 +68,50 @@ def test_unknown_commands_and_messages_of_several_lines_are_one_line(capsys: pyt
         main(["nonsense"])
     assert capsys.readouterr().err.count("\n") == 1
     assert str(geo.GeometryError("one\n  two")) == "one two"
+
+
+@pytest.mark.parametrize("word", ["a\0b", "folder/\0", "text \udcff", "\ud800.gguf"])
+@pytest.mark.parametrize("command", [["fetch"], ["report"], ["run", "claims"], ["figures"], ["run", "claims", "--out"]])
+def test_what_is_no_text_is_refused_before_anything_else(
+    capsys: pytest.CaptureFixture[str], command: list[str], word: str
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main([*command, word])
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert "is no text" in error
+    assert error.count("\n") == 1
+    assert error.strip().isprintable()
+
+
+def test_escapes_of_a_terminal_are_shown_and_not_obeyed(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    name = str(tmp_path / "a\x1b[31mred\x07.gguf")
+    assert main(["fetch", name]) == 2
+    assert "a\\x1b[31mred\\x07.gguf" in capsys.readouterr().err
+    Path(name).write_bytes(geo.models.cached_path(geo.models.CATALOGUE["smollm2-135m"]).read_bytes())
+    assert main(["fetch", name]) == 0
+    assert capsys.readouterr().out.strip().isprintable()
+
+
+def test_terminals_that_know_few_letters(tmp_path: Path) -> None:
+    code = "import sys; from geometry.cli import main; sys.exit(main(sys.argv[1:]))"
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "LANG": "C", "PYTHONUTF8": "0"}
+    for arguments in (["fetch", "é × .gguf"], ["run", "claims", "--help"], ["models"], ["×"]):
+        command = [sys.executable, "-c", code, *arguments]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, encoding="ascii")
+        assert "Traceback" not in done.stderr
+        assert done.returncode == (2 if "×" in arguments[-1] else 0)
+        assert done.stderr.count("\n") == (done.returncode == 2)
+
+
+def test_a_reader_that_has_enough_ends_the_command_quietly() -> None:
+    code = "from geometry.cli.parser import one_line; import sys; sys.exit(one_line(lambda: print('x' * 10**6)))"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait() == 0
 
 
 def test_steer_shows_completions_without_and_with_the_vector(

@@ -1,5 +1,6 @@
 """`run`, `figures` and analysis scripts: fields as options, one line for bad input, folders whole or untouched."""
 
+import argparse
 import json
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 
 import geometry as geo
 from geometry.cli import main, script
+from geometry.cli.parser import finite_number
 from geometry.experiments import STUDIES, StudyResult
 from geometry.experiments.study import Step
 from tests.experiments.test_study import CountResult, CountStudy
@@ -46,6 +48,9 @@ def test_quick_fills_in_what_was_not_given(counting: Path) -> None:
     [
         ["nothing"], ["count", "--times", "0"], ["count", "--times", "x"], ["count", "--way", "sideways"],
         ["count", "--pair", "p"], ["count", "--seed", "-1"], ["count", "--times"], ["count", "m", "n"],
+        ["count", "--out", ""], ["count", "--out", " "], ["count", "--seed", "2147483648"],
+        ["count", "--seed", "18446744073709551616"], ["count", "--seed", "9" * 5000], ["count", "--seed", "٣"],
+        ["count", "--seed", "1.5"], ["count", "--seed", "nan"], ["count", "--times", "9" * 5000],
     ],
 )  # fmt: skip
 def test_bad_options_are_one_line(counting: Path, capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
@@ -54,7 +59,31 @@ def test_bad_options_are_one_line(counting: Path, capsys: pytest.CaptureFixture[
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert error.startswith("error: ")
+    assert len(error) < 500
     assert not list(counting.iterdir())
+
+
+def test_names_of_a_file_are_shown_and_not_obeyed(counting: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "count", "m\x1b[2J", "--out", "a\x1b[31m"]) == 0
+    out, err = capsys.readouterr()
+    assert "a\\x1b[31m: written in" in out
+    assert "\x1b" not in out + err
+
+
+def test_running_out_of_memory_is_one_line(counting: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def large(_: CountStudy) -> StudyResult:
+        raise MemoryError
+
+    assert script(CountStudy, large, None, ["--out", "there"]) == 2
+    assert capsys.readouterr().err.startswith("error: out of memory")
+    assert not (counting / "there").exists()
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "-inf", "1e999", "x", ""])
+def test_numbers_are_finite(text: str) -> None:
+    assert finite_number("1e3") == 1000
+    with pytest.raises(argparse.ArgumentTypeError, match="not a finite number"):
+        finite_number(text)
 
 
 def test_an_unwritable_folder_is_refused_before_work(counting: Path, capsys: pytest.CaptureFixture[str]) -> None:

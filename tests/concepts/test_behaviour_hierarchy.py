@@ -80,3 +80,10 @@ def test_what_makes_no_hierarchy_is_refused(families: list[geo.concepts.Behaviou
     for route in (geo.concepts.behaviour_prompts, lambda some: geo.concepts.behaviour_words(some, VOCABULARY)):
         with pytest.raises(geo.errors.HierarchyError, match=complaint):
             route(families)
+
+
+def test_a_capital_inside_a_word_stays() -> None:
+    vocabulary = geo.Vocabulary(["Ġlowhaste", "ĠhighMinded", "ĠHighMinded", "ĠHighminded", "Ġx"])
+    classes = [replace(one, words=(*one.words, "highMinded")) if one.name == "high" else one for one in HASTE.classes]
+    hierarchy = geo.concepts.behaviour_words([replace(HASTE, classes=tuple(classes))], vocabulary)
+    assert hierarchy["haste: high"].words == ("highMinded", "HighMinded")

@@ -1,3 +1,5 @@
+from typing import Any
+
 import networkx as nx
 import pytest
 
@@ -23,6 +25,25 @@ def test_verbs_are_conjugated() -> None:
     hierarchy = geo.concepts.hierarchy_from_words("moving", {"walk": ["walk"]}, {}, VOCABULARY, forms="verb")
     assert hierarchy["walk"].words == ("walk", "walks", "walking")
     assert len(set(hierarchy.lemmas)) == 1
+
+
+@pytest.mark.parametrize("forms", ["noun", "verb", "case", "none"])
+@pytest.mark.parametrize("word", ["US", "NASA", "iPhone", "AIDS", "McDonald", "is"])
+def test_a_word_is_found_as_it_was_spelled(forms: Any, word: str) -> None:
+    vocabulary = geo.Vocabulary([f"Ġ{each}" for each in (word, "cat", "thing")])
+    graph = nx.DiGraph([("all", "some")])
+    nx.set_node_attributes(graph, {"all": ["cat", "thing"], "some": [word, "CAT"]}, "words")
+    hierarchy = geo.concepts.hierarchy_from_graph(graph, vocabulary, forms=forms)
+    assert word in hierarchy["some"].words
+    assert word in hierarchy["all"].words
+
+
+def test_both_spellings_of_a_word_are_one_lemma() -> None:
+    vocabulary = geo.Vocabulary([f"Ġ{word}" for word in ("iPhone", "iphone", "NASA", "Nasa", "cat")])
+    words = {"thing": ["iPhone", "NASA", "cat"]}
+    hierarchy = geo.concepts.hierarchy_from_words("things", words, {}, vocabulary)
+    assert hierarchy["thing"].words == ("iPhone", "iphone", "NASA", "Nasa", "cat")
+    assert len(set(hierarchy.lemmas)) == 3
 
 
 def test_graphs_that_are_no_hierarchy_are_refused() -> None:

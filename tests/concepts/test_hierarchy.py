@@ -134,3 +134,31 @@ def test_every_concept_of_a_small_hierarchy_is_a_block(hierarchy: geo.ConceptHie
 def test_malformed_hierarchies_are_refused(concepts: tuple, parents: dict, complaint: str) -> None:
     with pytest.raises(geo.errors.HierarchyError, match=complaint):
         geo.ConceptHierarchy("bad", concepts, parents)
+
+
+def test_numbers_of_every_two_concepts_are_bounded(
+    hierarchy: geo.ConceptHierarchy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("geometry.concepts.hierarchy._MOST_PAIRED", 4)
+    for numbers in (hierarchy.tree_distance, hierarchy.shared_tokens):
+        with pytest.raises(
+            geo.errors.HierarchyError, match="5 concepts are too many for numbers of every two; 4 at most"
+        ):
+            numbers()
+
+
+@pytest.mark.parametrize("name", [5, None, ["animal"], b"animal", "x" * 10**6])
+def test_what_is_no_name_of_a_concept_is_refused(hierarchy: geo.ConceptHierarchy, name: object) -> None:
+    for ask in (hierarchy.index, hierarchy.descendants, hierarchy.__getitem__):
+        with pytest.raises(geo.errors.HierarchyError, match=r"has no concept|a text for a name, not") as refusal:
+            ask(name)
+        assert len(str(refusal.value)) < 300
+
+
+def test_concepts_are_chosen_by_several_names(hierarchy: geo.ConceptHierarchy) -> None:
+    assert hierarchy.only(["animal", "bird"]).names == ("animal", "bird")
+    for wrong in ("animal", None, [5], 5):
+        with pytest.raises(geo.GeometryError, match="only: names must be several of a text, not"):
+            hierarchy.only(wrong)
+    with pytest.raises(geo.GeometryError, match="over: vocabulary must be Vocabulary, not 'x'"):
+        hierarchy.over("x")

@@ -143,3 +143,45 @@ def test_what_cannot_be_built_is_refused(smollm2: geo.Unembedding, tmp_path: Pat
         geo.concepts.wordnet_hierarchy("noun", smollm2.vocabulary, wordnet=tmp_path)
     with pytest.raises(geo.errors.HierarchyError, match="no synset has more than 50"):
         geo.concepts.wordnet_hierarchy("noun", geo.Vocabulary(["Ġdog", "Ġcat", "Ġbird"]))
+
+
+def written(folder: Path, **changed: bytes) -> Path:
+    """A database whose index is empty, of files that hold nothing, but for those that are given."""
+    folder.mkdir()
+    for name in ("data.noun", "data.verb", "index.noun", "index.verb", "lexnames"):
+        (folder / name).write_bytes(changed.get(name.replace(".", "_"), b""))
+    return folder
+
+
+DAMAGED = {
+    "index": {"index_noun": b"dog n\n"},
+    "numbers": {"index_noun": b"dog n x 0 1 1 00000001\n"},
+    "bytes": {"index_noun": b"\xff\xfe\x00 n 1 0 1 1 0\n"},
+    "synset": {"index_noun": b"dog n 1 0 1 1 00000000\n", "data_noun": b"00000000 03 n zz dog\n"},
+    "offset": {"index_noun": b"dog n 1 0 1 1 99999999\n", "data_noun": b"00000000 03 n 01 dog 0 000 | \n"},
+}
+
+
+@pytest.mark.parametrize("what", DAMAGED)
+def test_damaged_databases_are_refused(what: str, tmp_path: Path) -> None:
+    folder = written(tmp_path / "own", **DAMAGED[what])
+    with pytest.raises(geo.errors.HierarchyError, match=r"WordNet"):
+        geo.concepts.wordnet_hierarchy("noun", geo.Vocabulary(["Ġdog", "Ġcat"]), wordnet=folder)
+
+
+class Cyclic(Multilingual):
+    def all_synsets(self, _: str) -> list[Multilingual]:
+        first, second = Multilingual("one.n.01"), Multilingual("two.n.01")
+        first.hypernyms, second.hypernyms = lambda: (second,), lambda: (first,)
+        return [first, second]
+
+
+class Lacking(Multilingual):
+    def all_synsets(self, _: str) -> list[Multilingual]:
+        return [Multilingual("one.n.01", (Multilingual("nowhere.n.01"),))]
+
+
+@pytest.mark.parametrize(("wordnet", "complaint"), [(Cyclic, "cycle of hypernyms: "), (Lacking, r"nowhere\.n\.01")])
+def test_a_wordnet_that_is_no_hierarchy_is_refused(wordnet: type[Multilingual], complaint: str) -> None:
+    with pytest.raises(geo.errors.HierarchyError, match=complaint):
+        geo.concepts.wordnet_hierarchy("noun", geo.Vocabulary(["Ġdog"]), wordnet=wordnet(), language="fra")

@@ -1,6 +1,9 @@
+from typing import Any
+
 import pytest
 
-from geometry.concepts.words import lemma, lemma_groups, noun_forms, spelled, verb_forms
+from geometry.concepts.words import capitalised, lemma, lemma_groups, noun_forms, spelled, verb_forms
+from geometry.errors import HierarchyError
 
 
 def test_noun_forms() -> None:
@@ -37,6 +40,26 @@ def test_verb_forms(verb: str, forms: str) -> None:
 
 def test_case_alone() -> None:
     assert spelled(["Chat", "chien"], "case") == {"Chat": ("chat", "Chat"), "chien": ("chien", "Chien")}
+
+
+@pytest.mark.parametrize("forms", ["noun", "verb", "case", "none"])
+@pytest.mark.parametrize("word", ["US", "NASA", "iPhone", "AIDS", "McDonald", "eBay", "KO", "is", "O'Brien", "x", "ß"])
+def test_a_word_keeps_its_own_spelling(word: str, forms: Any) -> None:
+    with_it, without = spelled([word], forms, as_written=True)[word], spelled([word], forms)[word]
+    assert word in with_it
+    assert len(set(with_it)) == len(with_it)
+    assert set(with_it) == {*without, word}
+    # The published recipe of WordNet has none of its own.
+    assert spelled(["US"], "noun")["US"] == noun_forms("US")
+
+
+def test_unknown_forms_are_refused() -> None:
+    with pytest.raises(HierarchyError, match="unknown forms 'plural'; choose from noun, verb, case, none"):
+        spelled(["dog"], "plural")  # type: ignore[arg-type]
+
+
+def test_a_capital_at_the_beginning_leaves_the_rest() -> None:
+    assert [capitalised(word) for word in ("dog", "US", "iPhone", "", "élan")] == ["Dog", "US", "IPhone", "", "Élan"]
 
 
 def test_abbreviations_are_not_verbs() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import geometry as geo
-from geometry.models import CATALOGUE, cached_path, checkpoint
+from geometry.models import CATALOGUE, cached_path, tensor_names
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
@@ -47,7 +47,7 @@ def name(path: Path) -> str:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Somewhere to work; what pages list by hand is taken off the lists again."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(checkpoint, "EMBEDDINGS", checkpoint.EMBEDDINGS)
+    monkeypatch.setattr(tensor_names, "EMBEDDINGS", tensor_names.EMBEDDINGS)
     studies = dict(geo.experiments.STUDIES)
     yield tmp_path
     geo.experiments.STUDIES.clear()

@@ -20,7 +20,7 @@ def hierarchy_of(words: dict, parents: dict) -> geo.ConceptHierarchy:
 @pytest.fixture(scope="module")
 def tree() -> geo.ConceptHierarchy:
     words, parents = nested_words((3, 2), 6)
-    return synthetic(np.zeros((40, WIDTH)), words, parents)[1]
+    return synthetic(np.ones((40, WIDTH)), words, parents)[1]
 
 
 @pytest.fixture(scope="module")

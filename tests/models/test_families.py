@@ -1,6 +1,6 @@
 """Model families, small and with random weights, through everything that knows how models are built.
 
-What each one took is a line or two: the names of its two matrices in `geometry/models/safetensors_file.py`, and
+What each one took is a line or two: the names of its two matrices in `geometry/models/tensor_names.py`, and
 for steering nothing, as `Architecture` finds blocks, norm and head by structure. Of those tested here,
 
 - Mistral, Qwen2 and Gemma 2 call their matrices as Llama does ("embed_tokens", "lm_head") and took no line;

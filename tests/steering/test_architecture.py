@@ -58,7 +58,7 @@ FOREIGN: dict[str, Callable[[], Any]] = {
 @pytest.mark.parametrize("name", FOREIGN)
 def test_what_is_no_decoder_is_refused_in_a_line(name: str) -> None:
     foreign = FOREIGN[name]()
-    with pytest.raises(geo.errors.SteeringError) as refusal:
+    with pytest.raises(geo.GeometryError) as refusal:
         geo.steer(foreign, tiny.vector("before_norm"), positions="last")
     assert "\n" not in str(refusal.value)
     assert not isinstance(foreign, nn.Module) or tiny.hook_count(foreign) == 0
@@ -75,18 +75,18 @@ REFUSED: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "an unknown place": ("unknown place", lambda m: geo.steer(m, tiny.vector("middle.1"))),
     "a negative block": ("is no site", lambda m: geo.steer(m, tiny.vector("output.-1"))),
     "no block": ("needs a block", lambda m: geo.steer(m, tiny.vector("output"))),
-    "unknown positions": ("unknown positions", lambda m: geo.steer(m, tiny.vector("output.1"), positions="end")),
-    "an unknown mode": ("unknown mode", lambda m: geo.steer(m, tiny.vector("output.1"), mode="multiply")),
+    "unknown positions": ("positions must be one of", lambda m: geo.steer(m, tiny.vector("output.1"), positions="end")),
+    "an unknown mode": ("mode must be one of", lambda m: geo.steer(m, tiny.vector("output.1"), mode="multiply")),
     "NaN": ("NaN", lambda m: geo.steer(m, tiny.vector("output.1") * float("nan"))),
     "infinity": ("NaN or infinite", lambda m: geo.steer(m, tiny.vector("output.1") * float("inf"))),
-    "no vector": ("a SteeringVector is needed", lambda m: geo.steer(m, torch.ones(16))),
+    "no vector": ("vector must be SteeringVector", lambda m: geo.steer(m, torch.ones(16))),
 }
 
 
 @pytest.mark.parametrize("what", REFUSED)
 def test_what_does_not_fit_is_refused_before_any_block_runs(model: Any, what: str) -> None:
     match, attempt = REFUSED[what]
-    with tiny.counting(model) as ran, pytest.raises(geo.errors.SteeringError, match=match) as refusal:
+    with tiny.counting(model) as ran, pytest.raises(geo.GeometryError, match=match) as refusal:
         attempt(model)
         model(input_ids=IDS)
     assert not ran

@@ -28,7 +28,7 @@ def test_examples_run(
     name: str, smollm2_model: tuple[Any, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setitem(geo.generate.__kwdefaults__, "max_new_tokens", 3)
+    monkeypatch.setitem(geo.generate.__wrapped__.__kwdefaults__, "max_new_tokens", 3)
     model, tokenizer = smollm2_model
     vector = geo.SteeringVector({"after_norm": torch.ones(576)}, "bird")
     geo.save_vector(vector, "bird.safetensors")

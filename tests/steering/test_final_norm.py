@@ -187,13 +187,19 @@ def test_a_guess_for_a_block_has_the_same_numbers() -> None:
         assert guess.notes == ("mine", "logits are soft-capped at ±8: large shifts saturate")
 
 
+def biased() -> Any:
+    model = PhiForCausalLM(PhiConfig(**SMALL)).eval()
+    nn.init.normal_(model.lm_head.bias)
+    return model
+
+
 @pytest.mark.parametrize(
     ("model", "note"),
     [
         (lambda: tiny.build("gemma2"), "soft-capped at ±8"),
-        (lambda: CohereForCausalLM(CohereConfig(**SMALL, logit_scale=0.0625)), "logit_scale 0.0625"),
-        (lambda: GraniteForCausalLM(GraniteConfig(**SMALL, logits_scaling=8.0)), "logits_scaling 8"),
-        (lambda: PhiForCausalLM(PhiConfig(**SMALL)), "the head has a bias"),
+        (lambda: CohereForCausalLM(CohereConfig(**SMALL, logit_scale=0.0625)), "scaled by 0.0625"),
+        (lambda: GraniteForCausalLM(GraniteConfig(**SMALL, logits_scaling=8.0)), "scaled by 0.125"),
+        (biased, "the head has a bias"),
         (lambda: tiny.build("llama"), ""),
         (lambda: GraniteForCausalLM(GraniteConfig(**SMALL, logits_scaling=1.0)), ""),
     ],

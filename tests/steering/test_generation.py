@@ -5,6 +5,7 @@ import pytest
 import torch
 
 import geometry as geo
+from geometry.steering.padding import heeds_padding
 from tests.steering import tiny
 
 
@@ -94,9 +95,11 @@ def test_a_mask_is_spread_over_all_generations_of_a_prompt(model: Any, cache: bo
         each.repeat_interleave(3, dim=0) for each in (batch.input_ids, batch.attention_mask, batch.position_ids)
     )
     plain = tiny.run(model, ids, attention_mask=real, position_ids=places)[tiny.SITE]
+    # Measured once, by calls that the hook below would see.
+    assert heeds_padding(geo.steering.Architecture.of(model))
     for options in ({"do_sample": True, "temperature": 0.9}, {"num_beams": 3}):
         seen: list[torch.Tensor] = []
-        with geo.steer(model, tiny.steering("mask"), positions=mask):
+        with geo.steer(model, tiny.steering("mask"), positions=mask, num_return_sequences=3):
             hook = tiny.blocks(model)[1].register_forward_hook(lambda _, __, output, seen=seen: seen.append(output))
             found = tiny.generated(
                 model, batch.input_ids, batch.attention_mask, num_return_sequences=3, use_cache=cache, **options
@@ -115,7 +118,7 @@ def test_beams_are_steered_as_single_texts_are(model: Any, cache: bool) -> None:
     for kind, (positions, _) in tiny.KINDS.items():
         with tiny.steered_by_hand(model, kind, tiny.PROMPT):
             wanted = tiny.generated(model, ids, num_beams=3, use_cache=False)
-        with geo.steer(model, tiny.steering(kind), positions=positions):
+        with geo.steer(model, tiny.steering(kind), positions=positions, num_return_sequences=3):
             if not torch.equal(tiny.generated(model, ids, num_beams=3, use_cache=cache), wanted):
                 wrong.append(kind)
     assert not wrong
@@ -300,11 +303,17 @@ def test_generations_owe_nothing_to_the_defaults_of_the_model(llama: Any, defaul
         {"temperature": 1.0, "frequency_penalty": float("nan")},
         {"temperature": 1.0, "frequency_penalty": float("inf")},
         {"temperature": float("inf")},
+        {"temperature": 1e-300},
+        {"temperature": 1e300},
+        {"temperature": 1.0, "num_return_sequences": 10_000_000},
+        {"max_new_tokens": 10**8},
+        {"seed": -1},
+        {"seed": 10**30},
     ],
     ids=str,
 )
 def test_bad_numbers_and_prompts_are_refused(llama: Any, bad: dict[str, Any]) -> None:
     options = {"prompts": ["w3 w4"], **bad}
-    with tiny.counting(llama) as ran, pytest.raises(geo.errors.SteeringError):
+    with tiny.counting(llama) as ran, pytest.raises(geo.GeometryError):
         geo.generate(llama, tiny.tokenizer(), options.pop("prompts"), **options)
     assert not ran

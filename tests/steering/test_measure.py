@@ -9,7 +9,7 @@ import torch
 import geometry as geo
 from geometry import SteeringVector
 from geometry.steering import NextToken
-from tests.steering import tiny
+from tests.steering import families, tiny
 
 MIXED = ["w2 w3 w4 w5", "w6", "w7 w8 w9 w10 w11 w12 w13 w14", "w15 w16"]
 
@@ -199,6 +199,28 @@ def test_perplexity_by_hand(model: Any) -> None:
         with at_work(model, vector):
             found = geo.steering.perplexity(model, tiny.tokenizer(), texts)
         assert found == pytest.approx(math.exp(sum(losses) / len(losses)), rel=1e-4)
+
+
+def test_a_model_that_does_not_heed_padding_is_given_none() -> None:
+    model, tokenizer = families.build("rwkv"), tiny.tokenizer()
+    each = [geo.steering.perplexity(model, tokenizer, [text]) for text in ("w2 w3 w4", "w9 w8 w7")]
+    together = geo.steering.perplexity(model, tokenizer, ["w2 w3 w4", "w9 w8 w7"])
+    assert together == pytest.approx(math.prod(each) ** 0.5, rel=1e-4)
+    with pytest.raises(geo.errors.SteeringError, match="does not heed the attention mask"):
+        geo.steering.perplexity(model, tokenizer, ["w2 w3 w4", "w9 w8"])
+    with pytest.raises(geo.errors.SteeringError, match="keeps no KV-cache"):
+        NextToken(model, tokenizer, ["w2 w3"])
+
+
+@pytest.mark.parametrize("name", ["bloom", "mpt"])
+def test_models_that_take_no_position_ids_are_measured_too(name: str) -> None:
+    model, tokenizer, prompts = families.build(name), tiny.tokenizer(), ["w2 w3 w4", "w9 w8"]
+    asked = NextToken(model, tokenizer, prompts).unsteered
+    for row, prompt in zip(asked, prompts, strict=True):
+        with torch.no_grad():
+            alone = model(torch.tensor([ids_of(prompt)])).logits[0, -1].log_softmax(dim=-1)
+        torch.testing.assert_close(row, alone, atol=1e-4, rtol=1e-4)
+    assert geo.steering.perplexity(model, tokenizer, prompts) > 1
 
 
 def hierarchy() -> geo.ConceptHierarchy:

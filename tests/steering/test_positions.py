@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import geometry as geo
-from geometry.steering.positions import checked_positions, select
+from geometry.steering.positions import checked_positions, every_token, select
 from tests.steering import tiny
 
 LEFT = torch.tensor([[1, 1, 1, 1, 1, 1], [0, 0, 1, 1, 1, 1]])
@@ -48,9 +48,9 @@ NAMES = [
 ]
 
 
-def chosen(positions: Any, rows: int, real: torch.Tensor, prompt: int) -> torch.Tensor:
+def chosen(positions: Any, rows: int, real: torch.Tensor, prompt: int, copies: int = 1) -> torch.Tensor:
     found = torch.full(real.shape, -1)
-    selection = select(checked_positions(positions, rows or None), rows or None, real.bool(), prompt)
+    selection = select(checked_positions(positions, rows or None), rows or None, real.bool(), prompt, None, copies)
     if selection is not None:
         # Written one by one, so that a place chosen twice would show.
         for batch, position, row in zip(selection.batch, selection.position, selection.row, strict=True):
@@ -92,10 +92,21 @@ def test_the_middle_leaves_as_much_before_as_after_but_for_one(length: int, rows
 
 
 def test_a_mask_serves_every_generation_of_its_prompt() -> None:
-    copies = chosen(MASK, 0, torch.ones(6, 6), 6)
+    copies = chosen(MASK, 0, torch.ones(6, 6), 6, copies=3)
     first, second = tiny.pattern(".00...", "..00..").tolist()
     assert copies.tolist() == [first, first, first, second, second, second]
-    assert chosen(MASK[:1], 0, torch.ones(3, 6), 6).tolist() == [first] * 3
+    assert chosen(MASK[:1], 0, torch.ones(3, 6), 6, copies=3).tolist() == [first] * 3
+
+
+@pytest.mark.parametrize(("rows", "copies"), [(6, 1), (6, 2), (2, 3), (3, 1), (4, 1)])
+def test_other_prompts_are_not_taken_for_generations(rows: int, copies: int) -> None:
+    real = torch.ones(rows, 6, dtype=torch.bool)
+    with pytest.raises(geo.errors.SteeringError, match="say how many with num_return_sequences"):
+        select(MASK, None, real, 6, None, copies)
+    for call in (select, every_token):
+        given = ("all", None, real, 6, MASK[:, 1], copies) if call is select else (MASK[:, 1], real, copies)
+        with pytest.raises(geo.errors.SteeringError, match="for some of 2 prompts"):
+            call(*given)
 
 
 def test_a_mask_without_rows_steers_nothing_on_padding() -> None:

@@ -13,13 +13,15 @@ import geometry as geo
 from tests.steering import tiny
 
 
-def with_bos(*, adds: bool = True, known: bool = True) -> PreTrainedTokenizerFast:
-    """A tokenizer that puts <s> before every text by itself, as Llama's and Gemma's do."""
+def with_bos(*, adds: bool = True, known: bool = True, template: str = "<s> $A") -> PreTrainedTokenizerFast:
+    """A tokenizer that puts <s> before every text by itself, as Llama's and Gemma's do, or frames it otherwise."""
     words = {"<s>": 0, "</s>": 1, **{f"w{number}": number for number in range(2, 20)}}
     inner = Tokenizer(WordLevel(words, unk_token="</s>"))
     inner.pre_tokenizer = WhitespaceSplit()
+    # As in real tokenizers, so that a text can hold them.
+    inner.add_special_tokens(["<s>", "</s>"])
     if adds:
-        inner.post_processor = TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 0)])
+        inner.post_processor = TemplateProcessing(single=template, special_tokens=[("<s>", 0), ("</s>", 1)])
     return PreTrainedTokenizerFast(tokenizer_object=inner, **({"bos_token": "<s>"} if known else {}))
 
 
@@ -62,6 +64,91 @@ def test_the_beginning_of_text_stands_once_or_not_at_all(
     assert geo.steering.encode(tokenizer, ["w2 w3"], bos=bos).input_ids.tolist() == [ids]
 
 
+@pytest.mark.parametrize("template", ["$A </s>", "<s> $A </s>", "<s> $A </s> <s>", "</s> <s> $A </s> </s>"])
+@pytest.mark.parametrize(
+    ("text", "own"),
+    [("w2 w3", [2, 3]), ("w2", [2]), ("w2 </s>", [2, 1]), ("</s>", [1]), ("w2 </s> w3", [2, 1, 3]), ("w2 <s>", [2, 0])],
+)
+def test_a_prompt_ends_with_the_last_token_of_its_text(template: str, text: str, own: list[int]) -> None:
+    tokenizer = with_bos(template=template)
+    before = [["<s>", "</s>"].index(mark) for mark in template.split("$A")[0].split()]
+    for bos, start in ((None, before), (True, [0]), (False, [])):
+        batch = geo.steering.encode(tokenizer, [text], bos=bos)
+        # Where a text begins with what would stand before it, that stands once.
+        wanted = start[:-1] if start[-1:] == own[:1] else start
+        assert batch.input_ids.tolist() == [wanted + own]
+        assert any("after a text" in note for note in batch.notes) == (bos is None)
+
+
+@pytest.mark.parametrize("bos", [None, True, False])
+@pytest.mark.parametrize(
+    ("template", "text", "ids"),
+    [
+        ("<s> $A", "<s> w2 w3", [0, 2, 3]),
+        ("<s> $A </s>", "<s> w2 </s> w3", [0, 2, 1, 3]),
+        ("<s> $A", "<s>", [0]),
+        ("<s> $A", "<s> w2 <s> w3", [0, 2, 0, 3]),
+        ("$A", "<s> w2", [0, 2]),
+        ("$A </s>", "<s> w2", [0, 2]),
+    ],
+)
+def test_a_text_that_brings_its_beginning_is_given_no_second(
+    template: str, text: str, ids: list[int], bos: bool | None
+) -> None:
+    batch = geo.steering.encode(with_bos(template=template), [text], bos=bos)
+    assert batch.input_ids.tolist() == [ids]
+    put = bos if bos is not None else template.startswith("<s>")
+    assert any("stands there already" in note for note in batch.notes) == put
+
+
+def test_a_beginning_of_several_tokens_is_completed() -> None:
+    tokenizer = with_bos(template="</s> <s> $A")
+    for text in ("w2", "<s> w2", "</s> <s> w2"):
+        assert geo.steering.encode(tokenizer, [text]).input_ids.tolist() == [[1, 0, 2]]
+    # This is no end of the beginning.
+    assert geo.steering.encode(tokenizer, ["</s> w2"]).input_ids.tolist() == [[1, 0, 1, 2]]
+
+
+def test_a_batch_says_where_the_tokenizer_was_not_followed() -> None:
+    tokenizer = with_bos(template="<s> $A </s>")
+    before = "the tokenizer's <s> is left out before a text, as it stands there already"
+    after = "the tokenizer's </s> is left out after a text, which is to go on"
+    assert geo.steering.encode(tokenizer, ["<s> w2", "w3"]).notes == (f"{before} (1 of 2 prompts)", after)
+    assert geo.steering.encode(tokenizer, ["<s> w2", "<s> w3"], bos=True).notes == (before,)
+    assert geo.steering.encode(with_bos(), ["w2", "w3"]).notes == ()
+    assert list(geo.steering.encode(tokenizer, ["w2"]).arguments) == ["input_ids", "attention_mask", "position_ids"]
+
+
+def test_whether_all_prompts_begin_with_a_token() -> None:
+    begun = geo.steering.encode(with_bos(), ["w2 w3 w4", "w5"])
+    assert begun.begins_with(0)
+    assert not begun.begins_with(2)
+    assert not begun.begins_with(None)
+    assert not geo.steering.encode(with_bos(), ["<s> w3 w4", "w5"], bos=False).begins_with(0)
+
+
+def test_every_door_reads_the_last_token_of_the_text(llama: Any) -> None:
+    """Under a tokenizer that closes texts all is as under one that does not."""
+    closing, plain = with_bos(template="<s> $A </s>"), with_bos()
+    prompts, more = ["w2 w3 w4", "w5", "w6 w7"], ["w8 w9", "w10 w11 w12"]
+    vector = tiny.vector("output.1")
+
+    def numbers(tokenizer: Any) -> list[Any]:
+        read = geo.read_activations(llama, tokenizer, prompts, ["output.2"])[geo.Site("output", 2)]
+        means = geo.class_means(llama, tokenizer, {"a": prompts, "b": more}, ["output.2"], token="mean")
+        pairs = geo.contrastive_activation_addition(llama, tokenizer, [("w2 w3", "w4 w5")], ["output.1"])
+        with geo.steer(llama, vector, positions="last"):
+            generated = geo.generate(llama, tokenizer, prompts, max_new_tokens=4)
+        effect = geo.steering.NextToken(llama, tokenizer, prompts).effect(vector, {"some": [3, 4]})
+        loss = geo.steering.perplexity(llama, tokenizer, more)
+        strength = geo.steering.to_absolute(vector.relative(1.0), llama, tokenizer, prompts)
+        texts = [[generation.token_ids for generation in row] for row in generated]
+        tensors = (read, means["a"]["output.2"], means["b"]["output.2"], pairs["output.1"], strength["output.1"])
+        return [*(tensor.tolist() for tensor in tensors), texts, effect.kl.tolist(), effect.top1.tolist(), loss]
+
+    assert numbers(closing) == numbers(plain)
+
+
 def test_the_real_tokenizer(smollm2_model: tuple[Any, Any]) -> None:
     _, tokenizer = smollm2_model
     texts = ["In the garden", " bird", "Ärger, 喜び\n"]
@@ -85,6 +172,12 @@ def test_any_sequence_of_texts_will_do() -> None:
 def test_what_is_no_prompt_is_refused(prompts: Any, bos: bool | None) -> None:
     with pytest.raises(geo.errors.SteeringError):
         geo.steering.encode(with_bos(), prompts, bos=bos)
+
+
+@pytest.mark.parametrize("tokenizer", ["gpt2", None, 3])
+def test_what_is_no_tokenizer_is_refused(tokenizer: Any) -> None:
+    with pytest.raises(geo.errors.SteeringError, match="a tokenizer of transformers is needed"):
+        geo.steering.encode(tokenizer, ["w2"])
 
 
 def test_a_missing_beginning_of_text_is_refused() -> None:

@@ -58,13 +58,14 @@ def test_all_generations_and_beams_of_a_prompt_are_steered(model: Any) -> None:
     """As in a batch in which the vector is at work for everything, the chosen prompt alone."""
     for options in ({"num_beams": 3}, {"num_return_sequences": 2, "do_sample": True}):
         copies = 2 if "do_sample" in options else 1
+        rows = copies if "do_sample" in options else 3
         torch.manual_seed(0)
         plain = tiny.generated(model, IDS, **options)
         torch.manual_seed(0)
         with geo.steer(model, UP):
             whole = tiny.generated(model, IDS, **options)
         torch.manual_seed(0)
-        with geo.steer(model, UP, prompts=[False, False, True]):
+        with geo.steer(model, UP, prompts=[False, False, True], num_return_sequences=rows):
             some = tiny.generated(model, IDS, **options)
         # Sampling draws one number a row, whatever the other rows are.
         assert torch.equal(some[: 2 * copies], plain[: 2 * copies])
@@ -99,12 +100,12 @@ def test_smollm2_writes_under_many_vectors_what_it_writes_under_each(smollm2_mod
     [
         ([], "a bool for each prompt"),
         ([False, False, False], "somewhere true"),
-        ([0, 2], "not torch.int64"),
+        ([0, 2], r"prompts must be .*, not \[0, 2\]"),
         (torch.ones(3, 1, dtype=torch.bool), r"not torch.bool \(3, 1\)"),
     ],
 )
 def test_prompts_are_bools(prompts: Any, complaint: str) -> None:
-    with pytest.raises(geo.errors.SteeringError, match=complaint):
+    with pytest.raises(geo.GeometryError, match=complaint):
         geo.steer(tiny.build("llama"), UP, prompts=prompts)
 
 
@@ -120,6 +121,37 @@ def test_another_number_of_prompts_is_refused_before_a_block_runs() -> None:
     with pytest.raises(geo.errors.SteeringError, match="there are no vectors"), geo.steer_each(model, []):
         pass
     assert tiny.hook_count(model) == 0
+
+
+def test_prompts_are_not_taken_for_generations_of_fewer() -> None:
+    model, four = tiny.build("llama"), tiny.tokens(4, 6)
+    with (
+        geo.steer_each(model, [UP, None]),
+        tiny.counting(model) as ran,
+        pytest.raises(geo.errors.SteeringError, match="for some of 2 prompts, the batch has 4"),
+    ):
+        tiny.run(model, four)
+    assert not ran
+    with geo.steer_each(model, [UP, None], num_return_sequences=2):
+        said = tiny.run(model, four)["logits"]
+    with geo.steer_each(model, [UP, UP, None, None]):
+        assert torch.equal(tiny.run(model, four)["logits"], said)
+    for wrong in (0, -1, True, 1.0, None):
+        with pytest.raises(geo.GeometryError, match="num_return_sequences"):
+            geo.steer(model, UP, num_return_sequences=wrong)
+
+
+def test_generate_says_how_many_generations_a_prompt_has() -> None:
+    model, texts = tiny.build("llama"), [tiny.text(ids) for ids in tiny.tokens(2, 6)]
+    options = {"max_new_tokens": 3, "temperature": 1.0}
+    with geo.steer_each(model, [UP, None]):
+        found = geo.generate(model, tiny.tokenizer(), texts, num_return_sequences=2, **options)
+        with pytest.raises(geo.errors.SteeringError, match="the batch has 4"):
+            geo.generate(model, tiny.tokenizer(), texts * 2, **options)
+    assert [len(generations) for generations in found] == [2, 2]
+    with geo.steer_each(model, [UP, UP, None, None]):
+        wanted = geo.generate(model, tiny.tokenizer(), [texts[0]] * 2 + [texts[1]] * 2, **options)
+    assert [one for many in found for one in many] == [one for many in wanted for one in many]
 
 
 def test_vectors_for_another_model_leave_none_at_work() -> None:

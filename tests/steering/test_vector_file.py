@@ -193,6 +193,23 @@ def test_safetensors_of_something_else_are_refused(tmp_path: Path) -> None:
             geo.load_vector(path)
 
 
+@pytest.mark.parametrize("name", ["model.safetensors", "model.gguf"])
+def test_what_is_no_vector_is_not_replaced(tmp_path: Path, name: str) -> None:
+    path, vector = tmp_path / name, SteeringVector({"output.1": torch.ones(2)}, "v")
+    geo.save_vector(vector, path)
+    geo.save_vector(2 * vector, path)
+    (part,) = geo.load_vector(path).parts.values()
+    assert torch.equal(part, 2 * torch.ones(2))
+    if name.endswith("gguf"):
+        path.write_bytes(b"GGUF of a model")
+    else:
+        save_file({"lm_head.weight": torch.ones(2)}, path, metadata={"format": "pt"})
+    held = path.read_bytes()
+    with pytest.raises(geo.errors.SteeringError, match=f"{name}: holds something else .* choose another name"):
+        geo.save_vector(vector, path)
+    assert path.read_bytes() == held
+
+
 @pytest.mark.parametrize(
     ("content", "data"),
     [

@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from geometry.causal import CausalSpace
+from geometry.concepts import ConceptHierarchy
 from geometry.directions import TokenCloud
 from geometry.estimators import Estimator
 from geometry.evidence.nulls import NullModel
@@ -17,7 +18,7 @@ from geometry.evidence.side_by_side import numbers, side_by_side
 from geometry.evidence.twin import TILT, TheoryTwin, twin_seed
 from geometry.gram import RowGram
 from geometry.randomness import generator
-from geometry.results import Results
+from geometry.results import TestResult
 
 if TYPE_CHECKING:
     from geometry.evidence.claims import Claim
@@ -31,7 +32,7 @@ def evaluate_orthogonality(
     space: CausalSpace,
     cloud: TokenCloud,
     claims: "Sequence[Claim]",
-    published: Results,
+    published: Mapping[str, TestResult],
     *,
     twin: TheoryTwin | None,
     n_twins: int,
@@ -45,7 +46,8 @@ def evaluate_orthogonality(
     Parameters:
         cloud: the model's.
         claims: those of orthogonality.
-        published: the cosines as published, by the name of each claim's statistic; they are related to the results.
+        published: the cosines as published, by the name of each claim's statistic, or none of them; they are related to
+            the results.
         twin: of the cloud; None for no twins.
         products: null models that put another inner product on the same rows, drawn once each.
         n_splits: random divisions of the words into folds, over which products are averaged.
@@ -76,7 +78,7 @@ def evaluate_orthogonality(
                 [cosines[one][claim.name][0] for cosines in tilted],
                 {name: cosines[one][claim.name][0] for name, cosines in by_product.items()},
                 _families(design, claim.name),
-                **_fields(claim, published),
+                **_fields(claim, cloud.hierarchy, published),
             )
             for one in _ESTIMATORS
         }
@@ -97,15 +99,15 @@ def _families(design: DebiasedDesign, claim: str) -> list[str]:
     return [design.hierarchy.names[family] for family in design.comparisons[claim].families]
 
 
-def _fields(claim: "Claim", published: Results) -> dict[str, Any]:
-    test = published[claim.statistic.name]
+def _fields(claim: "Claim", hierarchy: ConceptHierarchy, published: Mapping[str, TestResult]) -> dict[str, Any]:
     return {
         "name": claim.name,
         "title": claim.title,
         "measure": claim.measure,
         "alternative": claim.alternative,
-        "subject": test.subject,
+        "subject": hierarchy.name,
+        "lost": hierarchy.lost,
         "rule": claim.rule,
-        "related": {"published": test},
+        "related": {"published": published[claim.statistic.name]} if claim.statistic.name in published else {},
         "calibrated": CLAIMED[claim.name][1] > 2,
     }

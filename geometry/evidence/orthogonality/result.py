@@ -161,7 +161,7 @@ class OrthogonalityResult(TestResult):
         if self.exact:
             text += f"; exact twin {self.ends[1]:.3f}, twin tilted by 0.3 {self.ends[0]:.3f}"
         text += f"; unrelated {self.unrelated.value:.3f}"
-        return text + (f"; {self.verdict}" if self.rule else "")
+        return text + (f"; {self.verdict}" if self.rule else "") + self.lost_in_short
 
 
 def orthogonality_result(

@@ -73,7 +73,7 @@ def shape_claims(
             test = replace(comparison.tests[values.expected], title=f"The {name} lie on a {values.expected}")
         else:
             continue
-        results.append(replace(test, subject=name, labels=(name,), rule=rule))
+        results.append(replace(test, subject=name, labels=(name,), rule=rule, lost=values.lost))
     return Results(results), compared
 
 
@@ -82,17 +82,23 @@ def composition_claim(
 ) -> Composition:
     """Whether values are category plus position: Monday = weekday + 1st, in all series together."""
     cells = {name: (values.values, values.positions, _means(space, values)) for name, values in series.items()}
-    return replace(additive_composition(cells, n_permutations=n_permutations, seed=seed), rule=StructureRule())
+    lost = tuple(word for values in series.values() for word in values.lost)
+    test = additive_composition(cells, n_permutations=n_permutations, seed=seed)
+    return replace(test, rule=StructureRule(), lost=lost)
 
 
 def contrast_claims(
     space: CausalSpace,
     families: Mapping[str, tuple[tuple[tuple[str, str], ...], NDArray[np.int64]]],
     *,
+    lost: Mapping[str, tuple[str, ...]] | None = None,
     n_permutations: int = 99,
     seed: int = 0,
 ) -> list[PairContrast]:
-    """Whether the differences of word pairs share a direction; families of fewer than 3 pairs are passed over."""
+    """Whether the differences of word pairs share a direction; families of fewer than 3 pairs are passed over.
+
+    `lost` are the words that each family lacks, as `load_pairs` tells.
+    """
     contrasts = []
     for name, (pairs, tokens) in families.items():
         if len(pairs) < 3:
@@ -101,6 +107,7 @@ def contrast_claims(
         labels = [" – ".join(pair) for pair in pairs]
         contrast = pair_contrast(first, second, labels=labels, n_permutations=n_permutations, seed=seed)
         rule = StructureRule(("shuffled_partners",))
+        contrast = replace(contrast, lost=(lost or {}).get(name, ()))
         contrasts.append(replace(contrast, title=f"{name} is one direction", subject=name, predicted=1.0, rule=rule))
     return contrasts
 

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from geometry.arguments import checked
 from geometry.directions import ConceptDirections
 from geometry.evidence.splits import Split
 
 FEWEST = 3  # a mean, an AUC or a correlation over fewer tokens or pairs says nothing
 
 
+@checked
 @dataclass(frozen=True)
 class Statistic:
     """A named measurement, one of the package's or of one's own.

@@ -69,8 +69,9 @@ def measure_claims(study: "ClaimsStudy", step: Step) -> ClaimsResult:
     skipped |= {name: "too few values, or all alike" for name in series if name not in compared}
     in_positions = {name: series[name] for name in IN_POSITIONS if name in series}
     composition = _attempt("composition", lambda: evidence.composition_claim(space, in_positions, **options), skipped)
-    families = load_pairs(unembedding.vocabulary)
-    contrasts = evidence.contrast_claims(space, families, **options)
+    lost: dict[str, tuple[str, ...]] = {}
+    families = load_pairs(unembedding.vocabulary, lost=lost)
+    contrasts = evidence.contrast_claims(space, families, lost=lost, **options)
     tested = {contrast.subject for contrast in contrasts}
     skipped |= {name: "too few pairs in this vocabulary" for name in families if name not in tested}
 
@@ -108,8 +109,9 @@ def _beside(study: "ClaimsStudy", name: str, space: CausalSpace, control: Unembe
     common = common_vocabulary({model.name: model.vocabulary, control.name: control.vocabulary})
     hierarchy = load_hierarchy(name, common, recipe=study.recipe)  # type: ignore[arg-type]
     options: dict[str, Any] = {"nulls": CONTROL_NULLS, "n_permutations": CONTROL_PERMUTATIONS, "n_others": 1}
+    options |= {"published": False, "n_twins": 0, "seed": study.seed}
     own, other = (
-        evidence.evaluate_claims(one, hierarchy.over(one.unembedding.vocabulary), n_twins=0, seed=study.seed, **options)
+        evidence.evaluate_claims(one, hierarchy.over(one.unembedding.vocabulary), **options)
         for one in (space, CausalSpace.fit(control))
     )
     return ControlPair(hierarchy, own, control.name, other)

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 import geometry.evidence as evidence
 from geometry.concepts import ConceptHierarchy, Series
+from geometry.concepts.words import lost_in_words
 from geometry.experiments.claims.illustrations import Illustration
 from geometry.experiments.claims.tables import BESIDE, claim_tables
 from geometry.experiments.result import FigureSpec, StudyResult, TableSpec
@@ -132,6 +133,8 @@ class ClaimsResult(StudyResult):
         if unsure := groups.get("inconclusive"):
             families = [f"{test.name} on {test.subject}: {test.verdict}" for test in unsure]
             said.append(f"Undecided, with the families that would decide: {'; '.join(families)}.")
+        for name, hierarchy in self.hierarchies.items():
+            said += [f"{sentence}." for sentence in lost_in_words(hierarchy.lost, name)]
         said += [products_in_words(name, self.claims.about(name)) for name in self.hierarchies]
         for pair in self.control.values():
             said.append(pair.in_words())
@@ -190,6 +193,7 @@ class ClaimsResult(StudyResult):
             "lemmas": int(hierarchy.lemmas.max()) + 1,
             "recipe": hierarchy.recipe,
             "notes": list(hierarchy.notes),
+            "lost": {"count": len(hierarchy.lost), "words": list(hierarchy.lost)},
             "skipped": evidence.skipped_concepts(hierarchy, seed=self.study.seed),
             "strata": len(blocks.strata),
             "lemmas_that_cannot_move": blocks.fixed,

@@ -1,0 +1,14 @@
+from .checked import file_sha256 as file_sha256
+from .checked import open_regular as open_regular
+from .checked import read_bounded as read_bounded
+from .folder import OutputFolder as OutputFolder
+from .interrupts import held as held
+from .interrupts import unwinding as unwinding
+from .locks import Busy as Busy
+from .locks import locked as locked
+from .locks import sweep as sweep
+from .publishing import LARGEST as LARGEST
+from .publishing import RESULTS as RESULTS
+from .publishing import listed as listed
+from .publishing import settle as settle
+from .single_file import replacing as replacing
