@@ -536,19 +536,18 @@ def test_numbers_on_the_nouns_of_smollm2() -> None:
     assert about["edges"] >= about["concepts"] - 1
     assert "bird.n.01" in about["per_concept"]
     beside = result.beside["wordnet-noun"]
-    expected = {"existence": 0.56, "separation": 0.80, "tree-correlation": 0.36, "tree-correlation-disjoint": 0.19}
+    expected = {"existence": 0.53, "separation": 0.795, "tree-correlation": 0.34, "tree-correlation-disjoint": 0.18}
     for name, value in expected.items():
         assert result.claims[name].value == pytest.approx(value, abs=0.02), name
-    assert beside["projection_token"].value == pytest.approx(0.78, abs=0.02)
+    assert beside["projection_token"].value == pytest.approx(0.75, abs=0.02)
     # What belonging to the parent alone gives, in part by its lemmas on both sides of a token split.
-    assert result.claims["existence"].nulls["random_subset"].mean == pytest.approx(0.40, abs=0.03)
-    for name, value, subset in (("separation", 0.78, 0.50), ("separation_token", 0.90, 0.73)):
+    assert result.claims["existence"].nulls["random_subset"].mean == pytest.approx(0.37, abs=0.03)
+    for name, value, subset in (("separation", 0.78, 0.50), ("separation_token", 0.89, 0.72)):
         assert beside[name].value == pytest.approx(value, abs=0.02)
         assert beside[name].nulls["random_subset"].mean == pytest.approx(subset, abs=0.03)
     published = result.claims["orthogonality-a"].related["published"].absolute()
     assert 0.04 <= published.value <= 0.06
-    assert 0.03 <= published.nulls["shuffled"].mean <= 0.04
-    assert 0.03 <= published.nulls["random_subset"].mean <= 0.06
+    assert 0.03 <= published.nulls["random_subset"].mean <= 0.06 < published.nulls["random_parent"].mean
     names = ("existence", "separation", "membership", "tree-correlation-disjoint", "quartets")
     assert result.claims["orthogonality-a"].verdict == "contradicted"
     assert_readme_states([result.claims[name] for name in names])
