@@ -5,13 +5,14 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import wraps
 from inspect import Parameter, signature
 from itertools import islice
-from numbers import Integral, Real
+from numbers import Integral, Number, Real
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, overload
 
-from geometry.errors import ArgumentError, shown
+from geometry.errors import ArgumentError, EstimationError, shown
 
 _LOOKED_AT = 1000  # items of a collection: a wrong one is mostly the first
+_BELOW = {"seed": 63, "n_permutations": 31, "n_twins": 31}  # bits of what counts or is counted on
 _SAID = {
     str: "a text",
     int: "a whole number",
@@ -81,6 +82,8 @@ def _checked(function: Callable[..., Any], name: str, wider: dict[str, Any]) -> 
         for key, value in given.items():
             if not _fits(hints[key], value):
                 raise ArgumentError(f"{name}: {key} must be {_said(hints[key])}, not {shown(value)}")
+            if isinstance(value, int | Integral) and (below := _BELOW.get(key)) and not 0 <= int(value) < 2**below:
+                raise EstimationError(f"{name}: {key} must be 0 or more and below 2^{below}, not {shown(value)}")
         return function(*arguments, **named)
 
     return call
@@ -103,8 +106,7 @@ def _fits(hint: Any, value: Any) -> bool:
     origin, options = get_origin(hint), get_args(hint)
     if origin in (Union, UnionType):
         if any("numpy" in getattr(option, "__module__", "") for option in options):  # an ArrayLike
-            array = value is not None and not isinstance(value, str | bytes | Mapping) and not callable(value)
-            return array or (value is None and NoneType in options)
+            return (value is None and NoneType in options) or _is_array(value)
         return any(_fits(option, value) for option in options)
     if origin is Literal:
         return any(type(value) is type(option) and value == option for option in options)
@@ -118,6 +120,26 @@ def _fits(hint: Any, value: Any) -> bool:
     if origin in _SEVERAL:
         return _are_of(origin, options, value)
     return not isinstance(origin, type) or isinstance(value, origin)
+
+
+def _is_array(value: Any) -> bool:
+    if value is None or isinstance(value, str | bytes | Mapping) or callable(value):
+        return False
+    if not isinstance(value, list | tuple):
+        known = hasattr(value, "__array__") or isinstance(value, Number | Iterable)
+        return known and getattr(getattr(value, "dtype", None), "kind", "") != "O"
+    import numpy as np  # which the options of commands do without
+
+    try:
+        return np.asarray(value).dtype != object
+    except ValueError:  # rows of different lengths
+        return False
+    except (TypeError, RuntimeError):  # tensors elsewhere
+        return True
+
+
+def _is_ours(hint: Any) -> bool:
+    return isinstance(hint, type) and hint.__module__.startswith(__name__.partition(".")[0])
 
 
 def _is_of(hint: Any, value: Any) -> bool:
@@ -138,8 +160,10 @@ def _is_of(hint: Any, value: Any) -> bool:
 def _are_of(origin: Any, options: tuple[Any, ...], value: Any) -> bool:
     if isinstance(value, str | bytes | Mapping) or not hasattr(type(value), "__iter__"):
         return isinstance(value, Mapping) and origin in (Collection, Iterable)
-    if not isinstance(value, Collection) or hasattr(value, "dtype"):
-        return True  # an iterator, which looking at would use up, or an array
+    if hasattr(value, "dtype"):  # an array, which holds nothing of ours
+        return getattr(value, "ndim", 1) > 0 and not (options and _is_ours(options[0]))
+    if not isinstance(value, Collection):
+        return True  # an iterator, which looking at would use up
     if origin is tuple and options and options[-1] is not Ellipsis:
         return len(value) == len(options) and all(map(_fits, options, value))
     return not options or all(_fits(options[0], item) for item in islice(value, _LOOKED_AT))

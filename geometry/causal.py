@@ -11,6 +11,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from geometry.arguments import checked
+from geometry.display import html_table, in_short
 from geometry.errors import EstimationError, shown
 from geometry.models import Unembedding
 
@@ -123,10 +124,30 @@ class CausalSpace:
     def unify(self, gamma: torch.Tensor) -> torch.Tensor:
         """Unembedding rows in the unified space: Σ^(-1/2) (γ − γ̄), shape (..., d) from (..., d).
 
-        EstimationError: another width than d; so do `scores` and `inner`.
+        EstimationError: another width than d; so do `unify_hidden`, `scores` and `inner`.
         """
         self._check_width(gamma=gamma)
         return (gamma.to(self.mean) - self.mean) @ self.whitener
+
+    def unify_hidden(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Final hidden states in the unified space: l(x) = Σ^(1/2) λ(x), shape (..., d) from (..., d).
+
+        >>> import geometry as geo, torch
+        >>> vocabulary = geo.Vocabulary(["Ġa", "Ġb", "Ġc", "Ġd"])
+        >>> gamma = torch.tensor([[2.0, 0], [-2, 0], [0, 1], [0, -1]])
+        >>> space = geo.CausalSpace.fit(geo.Unembedding(gamma, vocabulary, "toy"))
+        >>> space.unify_hidden(torch.tensor([8**0.5, 8**0.5])).numpy().round(6)  # Σ is diag(2, ½)
+        array([4., 2.])
+
+        λ is what the unembedding is multiplied with, after the final norm. Then ⟨l(x), g(y)⟩ = λ(x)ᵀ(γ(y) − γ̄): the
+        logits but for a constant. Differences of such states lie beside concept vectors.
+
+        EstimationError: another width than d.
+
+        Source: Park et al., arXiv 2311.03658, theorem 3.2; 2406.01506, section 2.
+        """
+        self._check_width(hidden=hidden)
+        return hidden.to(self.mean) @ self.colourer
 
     def rows(self, tokens: ArrayLike) -> torch.Tensor:
         """g(y) of the given token ids, shape (n, d) from (n,).
@@ -173,6 +194,26 @@ class CausalSpace:
         """Causal inner product uᵀΣ⁻¹v of unembedding differences, over the last axis."""
         self._check_width(u=u, v=v)
         return ((u.to(self.mean) @ self.whitener) * (v.to(self.mean) @ self.whitener)).sum(dim=-1)
+
+    def __repr__(self) -> str:
+        size = f"width {self.width}, rank {self.rank}, {len(self.unembedding.rows):,} rows"
+        return f"CausalSpace({in_short(repr(self.unembedding.name), 80)}, {size}, {self._kind})"
+
+    def _repr_html_(self) -> str:
+        kept = self.eigenvalues[-self.rank :]
+        rows = {
+            "model": self.unembedding.name,
+            "width d": self.width,
+            "rank of Σ": self.rank,
+            "rows": f"{len(self.unembedding.rows):,} of {len(self.unembedding.matrix):,}",
+            "eigenvalues of Σ": f"{float(kept[0]):.3g} to {float(kept[-1]):.3g}",
+            "numbers": self._kind,
+        }
+        return html_table(("", "causal space"), rows.items(), repr(self))
+
+    @property
+    def _kind(self) -> str:
+        return f"{str(self.mean.dtype).removeprefix('torch.')} on {self.mean.device}"
 
     def _check_width(self, **vectors: torch.Tensor) -> None:
         for name, given in vectors.items():

@@ -4,10 +4,10 @@
 rows) gives a null model with the same concepts. `ConceptDirections` holds the vectors.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -16,9 +16,13 @@ from numpy.typing import NDArray
 from geometry.arguments import checked
 from geometry.causal import CausalSpace
 from geometry.concepts import ConceptHierarchy
+from geometry.display import html_table, in_short, listed, short_repr
 from geometry.errors import EstimationError
 from geometry.estimators import ConceptVector, Estimator, lda_from_scatter
 from geometry.gram import RowGram, SetFits, in_single_precision
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 # Permutations share inner products up to here, also where the width is smaller: MAX_TOKENS of `geometry.evidence`.
 _FEWEST_LARGE = 129
@@ -38,6 +42,8 @@ class TokenCloud:
     hierarchy: ConceptHierarchy
     points: torch.Tensor
     permutation_of: "tuple[TokenCloud, NDArray[np.int64]] | None" = None
+
+    __repr__ = short_repr
 
     def __post_init__(self) -> None:
         if self.points.ndim != 2 or len(self.points) != len(self.hierarchy.tokens):
@@ -88,8 +94,8 @@ class TokenCloud:
 
 
 @dataclass(frozen=True, eq=False)
-class ConceptDirections:
-    """ℓ of every concept of a hierarchy.
+class ConceptDirections(Mapping[str, torch.Tensor]):
+    """ℓ of every concept of a hierarchy: a mapping of names to vectors, parents first.
 
     >>> import geometry as geo
     >>> unembedding = geo.Unembedding.load("smollm2-135m")
@@ -97,6 +103,8 @@ class ConceptDirections:
     >>> directions = geo.ConceptDirections.fit(geo.CausalSpace.fit(unembedding), hierarchy)
     >>> directions["bird"].shape, directions.cosines().shape
     (torch.Size([576]), (15, 15))
+    >>> list(directions)[:2], "bird" in directions
+    (['organism', 'animal'], True)
 
     Attributes:
         cloud: the points it was fitted on.
@@ -218,6 +226,48 @@ class ConceptDirections:
 
     def __len__(self) -> int:
         return len(self.vectors)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and name in self.hierarchy
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """ℓ of a concept, or the default for an unknown name."""
+        return self[name] if name in self else default  # noqa: SIM401 (this is what it would call)
+
+    # A mapping would compare tensors, whose equality has no truth value.
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the concepts, in the order of `vectors`."""
+        return self.hierarchy.names
+
+    def numpy(self) -> NDArray[np.floating[Any]]:
+        """The vectors as an array, shape (k, d), in the order of `names`."""
+        return self.vectors.numpy(force=True)
+
+    def to_frame(self) -> "DataFrame":
+        """A row for every concept, a column for every dimension."""
+        from pandas import DataFrame
+
+        return DataFrame(self.numpy(), index=list(self.names))
+
+    def __repr__(self) -> str:
+        fitted = f"{self.estimator}{f' on at most {self.max_tokens} words' if self.max_tokens else ''}"
+        size = f"{len(self)} × {self.vectors.shape[1]}, {fitted}"
+        return (
+            f"ConceptDirections({in_short(repr(self.hierarchy.name), 40)}, {size}: {in_short(listed(self.names), 80)})"
+        )
+
+    def _repr_html_(self) -> str:
+        parents, norms = self.hierarchy.parents, self.vectors.norm(dim=1).tolist()
+        shown = zip(self.hierarchy, norms, self.shrinkage.tolist(), strict=True)
+        rows = ((c.name, ", ".join(parents[c.name]), len(c), norm, shrunk) for c, norm, shrunk in shown)
+        return html_table(("concept", "parents", "words", "‖ℓ‖", "shrinkage"), rows, repr(self))
 
     def cosines(self) -> NDArray[np.float64]:
         """cos(ℓ_w, ℓ_z) of every two concepts, shape (k, k)."""

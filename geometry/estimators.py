@@ -5,6 +5,7 @@ from typing import Literal, get_args
 
 import torch
 
+from geometry.display import short_repr
 from geometry.errors import EstimationError
 
 Estimator = Literal["lda", "mean"]
@@ -24,6 +25,8 @@ class ConceptVector:
     vector: torch.Tensor
     shrinkage: float
     degenerate: bool
+
+    __repr__ = short_repr
 
 
 def concept_vector(rows: torch.Tensor, estimator: Estimator = "lda") -> ConceptVector:

@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from geometry.causal import CausalSpace
+from geometry.display import short_repr
 from geometry.errors import EstimationError
 
 
@@ -21,6 +22,8 @@ class Frame:
 
     basis: torch.Tensor
     origin: torch.Tensor
+
+    __repr__ = short_repr
 
     @classmethod
     def spanned_by(cls, *vectors: torch.Tensor, origin: torch.Tensor | None = None) -> "Frame":

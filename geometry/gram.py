@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from geometry.display import short_repr
+
 _EXACT_BYTES = 1 << 28  # up to which K is held in float64
 _MOST_BYTES = 1 << 31  # beyond which it is not held at all
 _BLOCK = 1024  # rows that are multiplied at a time
@@ -25,6 +27,9 @@ class SetFits(NamedTuple):
     vectors: torch.Tensor
     shrinkage: NDArray[np.float64]
     degenerate: NDArray[np.bool_]
+
+    def __repr__(self) -> str:
+        return short_repr(self)
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +59,8 @@ class RowGram:
 
     rows: torch.Tensor
     kept: bool = True
+
+    __repr__ = short_repr
 
     @cached_property
     def _dense(self) -> NDArray[Any]:

@@ -13,7 +13,18 @@ import geometry as geo
 ROOT = Path(__file__).parents[1]
 # Ground first. Rooms of one floor do not know each other.
 FLOORS = [
-    {"errors", "arguments", "memory", "randomness", "significance", "intervals", "gram_kernels", "plots"},
+    {
+        "errors",
+        "arguments",
+        "memory",
+        "randomness",
+        "significance",
+        "intervals",
+        "gram_kernels",
+        "plots",
+        "display",
+        "progress",
+    },
     {"results", "output"},
     {"models"},
     {"concepts", "causal", "estimators", "gram"},

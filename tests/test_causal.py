@@ -29,6 +29,28 @@ def test_the_unified_space_is_white() -> None:
     np.testing.assert_allclose(np.cov(rows.T, bias=True), np.eye(12), atol=1e-10)
 
 
+@pytest.mark.parametrize("shape", [(12,), (3, 12), (2, 3, 12), (0, 12)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_hidden_states_are_unified_with_the_root_of_the_covariance(shape: tuple[int, ...], dtype: torch.dtype) -> None:
+    space = geo.CausalSpace.fit(unembedding(MATRIX))
+    hidden = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(dtype)
+    unified = space.unify_hidden(hidden)
+    values, vectors = np.linalg.eigh(np.cov(MATRIX.T, bias=True))
+    root = vectors @ np.diag(np.sqrt(values)) @ vectors.T
+    np.testing.assert_allclose(unified.numpy(), hidden.double().numpy() @ root, atol=1e-10)
+    assert (unified.shape, unified.dtype) == (shape, torch.float64)
+    # ⟨l(x), g(y)⟩ are the logits, but for a constant.
+    logits = hidden.double() @ (torch.from_numpy(MATRIX) - space.mean).T
+    torch.testing.assert_close(unified @ space.unified.T, logits, atol=1e-9, rtol=1e-9)
+
+
+@pytest.mark.parametrize("wrong", [torch.ones(11), torch.ones(12, 3), torch.tensor(1.0), np.ones(12), None, "x"])
+def test_hidden_states_of_another_width_are_refused(wrong: object) -> None:
+    space = geo.CausalSpace.fit(unembedding(MATRIX))
+    with pytest.raises(geo.errors.EstimationError, match=r"hidden must be a tensor whose last axis is of length 12"):
+        space.unify_hidden(wrong)
+
+
 def test_inner_product_and_scores_by_hand() -> None:
     space = geo.CausalSpace.fit(unembedding(MATRIX))
     u, v = torch.randn(2, 12, dtype=torch.float64)

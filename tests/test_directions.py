@@ -1,3 +1,7 @@
+import pickle
+from collections.abc import Mapping
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -27,6 +31,46 @@ def test_names_reach_vectors(directions: geo.ConceptDirections) -> None:
     assert torch.equal(directions["animal.n.01"], directions.vectors[hierarchy.index("animal.n.01")])
     with pytest.raises(geo.errors.HierarchyError, match=r"did you mean animal\.n\.01"):
         directions["animal"]
+
+
+def test_directions_are_a_mapping_of_names(planted: Planted) -> None:
+    directions = geo.ConceptDirections.fit(geo.CausalSpace.fit(planted.unembedding), planted.hierarchy)
+    names = ["thing", "animal", "tree", "mammal", "bird"]
+    assert isinstance(directions, Mapping)
+    assert sorted(directions) == sorted(names)
+    assert tuple(directions) == tuple(directions.keys()) == directions.names == planted.hierarchy.names
+    assert len(directions) == len(list(directions.items())) == 5
+    for (name, vector), value, row in zip(directions.items(), directions.values(), directions.vectors, strict=True):
+        assert torch.equal(vector, row)
+        assert torch.equal(value, directions[name])
+    assert torch.equal(torch.stack([*dict(directions).values()]), directions.vectors)
+    assert "bird" in directions
+    assert not any(stranger in directions for stranger in ("dog", 0, None, torch.ones(2), []))
+    assert directions.get("dog") is None
+    assert directions.get("dog", 3) == 3
+    assert torch.equal(directions.get("bird"), directions["bird"])
+
+
+def test_directions_are_compared_and_kept_as_objects(planted: Planted) -> None:
+    space = geo.CausalSpace.fit(planted.unembedding)
+    one, other = (geo.ConceptDirections.fit(space, planted.hierarchy) for _ in range(2))
+    assert one == one
+    assert one != other
+    assert {one: 1}[one] == 1
+    again = pickle.loads(pickle.dumps(one))  # noqa: S301 (our own bytes)
+    assert again.names == one.names
+    assert torch.equal(again.vectors, one.vectors)
+
+
+def test_vectors_as_an_array_and_as_a_table(planted: Planted) -> None:
+    directions = geo.ConceptDirections.fit(geo.CausalSpace.fit(planted.unembedding), planted.hierarchy)
+    np.testing.assert_array_equal(directions.numpy(), directions.vectors.numpy())
+    frame = directions.to_frame()
+    assert frame.shape == (5, 48)
+    assert list(frame.index) == list(directions)
+    np.testing.assert_array_equal(frame.loc["bird"], directions["bird"].numpy())
+    needing_gradients = replace(directions, vectors=directions.vectors.clone().requires_grad_())
+    np.testing.assert_array_equal(needing_gradients.numpy(), directions.numpy())
 
 
 def test_cosines_agree_with_sklearn(directions: geo.ConceptDirections) -> None:

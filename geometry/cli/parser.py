@@ -19,6 +19,7 @@ class OneLineParser(argparse.ArgumentParser):
     # The base class overloads it by the kind of namespace, which none of ours gives.
     def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
         """The arguments; those that no file name and no text can be are refused before anything else."""
+        _open_closed()
         for stream in (sys.stdout, sys.stderr):
             if hasattr(stream, "reconfigure"):  # notebooks have streams of their own
                 stream.reconfigure(errors="backslashreplace")
@@ -82,6 +83,19 @@ def one_line(work: Callable[[], object]) -> int:
         print("interrupted; nothing was left half-written, run the same command again", file=sys.stderr)
         return 130
     return 0
+
+
+def _open_closed() -> None:
+    """Streams that were closed go nowhere: else the next file that is opened takes the place of one."""
+    try:
+        while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+            pass
+        os.close(descriptor)
+    except OSError:  # no such device here
+        return
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 (as long as we run)
 
 
 def _is_text(word: str) -> bool:

@@ -1,77 +1,61 @@
-"""`concept-geometry steer`: compose concepts, or read a vector from a file, and generate with and without it."""
+"""`concept-geometry steer`: compose a steering vector, or read one from a file, and generate with and without it."""
 
 import argparse
 import operator
 import sys
 from functools import reduce
 
-from geometry.causal import CausalSpace
-from geometry.concepts import load_hierarchy
-from geometry.directions import ConceptDirections
+from geometry.cli.steer_sources import Make, sources
 from geometry.errors import SteeringError
-from geometry.models import Unembedding, load_model, require_language_model
+from geometry.models import load_model, require_language_model
 from geometry.steering import (
     Architecture,
-    ConceptSteering,
     Positions,
-    Site,
     SteeringVector,
     encode,
     generate,
     load_prompts,
     load_vector,
-    pull_back,
     save_vector,
     steer,
     to_absolute,
 )
+from geometry.steering.chat import chat_prompts
 from geometry.steering.positions import checked_positions
+from geometry.steering.prompts import LanguageModel, Tokenizer
+
+_COEFFICIENT = 2.0
 
 
 def run_steer(options: argparse.Namespace) -> None:
     """Print each prompt's completions, unsteered and steered; GeometryError for bad input, before the model runs."""
-    if bool(options.add) == bool(options.vector):
-        raise SteeringError("say what to add: --add CONCEPT (one or more) or --vector FILE")
-    if options.vector and (options.coefficient or options.site or options.strength is not None):
-        raise SteeringError("--coefficient, --site and --strength go with --add; a file holds its own")
-    if not options.prompts and not options.save:
-        raise SteeringError('give a prompt to complete, such as "In the garden I saw a", or --save FILE')
-    if not all(prompt.strip() for prompt in options.prompts):
-        raise SteeringError("an empty prompt cannot be steered")
-    site = options.site or Site("after_norm")
-    if site.block is not None and options.strength is None and not options.vector:
-        raise SteeringError(f"at {site} the strength is a choice of yours: add --strength, such as 1")
-    if options.save and options.save.lower().endswith(".gguf") and site.block is None and options.add:
-        raise SteeringError("a .gguf control vector acts on the outputs of blocks: add --site output.27 --strength 1")
+    _check(options)
     require_language_model(options.model)
-    vector = load_vector(options.vector) if options.vector else _composed(options)
-    rows = [len(part) if part.ndim == 2 else None for part in vector.parts.values()]
-    positions: Positions | None = options.positions or ("last" if rows == [None] * len(rows) else None)
-    for count in rows:
-        checked_positions(positions, count)  # refuses what does not suit before the model is loaded
+    kept = load_vector(options.vector) if options.vector else None
+    makes = [] if kept is not None else sources(options)
+    if kept is not None:
+        _positions(options, kept)  # refuses what does not suit before the model is loaded
     model, tokenizer = load_model(options.model)
-    if options.add and site != Site("after_norm"):
-        vector = pull_back(vector, model, site)
-    if options.strength is not None:
-        vector = vector.relative(options.strength)
-    notes = [*vector.notes, *(encode(tokenizer, options.prompts, bos=vector.bos).notes if options.prompts else ())]
-    for note in notes:
+    prompts = chat_prompts(tokenizer, options.prompts) if options.chat else options.prompts
+    vector = kept if kept is not None else _composed(options, makes, model, tokenizer)
+    positions = _positions(options, vector)
+    for note in (*vector.notes, *(encode(tokenizer, prompts, bos=vector.bos).notes if prompts else ())):
         print(f"note: {note}", file=sys.stderr)
     if options.save:
-        kept = vector
-        if options.save.lower().endswith(".gguf") and any(part.relative for part in vector.sites):
-            prompts = options.prompts or load_prompts("neutral").beginnings
-            kept = to_absolute(vector, model, tokenizer, prompts)
-        print(f"saved {save_vector(kept, options.save)}")
-    if not options.prompts:
+        _save(options, vector, model, tokenizer, prompts)
+    if not prompts:
         return
 
     sampling = {name: getattr(options, name) for name in ("temperature", "top_p", "frequency_penalty", "seed")}
     sampling |= {"max_new_tokens": options.tokens, "num_return_sequences": options.completions, "bos": vector.bos}
     with steer(model, vector, positions=positions):
-        steered = generate(model, tokenizer, options.prompts, **sampling)
-    unsteered = generate(model, tokenizer, options.prompts, **sampling)
-    print(f"{vector.provenance}, at {', '.join(map(str, vector.sites))} of {len(Architecture.of(model).blocks)} blocks")
+        steered = generate(model, tokenizer, prompts, **sampling)
+    unsteered = generate(model, tokenizer, prompts, **sampling)
+    if steered == unsteered:
+        print(
+            "note: no text changed; a larger --coefficient or other --positions, such as all, do more", file=sys.stderr
+        )
+    print(f"{vector.provenance}, at {_places(options, vector, model)}")
     for prompt, before, after in zip(options.prompts, unsteered, steered, strict=True):
         print(f"\n{prompt}")
         for label, generated in (("unsteered", before), ("steered", after)):
@@ -79,18 +63,60 @@ def run_steer(options: argparse.Namespace) -> None:
                 print(f"  {label:<10} {' '.join(generation.text.split())}")
 
 
-def _composed(options: argparse.Namespace) -> SteeringVector:
-    coefficients = options.coefficient or [2.0]
+def _check(options: argparse.Namespace) -> None:
+    """What can be known to be wrong without a look at any file."""
+    given = [options.add, options.pair, options.pairs, options.behaviour, options.vector]
+    if sum(map(bool, given)) != 1:
+        raise SteeringError(
+            "say what to add: --add CONCEPT, --pair TEXT LESS, --pairs FILE, --behaviour FAMILY:CLASS/CLASS or --vector"
+            " FILE, of one kind"
+        )
+    if options.vector and (options.coefficient or options.site or options.strength is not None):
+        raise SteeringError("--coefficient, --site and --strength go with what is made here; a file holds its own")
+    if options.hierarchy and not options.add:
+        raise SteeringError("--hierarchy says where the concepts of --add come from, and there is no --add")
+    added = len(options.add + options.pair + options.pairs + options.behaviour)
+    if len(options.coefficient) not in (0, 1, added):
+        raise SteeringError(f"{added} to add: give --coefficient once or as often, not {len(options.coefficient)}")
+    if not options.prompts and not options.save:
+        raise SteeringError('give a prompt to complete, such as "In the garden I saw a", or --save FILE')
+    if not all(prompt.strip() for prompt in options.prompts):
+        raise SteeringError("an empty prompt cannot be steered")
+    if options.completions > 1 and not options.temperature:
+        raise SteeringError("more than one of --completions would all be the same: add --temperature, such as 0.8")
+    if options.save and not options.save.lower().endswith((".safetensors", ".gguf")):
+        raise SteeringError(f"{options.save}: vectors are kept in .safetensors or .gguf files")
+
+
+def _composed(
+    options: argparse.Namespace, makes: list[Make], model: LanguageModel, tokenizer: Tokenizer
+) -> SteeringVector:
+    coefficients = options.coefficient or [_COEFFICIENT]
     if len(coefficients) == 1:
-        coefficients = coefficients * len(options.add)
-    if len(coefficients) != len(options.add):
-        raise SteeringError(f"{len(options.add)} --add need one --coefficient or as many, not {len(coefficients)}")
-    unembedding = Unembedding.load(options.model)
-    hierarchy = load_hierarchy(options.hierarchy, unembedding.vocabulary)
-    named = [entry.partition(":") for entry in options.add]
-    for concept in (part for name, _, ancestor in named for part in (name, ancestor or name)):
-        hierarchy.index(concept)  # refuses unknown names before anything is fitted
-    space = CausalSpace.fit(unembedding)
-    concepts = ConceptSteering(space, ConceptDirections.fit(space, hierarchy))
-    parts = [concepts.child(name, of=ancestor) if ancestor else concepts[name] for name, _, ancestor in named]
-    return reduce(operator.add, map(operator.mul, coefficients, parts))
+        coefficients = coefficients * len(makes)
+    parts = [make(model, tokenizer, options.site) for make in makes]
+    vector = reduce(operator.add, map(operator.mul, coefficients, parts))
+    return vector if options.strength is None else vector.relative(options.strength)
+
+
+def _positions(options: argparse.Namespace, vector: SteeringVector) -> Positions | None:
+    """The positions asked for; by default the last, and the first for a vector with rows (None)."""
+    rows = [len(part) if part.ndim == 2 else None for part in vector.parts.values()]
+    positions: Positions | None = options.positions or ("last" if rows == [None] * len(rows) else None)
+    for count in rows:
+        checked_positions(positions, count)
+    return positions
+
+
+def _save(
+    options: argparse.Namespace, vector: SteeringVector, model: LanguageModel, tokenizer: Tokenizer, prompts: list[str]
+) -> None:
+    if options.save.lower().endswith(".gguf") and any(site.relative for site in vector.sites):
+        vector = to_absolute(vector, model, tokenizer, prompts or load_prompts("neutral").beginnings)
+    print(f"saved {save_vector(vector, options.save)}")
+
+
+def _places(options: argparse.Namespace, vector: SteeringVector, model: LanguageModel) -> str:
+    places = f"{', '.join(map(str, vector.sites))} of {len(Architecture.of(model).blocks)} blocks"
+    chosen = options.site or options.add or options.vector
+    return places if chosen else f"{places}, the middle one; --site chooses another"

@@ -14,15 +14,17 @@ def add_steer(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("prompts", nargs="*", metavar="PROMPT", help="texts to complete")
     add("--model", default="smollm2-135m", help="fetched name, hub id, folder or .gguf file (default: smollm2-135m)")
-    says = "a concept's direction, or the concept less its ancestor; may be repeated, each with its --coefficient"
-    add("--add", action="append", default=[], metavar="CONCEPT[:ANCESTOR]", help=says)
+    _add_sources(parser.add_argument_group("what to add, of one kind; all but --vector may be repeated"))
+    says = "of what is added, or one for each (default: 2)"
+    add("--coefficient", action="append", type=finite_number, default=[], metavar="C", help=says)
+    says = "15 (output of block 15), input.15, before_norm, after_norm (default: for concepts, else the middle block)"
+    add("--site", type=_site, help=says)
     add(
-        "--coefficient", action="append", type=finite_number, default=[], metavar="C", help="of each --add (default: 2)"
+        "--strength",
+        type=finite_number,
+        metavar="R",
+        help="scale to R × the residual norm; needed for concepts at blocks",
     )
-    add("--vector", metavar="FILE", help="instead of --add: a .safetensors or .gguf steering vector")
-    add("--hierarchy", default="wordnet-noun", help="where concepts come from (default: wordnet-noun)")
-    add("--site", type=_site, help="after_norm (default), before_norm, or a block: output.27, input.5")
-    add("--strength", type=finite_number, metavar="R", help="scale to R × the residual norm; needed at blocks")
     choices = ["first", "middle", "last", "all", "prompt", "generated", "front", "back"]
     says = "tokens to steer (default: the prompt's last; its first for a vector with a row for each of several)"
     add("--positions", choices=choices, help=says)
@@ -38,7 +40,23 @@ def add_steer(parser: argparse.ArgumentParser) -> None:
     add("--top-p", type=finite_number, default=1.0)
     add("--frequency-penalty", type=finite_number, default=1.0, help="for every time a token has occurred (default: 1)")
     add("--seed", type=whole_number(0), default=0)
+    add("--chat", action="store_true", help="put the prompts to the model as a user's turn, by its chat template")
     add("--save", metavar="FILE", help="keep the vector: .safetensors, or .gguf for llama.cpp")
+
+
+def _add_sources(group: "argparse._ArgumentGroup") -> None:
+    add = group.add_argument
+    says = "a concept's direction, or the concept less its ancestor"
+    add("--add", action="append", default=[], metavar="CONCEPT[:ANCESTOR]", help=says)
+    says = "where concepts come from: wordnet-noun (default), wordnet-verb, organisms, or a YAML file"
+    add("--hierarchy", metavar="HIERARCHY", help=says)
+    says = "activation addition: the first text less the second, token by token"
+    add("--pair", action="append", nargs=2, default=[], metavar=("TEXT", "LESS"), help=says)
+    says = "contrastive activation addition: .csv or .jsonl with the columns or keys positive and negative"
+    add("--pairs", action="append", default=[], metavar="FILE", help=says)
+    says = "the mean of a class less that of another, or of all others: aggression:hostile/peaceful, or of a YAML file"
+    add("--behaviour", action="append", default=[], metavar="FAMILY:CLASS[/CLASS]", help=says)
+    add("--vector", metavar="FILE", help="a .safetensors or .gguf steering vector, as it is")
 
 
 def _site(text: str) -> "Site":

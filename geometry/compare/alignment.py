@@ -3,9 +3,12 @@
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from geometry.arguments import checked
+from geometry.compare.similarity import squares
 from geometry.concepts import ConceptHierarchy
+from geometry.errors import EstimationError
 
 Matrix = NDArray[np.float64]
 # Indices to align on and indices to judge.
@@ -18,6 +21,7 @@ _MOST_SHARED = 0.1
 _COORDINATES = 20
 
 
+@checked
 def subtree_folds(hierarchy: ConceptHierarchy) -> list[Fold]:
     """Subtrees to hold out, of at most an eighth of the concepts, and the concepts to align on.
 
@@ -33,6 +37,7 @@ def subtree_folds(hierarchy: ConceptHierarchy) -> list[Fold]:
     return [fold for fold in folds if len(fold[0]) >= _FEWEST_TO_ALIGN]
 
 
+@checked(first=ArrayLike, second=ArrayLike, folds=Sequence[tuple[ArrayLike, ArrayLike]])
 def alignment_error(first: Matrix, second: Matrix, folds: Sequence[Fold]) -> NDArray[np.float64]:
     """1 − cos between where the alignment puts each held-out concept and where the second model has it.
 
@@ -48,6 +53,9 @@ def alignment_error(first: Matrix, second: Matrix, folds: Sequence[Fold]) -> NDA
 
     Source: Schönemann, A generalized solution of the orthogonal Procrustes problem, Psychometrika 31 (1966).
     """
+    first, second = squares(first=first, second=second)
+    if not (np.isfinite(first).all() and np.isfinite(second).all()):
+        raise EstimationError("Gram matrices to be aligned must be finite; leave out concepts that have no vector")
     x, y = _coordinates(first), _coordinates(second)
     errors = np.full(len(first), np.nan)
     for kept, held_out in folds:

@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 
+from geometry.arguments import checked
 from geometry.errors import HierarchyError
 from geometry.models import Vocabulary
 
 
+@checked
 def common_vocabulary(vocabularies: Mapping[str, Vocabulary]) -> Vocabulary:
     """The first model's vocabulary without the words that another lacks as a single token after a space.
 

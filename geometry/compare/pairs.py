@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from geometry.arguments import checked
 from geometry.compare.alignment import alignment_error, subtree_folds
 from geometry.compare.profile import ModelProfile, check_common
 from geometry.compare.similarity import cka, pearson, representational_similarity, word_disjoint
@@ -83,6 +84,7 @@ PAIR_MEASURES: tuple[PairMeasure, ...] = (
 )
 
 
+@checked
 def compare_pair(first: ModelProfile, second: ModelProfile, *, n_permutations: int = 19, seed: int = 0) -> Results:
     """Every measure of `PAIR_MEASURES` between two models, beside two nulls.
 
@@ -129,6 +131,7 @@ def compare_pair(first: ModelProfile, second: ModelProfile, *, n_permutations: i
     return Results(results)
 
 
+@checked
 def claim_agreement(first: ModelProfile, second: ModelProfile) -> Results:
     """For each claim about the common concepts, whether it holds of the same concepts in both models.
 

@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.distance import squareform
 
+from geometry.arguments import checked
 from geometry.causal import CausalSpace
 from geometry.concepts import ConceptHierarchy
+from geometry.display import short_repr
 from geometry.errors import EstimationError, ModelError
 from geometry.evidence import CLAIMS, MAX_TOKENS, Claim, evaluate_claims, pairwise_cosines
 from geometry.results import Results, TestResult
@@ -45,6 +47,8 @@ class ModelProfile:
     own: ConceptHierarchy | None = None
     own_claims: Results = field(default_factory=lambda: Results([]))
 
+    __repr__ = short_repr
+
     @property
     def name(self) -> str:
         """The model's."""
@@ -77,6 +81,7 @@ class ModelProfile:
         }
 
 
+@checked
 def model_profile(
     space: CausalSpace,
     common: ConceptHierarchy,
@@ -121,6 +126,7 @@ def model_profile(
     )
 
 
+@checked
 def same_weights(models: Sequence[Mapping[str, Any]]) -> None:
     """Refuse two names for the same matrix.
 

@@ -1,15 +1,18 @@
 """Representational similarity of two models: rank correlation and kernel alignment of their concepts' cosines."""
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 
+from geometry.arguments import checked
 from geometry.concepts import ConceptHierarchy
+from geometry.errors import EstimationError
 from geometry.evidence.statistics.statistic import FEWEST
 
 Matrix = NDArray[np.float64]
 
 
+@checked(first=ArrayLike, second=ArrayLike, counted=ArrayLike)
 def representational_similarity(first: Matrix, second: Matrix, counted: NDArray[np.bool_]) -> float:
     """Spearman's ρ between two k × k matrices over the pairs that count (RSA).
 
@@ -18,7 +21,8 @@ def representational_similarity(first: Matrix, second: Matrix, counted: NDArray[
     Concepts with common words are similar in any model, so count word-disjoint pairs. nan for fewer than 3 pairs.
     Source: Kriegeskorte et al., Front. Syst. Neurosci. 2 (2008).
     """
-    upper = np.triu(counted, 1)
+    first, second, counts = squares(first=first, second=second, counted=counted)
+    upper = np.triu(counts != 0, 1)
     return pearson(rankdata(first[upper]), rankdata(second[upper]))
 
 
@@ -27,6 +31,7 @@ def pearson(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
     return float(np.corrcoef(x, y)[0, 1]) if len(x) >= FEWEST and x.std() != 0 and y.std() != 0 else float("nan")
 
 
+@checked(first=ArrayLike, second=ArrayLike, counted=ArrayLike)
 def cka(first: Matrix, second: Matrix, counted: NDArray[np.bool_]) -> float:
     """Debiased linear centred kernel alignment (CKA) of two k × k Gram matrices over the pairs that count.
 
@@ -35,7 +40,8 @@ def cka(first: Matrix, second: Matrix, counted: NDArray[np.bool_]) -> float:
     pairs that leave nothing once centred. Sources: Kornblith et al., arXiv 1905.00414; Song et al., J. Mach. Learn.
     Res. 13 (2012).
     """
-    weights = (counted & ~np.eye(len(counted), dtype=bool)).astype(np.float64)
+    first, second, counts = squares(first=first, second=second, counted=counted)
+    weights = ((counts != 0) & ~np.eye(len(first), dtype=bool)).astype(np.float64)
     grams = np.stack([first, second])
     # The normal equations of the two fits, which have the pairs in common.
     wanted = (weights * grams).sum(axis=2)
@@ -45,6 +51,20 @@ def cka(first: Matrix, second: Matrix, counted: NDArray[np.bool_]) -> float:
     return float((x * y).sum() / scale) if scale > len(first) * np.finfo(np.float64).eps else float("nan")
 
 
+@checked
 def word_disjoint(hierarchy: ConceptHierarchy) -> NDArray[np.bool_]:
     """Which pairs of concepts have no word in common, shape (k, k)."""
     return hierarchy.shared_tokens() == 0
+
+
+def squares(**matrices: ArrayLike) -> list[Matrix]:
+    """The matrices as arrays; EstimationError for one that is not square, not of numbers or of another size."""
+    arrays = {name: np.asarray(matrix) for name, matrix in matrices.items()}
+    (first, one), *_ = arrays.items()
+    for name, array in arrays.items():
+        if array.ndim != 2 or array.shape[0] != array.shape[1] or not len(array) or array.dtype.kind not in "biuf":
+            problem = f"a square matrix of numbers, a row a concept, not {array.dtype} {array.shape}"
+            raise EstimationError(f"{name} must be {problem}")
+        if array.shape != one.shape:
+            raise EstimationError(f"{name} must have the shape of {first}, {one.shape}, not {array.shape}")
+    return list(arrays.values())

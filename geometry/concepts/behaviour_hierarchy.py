@@ -42,7 +42,8 @@ def behaviour_prompts(families: Sequence[Behaviour]) -> ConceptHierarchy:
     """The prompt route: the same concepts, each with its prompts in place of tokens.
 
     "Tokens" number the prompts, family after family and class after class. All prompts of a template are one
-    lemma, so that a split by lemmas holds out whole templates, the same ones of every class. Errors as above.
+    lemma, so that a split by lemmas holds out whole templates, the same ones of every class; without templates each
+    prompt is one. Errors as above.
     """
     parents = _parents(families)
     members: dict[str, dict[int, str]] = {}
@@ -56,7 +57,7 @@ def behaviour_prompts(families: Sequence[Behaviour]) -> ConceptHierarchy:
             for prompt in item.prompts:
                 # Numbered, as two families may hold one sentence.
                 word = f"{prompt.template} {count}"
-                templates.setdefault(prompt.template, []).append(word)
+                templates.setdefault(prompt.template or word, []).append(word)
                 for concept in above:
                     members.setdefault(concept, {})[count] = word
                 count += 1

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from geometry.arguments import checked
 from geometry.concepts.ancestry import handed_up, merged_into
 from geometry.concepts.hierarchy import Concept, ConceptHierarchy
+from geometry.concepts.relations import of_graph
 from geometry.concepts.words import Forms, spelled
-from geometry.errors import HierarchyError, shown
+from geometry.errors import HierarchyError
 from geometry.models import Vocabulary
 
 
@@ -76,22 +77,13 @@ def hierarchy_from_graph(
 ) -> ConceptHierarchy:
     """A hierarchy from a networkx graph whose edges run from parent to child.
 
-    Every node is a concept; its attribute `words` lists the concept's own words (none if absent).
+    Every node is a concept; its attribute `words` lists the concept's own words (none if absent). Where no node has
+    that attribute, the leaves are words of the nodes above them.
 
     HierarchyError: the graph is not directed, `words` is not a list of words, or what `hierarchy_from_words` refuses.
     """
-    if not graph.is_directed():
-        raise HierarchyError(f"hierarchy {name!r}: a directed graph is needed, edges from parent to child")
-    words = {}
-    for node, attributes in graph.nodes(data=True):
-        if str(node) in words:
-            raise HierarchyError(f"hierarchy {name!r}: two nodes are both called {shown(str(node))}; rename one")
-        own = attributes.get("words", [])
-        if isinstance(own, str) or not all(isinstance(word, str) for word in own):
-            raise HierarchyError(f"hierarchy {name!r}: node {shown(node)} needs 'words', a list of strings")
-        words[str(node)] = list(own)
-    parents = {str(node): [str(parent) for parent in graph.predecessors(node)] for node in graph}
-    return hierarchy_from_words(name, words, parents, vocabulary, forms=forms)
+    found = of_graph(graph, f"hierarchy {name!r}")
+    return hierarchy_from_words(name, found.words, found.parents, vocabulary, forms=forms)
 
 
 def _tokens(

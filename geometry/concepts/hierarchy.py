@@ -15,7 +15,9 @@ from scipy.sparse.csgraph import shortest_path
 
 from geometry.arguments import checked
 from geometry.concepts.ancestry import parents_first
+from geometry.concepts.exports import to_dict, to_frame, to_networkx
 from geometry.concepts.words import lemma_groups
+from geometry.display import html_table, in_short, short_repr
 from geometry.errors import HierarchyError, shown
 from geometry.models import Vocabulary
 
@@ -33,6 +35,8 @@ class Concept:
     words: tuple[str, ...]
     tokens: tuple[int, ...]
     lost: tuple[str, ...] = ()
+
+    __repr__ = short_repr
 
     def __post_init__(self) -> None:
         ascending = all(map(lt, self.tokens, self.tokens[1:])) and (not self.tokens or self.tokens[0] >= 0)
@@ -144,6 +148,8 @@ class ConceptHierarchy:
         parents = {name: tuple(parent for parent in self.parents[name] if parent in kept) for name in kept}
         return replace(self, concepts=concepts, parents=parents)
 
+    to_dict, to_networkx, to_frame = to_dict, to_networkx, to_frame
+
     def __len__(self) -> int:
         return len(self.concepts)
 
@@ -158,7 +164,11 @@ class ConceptHierarchy:
 
     def __repr__(self) -> str:
         size = f"{len(self)} concepts, {len(self.edges)} edges, {len(self.tokens)} tokens"
-        return f"ConceptHierarchy({self.name!r}, {size})"
+        return f"ConceptHierarchy({in_short(repr(self.name), 80)}, {size})"
+
+    def _repr_html_(self) -> str:
+        rows = ((c.name, ", ".join(self.parents[c.name]), len(c), ", ".join(c.words[:6])) for c in self)
+        return html_table(("concept", "parents", "words", "first of them"), rows, repr(self))
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -229,9 +239,8 @@ class ConceptHierarchy:
         below: set[str] = set()
         waiting = [self[name].name]
         while waiting:
-            new = set(self.children[waiting.pop()]) - below
+            waiting.extend(new := set(self.children[waiting.pop()]) - below)
             below |= new
-            waiting.extend(new)
         return below
 
     @cached_property
@@ -272,9 +281,8 @@ class ConceptHierarchy:
     def depths(self) -> NDArray[np.int64]:
         """Edges from the root along first parents, one per concept."""
         depths = np.zeros(len(self), dtype=np.int64)
-        for child, name in enumerate(self.names):
-            if self.parents[name]:
-                depths[child] = depths[self.index(self.parents[name][0])] + 1
+        for child, parent in enumerate(self.above):
+            depths[child] = depths[parent] + 1 if parent != child else 0
         return depths
 
     def tree_distance(self) -> NDArray[np.float64]:
@@ -338,5 +346,5 @@ def incidence(members: Sequence[NDArray[np.int64]], n: int) -> csr_array:
 
 
 def _by_parent(edges: Iterable[tuple[int, int]]) -> dict[int, tuple[int, ...]]:
-    by_parent = groupby(sorted(edges, key=itemgetter(0)), itemgetter(0))
-    return {parent: tuple(child for _, child in own) for parent, own in by_parent}
+    grouped = groupby(sorted(edges, key=itemgetter(0)), itemgetter(0))
+    return {parent: tuple(child for _, child in own) for parent, own in grouped}

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from geometry.arguments import checked
 from geometry.concepts.data_file import DataFile
+from geometry.display import short_repr
 from geometry.models import Vocabulary
 
 
@@ -18,6 +19,8 @@ class Opposites:
     name: str
     single: tuple[str, str]
     pairs: tuple[tuple[str, str], ...]
+
+    __repr__ = short_repr
 
 
 @checked

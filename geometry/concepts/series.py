@@ -12,6 +12,7 @@ from geometry.arguments import checked
 from geometry.concepts.data_file import DataFile
 from geometry.concepts.hierarchy import ConceptHierarchy
 from geometry.concepts.words import Forms, spelled
+from geometry.display import short_repr
 from geometry.models import Vocabulary
 
 _FEWEST_VALUES = 3
@@ -42,6 +43,8 @@ class Series:
     expected: str = ""
     skipped: dict[str, str] = field(default_factory=dict)
     lost: tuple[str, ...] = ()
+
+    __repr__ = short_repr
 
     @classmethod
     def from_hierarchy(

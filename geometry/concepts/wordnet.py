@@ -1,6 +1,8 @@
 """WordNet nouns and verbs as concept hierarchies, after the recipe of Park et al. (arXiv 2406.01506)."""
 
+import difflib
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -21,6 +23,7 @@ Recipe = Literal["published", "complete"]
 # The published thresholds: words before inflection, words after it, leftovers that block a merge.
 _MORE_THAN_LEMMAS = 5
 _MORE_THAN_WORDS = 50
+_CLOSEST = 3
 _LEFT_OVER_FIRST = 6
 _LEFT_OVER_SECOND = 5
 
@@ -32,6 +35,8 @@ def wordnet_hierarchy(
     recipe: Recipe = "published",
     wordnet: "WordNetCorpusReader | str | Path | None" = None,
     language: str = "eng",
+    below: str | None = None,
+    min_words: int | None = None,
 ) -> ConceptHierarchy:
     """The WordNet hierarchy of nouns or verbs over the words of a vocabulary.
 
@@ -47,8 +52,16 @@ def wordnet_hierarchy(
             (`nltk.corpus.wordnet`); default the packaged table of WordNet 3.0.
         language: of the lemmas, by its three letters ("fra"), where the reader has the Open Multilingual WordNet (after
             `nltk.download("omw-1.4")`). Other words than English are taken in both cases, but not inflected.
+        below: this synset and what is below it alone, "animal.n.01".
+        min_words: synsets with fewer are left out; default the published 51, and `below` a synset 6.
 
-    HierarchyError: another part of speech or recipe, a WordNet that cannot be read, or no synset has enough words.
+    Of another language, in so far as its words are single tokens of the model::
+
+        from nltk.corpus import wordnet  # after nltk.download("wordnet") and nltk.download("omw-1.4")
+        hierarchy = geo.concepts.wordnet_hierarchy("noun", vocabulary, wordnet=wordnet, language="fra")
+
+    HierarchyError: another part of speech or recipe, min_words below 1, a WordNet that cannot be read, an unknown
+    synset, or no synset has enough words.
 
     The words of a synset are the lemmas of its recursive hyponyms that are single tokens after a space. Synsets with
     more than 5 are kept and linked to their nearest kept ancestor along every hypernym path; chains of only children
@@ -62,13 +75,19 @@ def wordnet_hierarchy(
         raise HierarchyError(f"WordNet part of speech {shown(part_of_speech)}: choose from {options}")
     if recipe not in get_args(Recipe):
         raise HierarchyError(f"WordNet recipe {shown(recipe)}: choose from {', '.join(get_args(Recipe))}")
+    if min_words is not None and (not isinstance(min_words, int) or min_words < 1):
+        raise HierarchyError(f"min_words must be a whole number from 1, not {shown(min_words)}")
     table, source = _table(wordnet, language)
     complete = recipe == "complete"
     own = complete or part_of_speech == "verb"
     synsets = {name: synset for name, synset in table.items() if f".{part_of_speech[0]}." in name}
+    if below is not None:
+        synsets = _below(below, synsets, part_of_speech)
+        source = f"{below} of {source}"
+    fewest = (_MORE_THAN_LEMMAS if below is not None else _MORE_THAN_WORDS) + 1 if min_words is None else min_words
     above = {name: item.hypernyms + (item.instance_hypernyms if complete else ()) for name, item in synsets.items()}
     known = _known_lemmas(synsets, above, frozenset(vocabulary.words), own=own)
-    lemmas = {name: words for name, words in known.items() if len(words) > _MORE_THAN_LEMMAS}
+    lemmas = {name: words for name, words in known.items() if len(words) > min(_MORE_THAN_LEMMAS, fewest - 1)}
     graph = _nearest_kept_ancestors(synsets, lemmas)
     merged = _merge_only_children(graph, lemmas, _LEFT_OVER_FIRST, keep_leftovers=True)
     forms = part_of_speech if language == "eng" else "case"
@@ -77,20 +96,22 @@ def wordnet_hierarchy(
         name: Concept.from_words(name, (form for word in sorted(lemmas[name]) for form in variants[word]), vocabulary)
         for name in graph
     }
-    graph.remove_nodes_from([name for name in graph if len(concepts[name]) <= _MORE_THAN_WORDS])
+    graph.remove_nodes_from([name for name in graph if len(concepts[name]) < fewest])
     words = {name: frozenset(concepts[name].words) for name in graph}
     merged += _merge_only_children(graph, words, _LEFT_OVER_SECOND, keep_leftovers=False)
     if not graph:
-        words_needed = f"more than {_MORE_THAN_WORDS} single-token words"
-        raise HierarchyError(f"WordNet {part_of_speech}s: no synset has {words_needed} in this vocabulary")
+        words_needed = f"{fewest} words that are single tokens of this vocabulary"
+        what = f"WordNet {part_of_speech}s" if below is None else f"WordNet from {below} down"
+        raise HierarchyError(f"{what}: no synset has {words_needed}; lower min_words, or name a wider synset")
     return ConceptHierarchy(
-        name=f"wordnet-{part_of_speech}" + ("" if language == "eng" else f"-{language}"),
+        name=(f"wordnet-{part_of_speech}" if below is None else f"wordnet:{below}")
+        + ("" if language == "eng" else f"-{language}"),
         concepts=tuple(concepts[name] for name in graph),
         parents={name: tuple(graph.predecessors(name)) for name in graph},
         variants=variants,
         recipe=f"{source} {part_of_speech}s, {recipe} recipe (arXiv 2406.01506): own lemmas"
         f" {'included' if own else 'left out'}, instances {'included' if complete else 'left out'},"
-        f" more than {_MORE_THAN_WORDS} words",
+        f" more than {fewest - 1} words",
         notes=tuple(merged),
     )
 
@@ -106,6 +127,35 @@ def _table(wordnet: "WordNetCorpusReader | str | Path | None", language: str) ->
             return _table(reader, language)
     table = synsets_of(wordnet, language)
     return table, f"WordNet {wordnet.get_version()}" + ("" if language == "eng" else f" ({language})")
+
+
+def _below(top: str, synsets: Mapping[str, Synset], part_of_speech: str) -> dict[str, Synset]:
+    """That synset and all below it, instances too, each with those of its hypernyms that are among them."""
+    if top not in synsets:
+        word = top.split(".")[0]
+        close = sorted(name for name in synsets if name.split(".")[0] == word) or difflib.get_close_matches(
+            top, synsets
+        )
+        hint = f"; did you mean {' or '.join(close[:_CLOSEST])}?" if close else ""
+        raise HierarchyError(f"WordNet has no {part_of_speech} synset {shown(top)}{hint}")
+    children: dict[str, list[str]] = {}
+    for name, synset in synsets.items():
+        for parent in (*synset.hypernyms, *synset.instance_hypernyms):
+            children.setdefault(parent, []).append(name)
+    kept, waiting = {top}, [top]
+    while waiting:
+        new = set(children.get(waiting.pop(), ())) - kept
+        kept |= new
+        waiting += new
+
+    def among(names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(name for name in names if name in kept)
+
+    return {
+        name: replace(synset, hypernyms=among(synset.hypernyms), instance_hypernyms=among(synset.instance_hypernyms))
+        for name, synset in synsets.items()
+        if name in kept
+    }
 
 
 def _known_lemmas(

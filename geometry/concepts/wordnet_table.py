@@ -11,6 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from geometry.display import short_repr
 from geometry.errors import HierarchyError, shown
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ class Synset:
     hypernyms: tuple[str, ...]
     instance_hypernyms: tuple[str, ...]
     lemmas: tuple[str, ...]
+
+    __repr__ = short_repr
 
 
 def packaged_rows() -> Iterator[list[str]]:
@@ -60,7 +63,8 @@ def synsets_of(wordnet: "WordNetCorpusReader", language: str = "eng") -> dict[st
         }
     # A damaged file fails wherever NLTK's reading of a line happens to stumble.
     except (LookupError, WordNetError, OSError, ValueError, AttributeError, TypeError, AssertionError) as error:
-        raise HierarchyError(f"NLTK cannot read this WordNet in language {shown(language)}: {error}") from error
+        hint = "" if language == "eng" else "; nltk.download('omw-1.4') fetches other languages than English"
+        raise HierarchyError(f"NLTK cannot read this WordNet in language {shown(language)}: {error}{hint}") from error
 
 
 @contextmanager

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from geometry.arguments import checked
 from geometry.causal import CausalSpace
@@ -25,6 +24,7 @@ from geometry.evidence.side_by_side import numbers, side_by_side
 from geometry.evidence.statistics.statistic import Statistic
 from geometry.evidence.twin import TILT, TheoryTwin, twin_seed
 from geometry.intervals import mean_of
+from geometry.progress import progress_bar
 from geometry.randomness import generator
 from geometry.results import EXACT, TILTED, NullValues, Results, TestResult
 
@@ -68,7 +68,7 @@ def test_against_nulls(
         missing: concepts too small to split, and statistics with nothing to be measured on, raise, or give nan.
         seed: the only source of randomness; each null and permutation has its own generator, so that adding
             permutations or nulls leaves the others as they were.
-        progress: show a progress bar; default, when standard error is a terminal.
+        progress: show a bar, or lines in a log; default, a bar in a terminal and in a notebook.
 
     Returns Results: one a statistic, keyed by its name.
 
@@ -89,16 +89,17 @@ def test_against_nulls(
     twins = [(name, number) for name in of for number in range(n_twins)]
     if "permuted" in chosen:
         model_cloud.products.form()  # before there are workers, one of which would do it while all others wait
-    shown: Any = {"desc": f"{hierarchy.name}: model and nulls", "disable": None if progress is None else not progress}
+    shown: Any = {"desc": f"{hierarchy.name}: model and nulls", "progress": progress, "leave": True}
     with (
-        tqdm(total=1 + len(jobs) + len(twins), unit="cloud", **shown) as bar,
+        progress_bar(total=1 + len(jobs) + len(twins), unit="cloud", **shown) as bar,
         side_by_side(numbers(model_cloud, max_tokens)) as each,
     ):
         model = fitting.evaluate(model_cloud, statistics)
         bar.update()
         for name, (own, _) in model.items():
             if missing == "raise" and not np.isfinite(own).any():
-                lacking = f"nothing to measure it on in hierarchy {hierarchy.name!r} (no edges, or too few words)"
+                why = "no edges, a flat tree, or too few words"
+                lacking = f"nothing to measure it on in hierarchy {hierarchy.name!r} ({why})"
                 raise EstimationError(f"{name}: {lacking}")
         fitting = replace(fitting, model={statistic.split: model[statistic.name][1] for statistic in statistics})
         labels = {statistic.name: statistic.labels(model[statistic.name][1][0]) for statistic in statistics}

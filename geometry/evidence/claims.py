@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from geometry.arguments import checked
+from geometry.display import short_repr
 from geometry.evidence.orthogonality.comparisons import CLAIMED
 from geometry.evidence.statistics.categories import membership, simplex_angles, simplex_dimension, simplex_span
 from geometry.evidence.statistics.child_separation import separation
@@ -61,6 +62,8 @@ class Claim:
     rule: Callable[[TestResult], str] = _SHAPE
     share: Callable[[SignalStrength], float] | None = None
     consults: Mapping[str, Statistic] = field(default_factory=dict)
+
+    __repr__ = short_repr
 
     @property
     def orthogonality(self) -> bool:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from geometry.concepts import ConceptHierarchy
 from geometry.directions import ConceptDirections, TokenCloud
+from geometry.display import short_repr
 from geometry.estimators import Estimator
 from geometry.evidence.splits import Split, train_mask, training_parts
 from geometry.evidence.statistics.statistic import Statistic
@@ -33,6 +34,8 @@ class Fitting:
     max_tokens: int | None
     missing: Missing
     model: Mapping[Split, Fits] = field(default_factory=dict)
+
+    __repr__ = short_repr
 
     @classmethod
     def of(

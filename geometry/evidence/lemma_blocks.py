@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geometry.concepts import ConceptHierarchy, lemma_frequency_ranks
+from geometry.display import short_repr
 
 _BANDS = 40  # of equally many lemmas; fewer where there are few lemmas
 _FEWEST = 20  # lemmas of a stratum
@@ -29,6 +30,8 @@ class LemmaBlocks:
 
     hierarchy: ConceptHierarchy
     strata: tuple[NDArray[np.int64], ...]
+
+    __repr__ = short_repr
 
     @classmethod
     def of(cls, hierarchy: ConceptHierarchy, *, by_frequency: bool = True) -> "LemmaBlocks":

@@ -17,6 +17,7 @@ from geometry.arguments import checked
 from geometry.causal import CausalSpace
 from geometry.concepts import Concept, ConceptHierarchy
 from geometry.directions import TokenCloud
+from geometry.display import short_repr
 from geometry.estimators import Estimator
 from geometry.evidence.lemma_blocks import LemmaBlocks
 
@@ -46,6 +47,8 @@ class NullModel:
     marker: str = "|"
     estimator: Estimator | None = None
     random: bool = True
+
+    __repr__ = short_repr
 
 
 # A run permutes one hierarchy many times.

@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from geometry.directions import TokenCloud
+from geometry.display import short_repr
 from geometry.evidence.splits import lemma_folds
 from geometry.gram import RowGram
 from geometry.randomness import generator
@@ -32,6 +33,8 @@ class SignalStrength:
     contrast: Values
     mean: Values
     noise: float
+
+    __repr__ = short_repr
 
     @classmethod
     def of(cls, cloud: TokenCloud, *, seed: int = 0) -> "SignalStrength":

@@ -11,6 +11,7 @@ from scipy.sparse import csr_array
 
 from geometry.concepts import ConceptHierarchy
 from geometry.directions import TokenCloud
+from geometry.display import short_repr
 from geometry.evidence.lemma_blocks import LemmaBlocks
 from geometry.evidence.strength import SignalStrength
 from geometry.randomness import generator
@@ -43,6 +44,8 @@ class TheoryTwin:
     lengths: NDArray[np.float64]
     negative: int
     blocks: LemmaBlocks
+
+    __repr__ = short_repr
 
     @classmethod
     def of(

@@ -22,6 +22,7 @@ from sklearn.covariance import ledoit_wolf
 from geometry.causal import CausalSpace
 from geometry.concepts import ConceptHierarchy, wordnet_hierarchy
 from geometry.directions import ConceptDirections, TokenCloud, thinned
+from geometry.display import short_repr
 from geometry.estimators import concept_vector
 from geometry.evidence import MAX_TOKENS, NULLS, LemmaBlocks, train_mask
 from geometry.experiments.result import TableSpec
@@ -60,6 +61,8 @@ class Benchmark:
 
     comparisons: Sequence[Comparison]
     difference: float
+
+    __repr__ = short_repr
 
     def __str__(self) -> str:
         head = ("measured", "ours", "instead", "ratio", "of medians")

@@ -6,9 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geometry.arguments import checked
-from geometry.errors import EstimationError
+from geometry.errors import EstimationError, shown
 from geometry.maps.neighbours import Neighbours, nearest_neighbours
 from geometry.maps.points import Points, checked_points
+from geometry.progress import bar_options
+
+_MOST_EPOCHS = 100_000  # 200 are usual
 
 
 @checked
@@ -39,18 +42,20 @@ def umap_embedding(
         epochs: of the optimisation; the time is proportional.
         nearest: of the same points, if known already (see `nearest_neighbours`); then `neighbours` is theirs.
         seed: the map is the same on one machine for one seed; None optimises in parallel and differs from run to run.
-        progress: show a progress bar; default, when standard error is a terminal.
+        progress: show a bar, or lines in a log; default, a bar in a terminal and in a notebook.
 
     EstimationError: points that cannot be mapped, not more of them than neighbours, fewer than 2 neighbours, neighbours
     of other points, or dimensions, distance or epochs out of range.
     Source: McInnes, Healy, Melville: UMAP, arXiv 1802.03426.
     """
+    if seed is not None and seed >= 2**32:
+        raise EstimationError(f"the seed of a map must be below 2^32, not {shown(seed)}")
     array = checked_points(points)
     if not 1 <= dimensions < min(len(array), array.shape[1] + 1):
         raise EstimationError(f"a map of {len(array)} points in {array.shape[1]}D cannot have {dimensions} dimensions")
-    if not 0 <= min_distance <= 1 or epochs < 1:
+    if not 0 <= min_distance <= 1 or not 1 <= epochs <= _MOST_EPOCHS:
         raise EstimationError(
-            f"min_distance must lie in 0 … 1 and epochs be positive, not {min_distance:g} and {epochs}"
+            f"min_distance must lie in 0 … 1 and epochs in 1 … {_MOST_EPOCHS}, not {min_distance:g} and {shown(epochs)}"
         )
     if nearest is None:
         nearest = nearest_neighbours(array, neighbours, progress=progress)
@@ -72,7 +77,7 @@ def umap_embedding(
         precomputed_knn=(indices, distances, None),
         random_state=seed,
         n_jobs=1 if seed is not None else -1,
-        tqdm_kwds={"desc": "UMAP", "disable": None if progress is None else not progress, "leave": False},
+        tqdm_kwds=bar_options("UMAP", progress=progress),
     )
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="precomputed_knn")  # nothing is to be transformed later

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
+from geometry.arguments import checked
 from geometry.concepts import ConceptHierarchy
 from geometry.errors import EstimationError
 from geometry.estimators import Estimator, concept_vector
@@ -21,6 +22,7 @@ from geometry.randomness import generator
 Lens = Callable[[LabelledPoints], NDArray[np.float64]]
 
 
+@checked
 def projection_lens(concepts: Sequence[str] | None = None, *, estimator: Estimator = "lda") -> Lens:
     """Projections ⟨ℓ, g⟩/‖ℓ‖ on the vectors of labels (default the first two), each fitted to its points.
 
@@ -29,6 +31,8 @@ def projection_lens(concepts: Sequence[str] | None = None, *, estimator: Estimat
 
     def lens(labelled: LabelledPoints) -> NDArray[np.float64]:
         names = list(labelled.members)[:2] if concepts is None else list(concepts)
+        if not names:
+            raise EstimationError("a projection needs a concept to project on; or None for the first two")
         if unknown := [name for name in names if name not in labelled.members]:
             raise EstimationError(f"no points are labelled {unknown[0]!r}; there are {', '.join(labelled.members)}")
         points = torch.from_numpy(labelled.points).double()
@@ -39,6 +43,7 @@ def projection_lens(concepts: Sequence[str] | None = None, *, estimator: Estimat
     return lens
 
 
+@checked
 def pca_lens(dimensions: int = 2) -> Lens:
     """The first principal components of the points, each with its largest loading positive; shape (n, dimensions)."""
 
@@ -53,6 +58,7 @@ def pca_lens(dimensions: int = 2) -> Lens:
     return lens
 
 
+@checked
 def umap_lens(dimensions: int = 2, *, neighbours: int = 15, epochs: int = 200, seed: int = 0) -> Lens:
     """UMAP coordinates of the points; see `umap_embedding`."""
 
@@ -65,6 +71,7 @@ def umap_lens(dimensions: int = 2, *, neighbours: int = 15, epochs: int = 200, s
     return lens
 
 
+@checked
 def eccentricity_lens(*, sample: int = 1000, seed: int = 0) -> Lens:
     """Mean distance of each point to a seeded sample of the points, shape (n, 1): small in the middle of a cloud."""
 
@@ -78,6 +85,7 @@ def eccentricity_lens(*, sample: int = 1000, seed: int = 0) -> Lens:
     return lens
 
 
+@checked
 def depth_lens(hierarchy: ConceptHierarchy, concept: str) -> Lens:
     """For each token of a concept the depth of the deepest concept that holds it, shape (n, 1).
 
@@ -89,12 +97,17 @@ def depth_lens(hierarchy: ConceptHierarchy, concept: str) -> Lens:
     return given_lens(deepest[hierarchy.members[hierarchy.index(concept)]])
 
 
+@checked
 def given_lens(values: ArrayLike) -> Lens:
     """Numbers known beforehand, shape (n,) or (n, c), which points elsewhere keep."""
-    array = np.asarray(values, dtype=np.float64)
+    array = np.asarray(values)
+    if array.dtype.kind not in "biuf":
+        raise EstimationError(f"the values of a lens must be numbers, not {array.dtype}")
+    array = array.astype(np.float64)
     return lambda _: array
 
 
+@checked
 def lens_values(lens: Lens, labelled: LabelledPoints) -> NDArray[np.float64]:
     """The lens at every point, shape (n, c).
 

@@ -6,7 +6,7 @@ minutes at 50,000 points; here its nerve has no edges, and one sparse product co
 
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,7 @@ class NoClusterError(EstimationError):
     """Mapper found all points to be noise, which in a null model is a result."""
 
 
+@runtime_checkable
 class Clusterer(Protocol):
     """What scikit-learn's clusterers offer: a label a point, −1 for noise."""
 
@@ -37,6 +38,7 @@ class Clusterer(Protocol):
     def get_params(self, deep: bool = True) -> dict[str, Any]: ...  # noqa: D102
 
 
+@checked
 @dataclass(frozen=True)
 class Cover:
     """Overlapping intervals of each lens, and their products where there are several.

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from geometry.arguments import checked
 from geometry.concepts import short_name
 from geometry.maps.mapper_graph import MapperGraph
 from geometry.maps.mapper_nodes import Bridge, NodeConcepts, bridges, node_concepts
@@ -17,6 +18,7 @@ _CATEGORIES = 11
 _WORDS = 12
 
 
+@checked
 def drawing(
     graph: MapperGraph,
     labelled: LabelledPoints,

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from geometry.arguments import checked
 from geometry.output import replacing
 
 # In a picture: the widest row of components, in units of the square root of the area that all take, and their gaps.
@@ -97,6 +98,7 @@ class MapperGraph:
         topology = {name: getattr(self, name) for name in ("components", "loops", "holes", "coverage")}
         return {"nodes": len(self), "edges": len(self.edges), **topology}
 
+    @checked
     def layout(self, seed: int = 0) -> NDArray[np.float64]:
         """Positions of the nodes for a picture, shape (m, 2): springs within a component, components side by side.
 
@@ -123,6 +125,7 @@ class MapperGraph:
             x, height = x + size[0], max(height, size[1])
         return positions
 
+    @checked
     def to_networkx(self, attributes: Mapping[str, Any] | None = None) -> "nx.Graph[int]":
         """As a networkx graph with `size` and `component` of nodes and `shared` of edges.
 
@@ -138,6 +141,7 @@ class MapperGraph:
             nx.set_node_attributes(graph, dict(zip(graph, np.asarray(values).tolist(), strict=True)), name)
         return graph
 
+    @checked
     def write_graphml(self, path: str | Path, attributes: Mapping[str, Any] | None = None) -> None:
         """Write `to_networkx` as GraphML, which Gephi, Cytoscape and networkx read.
 

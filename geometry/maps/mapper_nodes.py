@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import hypergeom
 
+from geometry.arguments import checked
 from geometry.concepts.hierarchy import incidence
+from geometry.display import short_repr
 from geometry.errors import EstimationError
 from geometry.maps.mapper_graph import MapperGraph
 from geometry.maps.points import LabelledPoints
@@ -26,6 +28,8 @@ class NodeConcepts:
     sizes: NDArray[np.int64]
     words: tuple[tuple[str, ...], ...]
 
+    __repr__ = short_repr
+
     @cached_property
     def purity(self) -> NDArray[np.float64]:
         """For each node the share of its dominant concept, shape (m,)."""
@@ -41,12 +45,14 @@ class NodeConcepts:
         """Mean purity of nodes, each counted by its size."""
         return float(np.average(self.purity, weights=self.sizes))
 
+    @checked
     def attributes(self, words: int = 5) -> dict[str, Any]:
         """Dominant concept, purity and first words of every node, for `MapperGraph.to_networkx` and GraphML."""
         first = [", ".join(names[:words]) for names in self.words]
         return {"concept": list(self.dominant), "purity": self.purity.tolist(), "words": first}
 
 
+@checked
 def node_concepts(graph: MapperGraph, labelled: LabelledPoints) -> NodeConcepts:
     """The concepts of a graph's nodes; EstimationError if the graph is of another number of points."""
     if graph.points != len(labelled):
@@ -83,6 +89,7 @@ class Bridge:
         return vars(self) | {"enriched": [dict(zip(keys, entry, strict=True)) for entry in self.enriched]}
 
 
+@checked
 def bridges(graph: MapperGraph, labelled: LabelledPoints) -> list[Bridge]:
     """What bridges the nodes of every edge, in the order of `graph.edges`; errors as `node_concepts`."""
     concepts = node_concepts(graph, labelled)

@@ -10,10 +10,12 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 from sklearn.base import BaseEstimator, ClusterMixin
-from tqdm import tqdm
 
-from geometry.errors import EstimationError
+from geometry.arguments import checked
+from geometry.display import short_repr
+from geometry.errors import EstimationError, shown
 from geometry.maps.points import Points, checked_points
+from geometry.progress import progress_bar
 
 _BLOCK = 1 << 25
 # Up to so many dimensions a tree finds neighbours faster than all distances do.
@@ -26,6 +28,8 @@ class Neighbours:
 
     indices: NDArray[np.int64]
     distances: NDArray[np.float32]
+
+    __repr__ = short_repr
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -41,6 +45,7 @@ def squared_distances(queries: torch.Tensor, points: torch.Tensor, norms: torch.
     return torch.addmm(norms, queries, points.T, alpha=-2).add_(queries.square().sum(dim=1, keepdim=True))
 
 
+@checked
 def nearest_neighbours(
     points: Points, k: int = 15, *, approximate: bool = False, seed: int = 0, progress: bool | None = None
 ) -> Neighbours:
@@ -48,13 +53,15 @@ def nearest_neighbours(
 
     `approximate` searches by nearest-neighbour descent (with `seed`), which of SmolLM2's whitened rows finds 70% of the
     neighbours in a tenth of the time, after half a minute of compiling: for 100,000 points and more, as the exact
-    search costs n²d. A bar shows `progress`, by default when standard error is a terminal.
+    search costs n²d. `progress` as of `geometry.progress.progress_bar`.
 
     EstimationError: points that cannot be mapped, or not more than k of them.
     """
+    if seed >= 2**32:
+        raise EstimationError(f"the seed of a search must be below 2^32, not {shown(seed)}")
     array = checked_points(points)
     if not 1 <= k < len(array):
-        raise EstimationError(f"{len(array)} points have 1 … {len(array) - 1} neighbours each, not {k}; lower k")
+        raise EstimationError(f"{len(array)} points have 1 … {len(array) - 1} neighbours each, not {shown(k)}; lower k")
     if array.shape[1] <= _FLAT:
         return _sorted(array, neighbours_on_map(array, np.arange(len(array)), k))
     if not approximate:
@@ -77,7 +84,7 @@ def _exact(array: NDArray[np.float32], k: int, progress: bool | None) -> NDArray
     nearest = np.empty((len(array), k), dtype=np.int64)
     block = max(1, min(len(array), _BLOCK // len(array)))
     starts = range(0, len(array), block)
-    for start in tqdm(starts, "nearest neighbours", disable=None if progress is None else not progress, leave=False):
+    for start in progress_bar(starts, "nearest neighbours", progress=progress):
         distances = squared_distances(points[start : start + block], points, norms)
         distances[torch.arange(len(distances)), torch.arange(start, start + len(distances))] = torch.inf
         nearest[start : start + block] = distances.topk(k, largest=False).indices.numpy()

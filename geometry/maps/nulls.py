@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
+from geometry.arguments import checked
 from geometry.causal import CausalSpace
 from geometry.directions import TokenCloud
+from geometry.display import fitted
 from geometry.errors import EstimationError
 from geometry.evidence.nulls import NULLS, NullModel
 from geometry.maps.lenses import Lens
@@ -19,6 +20,7 @@ from geometry.maps.mapper_algorithm import Clusterer, Cover, NoClusterError, map
 from geometry.maps.mapper_graph import MapperGraph
 from geometry.maps.mapper_nodes import node_concepts
 from geometry.maps.points import LabelledPoints, group_exchange
+from geometry.progress import progress_bar
 from geometry.randomness import generator
 from geometry.results import NullValues, TestResult
 
@@ -35,12 +37,14 @@ class PointNull:
     marker: str = "|"
 
 
+@checked
 def shuffled_labels(labelled: LabelledPoints, rng: np.random.Generator) -> LabelledPoints:
     """Each group gets the concepts of another of its size; all points stay, and with them what no label entered."""
     moved_to = np.argsort(group_exchange(labelled.groups)(rng))
     return replace(labelled, members={name: moved_to[points] for name, points in labelled.members.items()})
 
 
+@checked
 def gaussian_points(labelled: LabelledPoints, rng: np.random.Generator) -> LabelledPoints:
     """Normal points with the mean and the covariance of the real ones: one blob, without clusters, holes or labels."""
     mean = labelled.points.mean(axis=0, dtype=np.float64)
@@ -55,6 +59,7 @@ POINT_NULLS: dict[str, PointNull] = {
 }
 
 
+@checked
 def token_null(space: CausalSpace, cloud: TokenCloud, null: str | NullModel = "shuffled") -> PointNull:
     """A null model of rows for tokens of a cloud's hierarchy, which their names, the words, tell.
 
@@ -99,10 +104,11 @@ class MapperComparison:
         }
 
     def __repr__(self) -> str:
-        return "Mapper: " + ", ".join(
+        beside = [
             f"{name} {test.value:.3g} ({', '.join(f'{null} {values.mean:.3g}' for null, values in test.nulls.items())})"
             for name, test in self.tests.items()
-        )
+        ]
+        return fitted("Mapper", beside, "")
 
 
 class _GraphStatistic(TestResult):
@@ -112,6 +118,7 @@ class _GraphStatistic(TestResult):
         return super().p_against(null) if varies else float("nan")
 
 
+@checked
 def compare_mapper(
     labelled: LabelledPoints,
     lens: Lens,
@@ -139,7 +146,7 @@ def compare_mapper(
     without_cluster = dict.fromkeys(values, 0.0) | {"purity": float("nan")}
     permuted = {null: {name: np.empty((n_permutations, 1)) for name in values} for null in nulls}
     jobs = list(product(nulls, range(n_permutations)))
-    for null, index in tqdm(jobs, "Mapper: nulls", disable=None if progress is None else not progress, leave=False):
+    for null, index in progress_bar(jobs, "Mapper: nulls", progress=progress):
         points = nulls[null].draw(labelled, generator(seed, f"mapper {null}", index))
         numbers = without_cluster
         with suppress(NoClusterError):

@@ -1,16 +1,19 @@
 """LabelledPoints: what is mapped, be it the tokens of a concept or the activations of prompts by class."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array
 
+from geometry.arguments import checked
 from geometry.concepts.hierarchy import incidence
 from geometry.directions import TokenCloud
+from geometry.display import short_repr
 from geometry.errors import EstimationError
 
 Points = torch.Tensor | ArrayLike
@@ -62,6 +65,7 @@ def group_exchange(
     return draw
 
 
+@checked(points=Points, members=Mapping[str, Any], names=Sequence[Any], groups=ArrayLike)
 @dataclass(frozen=True, eq=False)
 class LabelledPoints:
     """Points, and the concepts or classes they belong to.
@@ -81,13 +85,15 @@ class LabelledPoints:
     names: tuple[str, ...] = ()
     groups: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
+    __repr__ = short_repr
+
     def __post_init__(self) -> None:
         points = checked_points(self.points)
         n = len(points)
         names = tuple(self.names) or tuple(map(str, range(n)))
-        groups = np.asarray(self.groups) if len(self.groups) else np.arange(n)
+        groups = np.asarray(self.groups) if np.size(self.groups) else np.arange(n)
         if len(names) != n or groups.shape != (n,):
-            raise EstimationError(f"{n} points need as many names and groups, not {len(names)}, {len(groups)}")
+            raise EstimationError(f"{n} points need as many names and groups, not {len(names)}, {groups.shape}")
         if not self.members:
             raise EstimationError("points need at least one concept or class to belong to")
         members = {name: np.unique(np.asarray(positions)) for name, positions in self.members.items()}
@@ -104,6 +110,7 @@ class LabelledPoints:
         return len(self.points)
 
     @classmethod
+    @checked
     def of_concept(cls, cloud: TokenCloud, concept: str, within: Sequence[str] | None = None) -> "LabelledPoints":
         """The tokens of one concept, labelled by concepts inside it.
 
@@ -122,15 +129,18 @@ class LabelledPoints:
         return cls(cloud.points[torch.from_numpy(own)].cpu().numpy(), inside, names, hierarchy.lemmas[own])
 
     @classmethod
+    @checked(labels=Iterable[Any], names=Sequence[Any])
     def of_classes(cls, points: Points, labels: Sequence[str], names: Sequence[str] = ()) -> "LabelledPoints":
         """Points each in one class, as the activations of prompts are; an empty label leaves a point without one."""
         array = checked_points(points)
-        if isinstance(labels, str) or len(labels) != len(array):
+        labels = list(labels)
+        if len(labels) != len(array):
             raise EstimationError(f"{len(array)} points need as many labels, not {len(labels)}")
         values = np.array([str(label) for label in labels])
         members = {str(label): np.flatnonzero(values == label) for label in dict.fromkeys(values.tolist()) if label}
         return cls(array, members, tuple(names))
 
+    @checked
     def moved(self, points: Points) -> "LabelledPoints":
         """The same names and concepts at other points, of any dimension."""
         array = checked_points(points)
@@ -138,6 +148,7 @@ class LabelledPoints:
             raise EstimationError(f"{len(self)} labelled points cannot be moved to {len(array)}")
         return replace(self, points=array)
 
+    @checked(rows=ArrayLike)
     def select(self, rows: NDArray[np.int64]) -> "LabelledPoints":
         """The points at some ascending positions; concepts without a point among them are left out.
 

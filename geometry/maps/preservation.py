@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from geometry.arguments import checked
 from geometry.errors import EstimationError
 from geometry.maps.neighbours import neighbours_on_map, squared_distances
 from geometry.maps.points import Points, checked_points
@@ -38,6 +39,7 @@ class Trustworthiness(TestResult):
         return f"{super().__repr__()}; {self.kept:.1%} of {self.k} neighbours kept"
 
 
+@checked
 def trustworthiness(
     points: Points, coordinates: Points, *, k: int = 15, sample: int = 5000, n_permutations: int = 19, seed: int = 0
 ) -> Trustworthiness:

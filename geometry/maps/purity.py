@@ -1,9 +1,10 @@
 """Whether a point's nearest neighbours, in space or on a map, belong to its concept."""
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import coo_array
 
+from geometry.arguments import checked
 from geometry.errors import EstimationError
 from geometry.maps.neighbours import Neighbours
 from geometry.maps.points import LabelledPoints, group_exchange
@@ -11,6 +12,7 @@ from geometry.randomness import generator
 from geometry.results import NullValues, TestResult
 
 
+@checked(strata=ArrayLike | None)
 def neighbourhood_purity(
     labelled: LabelledPoints,
     nearest: Neighbours,

@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import comb
-from tqdm import tqdm
 
+from geometry.arguments import checked
+from geometry.display import short_repr
 from geometry.errors import EstimationError
 from geometry.maps.lenses import Lens, lens_values
 from geometry.maps.mapper_algorithm import Clustered, Clusterer, Cover, NoClusterError, mapper_of_values
 from geometry.maps.neighbours import MutualNeighbours
 from geometry.maps.points import LabelledPoints
+from geometry.progress import progress_bar
 from geometry.randomness import generator
 
 COVERS = tuple(Cover(cubes, overlap) for cubes in (6, 12) for overlap in (0.3, 0.5))
@@ -66,6 +68,8 @@ class StabilitySweep:
 
     settings: tuple[StabilitySetting, ...]
 
+    __repr__ = short_repr
+
     @property
     def choice(self) -> StabilitySetting:
         """The setting of most nodes among those whose agreement is within one standard error of the best.
@@ -83,6 +87,7 @@ class StabilitySweep:
         return {"settings": [setting.to_dict() for setting in self.settings], "choice": choice}
 
 
+@checked
 def stability_sweep(
     labelled: LabelledPoints,
     lens: Lens,
@@ -111,7 +116,7 @@ def stability_sweep(
     values, n = lens_values(lens, labelled), len(labelled)
     size = max(2, round(sample_fraction * n))
     samples = [np.sort(generator(seed, "mapper sample", index).permutation(n)[:size]) for index in range(resamples)]
-    bar = tqdm(combinations, desc="Mapper: settings", disable=None if progress is None else not progress, leave=False)
+    bar = progress_bar(combinations, "Mapper: settings", progress=progress)
     measured = [_setting(labelled.points, values, samples, *combination) for combination in bar]
     if settings := tuple(setting for setting in measured if setting is not None):
         return StabilitySweep(settings)

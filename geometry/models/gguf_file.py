@@ -51,6 +51,7 @@ def read_gguf(path: Path, side: Side = "output") -> tuple[torch.Tensor, Vocabula
             )
         if beside := companions(name, tensors):
             raise ModelError(f"{path}: {name} is scaled by {listed(beside)}, which is not read; name another file")
+        _require_width(tensors[name], tensors.get(_EMBEDDING), fields, path)
         matrix = _dequantised(tensors[name], path)
         return matrix, _vocabulary(fields, len(matrix), path), tied, architecture
 
@@ -103,10 +104,25 @@ def _require_all(file: GGUFFile, parts: list[GGUFFile], tensors: Mapping[str, An
             f"{path}: its {len(parts)} files hold {found} tensors, {len(tensors)} of different names, where"
             f" {shown(total)} were announced; they do not belong together"
         )
+    for key in parts[0].fields:
+        # The writers of parts repeat nothing, or the same.
+        first, others = parts[0].fields[key], [part.fields[key] for part in parts[1:] if key in part.fields]
+        if key != "split.no" and any(not np.array_equal(first, other) for other in others):
+            raise ModelError(f"{path}: its {len(parts)} files disagree on {shown(key)}; they do not belong together")
     if len(parts) > 1 and [part.fields.get("split.no", number) for number, part in enumerate(parts)] != [
         *range(len(parts))
     ]:
         raise ModelError(f"{path}: its {len(parts)} files are not numbered as their names say")
+
+
+def _require_width(tensor: GGUFTensor, embedding: GGUFTensor | None, fields: Mapping[str, Any], path: Path) -> None:
+    """ModelError for a matrix that is not as wide as the model."""
+    declared = fields.get(f"{fields.get('general.architecture')}.embedding_length")
+    width = declared if declared is not None else (embedding or tensor).shape[-1]
+    if len(tensor.shape) == 2 and tensor.shape[1] != width:
+        raise ModelError(
+            f"{path}: {tensor.name} is {tensor.shape[1]} wide, its model {shown(width)}; they do not belong together"
+        )
 
 
 def _language_model(fields: Mapping[str, Any], path: Path) -> str:

@@ -17,7 +17,7 @@ import gguf
 import torch
 
 from geometry.arguments import checked
-from geometry.errors import ModelError
+from geometry.errors import ModelError, shown
 from geometry.models.checkpoint import ADAPTER, INDEX, SINGLE
 from geometry.models.hub import HubId, with_revision
 from geometry.models.llama2c_file import as_gguf, is_llama2c
@@ -29,6 +29,12 @@ if TYPE_CHECKING:
 
 # What stands in the names of classes whose code is not in transformers.
 _LANGUAGE_MODEL = re.compile("LMHead|Causal|Conditional")
+# What stands beside a weight that is scaled, packed or adapted.
+_BESIDE_WEIGHTS = re.compile(
+    r"[.](weight[._]\w|q?(weight|scales?|zeros)$|scb$|w_q$|meta$|codes$|codebooks$|g_idx$|lora_|hada_|base_layer[.]"
+    r"|modules_to_save[.])",
+    re.IGNORECASE,
+)
 
 
 @checked
@@ -51,9 +57,9 @@ def load_model(
     in evaluation mode. A model of images or sound (LLaVA, Gemma 3, Qwen2-Audio) is loaded whole, and steered in the
     language model inside. A hub id may name a branch, tag or commit, "owner/name@revision", as may `revision`.
 
-    ModelError: unknown or unfetched model, missing, corrupt or pickled weights, an architecture that is not known;
-    an adapter, which is to be merged into its model first; a classifier or reward model; word vectors, which have no
-    model behind them.
+    ModelError: unknown or unfetched model, missing, corrupt or pickled weights, or such as are packed or scaled in a
+    way that transformers does not heed; an architecture that is not known, an encoder-decoder; an adapter, which is to
+    be merged into its model first; a classifier or reward model; word vectors, which have no model behind them.
     """
     require_language_model(model)
     model = with_revision(model, revision)
@@ -66,7 +72,13 @@ def load_model(
             with _quiet(), _parsed_once():
                 factory = _factory(model, source, common)
                 loaded, report = factory.from_pretrained(
-                    source, dtype=dtype, use_safetensors=True, output_loading_info=True, **common
+                    source,
+                    dtype=dtype,
+                    use_safetensors=True,
+                    output_loading_info=True,
+                    # Refused below, by name; transformers names them in a report that it prints.
+                    ignore_mismatched_sizes=True,
+                    **common,
                 )
                 tokenizer = AutoTokenizer.from_pretrained(source, **common)
                 loaded = loaded.to(device).eval()
@@ -74,9 +86,7 @@ def load_model(
             raise
         except Exception as error:  # every file, format, architecture and device fails in its own way
             raise ModelError(f"{model}: cannot be loaded as a causal language model: {error}") from error
-    if missing := sorted(report["missing_keys"]):
-        # They would have been left at random values.
-        raise ModelError(f"{model}: {len(missing)} tensors are missing from the weights, first {missing[0]}")
+    _require_all_used(model, report, loaded)
     if "gguf_file" in options:
         # Weights are plain tensors now; these two only keep the model from being saved.
         del loaded.config.quantization_config
@@ -84,12 +94,44 @@ def load_model(
     return loaded, tokenizer
 
 
+def _require_all_used(model: str | Path, report: dict[str, Any], loaded: Any) -> None:
+    """ModelError for weights that are missing, of another shape, or packed or scaled in a way that was not heeded."""
+    # The first two would have been left at random values.
+    if missing := sorted(report["missing_keys"]):
+        raise ModelError(f"{model}: {len(missing)} tensors are missing from the weights, first {missing[0]}")
+    if other := sorted(report["mismatched_keys"]):
+        name, stored, wanted = other[0]
+        raise ModelError(
+            f"{model}: {len(other)} tensors do not fit the configuration, first {name} of shape {tuple(stored)}, where"
+            f" {tuple(wanted)} is needed"
+        )
+    names = list(loaded.state_dict())
+    # Of a bare backbone the stored names are without the name that its place has.
+    weights = {*names, *(name.removeprefix(f"{loaded.base_model_prefix}.") for name in names)}
+    unused = sorted(filter(_BESIDE_WEIGHTS.search, report["unexpected_keys"]))
+    if beside := [name for name in unused if _beside(name, weights)]:
+        raise ModelError(
+            f"{model}: {len(beside)} tensors belong to weights that were read without them, first {shown(beside[0])};"
+            " merge the adapter first (merge_and_unload), or name an unquantised copy"
+        )
+
+
+def _beside(name: str, weights: set[str]) -> bool:
+    """Whether the module of a stored tensor, or one that it is within, has a weight in the model."""
+    modules = name.split(".")
+    return any(f"{'.'.join(modules[:count])}.weight" in weights for count in range(1, len(modules)))
+
+
 def _factory(model: str | Path, source: str, options: dict[str, Any]) -> Any:
     """The class of transformers that finds the class of this model: for text alone, or with images or sound."""
     import transformers
 
     config = transformers.AutoConfig.from_pretrained(source, **options)
-    for name in getattr(config, "architectures", None) or []:
+    if getattr(config, "is_encoder_decoder", False):
+        # Of some the decoder alone would be loaded, which is another model.
+        raise ModelError(f"{model}: a {config.model_type} encoder-decoder; a decoder-only language model is needed")
+    named = getattr(config, "architectures", None) or []
+    for name in [named] if isinstance(named, str) else named:
         known: Any = getattr(transformers, str(name), None)
         # Of a tied model the bare backbone holds all there is.
         bare = known is not None and "For" not in str(name)

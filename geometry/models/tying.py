@@ -15,7 +15,9 @@ from geometry.models.tensor_names import Tensors, companions, find_embedding, fi
 _TEXT_CONFIGS = ("text_config", "llm_config", "language_config", "lm_config", "thinker_config")
 _DEEPEST = 3
 _LANGUAGE_MODEL = re.compile("LMHead|Causal|Conditional")
-_OTHER_TASK = re.compile("Classification|Classifier|QuestionAnswering|MultipleChoice|Reward|MaskedLM|Embedding")
+_OTHER_TASK = re.compile(
+    "Classification|Classifier|QuestionAnswering|MultipleChoice|Reward|MaskedLM|Embedding|Scor(e|er|ing)|Rerank|Regress"
+)
 _ADAPTER = re.compile(r"(^|[._])(lora_|base_layer|modules_to_save|original_module|base_model\.model)")
 # A layer before the head's matrix, as masked language models have it.
 _BEFORE_HEAD = re.compile(r"[._](dense|transform|layer_?norm|norm|ln)\.", re.IGNORECASE)
@@ -53,6 +55,11 @@ def choose(tensors: Tensors, config: dict[str, Any], side: Side, path: Path, mis
         if side == "input" and not tied:
             raise ModelError(f"{path}: no input embedding among its tensors: {listed(tensors)}")
         choice = Choice(head, None, tied)
+    elif not _of_one_part(head, embedding):
+        raise ModelError(
+            f"{path}: {head} and {embedding} are of different parts, so that it cannot be told which are the language"
+            " model's; save the language model alone"
+        )
     else:
         choice = Choice(head, embedding, tied=False) if side == "output" else Choice(embedding, head, tied=False)
     beside = companions(choice.name, tensors)
@@ -162,6 +169,12 @@ def _tied_embedding(tensors: Tensors, embedding: str | None, config: dict[str, A
             f" {found}; a complete causal language model is needed, with tie_word_embeddings in its config.json"
         )
     return embedding
+
+
+def _of_one_part(head: str, embedding: str) -> bool:
+    """Whether the module that has the head has the embedding too, itself or deeper within."""
+    owner = head.removesuffix(".weight").rpartition(".")[0]
+    return not owner or embedding.startswith(f"{owner}.")
 
 
 def _architectures(config: dict[str, Any]) -> list[str]:

@@ -11,10 +11,12 @@ import torch
 from numpy.typing import NDArray
 
 from geometry.arguments import checked
+from geometry.display import in_short
 from geometry.errors import ArgumentError, ModelError, shown
 from geometry.models.checkpoint import Side
 from geometry.models.gguf_file import read_gguf
 from geometry.models.hub import commit_of, with_revision
+from geometry.models.in_memory import find_unembedding, provenance, vocabulary_of
 from geometry.models.llama2c_file import as_gguf, is_llama2c
 from geometry.models.locating import display_name, is_word_vectors, locate
 from geometry.models.safetensors_file import read_safetensors
@@ -33,7 +35,7 @@ class Unembedding:
     >>> geo.Unembedding.load("smollm2-135m")
     Unembedding('smollm2-135m', llama, 49152 x 576 torch.float32)
 
-    Of a model in memory:
+    Of a model in memory there is `from_model`; of a matrix, a tensor or an array of NumPy's:
 
     >>> vocabulary = geo.Vocabulary(["Ġa", "Ġbird", "Ġcat"])
     >>> geo.Unembedding(torch.eye(3, 4), vocabulary, name="mine")
@@ -68,13 +70,15 @@ class Unembedding:
         if not isinstance(self.vocabulary, Vocabulary):
             raise ArgumentError(
                 f"Unembedding: vocabulary must be a Vocabulary, not {shown(self.vocabulary)};"
-                " geo.Vocabulary(tokenizer.get_vocab()) makes one"
+                " geo.Vocabulary(tokens), or geo.Vocabulary(tokenizer.get_vocab()), makes one"
             )
         if self.matrix.ndim != 2 or self.matrix.dtype not in _DTYPES:
             raise ModelError(
                 f"{self.name}: the unembedding must be a V x d matrix of fp16, bf16, fp32 or fp64,"
                 f" not {tuple(self.matrix.shape)} of {self.matrix.dtype}"
             )
+        if self.matrix.device.type == "meta":
+            raise ModelError(f"{self.name}: the unembedding is on the meta device, without numbers; load the weights")
         rows = self.matrix.shape[0]
         # Special tokens beyond the matrix do occur: multimodal tokenizers beside text-only weights.
         if self.vocabulary.textual[rows:].any():
@@ -99,7 +103,8 @@ class Unembedding:
 
     def __repr__(self) -> str:
         rows, width = self.matrix.shape
-        return f"{type(self).__name__}({self.name!r}, {self.family}, {rows} x {width} {self.matrix.dtype})"
+        name = in_short(repr(self.name), 80)
+        return f"{type(self).__name__}({name}, {self.family}, {rows} x {width} {self.matrix.dtype})"
 
     @classmethod
     @checked
@@ -132,6 +137,33 @@ class Unembedding:
         if tied or side == "output":
             return cls(matrix, vocabulary, name, family, tied, commit=commit)
         return cls(matrix, vocabulary, f"{name} (input)", family, tied, side, commit)
+
+    @classmethod
+    @checked
+    def from_model(cls, model: object, tokenizer: object, *, name: str | None = None) -> "Unembedding":
+        """The unembedding of a Hugging Face model in memory, which it shares: nothing is copied or moved.
+
+        >>> import geometry as geo
+        >>> model, tokenizer = geo.load_model("smollm2-135m")
+        >>> geo.Unembedding.from_model(model, tokenizer, name="smollm2")
+        Unembedding('smollm2', llama, 49152 x 576 torch.float32)
+
+        Parameters:
+            model: any causal language model, on any device; also wrapped by PEFT, torch.compile, DataParallel or
+                nnsight, in so far as the head itself is not adapted.
+            tokenizer: the model's, slow or fast, its processor, or a `geo.Vocabulary`.
+            name: how results call it; default the hub id or folder it was loaded from, else its class.
+
+        A model that is trained on changes this matrix too: `Unembedding.from_model(copy.deepcopy(model), tokenizer)`
+        keeps the state of now.
+
+        ModelError: no head (a bare backbone, a classifier), a head that is quantised, packed, offloaded, adapted or
+        behind layers of its own (BERT), or a tokenizer of another model. ArgumentError: no such model or tokenizer.
+        """
+        inner, weight, tied = find_unembedding(model)
+        known, family, commit = provenance(inner)
+        rows = weight.shape[0] if weight.ndim else 0
+        return cls(weight, vocabulary_of(tokenizer, rows), name or known, family, tied, commit=commit)
 
     def _each_row(self, test: Callable[[torch.Tensor], torch.Tensor]) -> NDArray[np.bool_]:
         return np.asarray(torch.cat([test(block) for block in self._blocks()]).cpu().numpy(), dtype=np.bool_)

@@ -1,14 +1,16 @@
 """Are classes discriminated on held-out groups of points: prompts of another template, another domain?"""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from geometry.arguments import checked
+from geometry.display import short_repr
 from geometry.errors import EstimationError
-from geometry.probing.probe import ridge
+from geometry.probing.probe import matrix, ridge
 from geometry.results import NullValues, TestResult
 
 
@@ -41,6 +43,7 @@ class HeldOutClassification(TestResult):
         }
 
 
+@checked(results=Sequence[HeldOutClassification])
 @dataclass(frozen=True, eq=False)
 class HeldOutSweep:
     """One classification after another: the same points, labels and shuffles, after each block of a model.
@@ -50,6 +53,12 @@ class HeldOutSweep:
     """
 
     results: Sequence[HeldOutClassification]
+
+    __repr__ = short_repr
+
+    def __post_init__(self) -> None:
+        if not len(self.results):
+            raise EstimationError("a sweep needs at least one classification")
 
     @property
     def accuracy(self) -> NDArray[np.float64]:
@@ -69,6 +78,7 @@ class HeldOutSweep:
         return start if start < len(self.results) else None
 
 
+@checked(points=ArrayLike, labels=Iterable[Any], groups=Iterable[Any], cells=Iterable[Any] | None)
 def classify_held_out(
     points: NDArray[np.floating],
     labels: Sequence[str],
@@ -91,15 +101,13 @@ def classify_held_out(
 
     All permutations of labels are targets of one fit a group, since the points are the same.
     """
-    rows = np.asarray(points, dtype=np.float64)
-    classes, codes = np.unique(np.asarray(labels, dtype=str), return_inverse=True)
-    names, own = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
-    if rows.ndim != 2 or not len(rows) == len(codes) == len(own):
+    rows, labels, groups = matrix(points), list(labels), list(groups)
+    classes, codes = np.unique(np.array([str(label) for label in labels]), return_inverse=True)
+    names, own = np.unique(np.array([str(group) for group in groups]), return_inverse=True)
+    if not len(rows) == len(codes) == len(own):
         raise EstimationError(f"points of shape {rows.shape} have {len(codes)} labels and {len(own)} groups")
     if len(classes) < 2 or len(names) < 2:
         raise EstimationError(f"two classes and two groups are needed, not {len(classes)} and {len(names)}")
-    if not np.isfinite(rows).all():
-        raise EstimationError("classification needs finite points; these hold NaN or infinite values")
     if len(empty := np.argwhere(_counted(codes, own, (len(classes), len(names))) == 0)):
         raise EstimationError(f"class {classes[empty[0, 0]]!s} has no points in group {names[empty[0, 1]]!s}")
     _, within = np.unique([repr(cell) for cell in (groups if cells is None else cells)], return_inverse=True)

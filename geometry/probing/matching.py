@@ -4,11 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import permutations
 from math import factorial
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from geometry.arguments import checked
 from geometry.errors import EstimationError
+from geometry.probing.probe import matrix
 from geometry.results import NullValues, TestResult
 
 
@@ -24,6 +27,7 @@ class Matching(TestResult):
     cosines: NDArray[np.float64]
 
 
+@checked(one=ArrayLike, other=ArrayLike, labels=Sequence[Any])
 def matched_cosines(
     one: NDArray[np.floating],
     other: NDArray[np.floating],
@@ -42,11 +46,9 @@ def matched_cosines(
     Raises EstimationError: shapes that differ, fewer than 3 things, values that are not finite, a thing at its
         route's mean.
     """
-    routes = [np.asarray(route, dtype=np.float64) for route in (one, other)]
-    if routes[0].ndim != 2 or routes[0].shape != routes[1].shape or len(routes[0]) < 3:
+    routes = [matrix(one, "one"), matrix(other, "other")]
+    if routes[0].shape != routes[1].shape or len(routes[0]) < 3:
         raise EstimationError(f"two routes to at least 3 things are needed, not {np.shape(one)} and {np.shape(other)}")
-    if not all(np.isfinite(route).all() for route in routes):
-        raise EstimationError("the vectors of a route must be finite")
     units = []
     for route in routes:
         apart = route - route.mean(axis=0)

@@ -1,4 +1,4 @@
-"""The one result of every test, and several of them together. Imports significance, intervals and plots alone."""
+"""The one result of every test, and several of them together. Of ours it imports nothing but the ground floor."""
 
 import lazy_loader
 

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geometry.arguments import checked
+from geometry.display import short_repr
 from geometry.intervals import interval_of, mean_of, means_of
 
 
@@ -28,6 +29,8 @@ class NullValues:
     marker: str = "|"
     aligned: bool = False
     resampled: NDArray[np.float64] | None = None
+
+    __repr__ = short_repr
 
     @property
     def mean(self) -> float:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geometry.arguments import checked
+from geometry.display import fitted, html_table, in_short
 from geometry.errors import EstimationError, shown
 from geometry.intervals import bootstrap_means, central, interval_of, mean_of, means_of
 from geometry.results.null_values import NullValues
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 
 
 LEVEL = 0.05
-_NAMED = 5  # of the lost words, in a line
+_NAMED, _LONGEST_NAMED = 5, 40  # of the lost words, and characters of these, in a line
+_LONGEST = 165  # characters of a line, to which kinds of results add their own
 EXACT, TILTED = "exact", "tilted"
 
 
@@ -129,7 +131,7 @@ class TestResult:
     def lost_in_short(self) -> str:
         """How many words are lost, and the first of them: the end of a line; empty where none is."""
         named = ", ".join(self.lost[:_NAMED]) + (", …" if len(self.lost) > _NAMED else "")
-        return f"; {len(self.lost)} lost: {named}" if self.lost else ""
+        return f"; {len(self.lost)} lost: {in_short(named, _LONGEST_NAMED)}" if self.lost else ""
 
     @cached_property
     def p_value(self) -> float:
@@ -283,10 +285,11 @@ class TestResult:
 
     def __repr__(self) -> str:
         low, high = self.interval
-        nulls = ", ".join(f"{name} {null.mean:.3f}" for name, null in self.nulls.items())
-        text = f"{self.subject + ', ' if self.subject else ''}{self.name}: {self.value:.3f} [{low:.3f}, {high:.3f}]"
-        text += f" (n = {self.n})" + (f"; {nulls}; p = {self.p_value:.2g}" if nulls else "")
-        return text + (f"; {self.verdict}" if self.rule else "") + self.lost_in_short
+        head = f"{self.subject + ', ' if self.subject else ''}{self.name}: {self.value:.3f} [{low:.3f}, {high:.3f}]"
+        nulls = [f"{name} {null.mean:.3f}" for name, null in self.nulls.items()]
+        tested = f"; p = {self.p_value:.2g}" if nulls else ""
+        verdict = f"; {self.verdict}" if self.rule else ""
+        return fitted(f"{head} (n = {self.n})", nulls, tested + verdict + self.lost_in_short, longest=_LONGEST)
 
     def row(self) -> dict[str, Any]:
         """A row of a table of results: value, interval, each null's mean under its label, p-values and verdict."""
@@ -300,9 +303,7 @@ class TestResult:
         return row | {"verdict": self.verdict} | ({"lost": len(self.lost)} if self.lost else {})
 
     def _repr_html_(self) -> str:
-        from pandas import Series
-
-        return Series(self.row(), dtype=object).to_frame(self.name).to_html(float_format="{:.3f}".format)
+        return html_table(("", self.name), self.row().items(), self.title or repr(self))
 
 
 def _null_values(name: str, null: "NullValues | NDArray[np.float64]", n: int) -> NullValues:

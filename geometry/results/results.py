@@ -1,11 +1,13 @@
 """The results of several tests together: looked up by name, adjusted, as a table, as a forest."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
+from geometry.display import fitted, html_table, in_short, listed
 from geometry.errors import EstimationError
 from geometry.results.result import TestResult
 from geometry.significance import adjusted_p_values
@@ -121,8 +123,19 @@ class Results(Sequence[TestResult]):
         panel = ForestPanel(f"from the null to the {theory}", rows, references=references, limits=(-0.75, 1.75))
         return panel, names, ("model", "null", theory, "verdict")
 
-    def __repr__(self) -> str:
+    def __str__(self) -> str:
         return "\n".join(map(repr, self._tests)) or "no results"
 
+    def __repr__(self) -> str:
+        subjects = listed(list(dict.fromkeys(test.subject for test in self._tests if test.subject)))
+        verdicts = Counter(test.verdict for test in self._tests if test.verdict).most_common()
+        head = f"Results of {len(self)} tests{f' on {in_short(subjects, 60)}' if subjects else ''}"
+        return fitted(head, [f"{times} {verdict}" for verdict, times in verdicts], "")
+
     def _repr_html_(self) -> str:
-        return self.to_frame().to_html(float_format="{:.3f}".format, na_rep="–")
+        heads = ("subject", "name", "value", "low", "high", "null", "theory", "p", "verdict")
+        rows = (
+            (test.subject, test.name, test.value, *test.interval, *test.ends, test.p_adjusted, test.verdict)
+            for test in self._tests
+        )
+        return html_table(heads, rows, repr(self))

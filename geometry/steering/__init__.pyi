@@ -7,6 +7,7 @@ from .activations import read_activations as read_activations
 from .activations import record_activations as record_activations
 from .architecture import Architecture as Architecture
 from .belonging import check_belongs as check_belongs
+from .chat import chat_prompts as chat_prompts
 from .concept_vectors import ConceptSteering as ConceptSteering
 from .final_norm import FinalNorm as FinalNorm
 from .final_norm import logit_lens as logit_lens
@@ -23,6 +24,7 @@ from .measure import excess_kl as excess_kl
 from .measure import kl_divergence as kl_divergence
 from .measure import perplexity as perplexity
 from .measure import probability as probability
+from .pair_file import load_text_pairs as load_text_pairs
 from .positions import PositionName as PositionName
 from .positions import Positions as Positions
 from .prompts import PromptSet as PromptSet
@@ -30,6 +32,7 @@ from .prompts import encode as encode
 from .prompts import load_prompts as load_prompts
 from .strength import to_absolute as to_absolute
 from .vector import Site as Site
+from .vector import SiteLike as SiteLike
 from .vector import SteeringVector as SteeringVector
 from .vector_file import load_vector as load_vector
 from .vector_file import save_vector as save_vector

@@ -13,16 +13,23 @@ from torch import nn
 from geometry.arguments import checked
 from geometry.errors import SteeringError
 from geometry.steering.activations import Token, read_activations, record_activations
-from geometry.steering.architecture import Architecture
+from geometry.steering.architecture import Architecture, evaluating
 from geometry.steering.prompts import Tokenizer, encode
-from geometry.steering.vector import Site, SteeringVector
+from geometry.steering.vector import Site, SiteLike, SteeringVector
 
 _ROUNDING = 16 * torch.finfo(torch.float32).eps
 
 
 @checked
 def activation_addition(
-    model: nn.Module, tokenizer: Tokenizer, promoted: str, suppressed: str, block: int, *, bos: bool = True
+    model: nn.Module,
+    tokenizer: Tokenizer,
+    promoted: str,
+    suppressed: str,
+    block: int | None = None,
+    *,
+    site: SiteLike | None = None,
+    bos: bool = True,
 ) -> SteeringVector:
     """Activation addition: the activations of two prompts subtracted token by token, at the input of a block.
 
@@ -38,15 +45,18 @@ def activation_addition(
 
     Parameters:
         promoted, suppressed: the vector leads from the second to the first.
-        block: 0-based; the vector is for the input of this block.
+        block: 0-based; the vector is for the input of this block, as the source has it.
+        site: instead of a block: a place in the residual stream, such as 15 or "output.15"; see `Site`.
         bos: put the beginning-of-text token before both; False for models without one, whose row 0 then counts.
 
     Returns SteeringVector: one part of shape (p, d), for the p tokens of the longer prompt.
-    Raises SteeringError: an empty prompt, a block that the model lacks, no beginning-of-text token, no single token
-        for a space.
+    Raises SteeringError: an empty prompt, both a block and a site or neither, one that the model lacks, no
+        beginning-of-text token, no single token for a space.
     Source: Turner et al., Activation Addition: Steering Language Models Without Optimization, arXiv 2308.10248.
     """
-    architecture, site = Architecture.of(model), Site("input", block)
+    if (block is None) == (site is None):
+        raise SteeringError("activation addition needs a block or a site, such as block=6 or site='output.5'")
+    architecture, site = Architecture.of(model), Site("input", block) if site is None else Site.parse(site)
     architecture.check(site)
     batches = [encode(tokenizer, [prompt], bos=bos) for prompt in (promoted, suppressed)]
     rows = [batch.input_ids[0].tolist() for batch in batches]
@@ -58,14 +68,16 @@ def activation_addition(
                 " made equally long; use prompts with as many tokens as each other"
             )
         rows = [row + space * (max(map(len, rows)) - len(row)) for row in rows]
-    with torch.no_grad(), record_activations(model, [site]) as recorded:
-        model(input_ids=torch.tensor(rows, device=architecture.device))
+    ids = torch.tensor(rows, device=architecture.device)
+    architecture.check_tokens(ids)
+    with torch.no_grad(), evaluating(model), record_activations(model, [site]) as recorded:
+        architecture.model(input_ids=ids)
     difference = torch.sub(*recorded[site].float().cpu())
     # A text may bring the token with it.
     begun = all(batch.begins_with(tokenizer.bos_token_id) for batch in batches)
     if begun:
         difference[0] = 0
-    return SteeringVector({site: difference}, f"({promoted!r} − {suppressed!r})", architecture.family, bos=begun)
+    return SteeringVector({site: difference}, f"{promoted!r} − {suppressed!r}", architecture.family, bos=begun)
 
 
 @checked
@@ -73,7 +85,7 @@ def class_means(
     model: nn.Module,
     tokenizer: Tokenizer,
     classes: Mapping[str, Sequence[str]],
-    sites: Sequence[Site | str],
+    sites: Sequence[SiteLike],
     *,
     token: Token = -1,
 ) -> dict[str, SteeringVector]:
@@ -100,7 +112,7 @@ def class_means(
     # All in one pass: prompts of like length, from whatever class, share a batch.
     prompts = [prompt for members in classes.values() for prompt in members]
     labels = [name for name, members in classes.items() for _ in members]
-    activations = read_activations(model, tokenizer, prompts, sites, token=token)
+    activations = read_activations(model, tokenizer, prompts, [*map(Site.parse, sites)], token=token)
     return mean_vectors(activations, labels, model=Architecture.of(model).family)
 
 
@@ -138,7 +150,7 @@ def class_difference(means: Mapping[str, SteeringVector], name: str) -> Steering
     if name not in means or len(means) < 2:
         raise SteeringError(f"no class {name!r} beside others; the classes are {', '.join(means)}")
     first, *rest = (mean for label, mean in means.items() if label != name)
-    return means[name] - sum(rest, first) / (len(rest) + 1)
+    return means[name] - (sum(rest, first) / (len(rest) + 1) if rest else first)
 
 
 @checked
@@ -146,7 +158,7 @@ def contrastive_activation_addition(
     model: nn.Module,
     tokenizer: Tokenizer,
     pairs: Sequence[tuple[str, str]],
-    sites: Sequence[Site | str],
+    sites: Sequence[SiteLike],
     *,
     token: Token = -1,
     method: Literal["mean", "pca"] = "mean",
@@ -175,7 +187,7 @@ def contrastive_activation_addition(
         raise SteeringError("pairs are a list of two texts each, and not empty")
     prompts = [prompt for pair in pairs for prompt in pair]
     parts = {}
-    for site, rows in read_activations(model, tokenizer, prompts, sites, token=token).items():
+    for site, rows in read_activations(model, tokenizer, prompts, [*map(Site.parse, sites)], token=token).items():
         first, second = rows[0::2].double(), rows[1::2].double()
         distance = torch.linalg.vector_norm(first - second, dim=1, keepdim=True)
         # Equal residual streams differ by rounding when their prompts stand at other places of a batch.

@@ -9,25 +9,25 @@ from typing import Literal
 
 import torch
 from torch import nn
-from tqdm import tqdm
 
 from geometry.arguments import checked
 from geometry.errors import SteeringError
+from geometry.progress import progress_bar
 from geometry.steering.activation_cache import activations_file, keep_activations, kept_activations
-from geometry.steering.architecture import Architecture
+from geometry.steering.architecture import Architecture, evaluating
 from geometry.steering.hook_manager import HookManager
 from geometry.steering.injection import steer_each
 from geometry.steering.padding import heeds_padding
 from geometry.steering.prompts import Tokenizer, encode
 from geometry.steering.residual_stream import Change, ResidualStream
-from geometry.steering.vector import Site, SteeringVector, depth
+from geometry.steering.vector import Site, SiteLike, SteeringVector, depth
 
 Token = int | Literal["mean"]
 
 
 @checked
 @contextmanager
-def record_activations(model: nn.Module, sites: Sequence[Site | str]) -> Iterator[dict[Site, torch.Tensor]]:
+def record_activations(model: nn.Module, sites: Sequence[SiteLike]) -> Iterator[dict[Site, torch.Tensor]]:
     """Record the residual stream of the last call of the model in a `with` block, steering included.
 
     >>> import torch
@@ -63,9 +63,9 @@ def _attached(architecture: Architecture, watchers: Mapping[Site, Sequence[Chang
         yield
 
 
-def _sites(sites: Sequence[Site | str]) -> list[Site]:
+def _sites(sites: Sequence[SiteLike]) -> list[Site]:
     """Sites from their names; a single name is one site, not a sequence of letters."""
-    return [Site.parse(site) for site in ([sites] if isinstance(sites, str | Site) else sites)]
+    return [Site.parse(site) for site in ([sites] if isinstance(sites, str | int | Site) else sites)]
 
 
 def _record(activations: dict[Site, torch.Tensor], site: Site, residual: torch.Tensor) -> None:
@@ -77,7 +77,7 @@ def read_activations(
     model: nn.Module,
     tokenizer: Tokenizer,
     prompts: Sequence[str],
-    sites: Sequence[Site | str],
+    sites: Sequence[SiteLike],
     *,
     token: Token = -1,
     bos: bool | None = None,
@@ -85,7 +85,7 @@ def read_activations(
     batch_size: int = 16,
     cache: bool | str | Path = False,
 ) -> dict[Site, torch.Tensor]:
-    """The residual stream at one token of every prompt.
+    """The residual stream at one token of every prompt, without dropout.
 
     Example::
 
@@ -110,6 +110,7 @@ def read_activations(
     Raises SteeringError: an empty prompt, a site that the model lacks, a prompt without that token, activations that
         are not finite.
     """
+    prompts = list(prompts)
     if token != "mean" and (isinstance(token, bool) or not isinstance(token, int)):  # noqa: S105 (no password)
         raise SteeringError(f"a token is an index or 'mean', not {token!r}")
     if vectors is not None and len(vectors) != len(prompts):
@@ -124,6 +125,9 @@ def read_activations(
             raise SteeringError("vectors whose rows count from a beginning-of-text token and others cannot be mixed")
         bos = needed
     encoded = encode(tokenizer, prompts, bos=bos)
+    if manager is not None:
+        manager.check_begun(encoded.brings(tokenizer.bos_token_id))
+    architecture.check_tokens(encoded.input_ids)
     lengths = encoded.attention_mask.sum(dim=1)
     if token != "mean" and not -int(lengths.min()) <= token < int(lengths.min()):  # noqa: S105
         shortest = prompts[int(lengths.argmin())]
@@ -141,8 +145,8 @@ def read_activations(
     recorded: dict[Site, torch.Tensor] = {}
     watchers: dict[Site, list[Change]] = {site: [partial(_record, recorded, site)] for site in read}
     watchers.get(max(read, key=depth, default=Site("after_norm")), []).append(_end)
-    with torch.no_grad(), _attached(architecture, watchers):
-        for indices in tqdm(chunks, desc="reading activations", disable=None, leave=False):
+    with torch.no_grad(), evaluating(architecture.model), _attached(architecture, watchers):
+        for indices in progress_bar(chunks, "reading activations"):
             batch = encode(tokenizer, [prompts[index] for index in indices], bos=bos, device=architecture.device)
             steered = nullcontext() if vectors is None else steer_each(model, [vectors[index] for index in indices])
             with steered, suppress(_Enough):

@@ -5,6 +5,8 @@ residual_stream attaches.
 """
 
 import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -13,6 +15,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import nn
 
+from geometry.display import short_repr
 from geometry.errors import SteeringError
 from geometry.steering.vector import Site
 
@@ -25,8 +28,8 @@ class Architecture:
     """The parts of a causal language model between which a residual stream runs.
 
     Attributes:
-        model: the language model; of one wrapped by PEFT, the model inside.
-        entries: what may be called as the whole model: itself, and a PEFT wrapper around it.
+        model: the language model; of one wrapped by PEFT or `torch.compile`, the model inside.
+        entries: what may be called as the whole model: itself, and a wrapper around it.
         blocks, norm: the transformer blocks of `model`, in order, and the final norm after the last.
         head: the unembedding, after the final norm; None for a model without one.
         width: d, of the residual stream.
@@ -38,6 +41,8 @@ class Architecture:
     norm: nn.Module
     head: nn.Module | None
     width: int
+
+    __repr__ = short_repr
 
     @classmethod
     def of(cls, model: nn.Module) -> "Architecture":
@@ -112,6 +117,22 @@ class Architecture:
             last = len(self.blocks) - 1
             raise SteeringError(f"{site}: {type(self.model).__name__} has blocks 0 to {last}, no block {site.block}")
 
+    def check_tokens(self, ids: torch.Tensor, more: int = 0) -> None:
+        """SteeringError for token ids (prompts, tokens), or as many positions and `more`, that the model lacks."""
+        model: Any = self.model
+        kind, embedding = type(model).__name__, model.get_input_embeddings()
+        if (last := int(ids.max())) >= (rows := int(getattr(embedding, "num_embeddings", last + 1))):
+            raise SteeringError(
+                f"a prompt has the token {last}, {kind} an embedding of {rows} rows; take the model's own tokenizer"
+            )
+        longest, count = getattr(model.config.get_text_config(), "max_position_embeddings", None), ids.shape[1] + more
+        if not isinstance(longest, int) or count <= longest:
+            return
+        # Others compute their positions, however many. Some keep rows for offsets of two.
+        learned = (m.num_embeddings for m in model.modules() if isinstance(m, nn.Embedding) and m is not embedding)
+        if any(longest <= size <= longest + 2 for size in learned):
+            raise SteeringError(f"{kind}: has {longest} positions, {count} are asked for; use fewer tokens")
+
     def arguments(self, entry: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
         """The arguments of a call of one of the entries by name."""
         signature = _signature(entry)
@@ -134,15 +155,18 @@ class Architecture:
     @property
     def compiled(self) -> bool:
         """Whether calls go to a compiled copy, which heeds no hook that was made later."""
-        compiled = (vars(self.model).get(name) for name in ("_compiled_call_impl", "_compiled_call", "_orig_mod"))
-        return any(copy is not None for copy in compiled) or "_orig_mod" in self.model._modules
+        compiled = (vars(self.model).get(name) for name in ("_compiled_call_impl", "_compiled_call"))
+        wrapped = any("_orig_mod" in entry._modules for entry in self.entries)
+        return wrapped or any(copy is not None for copy in compiled)
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
-    """The model within a PEFT wrapper, any other as it is.
+    """The model within a wrapper of PEFT or `torch.compile`, any other as it is.
 
     Raises SteeringError: a wrapper that puts virtual tokens before every prompt, where no position would be right.
     """
+    if isinstance(original := model._modules.get("_orig_mod"), nn.Module):
+        return unwrapped(original)
     inside = getattr(model, "get_base_model", None)
     if not callable(inside):
         return model
@@ -156,12 +180,31 @@ def unwrapped(model: nn.Module) -> nn.Module:
 
 
 def device_of(model: nn.Module) -> torch.device:
-    """Where input ids go: of a model whose weights are loaded piece by piece, where it computes."""
+    """Where input ids go: of a model whose weights are loaded piece by piece, where it computes.
+
+    Raises SteeringError: a model on the meta device, whose weights are nowhere.
+    """
     whole: Any = model
     if whole.device.type != "meta":
         return torch.device(whole.device)
     devices = (getattr(getattr(module, "_hf_hook", None), "execution_device", None) for module in model.modules())
-    return torch.device(next((device for device in devices if device is not None), "cpu"))
+    if (device := next((device for device in devices if device is not None), None)) is None:
+        raise SteeringError(f"{type(model).__name__}: is on the meta device, without weights; load them first")
+    return torch.device(device)
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """The model without dropout meanwhile, so that what is read, measured or generated is the same each time."""
+    training = [module for module in model.modules() if module.training]
+    # Not by eval(), which some modules merge or move weights in.
+    for module in training:
+        module.training = False
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
 
 
 def plain_ids(model: nn.Module, count: int) -> torch.Tensor:
@@ -206,7 +249,7 @@ def _ran_last(model: nn.Module, blocks: nn.ModuleList, norms: dict[str, nn.Modul
     hooks = [blocks[-1].register_forward_hook(lambda *_: order.append(None))]
     hooks += [norm.register_forward_hook(partial(_append, order, name)) for name, norm in norms.items()]
     try:
-        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        with evaluating(model), torch.no_grad(), torch.random.fork_rng(devices=[]):
             model(input_ids=plain_ids(model, 2).to(device_of(model)))
     except Exception:  # whatever a model does without its images; what steers it checks the order again
         return next((name for name in reversed(norms) if "embed" not in name), None)

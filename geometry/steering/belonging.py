@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from geometry.display import short_repr
 from geometry.errors import SteeringError
 from geometry.models import Unembedding
 from geometry.steering.architecture import Architecture
@@ -30,6 +31,8 @@ class RowSample:
     name: str
     ids: torch.Tensor
     rows: torch.Tensor
+
+    __repr__ = short_repr
 
     @classmethod
     def of(cls, unembedding: Unembedding) -> "RowSample":
@@ -61,7 +64,8 @@ def check_belongs(model: nn.Module, unembedding: Unembedding | RowSample) -> Non
     sample = unembedding if isinstance(unembedding, RowSample) else RowSample.of(unembedding)
     architecture = Architecture.of(model)
     passed = _PASSED.setdefault(architecture.model, set())
-    if sample.key in passed:
+    key = sample.key + _state_of(architecture)
+    if key in passed:
         return
     kind = type(architecture.model).__name__
     if sample.rows.shape[1] != architecture.width:
@@ -74,13 +78,20 @@ def check_belongs(model: nn.Module, unembedding: Unembedding | RowSample) -> Non
             f" {correlation:.2f} on {len(sample.ids)} tokens; take the vectors from this model's own"
             " (geo.Unembedding.load of the same weights)"
         )
-    passed.add(sample.key)
+    passed.add(key)
 
 
 def check_source(model: nn.Module, vector: SteeringVector) -> None:
     """`check_belongs` for a vector that remembers which unembedding it came from; any other passes."""
     if vector.sample is not None:
         check_belongs(model, vector.sample)
+
+
+def _state_of(architecture: Architecture) -> str:
+    """Another one where the model's head has been replaced, trained or loaded anew."""
+    head = architecture.head
+    weights = () if head is None else head.parameters()
+    return str([id(head), *(0 if weight.is_inference() else weight._version for weight in weights)])
 
 
 def _correlation(architecture: Architecture, sample: RowSample) -> float:

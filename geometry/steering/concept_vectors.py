@@ -99,7 +99,7 @@ class ConceptSteering:
 
     def norm(self, vector: SteeringVector) -> float:
         """Norm in the unified space of a vector of this object or a sum of such."""
-        return float(torch.linalg.vector_norm(self.space.colourer @ vector["after_norm"].to(self.space.mean)))
+        return float(torch.linalg.vector_norm(self.space.unify_hidden(vector["after_norm"])))
 
     def random(self, like: SteeringVector, seed: int) -> SteeringVector:
         """A control: a random direction of the unified space, norm-matched there to `like`, through the same map."""

@@ -11,11 +11,12 @@ import torch
 from torch import nn
 
 from geometry.arguments import checked
+from geometry.display import short_repr
 from geometry.errors import SteeringError
 from geometry.steering.architecture import Architecture
 from geometry.steering.belonging import check_source
 from geometry.steering.readout import Readout
-from geometry.steering.vector import Site, SteeringVector
+from geometry.steering.vector import Site, SiteLike, SteeringVector
 
 # A norm whose weight is this small beside its largest passes nothing on that could be steered.
 _DEAD = 1e-6
@@ -35,6 +36,8 @@ class FinalNorm:
     weight: torch.Tensor
     removes_mean: bool
     readout: Readout | None
+
+    __repr__ = short_repr
 
     @classmethod
     def of(cls, model: nn.Module) -> "FinalNorm":
@@ -92,7 +95,7 @@ def logit_lens(model: nn.Module, residual: torch.Tensor) -> torch.Tensor:
 
 
 @checked
-def pull_back(vector: SteeringVector, model: nn.Module, site: Site | str) -> SteeringVector:
+def pull_back(vector: SteeringVector, model: nn.Module, site: SiteLike) -> SteeringVector:
     """Pull a vector for "after_norm" back through the final norm: δ/w, relative to the residual norm at the site.
 
     Example::

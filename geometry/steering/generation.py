@@ -11,7 +11,7 @@ import torch
 
 from geometry.arguments import checked
 from geometry.errors import SteeringError
-from geometry.steering.architecture import Architecture
+from geometry.steering.architecture import Architecture, evaluating
 from geometry.steering.hook_manager import HookManager
 from geometry.steering.padding import heeds_padding
 from geometry.steering.prompts import LanguageModel, Tokenizer, encode
@@ -44,7 +44,7 @@ def generate(
     bos: bool | None = None,
     use_cache: bool = True,
 ) -> list[list[Generation]]:
-    """Generate text after prompts of any lengths, under whatever steers the model.
+    """Generate text after prompts of any lengths, under whatever steers the model, without dropout.
 
     All in one batch, padded on the left; in a batch for each length where a model does not heed padding.
 
@@ -66,9 +66,9 @@ def generate(
         bos: see `encode`; default, what the vectors at work need, or else as the tokenizer does.
 
     Returns list: for each of the n prompts the list of its generations.
-    Raises SteeringError: an empty prompt, a number out of its range, several generations without a temperature, logits
-        that are NaN; another `bos` than vectors at work need; vectors for some of the prompts where lengths differ and
-        the model does not heed padding.
+    Raises SteeringError: an empty prompt, more tokens than the model has positions, a number out of its range, several
+        generations without a temperature, logits that are NaN; another `bos` than vectors at work need; vectors for
+        some of the prompts where lengths differ and the model does not heed padding; a model that predicts no tokens.
     Source: The penalty is that of Turner et al., arXiv 2308.10248.
     """
     from transformers import GenerationConfig, LogitsProcessorList
@@ -90,8 +90,16 @@ def generate(
     if num_return_sequences > 1 and not temperature:
         raise SteeringError("without a temperature all generations of a prompt are the same; set one, such as 0.8")
     architecture, manager = Architecture.of(model), HookManager.at_work(model)
+    if not getattr(architecture.model, "can_generate", bool)():
+        raise SteeringError(
+            f"{type(architecture.model).__name__}: predicts no tokens; a causal language model is needed"
+        )
     bos = bos if manager is None else manager.bos(bos)
-    lengths = encode(tokenizer, prompts, bos=bos).attention_mask.sum(dim=1).tolist()
+    encoded = encode(tokenizer, prompts, bos=bos)
+    if manager is not None:
+        manager.check_begun(encoded.brings(tokenizer.bos_token_id))
+    architecture.check_tokens(encoded.input_ids, max_new_tokens - 1)
+    lengths = encoded.attention_mask.sum(dim=1).tolist()
     heeded = True
     if len(set(lengths)) > 1 or (not architecture.caches and len(prompts) * num_return_sequences > 1):
         heeded = heeds_padding(architecture)
@@ -116,7 +124,8 @@ def generate(
     # What is not set in the settings would be taken from the model's own defaults.
     language_model.generation_config = settings
     try:
-        with manager.generating(num_return_sequences) if manager is not None else nullcontext(), torch.no_grad():
+        counted = manager.generating(num_return_sequences) if manager is not None else nullcontext()
+        with counted, evaluating(language_model), torch.no_grad():
             for group in groups:
                 batch = encode(tokenizer, [prompts[index] for index in group], bos=bos, device=architecture.device)
                 mask = batch.attention_mask.repeat_interleave(num_return_sequences, 0)

@@ -188,6 +188,14 @@ class HookManager:
             )
         return next(iter(counted), asked)
 
+    def check_begun(self, begun: bool) -> None:
+        """SteeringError where prompts bring a beginning-of-text token and rows at work count without one."""
+        if begun and any(part.bos is False and part.rows for part in self._parts):
+            raise SteeringError(
+                "a prompt begins with the beginning-of-text token itself, and the rows of a vector at work count"
+                " without one; leave it out of the prompt, or make the vector with bos=True"
+            )
+
     def one_by_one(self) -> bool:
         """Whether all parts are for every prompt alike, so that a batch may be run in pieces."""
         return all(part.prompts is None and not isinstance(part.positions, torch.Tensor) for part in self._parts)

@@ -11,8 +11,9 @@ import torch
 from numpy.typing import NDArray
 
 from geometry.concepts import ConceptHierarchy
+from geometry.display import short_repr
 from geometry.errors import SteeringError
-from geometry.steering.architecture import Architecture
+from geometry.steering.architecture import Architecture, evaluating
 from geometry.steering.hook_manager import HookManager
 from geometry.steering.injection import steer
 from geometry.steering.padding import check_padding
@@ -35,6 +36,8 @@ class Effect:
     kl: NDArray[np.float64]
     excess_kl: Mapping[str, NDArray[np.float64]]
     top1: NDArray[np.int64]
+
+    __repr__ = short_repr
 
     def top1_rate(self, tokens: NDArray[np.int64]) -> float:
         """The fraction of the prompts after which one of `tokens` is the most probable."""
@@ -62,7 +65,7 @@ class NextToken:
         self._arguments = architecture.accepted(_encoded(architecture, tokenizer, prompts).arguments)
         self._past: Any = None
         if self._arguments["input_ids"].shape[1] > 1:
-            with torch.no_grad():
+            with torch.no_grad(), evaluating(model):
                 before_last = {name: ids[:, :-1] for name, ids in self._arguments.items()}
                 self._past = model(**before_last, use_cache=True).past_key_values
         self.unsteered = self.log_probabilities()
@@ -86,7 +89,7 @@ class NextToken:
 
     def log_probabilities(self) -> torch.Tensor:
         """log P(y | prompt) in nats under what is at work in the model, float32 on the CPU, shape (n, V)."""
-        with torch.no_grad():
+        with torch.no_grad(), evaluating(self.model):
             # The mask is of the cache's tokens too.
             last = {name: ids if name == "attention_mask" else ids[:, -1:] for name, ids in self._arguments.items()}
             logits: torch.Tensor = self.model(
@@ -137,7 +140,7 @@ def perplexity(model: LanguageModel, tokenizer: Tokenizer, texts: Sequence[str])
     batch = _encoded(architecture, tokenizer, texts)
     if int(batch.attention_mask.sum(dim=1).min()) < 2:
         raise SteeringError("perplexity needs texts of at least two tokens")
-    with torch.no_grad():
+    with torch.no_grad(), evaluating(model):
         logits = model(**architecture.accepted(batch.arguments)).logits
     predicted = batch.attention_mask[:, 1:].bool() & batch.attention_mask[:, :-1].bool()
     loss = torch.nn.functional.cross_entropy(logits[:, :-1][predicted].float(), batch.input_ids[:, 1:][predicted])
@@ -149,6 +152,9 @@ def _encoded(architecture: Architecture, tokenizer: Tokenizer, texts: Sequence[s
     manager = HookManager.at_work(architecture.model)
     bos = manager.bos(None) if manager is not None else None
     batch = encode(tokenizer, texts, bos=bos, device=architecture.device)
+    if manager is not None:
+        manager.check_begun(batch.brings(tokenizer.bos_token_id))
+    architecture.check_tokens(batch.input_ids)
     if not bool(batch.attention_mask.all()):
         check_padding(architecture)
     return batch

@@ -6,6 +6,7 @@ from typing import Literal, get_args
 
 import torch
 
+from geometry.display import short_repr
 from geometry.errors import SteeringError
 
 PositionName = Literal["all", "prompt", "generated", "first", "middle", "last", "front", "back"]
@@ -20,6 +21,8 @@ class Selection:
     batch: torch.Tensor
     position: torch.Tensor
     row: torch.Tensor
+
+    __repr__ = short_repr
 
 
 def checked_positions(positions: Positions | None, rows: int | None) -> Positions:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import torch
 
 from geometry.concepts.data_file import DataFile
+from geometry.display import short_repr
 from geometry.errors import HierarchyError, SteeringError, shown
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ class Batch:
     position_ids: torch.Tensor
     notes: tuple[str, ...] = ()
 
+    __repr__ = short_repr
+
     @property
     def arguments(self) -> dict[str, torch.Tensor]:
         """What to call a model with: `model(**batch.arguments)`."""
@@ -37,8 +40,15 @@ class Batch:
 
     def begins_with(self, token: int | None) -> bool:
         """Whether the first token of every prompt is this one."""
-        firsts = self.input_ids[torch.arange(len(self.input_ids)), self.attention_mask.argmax(dim=1)]
-        return token is not None and bool((firsts == token).all())
+        return token is not None and bool((self._firsts == token).all())
+
+    def brings(self, token: int | None) -> bool:
+        """Whether the first token of any prompt is this one."""
+        return token is not None and bool((self._firsts == token).any())
+
+    @property
+    def _firsts(self) -> torch.Tensor:
+        return self.input_ids[torch.arange(len(self.input_ids)), self.attention_mask.argmax(dim=1)]
 
 
 def encode(
@@ -88,18 +98,22 @@ def _framed(tokenizer: Tokenizer, prompt: str, bos: bool | None) -> tuple[list[i
         raise SteeringError(f"the prompt {shown(prompt)} has no tokens; an empty prompt cannot be steered")
     if bos and tokenizer.bos_token_id is None:
         raise SteeringError("this tokenizer has no beginning-of-text token; use bos=False")
-    before, after = _frame(tokenizer, prompt, len(text)) if bos is None else ([tokenizer.bos_token_id] * bos, [])
+    before, after = _frame(tokenizer, prompt, text) if bos is None else ([tokenizer.bos_token_id] * bos, [])
     twice = next(size for size in range(len(before), -1, -1) if before[len(before) - size :] == text[:size])
     return before[: len(before) - twice] + text, text[:twice], after
 
 
-def _frame(tokenizer: Tokenizer, prompt: str, size: int) -> tuple[list[int], list[int]]:
-    """What a tokenizer puts before a text of so many tokens, and after it."""
+def _frame(tokenizer: Tokenizer, prompt: str, text: list[int]) -> tuple[list[int], list[int]]:
+    """What a tokenizer puts before a text of these tokens, and after it."""
     framed = tokenizer(prompt, return_special_tokens_mask=True)
     ids: list[int] = framed["input_ids"]
-    # Not by looking for special tokens, as the text may hold some itself.
-    start = framed["special_tokens_mask"].index(0)
-    return ids[:start], ids[start + size :]
+    # Not by looking for special tokens, as the text may hold some itself; but slow tokenizers may mark none.
+    marked = next((place for place, special in enumerate(framed["special_tokens_mask"]) if not special), 0)
+    places = (marked, *range(len(ids) - len(text) + 1))
+    start = next((start for start in places if ids[start : start + len(text)] == text), None)
+    if start is None:
+        raise SteeringError(f"this tokenizer writes the prompt {shown(prompt)} otherwise between its special tokens")
+    return ids[:start], ids[start + len(text) :]
 
 
 def _note(tokenizer: Tokenizer, left_out: Sequence[list[int]], where: str) -> str:
@@ -120,6 +134,8 @@ class PromptSet:
     name: str
     beginnings: tuple[str, ...]
     texts: tuple[str, ...]
+
+    __repr__ = short_repr
 
 
 def load_prompts(source: str | Path) -> PromptSet:

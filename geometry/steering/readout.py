@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from geometry.display import short_repr
 from geometry.errors import SteeringError
 from geometry.steering.architecture import Architecture, plain_ids
 from geometry.steering.residual_stream import undisturbed
@@ -38,6 +39,8 @@ class Readout:
     cap: float | None
     biased: bool
     follows: bool
+
+    __repr__ = short_repr
 
     @classmethod
     def of(cls, architecture: Architecture) -> "Readout | None":

@@ -14,7 +14,7 @@ from torch import nn
 from torch.utils.hooks import RemovableHandle
 
 from geometry.errors import SteeringError
-from geometry.steering.architecture import Architecture
+from geometry.steering.architecture import Architecture, evaluating
 from geometry.steering.vector import Site
 
 # The blocks of models that are being measured, by calls that are nobody's.
@@ -139,10 +139,11 @@ class ResidualStream:
 
 @contextmanager
 def undisturbed(architecture: Architecture) -> Iterator[None]:
-    """All that steers or reads the model lets its calls pass meanwhile."""
+    """All that steers or reads the model lets its calls pass meanwhile, and dropout drops nothing."""
     _UNDISTURBED.add(architecture.blocks)
     try:
-        yield
+        with evaluating(architecture.model):
+            yield
     finally:
         _UNDISTURBED.discard(architecture.blocks)
 

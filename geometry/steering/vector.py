@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from geometry.arguments import checked
+from geometry.display import html_table, in_short, listed
 from geometry.errors import SteeringError
 
 if TYPE_CHECKING:
@@ -23,8 +24,8 @@ Place = Literal["input", "output", "before_norm", "after_norm"]
 class Site:
     """A place in a model's residual stream, and the unit of what is added there.
 
-    >>> print(Site("output", 27), Site.parse("before_norm.relative"))
-    output.27 before_norm.relative
+    >>> print(Site("output", 27), Site.parse(27), Site.parse("before_norm.relative"))
+    output.27 output.27 before_norm.relative
 
     Parameters:
         place: "input" or "output" of a block, "before_norm" or "after_norm" of the final norm.
@@ -56,16 +57,21 @@ class Site:
         return f"{self.place}{block}{'.relative' if self.relative else ''}"
 
     @classmethod
-    def parse(cls, site: "Site | str") -> "Site":
-        """The site that `str` writes, such as "output.6" or "after_norm"; a Site is returned as it is."""
+    def parse(cls, site: "Site | str | int") -> "Site":
+        """The site that `str` writes, such as "after_norm"; of 6, "6" and "output.6" the output of block 6."""
         if isinstance(site, Site):
             return site
-        index, *rest = str(site).split(".")
+        place, *rest = str(site).split(".")
+        if place[:1].isdecimal():
+            place, rest = "output", [place, *rest]
         relative = rest[-1:] == ["relative"]
         block = rest[:-1] if relative else rest
-        if len(block) > 1 or not all(part.isascii() and part.isdecimal() for part in block):
+        if len(block) > 1 or not all(part.isascii() and part.isdecimal() and len(part) < 10 for part in block):
             raise SteeringError(f"{site!r} is no site; write for example output.6 or after_norm")
-        return cls(index, int(block[0]) if block else None, relative)  # type: ignore[arg-type]
+        return cls(place, int(block[0]) if block else None, relative)  # type: ignore[arg-type]
+
+
+SiteLike = Site | str | int  # what `Site.parse` takes
 
 
 @checked(parts=Mapping)
@@ -78,8 +84,8 @@ class SteeringVector:
     ('2 × up − 0.5 × up', 5.0, 0.0)
 
     Parameters:
-        parts: site (or its name) → tensor of shape (d,), the same at every steered position, or (p, d), a row for each
-            of p positions. All of one width, finite; kept as float32.
+        parts: site (or what `Site.parse` takes: 6, "output.6") → tensor of shape (d,), the same at every steered
+            position, or (p, d), a row for each of p positions. All of one width, finite; kept as float32.
         provenance: how it came about; the algebra keeps it up to date.
         model: architecture it is meant for ("llama", "gpt2"); "" fits any of its width.
         notes: what a user of it should know, such as what a map could not express.
@@ -137,9 +143,14 @@ class SteeringVector:
         return tuple(self.parts)
 
     def __repr__(self) -> str:
-        return f"SteeringVector({self.provenance}; {', '.join(map(str, self.sites))}; norm {self.norm():.3g})"
+        sites = listed([str(site) for site in self.sites])
+        return f"SteeringVector({in_short(self.provenance, 100)}; {sites}; norm {self.norm():.3g})"
 
-    def __getitem__(self, site: Site | str) -> torch.Tensor:
+    def _repr_html_(self) -> str:
+        shown = ((site, "×".join(map(str, part.shape)), float(part.norm())) for site, part in self.parts.items())
+        return html_table(("site", "shape", "norm"), shown, repr(self))
+
+    def __getitem__(self, site: SiteLike) -> torch.Tensor:
         try:
             return self.parts[Site.parse(site)]
         except KeyError:
@@ -148,7 +159,7 @@ class SteeringVector:
             ) from None
 
     def __contains__(self, site: object) -> bool:
-        return isinstance(site, Site | str) and Site.parse(site) in self.parts
+        return isinstance(site, SiteLike | np.integer) and Site.parse(site) in self.parts  # type: ignore[arg-type]
 
     __iter__ = None  # its parts are not a sequence
 
@@ -267,7 +278,7 @@ class SteeringVector:
         unit = "" if relative is None else " × residual norm"
         return replace(self, parts=parts, provenance=f"({self.provenance}) of norm {norm:g}{unit}")
 
-    def at(self, site: Site | str) -> "SteeringVector":
+    def at(self, site: SiteLike) -> "SteeringVector":
         """The same numbers at another site; SteeringError unless the vector has one part alone."""
         if len(self.parts) != 1:
             raise SteeringError(f"{self.provenance} has parts at {len(self.parts)} sites; only one can be moved")

@@ -66,7 +66,8 @@ def save_vector(vector: SteeringVector, path: str | Path) -> Path:
 
 
 def _refuse_to_replace_others(path: str | Path) -> None:
-    if not os.path.isfile(path):  # of a name that cannot be, writing says what is wrong  # noqa: PTH113
+    # Of a name that cannot be, or a folder, writing says what is wrong.
+    if not os.path.exists(path) or os.path.isdir(path):  # noqa: PTH110, PTH112
         return
     try:
         load_vector(path)
@@ -86,7 +87,10 @@ def load_vector(path: str | Path) -> SteeringVector:
 
     Raises SteeringError: no such file, corrupt or truncated, or safetensors of something else.
     """
-    if _ending(path) == ".gguf":
+    ending = _ending(path)
+    if Path(path).exists() and not Path(path).is_file():
+        raise SteeringError(f"{path}: a folder, a pipe or a device, not a vector file")
+    if ending == ".gguf":
         return load_control_vector(path)
     try:
         with safe_open(path, framework="pt") as file:

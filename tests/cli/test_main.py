@@ -114,6 +114,16 @@ def test_a_reader_that_has_enough_ends_the_command_quietly() -> None:
         assert process.wait() == 0
 
 
+@pytest.mark.skipif(os.name == "nt", reason="a shell that can close streams")
+@pytest.mark.parametrize(("closed", "words", "status"), [(">&-", "models", 0), ("<&- >&- 2>&-", "fetch /", 2)])
+def test_closed_streams_end_no_command(closed: str, words: str, status: int) -> None:
+    done = subprocess.run(  # noqa: S602 (our own words)
+        f'"{sys.executable}" -m geometry.cli {words} {closed}', shell=True, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == status
+    assert done.stderr == ""
+
+
 def test_steer_shows_completions_without_and_with_the_vector(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, smollm2_model: Any
 ) -> None:

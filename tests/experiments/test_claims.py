@@ -378,7 +378,7 @@ def nan_rows() -> torch.Tensor:
     [
         ({"lm_head.weight": nan_rows()}, "NaN"),
         ({"layer.weight": torch.zeros(2, 2)}, "no unembedding"),
-        ({"lm_head.weight": torch.randn(len(TOKENS), 8)}, "no synset has more than 50"),
+        ({"lm_head.weight": torch.randn(len(TOKENS), 8)}, "no synset has 51 words"),
     ],
 )
 def test_a_bad_model_is_refused(tmp_path: Path, tensors: dict[str, torch.Tensor], complaint: str) -> None:

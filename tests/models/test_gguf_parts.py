@@ -102,3 +102,35 @@ def test_a_count_that_no_model_has_is_refused(tmp_path: Path, count: int) -> Non
     write_gguf(tmp_path / "m.gguf", {"token_embd.weight": EMBEDDING}, split__count=count)
     with pytest.raises(geo.errors.ModelError, match=re.escape(f"one of {count} files")):
         geo.Unembedding.load(tmp_path / "m.gguf")
+
+
+@pytest.mark.parametrize(
+    ("key", "fields"),
+    [
+        ("general.architecture", {"architecture": "qwen2"}),
+        ("general.name", {"general__name": "another"}),
+        ("tokenizer.ggml.tokens", {"tokens": TOKENS[::-1]}),
+        ("split.count", {"split__count": 5}),
+    ],
+)
+def test_files_of_two_models_do_not_belong_together(tmp_path: Path, key: str, fields: dict) -> None:
+    for index, tensors in enumerate(CONTENTS):
+        own = {"split__no": index, "split__count": 3, "split__tensors__count": 3, "general__name": "one"}
+        other = fields if index == 2 else {}
+        write_gguf(part(tmp_path, index + 1), tensors, **{"tokens": None if index else TOKENS, **own, **other})
+    with pytest.raises(geo.errors.ModelError, match=f"its 3 files disagree on '{key}'; they do not belong together"):
+        geo.Unembedding.load(part(tmp_path, 1))
+
+
+@pytest.mark.parametrize("width", [None, 64])
+def test_a_head_of_another_width_is_another_models(tmp_path: Path, width: int | None) -> None:
+    declared = {} if width is None else {"llama__embedding_length": width}
+    write_gguf(tmp_path / "m.gguf", {"token_embd.weight": EMBEDDING, "output.weight": HEAD[:, :32]}, **declared)
+    with pytest.raises(geo.errors.ModelError, match=r"output\.weight is 32 wide, its model 64"):
+        geo.Unembedding.load(tmp_path / "m.gguf")
+
+
+def test_a_matrix_of_another_width_than_was_declared_is_refused(tmp_path: Path) -> None:
+    write_gguf(tmp_path / "m.gguf", {"token_embd.weight": EMBEDDING}, llama__embedding_length=128)
+    with pytest.raises(geo.errors.ModelError, match=r"token_embd\.weight is 64 wide, its model 128"):
+        geo.Unembedding.load(tmp_path / "m.gguf")

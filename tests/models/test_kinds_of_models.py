@@ -98,7 +98,7 @@ def test_a_reward_model_of_unknown_code_is_no_language_model(name: str, tmp_path
         (lambda: LlamaForSequenceClassification(LlamaConfig(**SMALL)), "predicts no tokens"),
         (
             lambda: T5ForConditionalGeneration(T5Config(vocab_size=64, d_model=16, d_kv=8, d_ff=16, num_layers=1)),
-            "no causal language model of type t5",
+            "a t5 encoder-decoder; a decoder-only",
         ),
     ],
 )

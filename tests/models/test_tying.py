@@ -155,6 +155,10 @@ def test_an_adapter_says_to_merge_first() -> None:
         "LlamaForSequenceClassification",
         "Qwen2ForRewardModel",
         "InternLM2ForRewardModel",
+        "LlamaForScore",
+        "LlamaModelForScoring",
+        "Qwen3ForReranking",
+        "GPT2ForRegression",
         "BertForMaskedLM",
         "XEmbeddingModel",
     ],
@@ -311,3 +315,17 @@ def test_of_two_configurations_that_disagree_the_model_heeds_the_same(
         with pytest.raises(geo.errors.ModelError, match=r"no unembedding \(lm_head.weight or alike\)"):
             geo.Unembedding.load(tmp_path)
     assert open_checkpoint(tmp_path).missing == ""
+
+
+@pytest.mark.parametrize(
+    ("head", "embedding"),
+    [
+        ("ref_model.lm_head.weight", "model.embed_tokens.weight"),
+        ("teacher.lm_head.weight", "student.model.embed_tokens.weight"),
+        ("model.b.lm_head.weight", "model.a.embed_tokens.weight"),
+    ],
+)
+@pytest.mark.parametrize("side", ["output", "input"])
+def test_a_head_of_another_part_is_not_taken_for_the_models(head: str, embedding: str, side: Side) -> None:
+    with pytest.raises(geo.errors.ModelError, match=f"{head} and {embedding} are of different parts"):
+        chosen(head, embedding, side=side, **TIED)

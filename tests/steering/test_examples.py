@@ -32,6 +32,7 @@ def test_examples_run(
     model, tokenizer = smollm2_model
     vector = geo.SteeringVector({"after_norm": torch.ones(576)}, "bird")
     geo.save_vector(vector, "bird.safetensors")
+    Path("calm.csv").write_text("positive,negative\nAll is well.,Get out!\nHow kind of you.,How dare you!\n")
     for example in EXAMPLES[name]:
         used = {"geo": geo, "model": model, "tokenizer": tokenizer, "vector": vector, "concepts": {"bird": vector}}
         exec(textwrap.dedent(example), used)  # noqa: S102

@@ -46,3 +46,19 @@ def test_prompts_begin_as_the_vectors_at_work_count_or_are_refused() -> None:
         geo.generate(model, tokenizer, prompts)
     with geo.steer(model, tiny.vector("output.1")):
         assert geo.generate(model, tokenizer, prompts, bos=True) != geo.generate(model, tokenizer, prompts, bos=False)
+
+
+def test_a_prompt_that_brings_the_token_is_refused_where_rows_count_without_it() -> None:
+    model, tokenizer = tiny.build("llama"), tiny.tokenizer()
+    without, with_it = (dataclasses.replace(tiny.vector("input.1", rows=2), bos=bos) for bos in (False, True))
+    for attempt in (
+        lambda prompt: geo.generate(model, tokenizer, ["w5 w6 w7", prompt], max_new_tokens=2),
+        lambda prompt: geo.read_activations(model, tokenizer, [prompt], ["output.2"]),
+        lambda prompt: geo.steering.perplexity(model, tokenizer, [prompt]),
+    ):
+        with geo.steer(model, without):
+            attempt("w3 w4 w5")
+            with pytest.raises(geo.errors.SteeringError, match="rows of a vector at work count without one"):
+                attempt("<s> w3 w4")
+        with geo.steer(model, with_it):
+            attempt("<s> w3 w4")

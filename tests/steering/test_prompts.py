@@ -7,7 +7,7 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
 from tokenizers.processors import TemplateProcessing
-from transformers import PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizer, PreTrainedTokenizerFast
 
 import geometry as geo
 from tests.steering import tiny
@@ -196,3 +196,46 @@ def test_prompt_sets_are_read_and_malformed_ones_refused(tmp_path: Path) -> None
             geo.steering.load_prompts(path)
     path.write_text("prompts: {beginnings: ['A  b'], texts: [c]}")
     assert geo.steering.load_prompts(path) == geo.steering.PromptSet("own.yaml", ("A b",), ("c",))
+
+
+class Slow(PreTrainedTokenizer):
+    """A tokenizer in Python that frames texts and, as many do, does not say which of the tokens are its own."""
+
+    def __init__(self, before: list[int], after: list[int]) -> None:
+        self.before, self.after = before, after
+        super().__init__(bos_token="<s>", eos_token="</s>")
+
+    @property
+    def vocab_size(self) -> int:
+        return tiny.VOCABULARY
+
+    def get_vocab(self) -> dict[str, int]:
+        return {"<s>": 0, "</s>": 1, **{f"w{number}": number for number in range(2, tiny.VOCABULARY)}}
+
+    def _tokenize(self, text: str, **_: Any) -> list[str]:
+        return text.split()
+
+    def _convert_token_to_id(self, token: str) -> int:
+        return self.get_vocab()[token]
+
+    def _convert_id_to_token(self, index: int) -> str:
+        return list(self.get_vocab())[index]
+
+    def build_inputs_with_special_tokens(self, ids: list[int], _: Any = None) -> list[int]:
+        return [*self.before, *ids, *self.after]
+
+
+@pytest.mark.parametrize(("before", "after"), [([0], [1]), ([0], []), ([], [1]), ([1, 0], [1, 1]), ([], [])])
+def test_a_tokenizer_that_does_not_mark_its_tokens_is_framed_alike(before: list[int], after: list[int]) -> None:
+    tokenizer = Slow(before, after)
+    batch = geo.steering.encode(tokenizer, ["w5 w6"])
+    assert batch.input_ids.tolist() == [[*before, 5, 6]]
+    assert not any(word in note for note in batch.notes for word in ("w5", "w6"))
+    assert geo.steering.encode(tokenizer, ["<s> w5"]).input_ids.tolist() == [[*before[:-1], 0, 5]]
+
+
+def test_a_text_that_is_written_otherwise_between_special_tokens_is_refused() -> None:
+    tokenizer = Slow([0], [])
+    tokenizer.build_inputs_with_special_tokens = lambda ids, _=None: [0, *ids[::-1]]
+    with pytest.raises(geo.errors.SteeringError, match="otherwise between its special tokens"):
+        geo.steering.encode(tokenizer, ["w5 w6"])

@@ -218,7 +218,10 @@ def test_factors_that_break_numbers_are_refused(factor: Any) -> None:
         ({"output.0": torch.ones(2), "output.1": torch.ones(3)}, r"different widths, \[2, 3\]"),
         ({"output.1": torch.ones(2), "output.01": torch.ones(2)}, "two parts at the same site"),
         ({"output": torch.ones(2)}, "needs a block"),
-        ({3: torch.ones(2)}, "unknown place '3'"),
+        ({3: torch.ones(2), "output.3": torch.ones(2)}, "two parts at the same site"),
+        ({-3: torch.ones(2)}, "unknown place '-3'"),
+        ({True: torch.ones(2)}, "unknown place 'True'"),
+        ({1.5: torch.ones(2)}, "is no site"),
     ],
 )
 def test_what_is_no_vector_is_refused(parts: dict[Any, torch.Tensor], complaint: str) -> None:
@@ -285,3 +288,19 @@ def test_sites_stand_in_the_order_of_the_residual_stream() -> None:
     names = ["input.0", "output.0", "output.0.relative", "input.2", "output.10", "before_norm", "after_norm"]
     vector = SteeringVector({name: torch.ones(1) for name in reversed(names)})
     assert [str(site) for site in vector.sites] == names
+
+
+@pytest.mark.parametrize("block", [15, np.int64(15), "15", "output.15", Site("output", 15)])
+def test_a_number_is_the_output_of_a_block(block: Any) -> None:
+    vector = SteeringVector({block: torch.ones(2)})
+    assert vector.sites == (Site("output", 15),)
+    assert vector[block].tolist() == [1, 1]
+    assert block in vector
+    assert SteeringVector({"after_norm": torch.ones(2)}).at(block).sites == vector.sites
+    assert Site.parse("15.relative") == Site("output", 15, relative=True)
+
+
+@pytest.mark.parametrize("name", ["15.", "1.5", "15.x", "15.relative.relative", "²", "١", "-1", "9" * 5000])
+def test_what_only_looks_like_a_number_is_no_site(name: str) -> None:
+    with pytest.raises(geo.errors.SteeringError):
+        Site.parse(name)

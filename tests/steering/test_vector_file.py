@@ -1,4 +1,5 @@
 import json
+import os
 import resource
 import struct
 from pathlib import Path
@@ -191,6 +192,14 @@ def test_safetensors_of_something_else_are_refused(tmp_path: Path) -> None:
         save_file({"output.1": torch.ones(2)}, path, metadata=metadata)
         with pytest.raises(geo.errors.SteeringError, match=r"model\.safetensors: .*not a steering vector"):
             geo.load_vector(path)
+
+
+@pytest.mark.parametrize("name", ["v.safetensors", "v.gguf"])
+def test_a_pipe_is_not_waited_for(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    for work in (geo.load_vector, lambda path: geo.save_vector(SteeringVector({"output.1": torch.ones(2)}), path)):
+        with pytest.raises(geo.GeometryError, match=r"v\.(safetensors|gguf): "):
+            work(tmp_path / name)
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "model.gguf"])

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 
 from geometry.concepts import ConceptHierarchy
+from geometry.display import short_repr
 from geometry.evidence.statistics.statistic import FEWEST
 
 FEWEST_LEMMAS = 16
@@ -94,6 +95,8 @@ class Comparisons:
     family: NDArray[np.int64]
     families: tuple[int, ...]
     left_out: int
+
+    __repr__ = short_repr
 
     def __len__(self) -> int:
         return len(self.contrasts)

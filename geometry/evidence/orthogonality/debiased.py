@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from geometry.concepts import ConceptHierarchy
 from geometry.directions import thinned
+from geometry.display import short_repr
 from geometry.estimators import Estimator
 from geometry.evidence.orthogonality.comparisons import CLAIMED, Comparisons, WordSets
 from geometry.evidence.splits import lemma_folds
@@ -31,6 +32,9 @@ class Products(NamedTuple):
     squared: Values
     lengths: Values
 
+    def __repr__(self) -> str:
+        return short_repr(self)
+
 
 @dataclass(frozen=True, eq=False)
 class DebiasedDesign:
@@ -49,6 +53,8 @@ class DebiasedDesign:
     sets: Mapping[int, Sequence[NDArray[np.int64]]]
     n_splits: int
     seed: int
+
+    __repr__ = short_repr
 
     @classmethod
     def of(

@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from geometry.display import short_repr
 from geometry.evidence.orthogonality.debiased import Products
 from geometry.intervals import central, cluster_weights
 from geometry.results import Difference
@@ -34,6 +35,8 @@ class PooledCosine:
 
     products: Products
     family: NDArray[np.int64]
+
+    __repr__ = short_repr
 
     @cached_property
     def _kept(self) -> NDArray[np.bool_]:

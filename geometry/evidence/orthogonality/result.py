@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from geometry.display import fitted
 from geometry.evidence.orthogonality.pooled import FEWEST_FAMILIES, PooledCosine, signed_root
 from geometry.results import EXACT, TILTED, Difference, NullValues, TestResult
 
@@ -156,12 +157,11 @@ class OrthogonalityResult(TestResult):
 
     def __repr__(self) -> str:
         low, high = self.interval
-        text = f"{self.subject + ', ' if self.subject else ''}{self.name}: debiased cos {self.value:.3f}"
-        text += f" [{low:.3f}, {high:.3f}] ({self.n} comparisons, {self.cosine.n_families} families)"
-        if self.exact:
-            text += f"; exact twin {self.ends[1]:.3f}, twin tilted by 0.3 {self.ends[0]:.3f}"
-        text += f"; unrelated {self.unrelated.value:.3f}"
-        return text + (f"; {self.verdict}" if self.rule else "") + self.lost_in_short
+        head = f"{self.subject + ', ' if self.subject else ''}{self.name}: debiased cos {self.value:.3f}"
+        head += f" [{low:.3f}, {high:.3f}] ({self.n} comparisons, {self.cosine.n_families} families)"
+        beside = [f"exact twin {self.ends[1]:.3f}, twin tilted by 0.3 {self.ends[0]:.3f}"] if self.exact else []
+        beside.append(f"unrelated {self.unrelated.value:.3f}")
+        return fitted(head, beside, (f"; {self.verdict}" if self.rule else "") + self.lost_in_short, "; ")
 
 
 def orthogonality_result(

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
+from geometry.display import short_repr
 from geometry.errors import EstimationError
 from geometry.evidence.series.shapes import SHAPES, left_out_score, shape_kernel
 from geometry.results import NullValues, TestResult
@@ -32,6 +33,8 @@ class ShapeComparison:
     errors: Mapping[str, float]
     leads: Mapping[str, Mapping[str, float]]
     coordinates: NDArray[np.float64]
+
+    __repr__ = short_repr
 
     @property
     def preferred(self) -> str:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from geometry.concepts import ConceptHierarchy
 from geometry.directions import ConceptDirections, held_out_columns
+from geometry.display import short_repr
 from geometry.evidence.statistics.statistic import FEWEST, Statistic
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ class LogitChanges:
     labels: tuple[str, ...]
     parent: NDArray[np.float64]
     child: NDArray[np.float64]
+
+    __repr__ = short_repr
 
     @property
     def selectivity(self) -> NDArray[np.float64]:

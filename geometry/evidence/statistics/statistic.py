@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from geometry.arguments import checked
 from geometry.directions import ConceptDirections
+from geometry.display import short_repr
 from geometry.evidence.splits import Split
 
 FEWEST = 3  # a mean, an AUC or a correlation over fewer tokens or pairs says nothing
@@ -47,6 +48,8 @@ class Statistic:
     not_beside: tuple[str, ...] = ()
     resample: Callable[..., NDArray[np.float64]] | None = None
     clusters: Callable[[ConceptDirections], NDArray[np.int64]] | None = None
+
+    __repr__ = short_repr
 
 
 def concept_labels(directions: ConceptDirections) -> tuple[str, ...]:

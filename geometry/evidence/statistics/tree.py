@@ -23,7 +23,9 @@ def tree_correlation(pairs: Pairs = "word-disjoint") -> Statistic:
     """Spearman's ρ between cos(ℓ_w, ℓ_z) and 1/(1 + tree distance) over pairs of concepts.
 
     Shared words make two vectors alike in any model, and nested concepts share them, so "all" pairs
-    are correlated in noise as well; "word-disjoint" pairs have no token in common.
+    are correlated in noise as well; "word-disjoint" pairs have no token in common. Where these are all equally far, as
+    in a flat tree, nothing is measured, of "all" pairs neither: they would say what every null model does, that nested
+    concepts are alike.
     """
     name, labels = keyed("tree_correlation", pairs, "word-disjoint"), partial(_pairs_label, pairs)
     evaluate, resample = partial(_correlation, pairs), partial(_resampled_correlation, pairs)
@@ -59,8 +61,14 @@ def _centred_ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
 # Row nulls share the model's hierarchy, so these are worked out once for all of their permutations.
 @lru_cache(maxsize=8)
 def _pairs(hierarchy: ConceptHierarchy, pairs: Pairs) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """None of a flat tree, whose word-disjoint pairs are equally far: what is left is nesting, which all nulls have."""
     first, second = np.triu_indices(len(hierarchy), 1)
-    counted = _shared(hierarchy)[first, second] == 0 if pairs == "word-disjoint" else np.ones(len(first), dtype=bool)
+    counted = _shared(hierarchy)[first, second] == 0
+    apart = _closeness(hierarchy)[first[counted], second[counted]]
+    if not len(apart) or apart.min() == apart.max():
+        counted[:] = False
+    elif pairs == "all":
+        counted[:] = True
     return first[counted], second[counted]
 
 

@@ -113,7 +113,7 @@ def _routes(setup: Setup, family: Family, fitted: Sequence[ConceptDirections]) -
 
 def _unified(setup: Setup, rows: Values) -> Values:
     """Σ^(1/2) λ."""
-    unified: Values = rows @ setup.space.colourer.double().numpy()
+    unified: Values = setup.space.unify_hidden(torch.from_numpy(rows)).double().numpy()
     return unified
 
 
@@ -193,7 +193,7 @@ def level_claims(setup: Setup) -> Results:
     """
     claims = [claim for claim in CLAIMS if claim.name in LEVEL_CLAIMS]
     states = torch.cat([family.activations[FINAL] for family in setup.families.values()])
-    points = (states - setup.neutral_activations[FINAL].mean(0)).to(setup.space.mean) @ setup.space.colourer
+    points = setup.space.unify_hidden(states - setup.neutral_activations[FINAL].mean(0))
     shown = TokenCloud(behaviour_prompts([family.behaviour for family in setup.families.values()]), points)
     options: dict[str, Any] = {"claims": claims, "n_permutations": _PERMUTATIONS, "seed": setup.seed, "progress": False}
     n_twins = _TWINS if len(setup.words.families) >= FEWEST_FAMILIES else 0

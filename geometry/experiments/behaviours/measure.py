@@ -2,14 +2,13 @@
 
 from typing import TYPE_CHECKING
 
-from tqdm import tqdm
-
 from geometry.concepts import class_concept
 from geometry.experiments.behaviours import classes
 from geometry.experiments.behaviours.result import BehavioursResult, FamilyResult
 from geometry.experiments.behaviours.setup import prepare
 from geometry.experiments.behaviours.steering import steer_family
 from geometry.experiments.study import Step
+from geometry.progress import progress_bar
 
 if TYPE_CHECKING:
     from geometry.experiments.behaviours.study import BehavioursStudy
@@ -33,7 +32,7 @@ def measure_behaviours(study: "BehavioursStudy", step: Step) -> BehavioursResult
 
     step("steering between classes")
     results = {}
-    for name, family in tqdm(families.items(), desc="families", disable=None, leave=False):
+    for name, family in progress_bar(families.items(), "families"):
         block = classes.best_block(setup, probes[name]["template"])
         where = setup, family, setup.blocks[block]
         results[name] = FamilyResult(

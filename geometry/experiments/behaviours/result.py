@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import ArrayLike
 
 from geometry.concepts import Behaviour
+from geometry.display import short_repr
 from geometry.evidence import PairContrast, ShapeComparison
 from geometry.experiments.behaviours.classes import Routes
 from geometry.experiments.behaviours.steering import CONTROLS, METHODS, SUM, UNSTEERED, FamilySteering
@@ -42,6 +43,8 @@ class FamilyResult:
     contrasts: Mapping[tuple[str, str], PairContrast]
     contrast_pairs: Mapping[str, TestResult]
     steering: FamilySteering
+
+    __repr__ = short_repr
 
     @property
     def classes(self) -> list[str]:
@@ -91,6 +94,8 @@ class BehavioursResult(StudyResult):
     study: "BehavioursStudy"
     families: Mapping[str, FamilyResult]
     levels: Results
+
+    __repr__ = short_repr
 
     def summary(self) -> list[str]:
         """The titles of the figures, and where the difference of two classes is no better than one axis."""

@@ -136,6 +136,9 @@ def prepare(study: "BehavioursStudy", step: Step) -> Setup:
 
 def _check(behaviour: Behaviour) -> None:
     """Refuse a class with a lonely prompt: one of each template and domain is steered, the others fit a probe."""
+    if min(len(behaviour.templates), len(behaviour.domains)) < 2:
+        says = "sentences alone, without templates and domains to hold out; this study needs two of each"
+        raise HierarchyError(f"{behaviour.name}: {says}")
     for item in behaviour.classes:
         for (template, domain), count in Counter((each.template, each.domain) for each in item.prompts).items():
             if count < 2:

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from geometry.concepts import class_concept
 from geometry.experiments.behaviours.folds import COSTED, NEUTRAL, Bench, Fold, Pair
 from geometry.experiments.behaviours.setup import FINAL, Family, Setup
 from geometry.experiments.evaluator import FREQUENCY_PENALTY, Strength
 from geometry.intervals import summarise
+from geometry.progress import progress_bar
 from geometry.steering import NextToken, SteeringVector, concept_tokens, generate, read_activations, steer_each
 
 UNSTEERED = "unsteered"
@@ -212,7 +212,7 @@ def _continued(bench: Bench, trials: Sequence[Trial]) -> list[str]:
     texts = [""] * len(jobs)
     # Prompts of like length leave little padding.
     order = sorted(range(len(jobs)), key=lambda index: len(jobs[index][0]))
-    for start in tqdm(range(0, len(order), _BATCH), desc=f"writing {bench.family.name}", disable=None, leave=False):
+    for start in progress_bar(range(0, len(order), _BATCH), f"writing {bench.family.name}"):
         batch = order[start : start + _BATCH]
         inputs, openings, vectors = zip(*(jobs[index] for index in batch), strict=True)
         options: dict[str, Any] = {"max_new_tokens": MAX_NEW_TOKENS, "frequency_penalty": FREQUENCY_PENALTY}

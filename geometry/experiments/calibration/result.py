@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import binomtest
 
 import geometry.experiments.calibration.figures as figures
+from geometry.display import short_repr
 from geometry.evidence import VERDICTS
 from geometry.evidence.verdicts import ENOUGH_POWER
 from geometry.experiments.calibration.worlds import WORLDS
@@ -66,6 +67,8 @@ class CalibrationResult(StudyResult):
     claims: Mapping[str, str]
     p_values: Mapping[str, NDArray[np.float64]]
     judged: Sequence[Judged]
+
+    __repr__ = short_repr
 
     def rate(self, world: str, claim: str, null: str = BLOCKS) -> Rate:
         """How often p ≤ 0.05."""

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 import geometry.evidence as evidence
 from geometry.concepts import ConceptHierarchy, Series
 from geometry.concepts.words import lost_in_words
+from geometry.display import short_repr
 from geometry.experiments.claims.illustrations import Illustration
 from geometry.experiments.claims.tables import BESIDE, claim_tables
 from geometry.experiments.result import FigureSpec, StudyResult, TableSpec
@@ -108,6 +109,8 @@ class ClaimsResult(StudyResult):
     planes: Illustration | None
     simplex: Illustration | None
     skipped: Mapping[str, str]
+
+    __repr__ = short_repr
 
     @cached_property
     def composition(self) -> evidence.Composition | None:

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 import geometry.experiments.comparison.figures as figures
 import geometry.plots as plots
 from geometry.compare import PAIR_MEASURES, ModelProfile
+from geometry.display import short_repr
 from geometry.evidence import MAX_TOKENS, VERDICTS, verdict_word
 from geometry.experiments.comparison.control import Control
 from geometry.experiments.result import FigureSpec, StudyResult, TableSpec
@@ -43,6 +44,8 @@ class ComparisonResult(StudyResult):
     trees: Mapping[str, TestResult]
     control: Control | None = None
     notes: Sequence[str] = ()
+
+    __repr__ = short_repr
 
     def summary(self) -> list[str]:
         """What the figures say."""

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 import geometry.experiments.maps.figures as figures
+from geometry.display import short_repr
 from geometry.experiments.maps.parts import PRODUCTS, ConceptMap, MappedVocabulary, MapperOfConcept, VocabularyMap
 from geometry.experiments.result import FigureSpec, StudyResult, TableSpec
 
@@ -24,6 +25,8 @@ class MapsResult(StudyResult):
     vocabulary: MappedVocabulary
     concepts: Mapping[str, ConceptMap]
     mapper: MapperOfConcept
+
+    __repr__ = short_repr
 
     def summary(self) -> list[str]:
         """What the figures say, and how much of the neighbourhoods the main map preserves."""

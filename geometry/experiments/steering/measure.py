@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from geometry.directions import ConceptDirections, TokenCloud
 from geometry.experiments.evaluator import Strength
 from geometry.experiments.steering.result import Arrays, Chosen, SteeringResult
 from geometry.experiments.steering.setup import CONTROLLED, Bench, prepare
 from geometry.experiments.study import Step
+from geometry.progress import progress_bar
 from geometry.results import NullValues, TestResult
 from geometry.steering import Architecture, ConceptSteering, Effect, SteeringVector, pull_back
 
@@ -47,7 +47,7 @@ def measure_steering(study: "SteeringStudy", step: Step) -> SteeringResult:
     random: dict[str, partial[SteeringVector]] = {"random": partial(bench.concepts.random, composed)}
     random["random_residual"] = partial(composed.random)
     for name, draw in random.items():
-        seeds = tqdm(range(study.seed, study.seed + study.n_random), desc=name, disable=None, leave=False)
+        seeds = progress_bar(range(study.seed, study.seed + study.n_random), name)
         effects[name] = joined([bench.reporting.effect(draw(seed), bench.words) for seed in seeds])
     priced = vectors | {name: draw(study.seed) for name, draw in random.items()}
     ratios = {name: evaluator.perplexity_ratio(vector) for name, vector in priced.items()}
@@ -103,7 +103,7 @@ def sweep_blocks(bench: Bench) -> tuple[tuple[int, Strength], tuple[int, float],
     maps = {name: np.full((depth, len(STRENGTHS)), np.nan) for name in measures}
     maps["random"] = np.full((depth, len(CONTROLLED)), np.nan)
     strengths: dict[int, Strength] = {}
-    for block in tqdm(swept, desc="blocks", disable=None, leave=False):
+    for block in progress_bar(swept, "blocks"):
         vector_at = at_block(bench, block)
         strengths[block] = bench.evaluator.strongest_within(STRENGTHS, vector_at)
         for strength, ratio in strengths[block].ratios.items():
@@ -164,7 +164,7 @@ def joined(effects: Sequence[Effect]) -> Effect:
 def sweep_coefficients(bench: Bench) -> dict[str, Arrays]:
     """After the final norm: condition → measure → its mean at every coefficient, on the prompts to report."""
     curves: dict[str, list[dict[str, float]]] = {name: [] for name in CURVES}
-    for coefficient in tqdm(COEFFICIENTS, desc="coefficients", disable=None, leave=False):
+    for coefficient in progress_bar(COEFFICIENTS, "coefficients"):
         vectors = conditions(bench, coefficient)
         vectors["random"] = bench.concepts.random(bench.composed(coefficient), bench.study.seed)
         for name, points in curves.items():
@@ -187,7 +187,7 @@ def random_tokens(bench: Bench, coefficient: float) -> Arrays:
     members = pair.members[pair.index(study.child)]
     rng = np.random.default_rng(study.seed)
     values: dict[str, list[NDArray[np.float64]]] = {}
-    for _ in tqdm(range(study.n_random), desc="random tokens", disable=None, leave=False):
+    for _ in progress_bar(range(study.n_random), "random tokens"):
         drawn = rng.permutation(len(nouns.tokens))[: len(pair.tokens)]
         cloud = TokenCloud(pair, points[torch.from_numpy(drawn)])
         concepts = ConceptSteering(bench.concepts.space, ConceptDirections.fit_cloud(cloud, train=train))

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from geometry.concepts import short_name
+from geometry.display import short_repr
 from geometry.experiments.evaluator import BOUND, Strength, cell, times
 from geometry.experiments.result import FigureSpec, StudyResult, TableSpec
 from geometry.results import TestResult
@@ -65,6 +66,8 @@ class SteeringResult(StudyResult):
     marked: Sequence[str]
     grandparents: Sequence[str]
     n_choosing: int
+
+    __repr__ = short_repr
 
     @property
     def parent(self) -> str:

@@ -1,0 +1,122 @@
+"""What `concept-geometry steer` adds: bad sources are refused before the model is loaded, vectors made with it."""
+
+import argparse
+from collections.abc import Callable
+from functools import partial
+
+from geometry.causal import CausalSpace
+from geometry.concepts import load_behaviour, load_hierarchy
+from geometry.directions import ConceptDirections
+from geometry.errors import SteeringError, shown
+from geometry.models import Unembedding
+from geometry.steering import (
+    Architecture,
+    ConceptSteering,
+    Site,
+    SteeringVector,
+    activation_addition,
+    class_difference,
+    class_means,
+    contrastive_activation_addition,
+    pull_back,
+)
+from geometry.steering.pair_file import load_text_pairs
+from geometry.steering.prompts import LanguageModel, Tokenizer
+
+# At a site, or where vectors of that kind are at home.
+Make = Callable[[LanguageModel, Tokenizer, Site | None], SteeringVector]
+
+
+def sources(options: argparse.Namespace) -> list[Make]:
+    """What is to be added, unscaled; GeometryError for what is not there, or not fit for the site or the file."""
+    if options.add:
+        return _concepts(options)
+    _check_place(options)
+    if options.pair:
+        return [_pair(options, *texts) for texts in options.pair]
+    if options.pairs:
+        return [partial(_mean_difference, load_text_pairs(path)) for path in options.pairs]
+    return [_classes(entry) for entry in options.behaviour]
+
+
+def middle_block(model: LanguageModel) -> Site:
+    """Where what is no concept is added by default."""
+    return Site("output", len(Architecture.of(model).blocks) // 2)
+
+
+def _concepts(options: argparse.Namespace) -> list[Make]:
+    if options.site is not None and options.site.block is not None and options.strength is None:
+        raise SteeringError(f"at {options.site} the strength is a choice of yours: add --strength, such as 1")
+    if _is_control_vector(options) and (options.site is None or options.site.block is None):
+        raise SteeringError("a .gguf control vector acts on the outputs of blocks: add --site output.27 --strength 1")
+    unembedding = Unembedding.load(options.model)
+    hierarchy = load_hierarchy(options.hierarchy or "wordnet-noun", unembedding.vocabulary)
+    named = [entry.partition(":") for entry in options.add]
+    for concept in (part for name, _, ancestor in named for part in (name, ancestor or name)):
+        hierarchy.index(concept)  # refuses unknown names before anything is fitted
+    space = CausalSpace.fit(unembedding)
+    concepts = ConceptSteering(space, ConceptDirections.fit(space, hierarchy))
+    made = [concepts.child(name, of=ancestor) if ancestor else concepts[name] for name, _, ancestor in named]
+    return [partial(_pulled_back, vector) for vector in made]
+
+
+def _pulled_back(vector: SteeringVector, model: LanguageModel, _: Tokenizer, site: Site | None) -> SteeringVector:
+    return vector if site in (None, Site("after_norm")) else pull_back(vector, model, site)
+
+
+def _check_place(options: argparse.Namespace) -> None:
+    site = options.site
+    if site is not None and site.relative:
+        raise SteeringError(f"{site}: texts are read at a plain site; --strength makes the vector relative")
+    if _is_control_vector(options):
+        if options.pair:
+            raise SteeringError("a .gguf control vector holds no rows for the tokens of a --pair: save .safetensors")
+        if site is not None and (site.block is None or site.block - (site.place == "input") < 1):
+            raise SteeringError(f"a .gguf control vector acts on the outputs of blocks from 1 on, not at {site}")
+
+
+def _is_control_vector(options: argparse.Namespace) -> bool:
+    return bool(options.save) and options.save.lower().endswith(".gguf")
+
+
+def _pair(options: argparse.Namespace, promoted: str, suppressed: str) -> Make:
+    if not promoted.strip() or not suppressed.strip() or promoted == suppressed:
+        raise SteeringError(f"--pair takes two different texts, not {shown((promoted, suppressed))}")
+    if options.positions in ("all", "prompt", "generated"):
+        raise SteeringError(
+            f"--pair makes a row for each token, which cannot be added at {options.positions!r} positions; use first,"
+            " middle or last"
+        )
+
+    def make(model: LanguageModel, tokenizer: Tokenizer, site: Site | None) -> SteeringVector:
+        begun = tokenizer.bos_token_id is not None
+        return activation_addition(model, tokenizer, promoted, suppressed, site=site or middle_block(model), bos=begun)
+
+    return make
+
+
+def _mean_difference(
+    pairs: list[tuple[str, str]], model: LanguageModel, tokenizer: Tokenizer, site: Site | None
+) -> SteeringVector:
+    return contrastive_activation_addition(model, tokenizer, pairs, [site or middle_block(model)])
+
+
+def _classes(entry: str) -> Make:
+    source, colon, asked = entry.rpartition(":")
+    family = load_behaviour(source if colon else entry)
+    texts = family.texts()
+    name, slash, other = asked.partition("/")
+    wanted = [name, other] if slash else [name]
+    if not colon or len(set(wanted)) < len(wanted) or not texts.keys() >= set(wanted):
+        first, *_, last = texts
+        raise SteeringError(
+            f"--behaviour {entry}: the classes of {family.name} are {', '.join(texts)}; write for example"
+            f" {source or entry}:{last}/{first}"
+        )
+
+    def make(model: LanguageModel, tokenizer: Tokenizer, site: Site | None) -> SteeringVector:
+        read = {name: texts[name] for name in wanted} if slash else texts
+        place = site or middle_block(model)
+        return class_difference(class_means(model, tokenizer, read, [place]), name)
+
+    return make
