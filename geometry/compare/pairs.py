@@ -122,6 +122,7 @@ def compare_pair(first: ModelProfile, second: ModelProfile, *, n_permutations: i
             ),
             measure=measure.measure,
             subject=pair,
+            lost=_lost(first, second),
             alternative="greater" if measure.identical > measure.unrelated else "less",
             unstructured=measure.unrelated,
             predicted=measure.identical,
@@ -129,6 +130,10 @@ def compare_pair(first: ModelProfile, second: ModelProfile, *, n_permutations: i
         )
         results.append(result)
     return Results(results)
+
+
+def _lost(first: ModelProfile, second: ModelProfile) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(first.hierarchy.lost + second.hierarchy.lost))
 
 
 @checked
@@ -156,6 +161,7 @@ def claim_agreement(first: ModelProfile, second: ModelProfile) -> Results:
             title=mine.title,
             measure="Spearman's ρ of the claim's values in the two models",
             subject=pair,
+            lost=_lost(first, second),
             predicted=1.0,
             resampled=_NO_BOOTSTRAP,
         )

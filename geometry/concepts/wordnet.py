@@ -23,6 +23,7 @@ Recipe = Literal["published", "complete"]
 # The published thresholds: words before inflection, words after it, leftovers that block a merge.
 _MORE_THAN_LEMMAS = 5
 _MORE_THAN_WORDS = 50
+_NAMED = 3
 _CLOSEST = 3
 _LEFT_OVER_FIRST = 6
 _LEFT_OVER_SECOND = 5
@@ -112,7 +113,7 @@ def wordnet_hierarchy(
         recipe=f"{source} {part_of_speech}s, {recipe} recipe (arXiv 2406.01506): own lemmas"
         f" {'included' if own else 'left out'}, instances {'included' if complete else 'left out'},"
         f" more than {fewest - 1} words",
-        notes=tuple(merged),
+        notes=(_lost_in_words(synsets, frozenset(vocabulary.words)), *merged),
     )
 
 
@@ -156,6 +157,14 @@ def _below(top: str, synsets: Mapping[str, Synset], part_of_speech: str) -> dict
         for name, synset in synsets.items()
         if name in kept
     }
+
+
+def _lost_in_words(synsets: Mapping[str, Synset], words: frozenset[str]) -> str:
+    """How many lemmas are left out, most of them of several words, and a few that are not."""
+    every = frozenset().union(*(synset.lemmas for synset in synsets.values()))
+    lost = sorted(every - words)
+    named = ", ".join([lemma for lemma in lost if lemma.isalpha() and lemma.islower()][:_NAMED])
+    return f"{len(lost):,} of {len(every):,} lemmas are no single token of this vocabulary, such as {named or 'none'}"
 
 
 def _known_lemmas(

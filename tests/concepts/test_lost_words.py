@@ -1,5 +1,6 @@
 """Words that are no single token are counted and named, by what holds them and by every result on it."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -109,3 +110,12 @@ def test_series_and_pairs_name_what_they_lost(tmp_path: Path) -> None:
     pairs = geo.concepts.load_pairs(vocabulary, tmp_path / "p.yaml", lost=lost)
     assert pairs["size"][0] == (("cat", "crow"),)
     assert lost == {"size": ("elk", "gnu")}
+
+
+def test_wordnet_says_how_many_of_its_lemmas_are_lost(smollm2: geo.Unembedding) -> None:
+    first = geo.load_hierarchy("wordnet:bird.n.01", smollm2.vocabulary).notes[0]
+    match = re.fullmatch(r"(\d[\d,]*) of (\d[\d,]*) lemmas are no single token of this vocabulary, such as (.*)", first)
+    assert match is not None
+    lost, every = (int(match[place].replace(",", "")) for place in (1, 2))
+    assert 0 < lost < every
+    assert not any(word in smollm2.vocabulary.words for word in match[3].split(", "))
