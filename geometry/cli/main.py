@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from geometry.cli.parser import OneLineParser, one_line
@@ -24,6 +25,11 @@ _COMMANDS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0 on success, 2 with one line on standard error for bad input."""
+    try:
+        Path.cwd()
+    except OSError:  # libraries end with messages of their own
+        print("error: the working directory is gone; change to one that is there", file=sys.stderr)
+        return 2
     words = sys.argv[1:] if arguments is None else list(arguments)
     says = "Concept hierarchies in the geometry of language models."
     parser = OneLineParser(prog="concept-geometry", description=says)

@@ -131,6 +131,7 @@ def _result(claim: Claim, tests: Results, strength: SignalStrength) -> TestResul
     )
 
 
+@checked
 def skipped_concepts(hierarchy: ConceptHierarchy, *, seed: int = 0) -> dict[str, str]:
     """Concepts that some claims cannot be measured on, and why."""
     skipped: dict[str, str] = {}

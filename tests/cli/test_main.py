@@ -169,3 +169,13 @@ def test_bad_steering_is_one_line_before_the_model_is_loaded(
     assert message in error
     assert error.startswith("error: ")
     assert error.count("\n") == 1
+
+
+def test_a_working_directory_that_is_gone_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert main(["models"]) == 2
+    assert capsys.readouterr().err == "error: the working directory is gone; change to one that is there\n"

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from geometry.arguments import checked
 from geometry.errors import EstimationError
 from geometry.results import NullValues, TestResult
 
@@ -43,6 +44,7 @@ class Composition(TestResult):
         }
 
 
+@checked
 def additive_composition(
     series: Mapping[str, tuple[tuple[str, ...], NDArray[np.int64], NDArray[np.float64]]],
     *,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from geometry.arguments import checked
 from geometry.errors import EstimationError
 from geometry.evidence.statistics.statistic import FEWEST
 from geometry.results import NullValues, TestResult
@@ -25,6 +26,7 @@ class PairContrast(TestResult):
     direction: NDArray[np.float64]
 
 
+@checked
 def pair_contrast(
     first: NDArray[np.float64],
     second: NDArray[np.float64],

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from geometry.arguments import checked
 from geometry.causal import CausalSpace
 from geometry.concepts import Series
 from geometry.evidence.series.composition import Composition, additive_composition
@@ -40,6 +41,7 @@ class ShapeRule:
         return "supported" if result.relative(result.value) >= HALFWAY else "significant, small effect"
 
 
+@checked
 def shape_claims(
     space: CausalSpace, series: Mapping[str, Series], *, n_permutations: int = 99, seed: int = 0
 ) -> tuple[Results, dict[str, ShapeComparison]]:
@@ -77,6 +79,7 @@ def shape_claims(
     return Results(results), compared
 
 
+@checked
 def composition_claim(
     space: CausalSpace, series: Mapping[str, Series], *, n_permutations: int = 99, seed: int = 0
 ) -> Composition:
@@ -87,6 +90,7 @@ def composition_claim(
     return replace(test, rule=StructureRule(), lost=lost)
 
 
+@checked
 def contrast_claims(
     space: CausalSpace,
     families: Mapping[str, tuple[tuple[tuple[str, str], ...], NDArray[np.int64]]],

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
+from geometry.arguments import checked
 from geometry.display import short_repr
 from geometry.errors import EstimationError
 from geometry.evidence.series.shapes import SHAPES, left_out_score, shape_kernel
@@ -79,6 +80,7 @@ def _beyond(test: TestResult) -> bool:
     return test.p_value <= max(0.05, test.p_floor)
 
 
+@checked
 def compare_shapes(
     means: NDArray[np.float64],
     values: tuple[str, ...],
