@@ -43,7 +43,7 @@ def test_a_wrong_or_damaged_package_of_npm_is_not_opened(fake_npm: Path, npm_res
     assert geo.fetch("toy", report=lambda _: None).read_bytes() == b"first half, second half"
 
 
-@pytest.mark.parametrize("content", [b"no archive", NPM["half1"][:40], b""])
+@pytest.mark.parametrize("content", [b"no archive", NPM["half1"][:40], b""], ids=["no archive", "cut", "empty"])
 def test_an_archive_that_is_damaged_as_it_was_published_leaves_nothing(
     fake_npm: Path, npm_resource: Resource, monkeypatch: pytest.MonkeyPatch, content: bytes
 ) -> None:
