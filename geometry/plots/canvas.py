@@ -14,6 +14,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocat
 from matplotlib.transforms import offset_copy
 from numpy.typing import ArrayLike, NDArray
 
+from geometry.arguments import checked
 from geometry.plots.style import INK, Colours, extent, headline, literal, looks, short, signed, spread, style, wrapped
 
 Cells = tuple[float, Sequence[str], Any, bool]
@@ -36,6 +37,7 @@ class Options(TypedDict, total=False):
     caption: str
 
 
+@checked
 def grid(
     rows: int, columns: int, *, figsize: Size = None, title: str = "", caption: str = "", **ratios: Sequence[float]
 ) -> tuple[Figure, list[Axes]]:

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.ticker import FixedLocator
 from numpy.typing import ArrayLike
 
+from geometry.arguments import checked
 from geometry.plots.canvas import Canvas, Figure, Options, flat, scale
 from geometry.plots.style import extent, short
 
@@ -15,6 +16,7 @@ from geometry.plots.style import extent, short
 _DASHES = ("-", (0, (5, 2.2)), (0, (1.4, 1.4)), (0, (7, 2, 1.5, 2)), (0, (3, 1.5)), (0, (5, 1.4, 1, 1.4, 1, 1.4)))
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class Curve:
     """A line through (x, y), both of shape (n,), with a band from low to high, if any; grey where it is a null."""
@@ -26,6 +28,7 @@ class Curve:
     high: ArrayLike | None = None
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class CurvePanel:
     """One panel with axes x and y, of which those in `log` ("", "x", "y" or "xy") are logarithmic; limits: of y.
@@ -43,6 +46,7 @@ class CurvePanel:
     limits: tuple[float, float] | None = None
 
 
+@checked
 def curves(panels: Sequence[CurvePanel], *, ncols: int = 2, **options: Unpack[Options]) -> Figure:
     """Panels of lines; a name has one colour, dash and marker in all of them, and one legend stands below.
 

@@ -7,12 +7,14 @@ from typing import Any, Unpack
 
 import numpy as np
 
+from geometry.arguments import checked
 from geometry.plots.canvas import Axes, Canvas, Cells, Figure, Options, beside, scale
 from geometry.plots.style import INK, Looks, extent, readable
 
 _NAMES, _LANE = 2.1, 0.105  # inches
 
 
+@checked
 @dataclass(frozen=True)
 class Estimate:
     """A value with the ends of its interval, if any."""
@@ -22,6 +24,7 @@ class Estimate:
     high: float = np.nan
 
 
+@checked
 @dataclass(frozen=True)
 class NullMark:
     """Where a null stands: a grey line across the row ("|"), another marker, or a grey bar from low to high."""
@@ -32,6 +35,7 @@ class NullMark:
     high: float = np.nan
 
 
+@checked
 @dataclass(frozen=True)
 class ForestRow:
     """Estimates by series, nulls by label, and texts by series, at the right of the panel, in bold or not."""
@@ -42,6 +46,7 @@ class ForestRow:
     bold: bool = False
 
 
+@checked
 @dataclass(frozen=True)
 class ForestPanel:
     """One measure; references: value → what it means, dotted; estimates beyond the limits are arrows at these."""
@@ -54,6 +59,7 @@ class ForestPanel:
     log: bool = False
 
 
+@checked
 def forest(
     panels: Sequence[ForestPanel], names: Sequence[str], *, columns: Sequence[str] = (), **options: Unpack[Options]
 ) -> Figure:

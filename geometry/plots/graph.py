@@ -10,6 +10,7 @@ from matplotlib.collections import LineCollection, PatchCollection
 from matplotlib.patches import Circle, Wedge
 from numpy.typing import NDArray
 
+from geometry.arguments import checked
 from geometry.plots.canvas import Canvas, Figure, Options
 from geometry.plots.labels import Array, Label, equal_scale, place_labels
 from geometry.plots.point_map import check_categories, check_numbers, looks
@@ -19,6 +20,7 @@ _OTHER = "#d9d9d9"
 _LINE = "#9a9a9a"
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class MapperDrawing:
     """A Mapper graph of m nodes and e edges with a place for every node.
@@ -40,6 +42,7 @@ class MapperDrawing:
     meanings: Sequence[str]
 
 
+@checked
 def graph(drawing: MapperDrawing, *, named: int = 25, **options: Unpack[Options]) -> Figure:
     """The areas of nodes are their numbers of members; as far as there is room, the `named` largest have their words.
 

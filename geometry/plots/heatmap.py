@@ -12,6 +12,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.transforms import offset_copy
 from numpy.typing import ArrayLike, NDArray
 
+from geometry.arguments import checked
 from geometry.plots.canvas import BESIDE, Axes, Canvas, Figure, Options, numeric, outside
 from geometry.plots.style import COLOURS, INK, extent, literal, palette, signed, spread, wrapped
 
@@ -19,6 +20,7 @@ _NAMES, _BAR = 1.75, 2.6  # inches
 _SIZE = 6.5
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class HeatmapPanel:
     """One matrix.
@@ -52,6 +54,7 @@ class HeatmapPanel:
         return np.atleast_2d(np.asarray(self.values, dtype=np.float64))
 
 
+@checked
 def heatmap(panels: Sequence[HeatmapPanel], *, ncols: int | None = None, **options: Unpack[Options]) -> Figure:
     """Matrices side by side, `ncols` in a line; the first of the colours outlines the chosen cell.
 

@@ -7,6 +7,7 @@ from typing import Any, Unpack
 
 import numpy as np
 
+from geometry.arguments import checked
 from geometry.plots.canvas import Canvas, Figure, Options
 from geometry.plots.labels import Array, Label, dots, equal_scale, place_labels
 from geometry.plots.style import INK, literal, readable
@@ -14,6 +15,7 @@ from geometry.plots.style import INK, literal, readable
 _GREY = "#cfcfcf"
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class Plane:
     """One panel: `words` are held-out ones of each concept, shape (n, 2), and `texts` their spellings.
@@ -30,6 +32,7 @@ class Plane:
     title: str = ""
 
 
+@checked
 def planes(rows: Sequence[Sequence[Plane]], *, labels: int = 5, **options: Unpack[Options]) -> Figure:
     """A grid of planes, one row a model or null; planes of a column share their limits, drawn to scale.
 

@@ -13,6 +13,7 @@ from matplotlib.colors import to_hex
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
+from geometry.arguments import checked
 from geometry.plots.canvas import Canvas, Figure, Options
 from geometry.plots.labels import Array, Label, dots, equal_scale, place_labels
 from geometry.plots.style import COLOURS, INK, Colours, literal, readable
@@ -24,6 +25,7 @@ _SHAPES = "os^DvP"
 _COLOURS = (*COLOURS[:7], "#882255", "#332288", "#999933", "#44AA99", COLOURS[7])
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class MapPanel:
     """A geometry, its title, of points (n, 2), concepts (c, 2), or both; the caption is a line below the map."""
@@ -39,6 +41,7 @@ class MapPanel:
         return self.points if self.concepts is None else np.concatenate([self.points, self.concepts])
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class Colouring:
     """One way to colour a map: a name such as "depth", and at most 12 categories.
@@ -54,6 +57,7 @@ class Colouring:
     ordered: bool = False
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class ConceptTree:
     """The c concepts of a map, (parent, child) edges, of which a page lists a child's first, and indices of points."""
@@ -63,6 +67,7 @@ class ConceptTree:
     members: Sequence[NDArray[np.integer]]
 
 
+@checked
 def point_map(
     panels: Sequence[MapPanel],
     colouring: Colouring,

@@ -7,6 +7,7 @@ from typing import Any, Unpack
 import numpy as np
 from numpy.typing import ArrayLike
 
+from geometry.arguments import checked
 from geometry.plots.canvas import Canvas, Figure, Options, flat, outside, scale
 from geometry.plots.style import INK, signed, wrapped
 
@@ -14,6 +15,7 @@ _MOST_POINTS = 4000
 _DASHES = ("-", (0, (1, 1.6)), (0, (5, 2)), (0, (5, 2, 1, 2)))
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class ScatterPanel:
     """One panel with axes x and y, of which those in `log` ("", "x", "y" or "xy") are logarithmic; note: a summary.
@@ -32,6 +34,7 @@ class ScatterPanel:
     log: str = ""
 
 
+@checked
 def scatter(
     panels: Sequence[ScatterPanel], *, ncols: int = 2, share: bool = True, **options: Unpack[Options]
 ) -> Figure:

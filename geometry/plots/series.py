@@ -8,6 +8,7 @@ from typing import Unpack
 import numpy as np
 from matplotlib.axes import Axes
 
+from geometry.arguments import checked
 from geometry.plots.canvas import Canvas, Figure, Options, numeric
 from geometry.plots.labels import Array, Label, dots, equal_scale, place_labels
 from geometry.plots.style import INK, NULL_GREYS, literal, palette, signed
@@ -15,6 +16,7 @@ from geometry.plots.style import INK, NULL_GREYS, literal, palette, signed
 _CHANCE = "#dcdcdc"
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class SeriesPanel:
     """A series of k values with their `labels` and `points` (k, 2), joined in order if they are `ordered`.
@@ -32,6 +34,7 @@ class SeriesPanel:
     closed: bool
 
 
+@checked
 def series(panels: Sequence[SeriesPanel], *, ncols: int = 4, **options: Unpack[Options]) -> Figure:
     """Each series in its plane, joined in order, above bars of how well each shape, in its colour, predicts values."""
     hues = palette([shape for panel in panels for shape in panel.scores], options.get("colours"))

@@ -9,6 +9,7 @@ from typing import Unpack
 import numpy as np
 from matplotlib.patches import Polygon
 
+from geometry.arguments import checked
 from geometry.plots.canvas import Canvas, Figure, Options
 from geometry.plots.labels import Array, Label, dots, equal_scale, place_labels
 from geometry.plots.style import INK
@@ -17,6 +18,7 @@ _TURN, _TILT = radians(-38), radians(14)  # of the side that tetrahedra are seen
 _SIDE = np.array([[-sin(_TURN), -cos(_TURN) * sin(_TILT)], [cos(_TURN), -sin(_TURN) * sin(_TILT)], [0, cos(_TILT)]])
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class SimplexPanel:
     """Three or four `vertices` concept → shape (3,), and their `words` concept → shape (n, 3)."""
@@ -26,6 +28,7 @@ class SimplexPanel:
     words: Mapping[str, Array]
 
 
+@checked
 def simplex(panels: Sequence[SimplexPanel], **options: Unpack[Options]) -> Figure:
     """Simplices side by side to one scale. ValueError: not three or four vertices, or words of what is no vertex."""
     for panel in panels:

@@ -7,6 +7,7 @@ from typing import Any, Unpack, cast
 import numpy as np
 from numpy.typing import ArrayLike
 
+from geometry.arguments import checked
 from geometry.plots.canvas import BESIDE, Axes, Canvas, Cells, Figure, Options, beside, flat, outside, scale
 from geometry.plots.style import COLOURS, INK, NULL_GREYS, numbers, readable
 
@@ -15,6 +16,7 @@ _MOST_POINTS = 300
 _NAMES = 1.9  # inches
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class StripRow:
     """One distribution: values of any shape, of which nan are dropped; None leaves the row empty.
@@ -29,6 +31,7 @@ class StripRow:
     bar: bool = False
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class StripPanel:
     """One measure; references: value → what it means, as a dotted line."""
@@ -40,6 +43,7 @@ class StripPanel:
     limits: tuple[float, float] | None = None
 
 
+@checked
 def strip(
     panels: Sequence[StripPanel], *, columns: Sequence[str] = (), ncols: int = 2, **options: Unpack[Options]
 ) -> Figure:

@@ -6,11 +6,13 @@ from typing import Any, Unpack
 
 from scipy.cluster import hierarchy
 
+from geometry.arguments import checked
 from geometry.plots.canvas import Canvas, Figure, Options
 from geometry.plots.labels import Array
 from geometry.plots.style import MARKERS, literal
 
 
+@checked
 def dendrogram(merges: Array, names: Sequence[str], groups: Sequence[str], **options: Unpack[Options]) -> Figure:
     """The tree alone, drawn leftwards from its leaves; the largest 8 groups have colours and marks.
 
