@@ -7,6 +7,7 @@ blocks only add. Imported by injection alone.
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Literal
 from weakref import WeakKeyDictionary
 
@@ -54,6 +55,11 @@ class Part:
             length = torch.linalg.vector_norm(self.tensor.double(), dim=-1, keepdim=True)
             self.tensor = torch.where(length > 0, self.tensor / length, 0.0).float()
         self.plan = self.outside
+
+    @cached_property
+    def place(self) -> Site:
+        """Where it acts, whatever its unit: absolute and relative parts share a hook. Asked for at every block."""
+        return replace(self.site, relative=False)
 
     @property
     def rows(self) -> int | None:
@@ -160,7 +166,7 @@ class HookManager:
     def remove(self, parts: list[Part]) -> None:
         """Take parts out; with the last of them go all hooks."""
         self._parts = [part for part in self._parts if part not in parts]
-        self._detach(kept={_place(part) for part in self._parts})
+        self._detach(kept={part.place for part in self._parts})
         if not self._parts:
             for hook in self._calls:
                 hook.remove()
@@ -201,7 +207,7 @@ class HookManager:
         return all(part.prompts is None and not isinstance(part.positions, torch.Tensor) for part in self._parts)
 
     def _attach(self) -> None:
-        for site in {_place(part): None for part in self._parts if part.plan is not None}:
+        for site in {part.place: None for part in self._parts if part.plan is not None}:
             if site not in self._hooks:
                 self._hooks[site] = self._stream.attach(site, self._change_at(site), first=True)
 
@@ -212,7 +218,7 @@ class HookManager:
     def _change_at(self, site: Site) -> Any:
         def change(residual: torch.Tensor) -> torch.Tensor:
             for part in self._parts:
-                if _place(part) == site:
+                if part.place == site:
                     residual = part.changed(residual)
             return residual
 
@@ -291,13 +297,8 @@ class HookManager:
         steered = any(part.site.block is None and part.plan is not None for part in self._parts)
         for part in self._parts:
             part.plan = part.outside
-        self._detach(kept={_place(part) for part in self._parts if not part.of_prompt})
+        self._detach(kept={part.place for part in self._parts if not part.of_prompt})
         self._stream.end(finished=rest[-1] is not None, norm=steered)
-
-
-def _place(part: Part) -> Site:
-    """Where a part acts, whatever its unit: absolute and relative parts share a hook."""
-    return replace(part.site, relative=False)
 
 
 def _can_be_weak(past: Any) -> bool:
