@@ -176,12 +176,12 @@ def _steering(name: str, rounds: int) -> list[Comparison]:
     vectors = [SteeringVector({middle: row}).relative(0.1) for row in rows]
 
     def together() -> None:
-        with steer_each(model, [vectors[index % _VECTORS] for index in range(len(prompts))]):
+        with steer_each(model, [vectors[index % _VECTORS] for index in range(len(prompts))], positions="all"):
             run(prompts, _TOKENS // 3)
 
     def in_turn() -> None:
         for index, vector in enumerate(vectors):
-            with steer(model, vector):
+            with steer(model, vector, positions="all"):
                 run(prompts[index::_VECTORS], _TOKENS // 3)
 
     said = f"{len(prompts)} prompts under {_VECTORS} vectors in one batch (instead: a batch a vector)"

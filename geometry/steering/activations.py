@@ -18,6 +18,7 @@ from geometry.steering.architecture import Architecture, evaluating
 from geometry.steering.hook_manager import HookManager
 from geometry.steering.injection import steer_each
 from geometry.steering.padding import heeds_padding
+from geometry.steering.positions import Positions
 from geometry.steering.prompts import Tokenizer, encode
 from geometry.steering.residual_stream import Change, ResidualStream
 from geometry.steering.vector import Site, SiteLike, SteeringVector, depth
@@ -82,6 +83,7 @@ def read_activations(
     token: Token = -1,
     bos: bool | None = None,
     vectors: Sequence[SteeringVector | None] | None = None,
+    positions: Positions | None = None,
     batch_size: int = 16,
     cache: bool | str | Path = False,
 ) -> dict[Site, torch.Tensor]:
@@ -97,8 +99,9 @@ def read_activations(
         sites: such as "output.6", "before_norm" or "after_norm"; see `Site`.
         token: index among a prompt's own tokens (−1: the last), or "mean" over all of them.
         bos: see `encode`; default, what the vectors need, or else as the tokenizer does.
-        vectors: one for each prompt to be steered by, at all tokens (see `steer_each`); default: none, beyond what is
-            at work in the model.
+        vectors: one for each prompt to be steered by (see `steer_each`); default: none, beyond what is at work in the
+            model.
+        positions: of the vectors, as names or indices; see `steer`.
         batch_size: prompts run at a time, padded on the left, or of one length if the model does not heed padding; no
             further than to the last of the sites.
         cache: keep what was read, and take what was read before, bit for bit, from a file: in that folder, or for True
@@ -148,7 +151,8 @@ def read_activations(
     with torch.no_grad(), evaluating(architecture.model), _attached(architecture, watchers):
         for indices in progress_bar(chunks, "reading activations"):
             batch = encode(tokenizer, [prompts[index] for index in indices], bos=bos, device=architecture.device)
-            steered = nullcontext() if vectors is None else steer_each(model, [vectors[index] for index in indices])
+            chosen = [vectors[index] for index in indices] if vectors is not None else None
+            steered = nullcontext() if chosen is None else steer_each(model, chosen, positions=positions)
             with steered, suppress(_Enough):
                 architecture.model(**architecture.accepted(batch.arguments))
             for site, rows in batches.items():

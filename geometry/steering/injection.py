@@ -45,8 +45,8 @@ def steer(
         positions: "all", "prompt", "generated", the "first", "middle" or "last" of the prompt, indices into the prompt
             (negative from its end), or a bool mask of shape (prompts, tokens) that follows `input_ids`. Padding
             (`attention_mask` 0) is neither counted nor steered. A part of shape (d,) takes one position at "first",
-            "middle" and "last", one of shape (p, d) takes p, and that many indices. Default: "all", for parts with rows
-            "first". ("front" and "back" are the words of the post on ActAdd for "first" and "last".)
+            "middle" and "last", one of shape (p, d) takes p, and that many indices. Default: "last", for parts with
+            rows "first", to ablate "all". ("front" and "back" are the post's words on ActAdd for "first" and "last".)
         prompts: which prompts of the batch, a bool for each, with all of their generations; default: all. The others
             are left bit for bit as they are. See `steer_each`.
         mode: "add", or "ablate" to project the vector's direction out of the residual stream.
@@ -98,7 +98,8 @@ def steer(
             Part(
                 site,
                 tensor,
-                checked_positions(positions, rows),
+                # What is projected out is to be out everywhere.
+                checked_positions("all" if positions is None and mode == "ablate" else positions, rows),
                 mode,
                 centred,
                 selected,

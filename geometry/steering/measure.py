@@ -48,7 +48,7 @@ class NextToken:
     """The next token after each of n prompts, asked for again and again under different steering.
 
     All but the last token of every prompt run once, unsteered, and are kept; each question runs the last token
-    alone. A vector at work for "all" positions is thus added at the last one of the prompt.
+    alone, so that a vector is added at the last one of the prompt.
 
     Raises SteeringError: no prompts, or an empty one; a vector at work in the model; a model without a KV-cache, or one
         that does not heed the padding of prompts of several lengths.
@@ -78,7 +78,7 @@ class NextToken:
         if HookManager.at_work(self.model):
             raise SteeringError("the effect of a vector is measured without others at work; remove them first")
         before = self.unsteered
-        with steer(self.model, vector) if vector is not None else nullcontext():
+        with steer(self.model, vector, positions="all") if vector is not None else nullcontext():
             after = self.log_probabilities()
         probabilities = {name: probability(after, tokens) for name, tokens in token_sets.items()}
         kl = kl_divergence(after, before)

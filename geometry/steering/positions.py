@@ -32,7 +32,7 @@ def checked_positions(positions: Positions | None, rows: int | None) -> Position
         the rows.
     """
     if positions is None:
-        return "all" if rows is None else "first"
+        return "last" if rows is None else "first"
     if isinstance(positions, str):
         if positions not in get_args(PositionName):
             known = ", ".join(get_args(PositionName))

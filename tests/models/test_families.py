@@ -125,7 +125,7 @@ def test_a_shift_of_the_final_state_shifts_the_logits_by_its_products(saved: tup
     delta = torch.linspace(-1, 2, 16)
     with torch.no_grad():
         plain = model(ids).logits
-        with geo.steer(model, geo.SteeringVector({"after_norm": delta})):
+        with geo.steer(model, geo.SteeringVector({"after_norm": delta}), positions="all"):
             change = model(ids).logits - plain
     torch.testing.assert_close(change, (unembedding.matrix @ delta).expand_as(change), atol=2e-5, rtol=1e-4)
 
@@ -195,7 +195,7 @@ def test_gpt2_is_steered_by_a_concept_of_wordnet(
         return tokenizer.encode(text, add_special_tokens=False)
 
     plain = completed()
-    with geo.steer(model, vector):
+    with geo.steer(model, vector, positions="all"):
         steered = completed()
     assert first not in plain
     assert steered == [first] * 5

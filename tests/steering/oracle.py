@@ -82,7 +82,7 @@ def _logits(model: Any, architecture: Any, unembedding: geo.Unembedding) -> str:
     delta = torch.linspace(-1, 2, architecture.width)
     with torch.no_grad():
         plain = model(input_ids=ids).logits
-        with geo.steer(model, geo.SteeringVector({"after_norm": delta})):
+        with geo.steer(model, geo.SteeringVector({"after_norm": delta}), positions="all"):
             steered = model(input_ids=ids).logits
         assert torch.equal(model(input_ids=ids).logits, plain)
     change = _uncapped(steered, readout.cap) - _uncapped(plain, readout.cap)

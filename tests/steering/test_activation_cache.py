@@ -145,7 +145,7 @@ def test_weights_that_cannot_all_be_seen_are_read_anew(place: Any, tmp_path: Pat
 def test_a_steered_model_is_neither_kept_nor_taken_from_a_file(model: Any, tmp_path: Path) -> None:
     plain = geo.read_activations(model, tiny.tokenizer(), PROMPTS, SITES, cache=tmp_path)
     vector = geo.SteeringVector({geo.Site("output", 0): torch.ones(tiny.WIDTH)}, "ones")
-    with geo.steer(model, vector):
+    with geo.steer(model, vector, positions="all"):
         steered = geo.read_activations(model, tiny.tokenizer(), PROMPTS, SITES, cache=tmp_path)
     assert not same(plain, steered)
     assert len(list(tmp_path.iterdir())) == 1

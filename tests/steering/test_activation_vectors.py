@@ -89,17 +89,17 @@ def test_the_beginning_of_text_counts_as_a_token(llama: Any) -> None:
     torch.testing.assert_close(found, residual(llama, [0], "output.0").expand(len(PROMPTS), -1), rtol=1e-4, atol=1e-4)
 
 
-def test_each_prompt_is_read_under_its_own_vector(llama: Any) -> None:
+@pytest.mark.parametrize("positions", [None, "all", "first"])
+def test_each_prompt_is_read_under_its_own_vector(llama: Any, positions: Any) -> None:
     """Whatever the order in which prompts share batches, as if each were steered alone."""
     prompts = ["w5 w6 w7 w9", "w8", "w2 w3", "w4 w5 w6 w7 w8"]
     up, down = (tiny.vector("output.1", seed=seed) for seed in (1, 2))
     vectors = [up, None, down, up]
-    found = geo.read_activations(
-        llama, tiny.tokenizer(), prompts, ["output.1", "after_norm"], vectors=vectors, batch_size=2
-    )
+    how: Any = {"vectors": vectors, "batch_size": 2, "positions": positions}
+    found = geo.read_activations(llama, tiny.tokenizer(), prompts, ["output.1", "after_norm"], **how)
     plain = geo.read_activations(llama, tiny.tokenizer(), prompts, ["output.1"])
     for place, (prompt, vector) in enumerate(zip(prompts, vectors, strict=True)):
-        with geo.steer(llama, vector) if vector else nullcontext():
+        with geo.steer(llama, vector, positions=positions) if vector else nullcontext():
             alone = geo.read_activations(llama, tiny.tokenizer(), [prompt], ["output.1", "after_norm"])
         for site, rows in found.items():
             torch.testing.assert_close(rows[place], alone[site][0], atol=1e-5, rtol=0)
@@ -130,7 +130,7 @@ def test_reading_leaves_no_hooks_and_shows_steering(llama: Any) -> None:
     tokenizer = tiny.tokenizer()
     plain = geo.read_activations(llama, tokenizer, PROMPTS, ["output.1"])[Site("output", 1)]
     vector = tiny.vector("output.1")
-    with geo.steer(llama, vector):
+    with geo.steer(llama, vector, positions="all"):
         steered = geo.read_activations(llama, tokenizer, PROMPTS, ["output.1"])[Site("output", 1)]
     torch.testing.assert_close(steered - plain, vector["output.1"].expand_as(plain), rtol=1e-4, atol=1e-5)
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in llama.modules())

@@ -65,21 +65,27 @@ def test_what_is_no_decoder_is_refused_in_a_line(name: str) -> None:
 
 
 REFUSED: dict[str, tuple[str, Callable[[Any], Any]]] = {
-    "a block beyond the last": ("blocks 0 to 3", lambda m: geo.steer(m, tiny.vector("output.4"))),
-    "an input beyond the last": ("blocks 0 to 3", lambda m: geo.steer(m, tiny.vector("input.99"))),
-    "another width": ("wide", lambda m: geo.steer(m, geo.SteeringVector({"output.1": torch.ones(15)}))),
+    "a block beyond the last": ("blocks 0 to 3", lambda m: geo.steer(m, tiny.vector("output.4"), positions="all")),
+    "an input beyond the last": ("blocks 0 to 3", lambda m: geo.steer(m, tiny.vector("input.99"), positions="all")),
+    "another width": (
+        "wide",
+        lambda m: geo.steer(m, geo.SteeringVector({"output.1": torch.ones(15)}), positions="all"),
+    ),
     "another family": (
         "is for a mistral, this is a",
-        lambda m: geo.steer(m, geo.SteeringVector({"output.1": torch.ones(16)}, model="mistral")),
+        lambda m: geo.steer(m, geo.SteeringVector({"output.1": torch.ones(16)}, model="mistral"), positions="all"),
     ),
-    "an unknown place": ("unknown place", lambda m: geo.steer(m, tiny.vector("middle.1"))),
-    "a negative block": ("is no site", lambda m: geo.steer(m, tiny.vector("output.-1"))),
-    "no block": ("needs a block", lambda m: geo.steer(m, tiny.vector("output"))),
+    "an unknown place": ("unknown place", lambda m: geo.steer(m, tiny.vector("middle.1"), positions="all")),
+    "a negative block": ("is no site", lambda m: geo.steer(m, tiny.vector("output.-1"), positions="all")),
+    "no block": ("needs a block", lambda m: geo.steer(m, tiny.vector("output"), positions="all")),
     "unknown positions": ("positions must be one of", lambda m: geo.steer(m, tiny.vector("output.1"), positions="end")),
-    "an unknown mode": ("mode must be one of", lambda m: geo.steer(m, tiny.vector("output.1"), mode="multiply")),
-    "NaN": ("NaN", lambda m: geo.steer(m, tiny.vector("output.1") * float("nan"))),
-    "infinity": ("NaN or infinite", lambda m: geo.steer(m, tiny.vector("output.1") * float("inf"))),
-    "no vector": ("vector must be SteeringVector", lambda m: geo.steer(m, torch.ones(16))),
+    "an unknown mode": (
+        "mode must be one of",
+        lambda m: geo.steer(m, tiny.vector("output.1"), mode="multiply", positions="all"),
+    ),
+    "NaN": ("NaN", lambda m: geo.steer(m, tiny.vector("output.1") * float("nan"), positions="all")),
+    "infinity": ("NaN or infinite", lambda m: geo.steer(m, tiny.vector("output.1") * float("inf"), positions="all")),
+    "no vector": ("vector must be SteeringVector", lambda m: geo.steer(m, torch.ones(16), positions="all")),
 }
 
 
@@ -100,9 +106,9 @@ def test_numbers_too_large_for_float16_are_refused_there(dtype: torch.dtype) -> 
     with tiny.counting(model) as ran:
         if dtype == torch.float16:
             with pytest.raises(geo.errors.SteeringError, match="too large for"):
-                geo.steer(model, large)
+                geo.steer(model, large, positions="all")
         else:
-            with geo.steer(model, large):
+            with geo.steer(model, large, positions="all"):
                 model(input_ids=IDS)
     assert bool(ran) == (dtype != torch.float16)
 
@@ -132,7 +138,7 @@ def test_calls_that_do_not_fit_are_refused_before_any_block_runs(model: Any, wha
     with (
         tiny.counting(model) as ran,
         # Vectors that could act stand before and after it.
-        geo.steer(model, tiny.vector("input.0")),
+        geo.steer(model, tiny.vector("input.0"), positions="all"),
         geo.steer(model, tiny.vector("output.1", rows=rows), positions=positions),
         geo.steer(model, tiny.vector("output.2"), positions="prompt"),
         pytest.raises(geo.errors.SteeringError),
@@ -157,7 +163,7 @@ def test_a_cache_filled_before_steering_is_refused_but_for_all_positions(model: 
                 model(input_ids=IDS[:, 4:], past_key_values=past)
             assert not ran
     plain = tiny.run(model, IDS[:, 4:], past_key_values=copy.deepcopy(past))
-    with geo.steer(model, vector):
+    with geo.steer(model, vector, positions="all"):
         steered = tiny.run(model, IDS[:, 4:], past_key_values=copy.deepcopy(past))
     assert torch.equal(steered["output.1"], torch.add(plain["output.1"], vector["output.1"]))
 
@@ -294,6 +300,6 @@ def test_a_compiled_model_is_steered_or_refused(llama: Any) -> None:
     llama.compile(backend="eager")
     with torch.no_grad():
         plain = llama(input_ids=IDS).logits
-        with suppress(geo.errors.SteeringError), geo.steer(llama, tiny.vector("output.1")):
+        with suppress(geo.errors.SteeringError), geo.steer(llama, tiny.vector("output.1"), positions="all"):
             assert not torch.equal(llama(input_ids=IDS).logits, plain)
     torch.compiler.reset()

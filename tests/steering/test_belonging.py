@@ -109,14 +109,14 @@ def test_a_vector_that_remembers_its_unembedding_is_checked_where_it_steers() ->
     vector = geo.SteeringVector({"after_norm": torch.ones(tiny.WIDTH)})
     check_source(other, vector)
     vector = dataclasses.replace(vector, sample=RowSample.of(unembedding(model)))
-    with geo.steer(model, vector):
+    with geo.steer(model, vector, positions="all"):
         model(tiny.tokens(1, 4))
     pulled_back = geo.pull_back(vector, model, "before_norm")
     for attempt in (
-        lambda: geo.steer(other, vector),
-        lambda: geo.steer_each(other, [None, vector]).__enter__(),
+        lambda: geo.steer(other, vector, positions="all"),
+        lambda: geo.steer_each(other, [None, vector], positions="all").__enter__(),
         lambda: geo.pull_back(vector, other, "before_norm"),
-        lambda: geo.steer(other, 2 * pulled_back),
+        lambda: geo.steer(other, 2 * pulled_back, positions="all"),
     ):
         with pytest.raises(geo.errors.SteeringError, match="theirs is not the unembedding of this LlamaForCausalLM"):
             attempt()

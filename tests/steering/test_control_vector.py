@@ -104,9 +104,9 @@ def test_what_is_read_back_steers_just_the_same(tmp_path: Path, name: str) -> No
     vector = tiny.vector("input.2", "output.2")
     vector = SteeringVector(vector.parts, "v", geo.steering.Architecture.of(model).family)
     again = geo.load_vector(geo.save_vector(vector, tmp_path / "v.gguf"))
-    with geo.steer(model, vector):
+    with geo.steer(model, vector, positions="all"):
         expected = model(ids).logits
-    with geo.steer(model, again):
+    with geo.steer(model, again, positions="all"):
         assert torch.equal(model(ids).logits, expected)
     assert not torch.equal(model(ids).logits, expected)
 
@@ -158,7 +158,7 @@ def test_a_hint_is_the_model_type_that_hugging_face_writes(tmp_path: Path) -> No
     model = tiny.build("gemma3")
     direction = np.ones(tiny.WIDTH, dtype=np.float32)
     path = write_as_repeng(tmp_path / "v.gguf", {"direction.1": direction}, model.config.model_type)
-    with geo.steer(model, geo.load_vector(path)):
+    with geo.steer(model, geo.load_vector(path), positions="all"):
         model(tiny.tokens(1, 3))
 
 

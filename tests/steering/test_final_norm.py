@@ -100,7 +100,7 @@ def test_the_logit_lens_is_the_final_norm_of_a_residual_stream(name: str) -> Non
     seen = tiny.run(model, ids)
     assert torch.equal(geo.steering.logit_lens(model, seen["before_norm"]), seen["after_norm"])
     wanted = tiny.final_norm(model)(seen["output.1"]).detach()
-    with geo.steer(model, tiny.vector("after_norm")):
+    with geo.steer(model, tiny.vector("after_norm"), positions="all"):
         assert torch.equal(geo.steering.logit_lens(model, seen["output.1"]), wanted)
 
 
@@ -112,7 +112,7 @@ def test_a_vector_pulled_back_shifts_the_final_state_up_to_the_shrinking(name: s
     bias = model.transformer.ln_f.bias.detach() if name == "gpt2" else torch.zeros(())
     shift = delta(size)["after_norm"].double()
     h, plain = residual_streams(model, ids)
-    with geo.steer(model, geo.pull_back(delta(size), model, "before_norm")):
+    with geo.steer(model, geo.pull_back(delta(size), model, "before_norm"), positions="all"):
         # The record of before_norm was attached later, and so shows what the norm was given.
         given, steered = residual_streams(model, ids)
 
@@ -171,7 +171,7 @@ def test_dimensions_that_the_norm_shuts_are_left_out_and_noted() -> None:
     left = delta()["after_norm"].clone()
     left[3:7] = 0
     assert pulled_back.notes == (f"the final norm lets {float(left.norm() / delta().norm()):.1%} of the shift through",)
-    with geo.steer(model, pulled_back):
+    with geo.steer(model, pulled_back, positions="all"):
         assert bool(model(ids).logits.isfinite().all())
 
 

@@ -44,7 +44,7 @@ def test_prompts_begin_as_the_vectors_at_work_count_or_are_refused() -> None:
         pytest.raises(geo.errors.SteeringError, match="steer by vectors that begin alike"),
     ):
         geo.generate(model, tokenizer, prompts)
-    with geo.steer(model, tiny.vector("output.1")):
+    with geo.steer(model, tiny.vector("output.1"), positions="all"):
         assert geo.generate(model, tokenizer, prompts, bos=True) != geo.generate(model, tokenizer, prompts, bos=False)
 
 

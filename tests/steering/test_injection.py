@@ -95,10 +95,22 @@ def test_ablation_removes_the_component_along_the_vector(name: str, site: str) -
         assert bool(((found * unit[where >= 0]).sum(dim=-1).abs() < slack).all())
 
 
+def test_by_default_the_last_token_is_steered_and_ablation_is_everywhere(llama: Any) -> None:
+    vector = tiny.vector("output.1", size=1)
+    for mode, meant in (("add", "last"), ("ablate", "all")):
+        found = []
+        for positions in (None, meant):
+            with geo.steer(llama, vector, mode=mode, positions=positions):
+                found.append(tiny.run(llama, IDS)["output.1"])
+        assert torch.equal(*found), mode
+        moved = (found[0] != tiny.run(llama, IDS)["output.1"]).any(dim=-1)
+        assert moved.tolist() == [[meant == "all"] * 5 + [True]] * 2, mode
+
+
 @pytest.mark.parametrize("size", [1e-30, 1e-13, 1e-3, 1e3, 1e25])
 def test_ablation_asks_for_a_direction_only(llama: Any, size: float) -> None:
     direction = tiny.vector("output.1", size=1)["output.1"]
-    with geo.steer(llama, geo.SteeringVector({"output.1": size * direction.double()}), mode="ablate"):
+    with geo.steer(llama, geo.SteeringVector({"output.1": size * direction.double()}), mode="ablate", positions="all"):
         residual = tiny.run(llama, IDS)["output.1"].double()
     left = residual @ (direction.double() / direction.double().norm())
     assert float(left.abs().max()) < 1e-5 * float(residual.norm(dim=-1).max())
@@ -108,16 +120,16 @@ def test_coefficient_0_and_a_difference_of_equals_change_nothing(model: Any) -> 
     plain = tiny.run(model, IDS)
     vector = tiny.vector("input.1", "output.1", "output.2.relative", "before_norm", "after_norm")
     for nothing in (0 * vector, vector - vector):
-        with geo.steer(model, nothing):
+        with geo.steer(model, nothing, positions="all"):
             steered = tiny.run(model, IDS)
         assert all(torch.equal(steered[place], plain[place]) for place in plain)
 
 
 def test_parts_at_several_sites_all_act(model: Any) -> None:
     first, last = tiny.vector("input.1", "output.1", "before_norm"), tiny.vector("after_norm", seed=2)
-    with geo.steer(model, first):
+    with geo.steer(model, first, positions="all"):
         fewer = tiny.run(model, IDS)
-    with geo.steer(model, first + last):
+    with geo.steer(model, first + last, positions="all"):
         steered = tiny.run(model, IDS)
     assert torch.equal(steered["input.1"], torch.add(tiny.run(model, IDS)["input.1"], first["input.1"]))
     assert torch.equal(steered["after_norm"], torch.add(fewer["after_norm"], last["after_norm"]))
@@ -188,7 +200,7 @@ def test_smollm2_is_itself_again(smollm2_model: tuple[Any, Any]) -> None:
     part = torch.randn(model.config.hidden_size, generator=torch.Generator().manual_seed(0))
     vector = geo.SteeringVector({"input.3": part, "output.14": part, "after_norm": part}, model="llama")
     plain = tiny.run(model, IDS)
-    with geo.steer(model, vector):
+    with geo.steer(model, vector, positions="all"):
         assert not torch.equal(tiny.run(model, IDS)["logits"], plain["logits"])
     again = tiny.run(model, IDS)
     assert all(torch.equal(again[place], plain[place]) for place in plain)
@@ -240,7 +252,7 @@ def test_nested_vectors_act_alike_at_every_prompt(model: Any, place: str) -> Non
     both = tiny.vector(place) + tiny.vector(f"{place}.relative", seed=2)
     with (
         geo.steer(model, both, positions="last"),
-        geo.steer(model, tiny.vector(place, seed=3), mode="ablate"),
+        geo.steer(model, tiny.vector(place, seed=3), mode="ablate", positions="all"),
         geo.steer(model, tiny.vector(place, seed=4), positions="last"),
     ):
         prompts = [tiny.run(model, IDS) for _ in range(3)]
@@ -263,9 +275,9 @@ def test_a_relative_vector_can_be_nested_in_one_at_the_final_norm(
     # Whether the model takes means away is found out with its final norm, at which another vector is at work.
     model = tiny.build(name)
     inner = tiny.vector("output.1.relative", seed=2, size=0.2)
-    with geo.steer(model, inner):
+    with geo.steer(model, inner, positions="all"):
         wanted = tiny.run(model, IDS)["output.1"]
-    with geo.steer(model, tiny.vector(outer), mode=mode, positions=positions), geo.steer(model, inner):
+    with geo.steer(model, tiny.vector(outer), mode=mode, positions=positions), geo.steer(model, inner, positions="all"):
         assert torch.equal(tiny.run(model, IDS)["output.1"], wanted)
 
 
@@ -279,20 +291,20 @@ def test_a_hook_of_someone_else_sees_the_same_at_every_prompt(llama: Any) -> Non
 
 
 def test_a_handle_removed_twice_leaves_the_others_in_their_order(llama: Any) -> None:
-    with geo.steer(llama, ADD), geo.steer(llama, ABLATE, mode="ablate"):
+    with geo.steer(llama, ADD, positions="all"), geo.steer(llama, ABLATE, mode="ablate", positions="all"):
         wanted = tiny.run(llama, IDS)
-    stale = geo.steer(llama, ADD)
+    stale = geo.steer(llama, ADD, positions="all")
     stale.remove()
-    with geo.steer(llama, ADD):
+    with geo.steer(llama, ADD, positions="all"):
         stale.remove()
-        with geo.steer(llama, ABLATE, mode="ablate"):
+        with geo.steer(llama, ABLATE, mode="ablate", positions="all"):
             assert torch.equal(tiny.run(llama, IDS)["output.1"], wanted["output.1"])
     assert tiny.hook_count(llama) == 0
 
 
 def test_a_model_that_is_still_steered_can_be_let_go(llama: Any) -> None:
     model = tiny.build("llama")
-    geo.steer(model, ADD)
+    geo.steer(model, ADD, positions="all")
     kept = weakref.ref(model)
     del model
     gc.collect()

@@ -90,7 +90,7 @@ def test_llama_cpp_steers_as_the_hooks_do(
     assert set(parts) == set(blocks)
 
     plain = logits(model, ids)
-    with geo.steer(model, vector):
+    with geo.steer(model, vector, positions="all"):
         hooked = logits(model, ids)
     steered = correlations(hooked, in_llama_cpp(client, ids, parts))[-1]
     record_property("correlation", steered)

@@ -41,7 +41,7 @@ def test_next_tokens_are_those_of_each_prompt_alone(model: Any, prompts: list[st
     vectors = [tiny.vector(site) for site in ("input.1", "output.2", "before_norm", "after_norm")]
     vectors.append(tiny.vector("output.1", "after_norm").relative(0.5))
     for vector in vectors:
-        with geo.steer(model, vector):
+        with geo.steer(model, vector, positions="all"):
             steered = asked.log_probabilities()
         torch.testing.assert_close(steered, alone(model, prompts, vector), rtol=1e-4, atol=1e-4)
         assert (steered - plain).abs().max() > 0.01
@@ -61,7 +61,7 @@ def test_the_real_model_is_asked_as_if_alone(smollm2_model: tuple[Any, Any]) -> 
             with torch.no_grad(), at_work(model, steering, "last"):
                 logits = model(**batch).logits
             rows.append(torch.log_softmax(logits[0, -1], dim=-1))
-        with at_work(model, steering):
+        with at_work(model, steering, "all"):
             found = asked.log_probabilities()
         torch.testing.assert_close(found, torch.stack(rows), rtol=1e-4, atol=1e-3)
 
@@ -120,7 +120,7 @@ def test_kl_divergence_agrees_with_scipy_over_a_real_vocabulary(smollm2_model: t
     plain = asked.log_probabilities()
     for size in (0.1, 20.0, 300.0):
         drawn = torch.randn(576, generator=torch.Generator().manual_seed(1)) * size
-        with geo.steer(model, SteeringVector({"output.28": drawn})):
+        with geo.steer(model, SteeringVector({"output.28": drawn}), positions="all"):
             steered = asked.log_probabilities()
         p, q = steered.double().numpy(), plain.double().numpy()
         np.testing.assert_allclose(

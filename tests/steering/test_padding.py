@@ -40,7 +40,7 @@ def test_masks_are_not_heeded_by_some_recurrent_models(name: str, dtype: torch.d
 def test_a_prompt_in_a_batch_is_what_it_is_alone(name: str) -> None:
     model, tokenizer = families.build(name), tiny.tokenizer()
     sites: list[geo.Site | str] = ["output.1", "after_norm"]
-    with geo.steer(model, VECTOR):
+    with geo.steer(model, VECTOR, positions="all"):
         together = geo.generate(model, tokenizer, PROMPTS, max_new_tokens=4)
         read = geo.read_activations(model, tokenizer, PROMPTS, sites, token="mean")
         for place, prompt in enumerate(PROMPTS):
@@ -50,9 +50,10 @@ def test_a_prompt_in_a_batch_is_what_it_is_alone(name: str) -> None:
                 torch.testing.assert_close(read[site][place], rows[0], atol=1e-5, rtol=1e-5)
     assert [each.prompt for (each,) in together] == PROMPTS
     each = [VECTOR, None, None, 2 * VECTOR]
-    many = geo.read_activations(model, tokenizer, PROMPTS, ["output.1"], vectors=each)
+    many = geo.read_activations(model, tokenizer, PROMPTS, ["output.1"], vectors=each, positions="all")
     for place, vector in enumerate(each):
-        (one,) = geo.read_activations(model, tokenizer, [PROMPTS[place]], ["output.1"], vectors=[vector]).values()
+        how: Any = {"vectors": [vector], "positions": "all"}
+        (one,) = geo.read_activations(model, tokenizer, [PROMPTS[place]], ["output.1"], **how).values()
         torch.testing.assert_close(many[geo.Site("output", 1)][place], one[0], atol=1e-5, rtol=1e-5)
 
 
@@ -66,7 +67,7 @@ def test_class_means_are_those_of_prompts_alone() -> None:
 def test_a_padded_batch_of_ones_own_is_refused_before_a_block_is_steered() -> None:
     model, batch = families.build("rwkv"), geo.steering.encode(tiny.tokenizer(), PROMPTS)
     ids, mask = batch.input_ids, batch.attention_mask
-    with geo.steer(model, VECTOR):
+    with geo.steer(model, VECTOR, positions="all"):
         for _ in range(2):
             with pytest.raises(geo.errors.SteeringError, match="does not heed the attention mask"):
                 model(input_ids=ids, attention_mask=mask)
@@ -77,12 +78,12 @@ def test_a_padded_batch_of_ones_own_is_refused_before_a_block_is_steered() -> No
 def test_vectors_for_some_prompts_need_prompts_of_one_length() -> None:
     model, tokenizer = families.build("rwkv"), tiny.tokenizer()
     alike, each = ["w3 w4", "w5 w6"], [VECTOR, None]
-    with geo.steer_each(model, each):
+    with geo.steer_each(model, each, positions="all"):
         together = geo.generate(model, tokenizer, alike, max_new_tokens=3)
         with pytest.raises(geo.errors.SteeringError, match="give it prompts of one length"):
             geo.generate(model, tokenizer, ["w3 w4", "w5"], max_new_tokens=3)
     for place, vector in enumerate(each):
-        with geo.steer_each(model, [vector]):
+        with geo.steer_each(model, [vector], positions="all"):
             assert geo.generate(model, tokenizer, [alike[place]], max_new_tokens=3)[0] == together[place]
 
 

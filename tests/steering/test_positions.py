@@ -152,8 +152,8 @@ def test_rows_need_as_many_positions(positions: Any) -> None:
         checked_positions(positions, 3)
 
 
-def test_the_default_is_everywhere_or_the_first_tokens_for_rows() -> None:
-    assert checked_positions(None, None) == "all"
+def test_the_default_is_the_last_token_or_the_first_ones_for_rows() -> None:
+    assert checked_positions(None, None) == "last"
     assert checked_positions(None, 3) == "first"
 
 

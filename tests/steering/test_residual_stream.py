@@ -52,7 +52,7 @@ def at(*sites: str) -> geo.SteeringVector:
 
 
 def steered(model: Any, *sites: str) -> torch.Tensor:
-    with torch.no_grad(), geo.steer(model, at(*sites)):
+    with torch.no_grad(), geo.steer(model, at(*sites), positions="all"):
         return model(input_ids=IDS).logits
 
 
@@ -66,7 +66,7 @@ def test_a_norm_that_also_runs_before_the_blocks_is_steered_after_them_alone() -
         assert not torch.equal(seen["before_norm"], seen["after_norm"])
         handed: list[torch.Tensor] = []
         hook = head.register_forward_pre_hook(lambda _, args, handed=handed: handed.append(args[0]))
-        with torch.no_grad(), geo.steer(model, vector):
+        with torch.no_grad(), geo.steer(model, vector, positions="all"):
             model(input_ids=IDS)
         hook.remove()
         assert torch.equal(handed[0], seen["after_norm"] + vector["after_norm"])
@@ -85,7 +85,7 @@ def test_a_norm_that_also_runs_before_the_blocks_is_read_after_them_alone() -> N
 def test_an_interrupted_call_leaves_the_next_one_right() -> None:
     model = families.build("nanochat")
     vector = geo.SteeringVector({"after_norm": torch.linspace(-1, 1, 32)})
-    with torch.no_grad(), geo.steer(model, vector):
+    with torch.no_grad(), geo.steer(model, vector, positions="all"):
         plain = model(input_ids=IDS).logits
         # Ends after the last block, before the norm.
         geo.read_activations(model, tiny.tokenizer(), ["w3 w4 w5"], ["output.1"])
@@ -110,7 +110,7 @@ def test_what_runs_again_in_a_call_is_refused(order: str, site: str) -> None:
 def test_a_training_step_that_runs_blocks_again_is_none_of_it() -> None:
     model = tiny.build("llama").train()
     model.gradient_checkpointing_enable()
-    with geo.steer(model, tiny.vector("output.1")):
+    with geo.steer(model, tiny.vector("output.1"), positions="all"):
         model(input_ids=IDS, labels=IDS).loss.backward()
     assert model.model.layers[0].mlp.up_proj.weight.grad is not None
 

@@ -30,11 +30,11 @@ def vector_of(source: geo.Unembedding) -> geo.SteeringVector:
 def test_a_vector_is_for_models_with_its_unembedding_alone(llama: Any) -> None:
     other = tiny.build("llama", seed=1)
     for vector in (vector_of(unembedding(llama)), vector_of(unembedding(llama, noise=0.05))):
-        with geo.steer(llama, 2 * vector):
+        with geo.steer(llama, 2 * vector, positions="all"):
             llama(torch.tensor([[2, 3]]))
         for changed in (vector, -vector, vector.relative(1), vector.random(0), vector + tiny.vector("output.1")):
             with pytest.raises(geo.errors.SteeringError, match="is not the unembedding of this LlamaForCausalLM"):
-                geo.steer(other, changed)
+                geo.steer(other, changed, positions="all")
 
 
 def test_a_file_remembers_it(llama: Any, tmp_path: Path) -> None:
@@ -44,10 +44,10 @@ def test_a_file_remembers_it(llama: Any, tmp_path: Path) -> None:
     assert again.sample is not None
     assert vector.sample is not None
     assert again.sample.key == vector.sample.key == copy.deepcopy(vector).sample.key  # type: ignore[union-attr]
-    with geo.steer(llama, again):
+    with geo.steer(llama, again, positions="all"):
         llama(torch.tensor([[2, 3]]))
     with pytest.raises(geo.errors.SteeringError, match="is not the unembedding"):
-        geo.steer(tiny.build("llama", seed=1), again)
+        geo.steer(tiny.build("llama", seed=1), again, positions="all")
     assert geo.load_vector(geo.save_vector(tiny.vector("output.1"), tmp_path / "w.safetensors")).sample is None
 
 

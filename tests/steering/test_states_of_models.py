@@ -69,7 +69,7 @@ def test_dropout_drops_nothing_and_training_goes_on(kind: str, what: str) -> Non
 
 def test_what_belongs_is_told_in_training_mode_too() -> None:
     model = dropping("gpt2").train()
-    with geo.steer(model, vector_of_rows(model)):
+    with geo.steer(model, vector_of_rows(model), positions="all"):
         assert model.training
     batch = geo.steering.encode(tiny.tokenizer(), PROMPTS)
     with geo.steer(model, tiny.vector("output.1"), positions="last"):
@@ -84,7 +84,7 @@ def test_a_compiled_wrapper_is_read_as_the_model_inside_and_not_steered() -> Non
     wanted = geo.generate(plain, tiny.tokenizer(), PROMPTS, max_new_tokens=3)
     assert geo.generate(compiled, tiny.tokenizer(), PROMPTS, max_new_tokens=3) == wanted
     with pytest.raises(geo.errors.SteeringError, match="is compiled and would not heed"):
-        geo.steer(compiled, tiny.vector("output.1"))
+        geo.steer(compiled, tiny.vector("output.1"), positions="all")
 
 
 META: dict[str, Callable[[Any], Any]] = {
@@ -145,7 +145,7 @@ def test_more_tokens_than_learned_positions_are_refused_and_computed_ones_go_on(
 def test_a_head_that_changed_is_asked_again(how: str) -> None:
     model, other = tiny.build("llama"), tiny.build("llama", seed=4)
     vector = vector_of_rows(model)
-    geo.steer(model, vector).remove()
+    geo.steer(model, vector, positions="all").remove()
     if how == "loaded":
         model.load_state_dict(other.state_dict())
     elif how == "trained":
@@ -154,4 +154,4 @@ def test_a_head_that_changed_is_asked_again(how: str) -> None:
     else:
         model.lm_head = other.lm_head
     with pytest.raises(geo.errors.SteeringError, match="is not the unembedding of this"):
-        geo.steer(model, vector)
+        geo.steer(model, vector, positions="all")

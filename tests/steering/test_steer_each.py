@@ -48,9 +48,9 @@ def test_each_prompt_is_continued_as_if_steered_alone(model: Any, positions: Any
 
 
 def test_one_vector_for_all_is_plain_steering(model: Any) -> None:
-    with geo.steer(model, UP):
+    with geo.steer(model, UP, positions="all"):
         whole = tiny.generated(model, IDS)
-    with geo.steer_each(model, [UP, UP, UP]):
+    with geo.steer_each(model, [UP, UP, UP], positions="all"):
         assert torch.equal(tiny.generated(model, IDS), whole)
 
 
@@ -62,10 +62,10 @@ def test_all_generations_and_beams_of_a_prompt_are_steered(model: Any) -> None:
         torch.manual_seed(0)
         plain = tiny.generated(model, IDS, **options)
         torch.manual_seed(0)
-        with geo.steer(model, UP):
+        with geo.steer(model, UP, positions="all"):
             whole = tiny.generated(model, IDS, **options)
         torch.manual_seed(0)
-        with geo.steer(model, UP, prompts=[False, False, True], num_return_sequences=rows):
+        with geo.steer(model, UP, prompts=[False, False, True], num_return_sequences=rows, positions="all"):
             some = tiny.generated(model, IDS, **options)
         # Sampling draws one number a row, whatever the other rows are.
         assert torch.equal(some[: 2 * copies], plain[: 2 * copies])
@@ -88,10 +88,10 @@ def test_smollm2_writes_under_many_vectors_what_it_writes_under_each(smollm2_mod
     parts = torch.randn((2, model.config.hidden_size), generator=generator)
     one, other = (geo.SteeringVector({"output.14": part}).relative(0.5) for part in parts)
     prompts = ["The robin is a kind of", "Yesterday I", "In the middle of the night, a small dog"]
-    with geo.steer_each(model, [one, None, other]):
+    with geo.steer_each(model, [one, None, other], positions="all"):
         together = geo.generate(model, tokenizer, prompts, max_new_tokens=5)
     for place, vector in enumerate([one, None, other]):
-        with geo.steer_each(model, [vector]):
+        with geo.steer_each(model, [vector], positions="all"):
             assert geo.generate(model, tokenizer, [prompts[place]], max_new_tokens=5)[0] == together[place]
 
 
@@ -106,19 +106,22 @@ def test_smollm2_writes_under_many_vectors_what_it_writes_under_each(smollm2_mod
 )
 def test_prompts_are_bools(prompts: Any, complaint: str) -> None:
     with pytest.raises(geo.GeometryError, match=complaint):
-        geo.steer(tiny.build("llama"), UP, prompts=prompts)
+        geo.steer(tiny.build("llama"), UP, prompts=prompts, positions="all")
 
 
 def test_another_number_of_prompts_is_refused_before_a_block_runs() -> None:
     model = tiny.build("llama")
     with (
-        geo.steer_each(model, [UP, None]),
+        geo.steer_each(model, [UP, None], positions="all"),
         tiny.counting(model) as ran,
         pytest.raises(geo.errors.SteeringError, match="for some of 2 prompts, the batch has 3"),
     ):
         tiny.run(model, IDS)
     assert not ran
-    with pytest.raises(geo.errors.SteeringError, match="there are no vectors"), geo.steer_each(model, []):
+    with (
+        pytest.raises(geo.errors.SteeringError, match="there are no vectors"),
+        geo.steer_each(model, [], positions="all"),
+    ):
         pass
     assert tiny.hook_count(model) == 0
 
@@ -126,36 +129,36 @@ def test_another_number_of_prompts_is_refused_before_a_block_runs() -> None:
 def test_prompts_are_not_taken_for_generations_of_fewer() -> None:
     model, four = tiny.build("llama"), tiny.tokens(4, 6)
     with (
-        geo.steer_each(model, [UP, None]),
+        geo.steer_each(model, [UP, None], positions="all"),
         tiny.counting(model) as ran,
         pytest.raises(geo.errors.SteeringError, match="for some of 2 prompts, the batch has 4"),
     ):
         tiny.run(model, four)
     assert not ran
-    with geo.steer_each(model, [UP, None], num_return_sequences=2):
+    with geo.steer_each(model, [UP, None], num_return_sequences=2, positions="all"):
         said = tiny.run(model, four)["logits"]
-    with geo.steer_each(model, [UP, UP, None, None]):
+    with geo.steer_each(model, [UP, UP, None, None], positions="all"):
         assert torch.equal(tiny.run(model, four)["logits"], said)
     for wrong in (0, -1, True, 1.0, None):
         with pytest.raises(geo.GeometryError, match="num_return_sequences"):
-            geo.steer(model, UP, num_return_sequences=wrong)
+            geo.steer(model, UP, num_return_sequences=wrong, positions="all")
 
 
 def test_generate_says_how_many_generations_a_prompt_has() -> None:
     model, texts = tiny.build("llama"), [tiny.text(ids) for ids in tiny.tokens(2, 6)]
     options = {"max_new_tokens": 3, "temperature": 1.0}
-    with geo.steer_each(model, [UP, None]):
+    with geo.steer_each(model, [UP, None], positions="all"):
         found = geo.generate(model, tiny.tokenizer(), texts, num_return_sequences=2, **options)
         with pytest.raises(geo.errors.SteeringError, match="the batch has 4"):
             geo.generate(model, tiny.tokenizer(), texts * 2, **options)
     assert [len(generations) for generations in found] == [2, 2]
-    with geo.steer_each(model, [UP, UP, None, None]):
+    with geo.steer_each(model, [UP, UP, None, None], positions="all"):
         wanted = geo.generate(model, tiny.tokenizer(), [texts[0]] * 2 + [texts[1]] * 2, **options)
     assert [one for many in found for one in many] == [one for many in wanted for one in many]
 
 
 def test_vectors_for_another_model_leave_none_at_work() -> None:
     model, wide = tiny.build("llama"), geo.SteeringVector({"output.1": torch.ones(5)})
-    with pytest.raises(geo.errors.SteeringError, match="5 wide"), geo.steer_each(model, [UP, wide]):
+    with pytest.raises(geo.errors.SteeringError, match="5 wide"), geo.steer_each(model, [UP, wide], positions="all"):
         pass
     assert tiny.hook_count(model) == 0

@@ -113,7 +113,7 @@ def test_a_tuned_prompt_is_refused() -> None:
     tuned = Tuned(tiny.build("llama"))
     tuned.active_peft_config = type("PromptTuningConfig", (), {"is_prompt_learning": True})()
     with pytest.raises(geo.errors.SteeringError, match="puts tokens of its own before every prompt"):
-        geo.steer(tuned, VECTOR)
+        geo.steer(tuned, VECTOR, positions="all")
 
 
 @pytest.mark.parametrize("kind", ["self", "anything"])
@@ -159,8 +159,8 @@ def test_a_pipeline_is_refused_on_every_rank(rank: int, size: int, tied: bool, m
     pipeline_parallel.apply_pipeline_parallelism(model, Mesh(rank, size))
     tokenizer = tiny.tokenizer()
     for attempt in (
-        lambda: geo.steer(model, VECTOR),
-        lambda: geo.steer(model.base_model, VECTOR),
+        lambda: geo.steer(model, VECTOR, positions="all"),
+        lambda: geo.steer(model.base_model, VECTOR, positions="all"),
         lambda: geo.read_activations(model, tokenizer, ["w3"], ["output.1"]),
         lambda: geo.generate(model, tokenizer, ["w3"]),
         lambda: geo.class_means(model, tokenizer, {"a": ["w3"]}, ["output.1"]),

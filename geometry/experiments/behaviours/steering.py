@@ -198,7 +198,8 @@ def classify(bench: Bench, trials: Sequence[Trial], *, generated: bool = False) 
     evaluator, site = bench.setup.evaluator, bench.site if generated else FINAL
     texts = _continued(bench, trials) if generated else [text for trial in trials for text in trial.inputs]
     vectors = None if generated else [trial.vector for trial in trials for _ in trial.prompts]
-    read = read_activations(evaluator.model, evaluator.tokenizer, texts, [site], vectors=vectors, batch_size=_BATCH)
+    how: dict[str, Any] = {"vectors": vectors, "positions": "all", "batch_size": _BATCH}
+    read = read_activations(evaluator.model, evaluator.tokenizer, texts, [site], **how)
     parts = torch.split(read[site], [len(trial.prompts) for trial in trials])
     probes = [trial.fold.probes[site] for trial in trials]
     predicted = [np.array(p.classes)[p.predict(part.numpy())] for p, part in zip(probes, parts, strict=True)]
@@ -216,7 +217,7 @@ def _continued(bench: Bench, trials: Sequence[Trial]) -> list[str]:
         batch = order[start : start + _BATCH]
         inputs, openings, vectors = zip(*(jobs[index] for index in batch), strict=True)
         options: dict[str, Any] = {"max_new_tokens": MAX_NEW_TOKENS, "frequency_penalty": FREQUENCY_PENALTY}
-        with steer_each(evaluator.model, vectors):
+        with steer_each(evaluator.model, vectors, positions="all"):
             answers = generate(evaluator.model, evaluator.tokenizer, inputs, **options)
         for index, opening, (answer,) in zip(batch, openings, answers, strict=True):
             # Up to the last full stop, as the sentences that the probe knows end; all of it where there is none.
