@@ -1,3 +1,4 @@
+from .activation_table import Activations as Activations
 from .activation_vectors import activation_addition as activation_addition
 from .activation_vectors import class_difference as class_difference
 from .activation_vectors import class_means as class_means

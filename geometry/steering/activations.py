@@ -14,6 +14,7 @@ from geometry.arguments import checked
 from geometry.errors import SteeringError
 from geometry.progress import progress_bar
 from geometry.steering.activation_cache import activations_file, keep_activations, kept_activations
+from geometry.steering.activation_table import Activations
 from geometry.steering.architecture import Architecture, evaluating
 from geometry.steering.hook_manager import HookManager
 from geometry.steering.injection import steer_each
@@ -28,7 +29,7 @@ Token = int | Literal["mean"]
 
 @checked
 @contextmanager
-def record_activations(model: nn.Module, sites: Sequence[SiteLike]) -> Iterator[dict[Site, torch.Tensor]]:
+def record_activations(model: nn.Module, sites: Sequence[SiteLike]) -> Iterator[Activations]:
     """Record the residual stream of the last call of the model in a `with` block, steering included.
 
     >>> import torch
@@ -36,16 +37,16 @@ def record_activations(model: nn.Module, sites: Sequence[SiteLike]) -> Iterator[
     >>> model = GPT2LMHeadModel(GPT2Config(n_layer=2, n_embd=8, n_head=2, vocab_size=16, eos_token_id=0)).eval()
     >>> with record_activations(model, ["output.1"]) as activations:
     ...     logits = model(torch.tensor([[1, 2, 3]])).logits
-    >>> activations[Site("output", 1)].shape
+    >>> activations["output.1"].shape
     torch.Size([1, 3, 8])
 
     Sites are such as "output.6", "before_norm" or "after_norm"; see `Site`.
 
-    Yields dict: site → tensor of shape (prompts, tokens, d), in the model's own dtype and on its device.
+    Yields Activations: site → tensor of shape (prompts, tokens, d), in the model's own dtype and on its device.
     Raises SteeringError: no sites, one that the model lacks, or a relative one; when the model is called, a residual
         stream of another shape, or a site that a call passes more than once.
     """
-    activations: dict[Site, torch.Tensor] = {}
+    activations = Activations()
     recorded = _sites(sites)
     with _attached(Architecture.of(model), {site: [partial(_record, activations, site)] for site in recorded}):
         yield activations
@@ -86,13 +87,13 @@ def read_activations(
     positions: Positions | None = None,
     batch_size: int = 16,
     cache: bool | str | Path = False,
-) -> dict[Site, torch.Tensor]:
+) -> Activations:
     """The residual stream at one token of every prompt, without dropout.
 
     Example::
 
         activations = geo.read_activations(model, tokenizer, ["The robin is a", "The oak is a"], ["output.20"])
-        robin, oak = activations[geo.Site("output", 20)]
+        robin, oak = activations["output.20"]
 
     Parameters:
         prompts: texts of any lengths; n of them.
@@ -109,7 +110,7 @@ def read_activations(
             another file; a damaged one is replaced. A steered model is always read anew, and so is one that is
             offloaded, sharded or quantised, whose weights cannot all be seen.
 
-    Returns dict: site → float32 tensor on the CPU, shape (n, d), in the order of `prompts`.
+    Returns Activations: site → float32 tensor on the CPU, shape (n, d), in the order of `prompts`.
     Raises SteeringError: an empty prompt, a site that the model lacks, a prompt without that token, activations that
         are not finite.
     """
@@ -140,7 +141,7 @@ def read_activations(
     if cache and vectors is None and not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules()):
         path = activations_file(None if cache is True else cache, model, encoded, read, token, batch_size)
         if path is not None and (kept := kept_activations(path, read, (len(prompts), architecture.width))) is not None:
-            return kept
+            return Activations(kept)
     chunks = _chunks(architecture, lengths.tolist(), batch_size)
     order = [index for chunk in chunks for index in chunk]
     batches: dict[Site, list[torch.Tensor]] = {site: [] for site in read}
@@ -157,7 +158,8 @@ def read_activations(
                 architecture.model(**architecture.accepted(batch.arguments))
             for site, rows in batches.items():
                 rows.append(_at(recorded[site].float(), batch.attention_mask, token).cpu())
-    activations = {site: torch.cat(rows)[torch.argsort(torch.tensor(order))] for site, rows in batches.items()}
+    places = torch.argsort(torch.tensor(order))
+    activations = Activations((site, torch.cat(rows)[places]) for site, rows in batches.items())
     if broken := [site for site, rows in activations.items() if not bool(rows.isfinite().all())]:
         raise SteeringError(
             f"the residual stream at {broken[0]} is not finite on these prompts; load the model in float32"
