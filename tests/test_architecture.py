@@ -31,6 +31,7 @@ FLOORS = [
     {"directions", "frames"},
     {"evidence", "probing", "steering"},
     {"maps", "compare"},
+    {"views"},
     {"experiments"},
     {"report"},
     {"cli"},

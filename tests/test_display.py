@@ -16,6 +16,7 @@ import torch
 import geometry as geo
 from geometry.display import fitted, html_table, in_short, listed, short_repr
 from geometry.results import Results
+from tests.experiments.test_study import CountStudy
 from tests.planted import planted_tree, result
 
 SCREEN = 40  # rows
@@ -74,7 +75,21 @@ def test_every_repr_is_a_short_line(shown: dict[str, Any]) -> None:
 
 
 # Rooms of which nothing prints its arrays whole.
-ROOMS = ("causal", "concepts.hierarchy", "directions", "evidence", "frames", "results")
+ROOMS = (
+    "causal",
+    "compare",
+    "concepts",
+    "directions",
+    "evidence",
+    "experiments",
+    "frames",
+    "maps",
+    "models",
+    "probing",
+)
+ROOMS += ("probing", "results", "steering")
+# Where what is not exported is machinery that nobody is given.
+OF_ITS_OWN = ("steering",)
 
 
 def modules(room: str) -> Iterator[ModuleType]:
@@ -90,9 +105,84 @@ def test_no_dataclass_prints_its_arrays(room: str) -> None:
         for name, kind in vars(module).items():
             if not is_dataclass(kind) or kind.__module__ != module.__name__ or name.startswith("_"):
                 continue
+            if room in OF_ITS_OWN and name not in dir(importlib.import_module(f"geometry.{room}")):
+                continue
             held = [field.name for field in fields(kind) if re.search("NDArray|Tensor", str(field.type))]
             made_by_dataclass = hasattr(vars(kind).get("__repr__"), "__wrapped__")
             assert not (held and made_by_dataclass), f"{module.__name__}.{name}: {held}"
+
+
+@pytest.fixture(scope="module")
+def measured() -> dict[str, Any]:
+    """Results of maps, comparison, probing and steering, and what studies are and give."""
+    unembedding, hierarchy = planted_tree((3, 2), per_leaf=12, width=32, rows=400)
+    spaces = [geo.CausalSpace.fit(unembedding), geo.CausalSpace.fit(replace(unembedding, name="other"))]
+    options: dict[str, Any] = {"n_permutations": 2, "n_twins": 0, "claims": geo.compare.OWN_CLAIMS, "progress": False}
+    profiles = [geo.compare.model_profile(space, hierarchy, **options) for space in spaces]
+    cloud = geo.directions.TokenCloud.of(spaces[0], hierarchy)
+    labelled, lens = geo.maps.LabelledPoints.of_concept(cloud, "r"), geo.maps.projection_lens()
+    mapped = geo.maps.compare_mapper(labelled, lens, n_permutations=2, progress=False)
+    sweep = geo.maps.stability_sweep(labelled, lens, resamples=2, progress=False)
+    classes = np.repeat([f"class {number} of long names" for number in range(5)], 12)
+    folds, points = np.tile(list("abcd"), 15), np.random.default_rng(0).standard_normal((60, 8))
+    blocks = [geo.probing.classify_held_out(points, classes, folds, n_permutations=5) for _ in range(30)]
+    labels = [f"class {number}" for number in range(60)]
+    table = geo.experiments.TableSpec(
+        "Numbers", ("name", "value"), [(f"row {number}" * 9, "1") for number in range(90)]
+    )
+    return {
+        "profile": profiles[0],
+        "pair": geo.compare.compare_pair(*profiles, n_permutations=2),
+        "agreement": geo.compare.claim_agreement(*profiles),
+        "too small": geo.compare.recovered_tree(np.eye(2), [np.eye(2)], hierarchy.only(["ra", "rb"])),
+        "labelled": labelled,
+        "mapper": mapped,
+        "graph": mapped.graph,
+        "kinds": geo.maps.node_concepts(mapped.graph, labelled),
+        "stability": sweep,
+        "setting": sweep.choice,
+        **{f"bridge {number}": bridge for number, bridge in enumerate(geo.maps.bridges(mapped.graph, labelled))},
+        "held out": blocks[0],
+        "blocks": geo.probing.HeldOutSweep(blocks),
+        "probe": geo.probing.Probe.fit(points, classes.tolist()),
+        "matching": geo.probing.matched_cosines(points, points, labels=labels, n_permutations=5),
+        "placement": geo.models.Placement(),
+        "table": table,
+        **{name: study(seed=3) for name, study in geo.experiments.STUDIES.items()},
+        "asked": geo.experiments.ClaimsStudy(hierarchies=("a hierarchy of a long name",) * 30),
+    }
+
+
+def test_results_of_every_room_are_short_lines_and_tables(measured: dict[str, Any]) -> None:
+    long = {name: repr(value) for name, value in measured.items() if len(repr(value)) >= 200 or "\n" in repr(value)}
+    assert not long
+    with_tables = {name for name, value in measured.items() if hasattr(value, "_repr_html_")}
+    tabular = {"profile", "pair", "agreement", "mapper", "stability", "held out", "blocks", "matching", "table"}
+    assert tabular <= with_tables
+    for name in with_tables:
+        text = measured[name]._repr_html_()
+        assert 1 < len(Table(text).rows) <= SCREEN, name
+        assert Table(text).tags <= TAGS
+        assert len(text) < 10_000, name
+
+
+def test_a_study_says_what_is_not_the_default(measured: dict[str, Any]) -> None:
+    assert repr(measured["maps"]) == "MapsStudy(seed=3)"
+    assert repr(measured["asked"]).startswith("ClaimsStudy(hierarchies=('a hierarchy of a long name', ")
+    assert repr(measured["too small"]).endswith(
+        "not measurable (needs at least 3 pairs of concepts without a common word, has 1)"
+    )
+    rows = Table(measured["stability"]._repr_html_()).rows
+    assert [row[-1] for row in rows].count("✓") == 1
+    rows = Table(measured["mapper"]._repr_html_()).rows
+    assert [row[0] for row in rows[1:3]] == ["nodes", "edges"]
+
+
+def test_a_result_of_a_study_is_its_findings_and_its_main_table() -> None:
+    text = CountStudy(times=2).run()._repr_html_()
+    assert "<td>Counted 2.</td>" in text
+    assert ["all", "2"] in Table(text).rows
+    assert "CountStudy(times=2)" in text
 
 
 def test_reprs_say_what_a_thing_is(shown: dict[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """A wheel carries all it needs and works outside the checkout."""
 
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -8,6 +9,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
+
+import geometry as geo
 
 ROOT = Path(__file__).parents[1]
 
@@ -61,13 +65,33 @@ def test_every_package_is_listed() -> None:
     assert any(requirement.startswith("nltk>") for requirement in project["project"]["dependencies"])
 
 
+def test_the_version_is_said_once_and_cited() -> None:
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["dynamic"] == ["version"]
+    assert cited["version"] == geo.__version__
+    assert cited["title"] == project["name"]
+    assert cited["authors"] == project["authors"]
+    headings = [line for line in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8").splitlines() if line[:3] == "## "]
+    assert headings[0].removeprefix("## ").split(",")[0] == geo.__version__
+
+
+def test_all_that_tests_and_docs_need_is_pinned() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    pins = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pinned = {re.sub(r"[-_.]+", "-", pin.split("==")[0]).lower() for pin in pins if "==" in pin}
+    wanted = [*project["dependencies"], *extras["dev"], *extras["docs"]]
+    assert not [need for need in wanted if re.sub(r"[-_.]+", "-", re.split("[<>=]", need)[0]).lower() not in pinned]
+
+
 def test_the_wheel_holds_the_library_its_stubs_its_data_and_licences(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     wanted = {name if name.startswith("geometry/") else f"geometry/{name}" for name in listed("geometry", "data")}
     wanted.remove("geometry/data/wordnet/build_table.py")  # makes the table, which is what a wheel needs
     assert wanted <= names, sorted(wanted - names)
     assert {"geometry/py.typed", "geometry/__init__.pyi", "geometry/data/wordnet/wordnet-3.0.tsv.xz"} <= wanted
-    assert {name.split("/")[0] for name in names} == {"geometry", "concept_geometry-0.1.0.dist-info"}
+    assert {name.split("/")[0] for name in names} == {"geometry", f"concept_geometry-{geo.__version__}.dist-info"}
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
 

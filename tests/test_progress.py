@@ -7,13 +7,18 @@ import struct
 import subprocess
 import sys
 import termios
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import ModuleType, SimpleNamespace
+from typing import Any
 from weakref import WeakSet
 
 import pytest
+from nbclient import NotebookClient
+from nbformat.v4 import new_code_cell, new_notebook
 
 from geometry import progress
-from geometry.progress import bar_options, progress_bar
+from geometry.progress import bar_options, drawn_as_ours, hidden_bars, progress_bar
 from tests.planted import planted_classes
 
 
@@ -58,16 +63,156 @@ def test_nothing_of_a_terminal_is_written_to_a_log(capsys: pytest.CaptureFixture
     assert not set("\r\x1b█") & set(capsys.readouterr().err)
 
 
-def test_a_notebook_gets_bars_unless_they_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    ipython = ModuleType("IPython")
-    ipython.get_ipython = lambda: SimpleNamespace(config={"IPKernelApp": {}})  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "IPython", ipython)
-    assert bar_options("x") == {"desc": "x", "disable": False, "leave": False}
-    assert bar_options("x", progress=False)["disable"]
-    ipython.get_ipython = lambda: SimpleNamespace(config={"TerminalIPythonApp": {}})  # type: ignore[attr-defined]
-    assert bar_options("x")["disable"]
-    ipython.get_ipython = lambda: None  # type: ignore[attr-defined]
-    assert bar_options("x")["disable"]
+@pytest.fixture
+def notebook(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """A kernel whose displays are kept: what each cell shows at last, by cell."""
+    shell = SimpleNamespace(config={"IPKernelApp": {}}, execution_count=1, shown={}, drawn=0)
+
+    def display(data: dict[str, str], *, raw: bool, display_id: bool) -> SimpleNamespace:
+        assert raw
+        assert display_id
+        outputs = shell.shown.setdefault(shell.execution_count, [])
+        outputs.append("")
+
+        def update(data: dict[str, str], *, raw: bool) -> None:
+            outputs[-1] = data["text/plain"]
+            shell.drawn += 1
+
+        update(data, raw=raw)
+        return SimpleNamespace(update=update)
+
+    modules = {"IPython": ModuleType("IPython"), "IPython.display": ModuleType("IPython.display")}
+    modules["IPython"].get_ipython = lambda: shell  # type: ignore[attr-defined]
+    modules["IPython.display"].display = display  # type: ignore[attr-defined]
+    for name, module in modules.items():
+        monkeypatch.setitem(sys.modules, name, module)
+    monkeypatch.setattr(progress._InCell, "cell", None)
+    return shell
+
+
+def bars(shell: SimpleNamespace, cell: int = 1) -> list[str]:
+    """Of the one output of a cell, the lines up to their bars."""
+    (output,) = shell.shown[cell]
+    return [line.partition("|")[0] for line in output.splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("config", "drawn"), [({"IPKernelApp": {}}, True), ({"TerminalIPythonApp": {}}, False), (None, False)], ids=str
+)
+def test_a_notebook_gets_bars_unless_they_are_refused(
+    notebook: SimpleNamespace, config: dict[str, Any] | None, drawn: bool, capfd: pytest.CaptureFixture[str]
+) -> None:
+    notebook.config = config or {}
+    assert list(progress_bar("abc", "letters", progress=False)) == ["a", "b", "c"]
+    assert not notebook.shown
+    assert list(progress_bar("abc", "letters")) == ["a", "b", "c"]
+    assert bool(notebook.shown) == drawn
+    assert capfd.readouterr() == ("", "")
+
+
+def test_bars_of_a_cell_share_one_output_in_which_the_last_is_left(notebook: SimpleNamespace) -> None:
+    for _ in progress_bar(range(3), "outer", mininterval=0):
+        assert bars(notebook)[0].startswith("outer:")
+        for _ in progress_bar(range(2), "inner", mininterval=0):
+            assert [line.split(":")[0] for line in bars(notebook)] == ["outer", "inner"]
+    assert bars(notebook) == ["outer: 100%"]
+    list(progress_bar(range(2), "next"))
+    assert bars(notebook) == ["next: 100%"]
+
+
+def test_what_is_to_stay_in_a_notebook_stays(notebook: SimpleNamespace) -> None:
+    list(progress_bar(range(3), "kept", leave=True))
+    list(progress_bar(range(3), "not kept"))
+    list(progress_bar(range(3), "kept too", leave=True))
+    assert bars(notebook) == ["kept: 100%", "kept too: 100%"]
+
+
+def test_another_cell_has_another_output(notebook: SimpleNamespace) -> None:
+    list(progress_bar(range(2), "first"))
+    unfinished = iter(progress_bar(range(2), "unfinished"))
+    next(unfinished)
+    notebook.execution_count = 2
+    list(progress_bar(range(2), "second"))
+    assert bars(notebook, 2) == ["second: 100%"]
+    assert len(notebook.shown[1]) == 1
+
+
+def test_a_loop_that_is_left_leaves_its_bar_where_it_was(notebook: SimpleNamespace) -> None:
+    bar = progress_bar(range(4), "left", mininterval=0)
+    for number in bar:
+        if number == 2:
+            break
+    bar.close()
+    assert bars(notebook) == ["left:  50%"]
+
+
+def test_a_kernel_without_widgets_draws_the_same(notebook: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ipywidgets", None)
+    list(progress_bar(range(2), "plain"))
+    assert bars(notebook) == ["plain: 100%"]
+
+
+def test_a_notebook_is_not_drawn_at_every_step(notebook: SimpleNamespace) -> None:
+    list(progress_bar(range(10_000), "many"))
+    assert 2 <= notebook.drawn < 100
+
+
+def test_bars_that_a_library_makes_are_drawn_as_ours(
+    notebook: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library, widget = ModuleType("library"), object()
+    library.tqdm = widget  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "library", library)
+    with pytest.raises(ZeroDivisionError), drawn_as_ours("library"):
+        list(library.tqdm(range(3), **bar_options("theirs")))
+        raise ZeroDivisionError
+    assert bars(notebook) == ["theirs: 100%"]
+    assert library.tqdm is widget
+
+
+def test_bars_of_libraries_are_hidden_in_a_log(capfd: pytest.CaptureFixture[str]) -> None:
+    with hidden_bars():
+        print("0%|   |", file=sys.stderr)
+    print("after", file=sys.stderr)
+    assert capfd.readouterr() == ("", "after\n")
+
+
+def test_bars_of_libraries_are_hidden_in_a_notebook(notebook: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    hidden: list[bool] = []
+
+    @contextmanager
+    def capture_output(*, stdout: bool) -> Iterator[None]:
+        hidden.append(not stdout)
+        yield
+        hidden.append(False)
+
+    capture = ModuleType("IPython.utils.capture")
+    capture.capture_output = capture_output  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "IPython.utils", ModuleType("IPython.utils"))
+    monkeypatch.setitem(sys.modules, "IPython.utils.capture", capture)
+    with hidden_bars():
+        assert hidden == [True]
+    assert hidden == [True, False]
+
+
+NESTED = """
+import sys
+sys.modules["ipywidgets"] = None
+from geometry.progress import progress_bar
+for _ in progress_bar(range(2), "outer"):
+    list(progress_bar(range(3), "inner"))
+"""
+
+
+def test_a_cell_that_is_run_again_shows_its_bar_again() -> None:
+    cell = new_code_cell(NESTED)
+    client = NotebookClient(new_notebook(cells=[cell]), kernel_name="python3")
+    with client.setup_kernel():
+        for _ in range(2):
+            client.execute_cell(cell, 0)
+            (output,) = cell.outputs
+            assert output.data.keys() == {"text/plain"}
+            assert output.data["text/plain"].startswith("outer: 100%|")
 
 
 def test_a_program_without_standard_error_shows_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from geometry.cli.parser import OneLineParser, finite_number, folder, one_line, whole_number
+from geometry.cli.placement import add_placement, placement_of
 from geometry.errors import GeometryError, visible
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ def add_figures(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--full", action="store_true", help="all permutations and blocks, and behaviours")
     parser.add_argument("--studies", nargs="+", choices=names, metavar="STUDY", help=f"some of {', '.join(names)}")
     parser.add_argument("--seed", type=whole_number(0), default=0, metavar="N", help="(default: 0)")
+    add_placement(parser)
 
 
 def run_figures(options: argparse.Namespace) -> None:
@@ -112,6 +114,8 @@ def run_figures(options: argparse.Namespace) -> None:
     from geometry.models.locating import is_word_vectors
     from geometry.report import write_report
 
+    place = placement_of(options)  # no device of that name is one line, not one a study
+    given = {"model": options.model, "seed": options.seed, "device": place.device, "dtype": place.dtype}
     names = options.studies or ["claims", "steering", "maps", *(["behaviours"] if options.full else [])]
     if not options.studies and is_word_vectors(options.model):
         left = [name for name in names if name in _OF_WHOLE_MODELS]
@@ -121,7 +125,7 @@ def run_figures(options: argparse.Namespace) -> None:
     for name in names:
         preset: Any = STUDIES[name].full if options.full else STUDIES[name].quick
         try:
-            _into_folder(STUDIES[name](**{"model": options.model, "seed": options.seed, **preset}), None)
+            _into_folder(STUDIES[name](**{**given, **preset}), None)
         except (GeometryError, OSError) as error:
             failed.append(f"{name}: {error}")
             print(f"{name}: left out: {visible(str(error))}", file=sys.stderr)

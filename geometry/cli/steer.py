@@ -5,6 +5,7 @@ import operator
 import sys
 from functools import reduce
 
+from geometry.cli.placement import placement_of
 from geometry.cli.steer_sources import Make, sources
 from geometry.errors import SteeringError
 from geometry.models import load_model, require_language_model
@@ -30,12 +31,13 @@ _COEFFICIENT = 2.0
 def run_steer(options: argparse.Namespace) -> None:
     """Print each prompt's completions, unsteered and steered; GeometryError for bad input, before the model runs."""
     _check(options)
+    place = placement_of(options)
     require_language_model(options.model)
     kept = load_vector(options.vector) if options.vector else None
     makes = [] if kept is not None else sources(options)
     if kept is not None:
         _positions(options, kept)  # refuses what does not suit before the model is loaded
-    model, tokenizer = load_model(options.model)
+    model, tokenizer = load_model(options.model, **place.of_model)
     prompts = chat_prompts(tokenizer, options.prompts) if options.chat else options.prompts
     vector = kept if kept is not None else _composed(options, makes, model, tokenizer)
     positions = _positions(options, vector)

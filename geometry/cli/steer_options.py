@@ -4,6 +4,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from geometry.cli.parser import finite_number, whole_number
+from geometry.cli.placement import add_placement
 
 if TYPE_CHECKING:
     from geometry.steering import Site
@@ -40,6 +41,7 @@ def add_steer(parser: argparse.ArgumentParser) -> None:
     add("--top-p", type=finite_number, default=1.0)
     add("--frequency-penalty", type=finite_number, default=1.0, help="for every time a token has occurred (default: 1)")
     add("--seed", type=whole_number(0), default=0)
+    add_placement(parser)
     add("--chat", action="store_true", help="put the prompts to the model as a user's turn, by its chat template")
     add("--save", metavar="FILE", help="keep the vector: .safetensors, or .gguf for llama.cpp")
 

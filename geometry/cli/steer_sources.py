@@ -5,6 +5,7 @@ from collections.abc import Callable
 from functools import partial
 
 from geometry.causal import CausalSpace
+from geometry.cli.placement import placement_of
 from geometry.concepts import load_behaviour, load_hierarchy
 from geometry.directions import ConceptDirections
 from geometry.errors import SteeringError, shown
@@ -49,12 +50,13 @@ def _concepts(options: argparse.Namespace) -> list[Make]:
         raise SteeringError(f"at {options.site} the strength is a choice of yours: add --strength, such as 1")
     if _is_control_vector(options) and (options.site is None or options.site.block is None):
         raise SteeringError("a .gguf control vector acts on the outputs of blocks: add --site output.27 --strength 1")
-    unembedding = Unembedding.load(options.model)
+    place = placement_of(options)
+    unembedding = Unembedding.load(options.model, **place.of_unembedding)
     hierarchy = load_hierarchy(options.hierarchy or "wordnet-noun", unembedding.vocabulary)
     named = [entry.partition(":") for entry in options.add]
     for concept in (part for name, _, ancestor in named for part in (name, ancestor or name)):
         hierarchy.index(concept)  # refuses unknown names before anything is fitted
-    space = CausalSpace.fit(unembedding)
+    space = CausalSpace.fit(unembedding, **place.of_space)
     concepts = ConceptSteering(space, ConceptDirections.fit(space, hierarchy))
     made = [concepts.child(name, of=ancestor) if ancestor else concepts[name] for name, _, ancestor in named]
     return [partial(_pulled_back, vector) for vector in made]

@@ -5,6 +5,7 @@ from .pairs import PAIR_MEASURES as PAIR_MEASURES
 from .pairs import PairMeasure as PairMeasure
 from .pairs import claim_agreement as claim_agreement
 from .pairs import compare_pair as compare_pair
+from .pairs import incomparable as incomparable
 from .profile import OWN_CLAIMS as OWN_CLAIMS
 from .profile import ModelProfile as ModelProfile
 from .profile import model_profile as model_profile

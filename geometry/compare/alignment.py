@@ -15,7 +15,7 @@ Matrix = NDArray[np.float64]
 Fold = tuple[NDArray[np.int64], NDArray[np.int64]]
 _SMALLEST_SUBTREE = 2
 _SUBTREES = 8
-_FEWEST_TO_ALIGN = 10
+FEWEST_TO_ALIGN = 10
 _MOST_SHARED = 0.1
 # Further principal coordinates are mostly noise of the fits, and to rotate noise onto noise makes every error larger.
 _COORDINATES = 20
@@ -34,7 +34,7 @@ def subtree_folds(hierarchy: ConceptHierarchy) -> list[Fold]:
     largest = max(_SMALLEST_SUBTREE, len(hierarchy) // _SUBTREES)
     subtrees = [np.sort(order[start:stop]) for _, start, stop in hierarchy.blocks(largest, _SMALLEST_SUBTREE)]
     folds = [(np.flatnonzero(~shared[:, held_out].any(axis=1)), held_out) for held_out in subtrees]
-    return [fold for fold in folds if len(fold[0]) >= _FEWEST_TO_ALIGN]
+    return [fold for fold in folds if len(fold[0]) >= FEWEST_TO_ALIGN]
 
 
 @checked(first=ArrayLike, second=ArrayLike, folds=Sequence[tuple[ArrayLike, ArrayLike]])

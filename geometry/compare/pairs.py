@@ -8,12 +8,14 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from geometry.arguments import checked
-from geometry.compare.alignment import alignment_error, subtree_folds
+from geometry.compare.alignment import FEWEST_TO_ALIGN, alignment_error, subtree_folds
 from geometry.compare.profile import ModelProfile, check_common
-from geometry.compare.similarity import cka, pearson, representational_similarity, word_disjoint
-from geometry.compare.trees import beside, cophenetic, tree_agreement
+from geometry.compare.similarity import DISJOINT_PAIRS, cka, pearson, representational_similarity, word_disjoint
+from geometry.compare.trees import RECOVERABLE, beside, cophenetic, tree_agreement
 from geometry.concepts import ConceptHierarchy
+from geometry.display import short_repr
 from geometry.errors import EstimationError
+from geometry.evidence import Requirement, lacking
 from geometry.randomness import generator
 from geometry.results import Results, TestResult
 
@@ -41,6 +43,7 @@ class PairMeasure:
         name: of its function in this room.
         measure: what the number is, for an axis.
         unrelated, identical: its value for models that have nothing, and everything, in common.
+        requires: what a hierarchy must have for anything to be compared.
         evaluate: from the concepts, both matrices and an order of the second model's concepts, to values. Any order but
             their own is a permuted null. Pairs that share words in either order do not count, but in "alignment_error",
             for which see `subtree_folds`.
@@ -51,6 +54,9 @@ class PairMeasure:
     unrelated: float
     identical: float
     evaluate: Callable[[CommonConcepts, Matrix, Matrix, Order], NDArray[np.float64]]
+    requires: tuple[Requirement, ...] = ()
+
+    __repr__ = short_repr
 
 
 def _similarity(common: CommonConcepts, first: Matrix, second: Matrix, order: Order) -> NDArray[np.float64]:
@@ -74,14 +80,51 @@ def _reordered(matrix: Matrix, order: Order) -> Matrix:
     return matrix[np.ix_(order, order)]
 
 
+def _free_pairs(hierarchy: ConceptHierarchy) -> int:
+    """Pairs without a common word beyond the effects aᵢ + aⱼ that centring takes away."""
+    counted = word_disjoint(hierarchy) & ~np.eye(len(hierarchy), dtype=bool)
+    return int(counted.sum()) // 2 - int(np.linalg.matrix_rank(np.diag(counted.sum(axis=1)) + counted))
+
+
+def _n_folds(hierarchy: ConceptHierarchy) -> int:
+    return len(subtree_folds(hierarchy))
+
+
+_FREE = Requirement(
+    "pair of concepts without a common word beyond what centring takes, about one for each concept", 1, _free_pairs
+)
+_FOLD = Requirement(
+    f"subtree to hold out beside {FEWEST_TO_ALIGN} concepts that hardly share a word with it", 1, _n_folds
+)
+
 PAIR_MEASURES: tuple[PairMeasure, ...] = (
     PairMeasure(
-        "representational_similarity", "RSA: Spearman's ρ of cosines, word-disjoint pairs", 0.0, 1.0, _similarity
+        "representational_similarity",
+        "RSA: Spearman's ρ of cosines, word-disjoint pairs",
+        0.0,
+        1.0,
+        _similarity,
+        (DISJOINT_PAIRS,),
     ),
-    PairMeasure("cka", "debiased CKA, word-disjoint pairs", 0.0, 1.0, _cka),
-    PairMeasure("alignment_error", "Procrustes error on a held-out subtree, 1 − cos", 1.0, 0.0, _alignment),
-    PairMeasure("tree_agreement", "cophenetic correlation of the two recovered trees", 0.0, 1.0, _tree),
+    PairMeasure("cka", "debiased CKA, word-disjoint pairs", 0.0, 1.0, _cka, (_FREE,)),
+    PairMeasure("alignment_error", "Procrustes error on a held-out subtree, 1 − cos", 1.0, 0.0, _alignment, (_FOLD,)),
+    PairMeasure(
+        "tree_agreement", "cophenetic correlation of the two recovered trees", 0.0, 1.0, _tree, (DISJOINT_PAIRS,)
+    ),
 )
+
+
+@checked
+def incomparable(hierarchy: ConceptHierarchy) -> dict[str, str]:
+    """What two models cannot be compared by on a hierarchy of common concepts, and what it would take.
+
+    >>> hierarchy = geo.load_hierarchy({"animal": {"mammal": ["dog"], "bird": ["owl"]}}, vocabulary)  # doctest: +SKIP
+    >>> incomparable(hierarchy)["representational_similarity"]  # doctest: +SKIP
+    'needs at least 3 pairs of concepts without a common word, has 1'
+    """
+    reasons = {measure.name: lacking(measure.requires, hierarchy, in_full=True) for measure in PAIR_MEASURES}
+    reasons["recovered_tree"] = lacking(RECOVERABLE, hierarchy, in_full=True)
+    return {name: reason for name, reason in reasons.items() if reason}
 
 
 @checked
@@ -127,6 +170,7 @@ def compare_pair(first: ModelProfile, second: ModelProfile, *, n_permutations: i
             unstructured=measure.unrelated,
             predicted=measure.identical,
             resampled=_NO_BOOTSTRAP if single else None,
+            lacking="" if np.isfinite(values).any() else lacking(measure.requires, first.hierarchy),
         )
         results.append(result)
     return Results(results)

@@ -12,7 +12,7 @@ from scipy.spatial.distance import squareform
 from geometry.arguments import checked
 from geometry.causal import CausalSpace
 from geometry.concepts import ConceptHierarchy
-from geometry.display import short_repr
+from geometry.display import html_table, short_repr
 from geometry.errors import EstimationError, ModelError
 from geometry.evidence import CLAIMS, MAX_TOKENS, Claim, evaluate_claims, pairwise_cosines
 from geometry.results import Results, TestResult
@@ -68,6 +68,20 @@ class ModelProfile:
     def effective_dimension(self) -> float:
         """Participation ratio (Σλ)²/Σλ² of Σ's eigenvalues λ, at most d."""
         return float(self.eigenvalues.sum() ** 2 / np.square(self.eigenvalues).sum())
+
+    def _repr_html_(self) -> str:
+        own = {"own concepts": len(self.own), "own words": len(self.own.tokens)} if self.own else {}
+        rows = {
+            "family": self.model["family"],
+            "vocabulary": self.model["vocabulary"],
+            "width d": self.model["width"],
+            "effective dimension": self.effective_dimension,
+            "common concepts": len(self.hierarchy),
+            "common words": len(self.hierarchy.tokens),
+            **own,
+            **{test.name: f"{test.value:.3f}, {test.verdict}" for test in self.claims},
+        }
+        return html_table(("", self.name), rows.items(), f"{self.name} on {self.hierarchy.name}")
 
     def to_dict(self) -> dict[str, Any]:
         """An entry of results.models."""

@@ -7,7 +7,7 @@ from scipy.stats import rankdata
 from geometry.arguments import checked
 from geometry.concepts import ConceptHierarchy
 from geometry.errors import EstimationError
-from geometry.evidence.statistics.statistic import FEWEST
+from geometry.evidence.requirements import FEWEST, Requirement
 
 Matrix = NDArray[np.float64]
 
@@ -55,6 +55,13 @@ def cka(first: Matrix, second: Matrix, counted: NDArray[np.bool_]) -> float:
 def word_disjoint(hierarchy: ConceptHierarchy) -> NDArray[np.bool_]:
     """Which pairs of concepts have no word in common, shape (k, k)."""
     return hierarchy.shared_tokens() == 0
+
+
+def _n_disjoint(hierarchy: ConceptHierarchy) -> int:
+    return int(np.triu(word_disjoint(hierarchy), 1).sum())
+
+
+DISJOINT_PAIRS = Requirement("pairs of concepts without a common word", FEWEST, _n_disjoint)
 
 
 def squares(**matrices: ArrayLike) -> list[Matrix]:

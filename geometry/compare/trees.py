@@ -10,10 +10,10 @@ from scipy.spatial.distance import squareform
 from scipy.stats import rankdata
 
 from geometry.arguments import checked
-from geometry.compare.similarity import pearson, squares, word_disjoint
+from geometry.compare.similarity import DISJOINT_PAIRS, pearson, squares, word_disjoint
 from geometry.concepts import ConceptHierarchy
 from geometry.errors import EstimationError
-from geometry.evidence import NULLS
+from geometry.evidence import NULLS, Requirement, lacking
 from geometry.randomness import generator
 from geometry.results import NullValues, TestResult
 
@@ -103,7 +103,20 @@ def recovered_tree(
         lost=hierarchy.lost,
         predicted=1.0,
         resampled=np.array([np.nan]),  # of one number there is no bootstrap
+        lacking=lacking(RECOVERABLE, hierarchy),
     )
+
+
+def _distances(hierarchy: ConceptHierarchy) -> int:
+    counted = np.triu(word_disjoint(hierarchy), 1)
+    distance = hierarchy.tree_distance()[counted]
+    return len(np.unique(distance[np.isfinite(distance)]))
+
+
+RECOVERABLE = (
+    DISJOINT_PAIRS,
+    Requirement("different tree distances between connected concepts without a common word", 2, _distances),
+)
 
 
 def beside(permuted: Sequence[ArrayLike], reordered: Sequence[ArrayLike]) -> dict[str, NullValues]:

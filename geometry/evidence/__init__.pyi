@@ -3,7 +3,10 @@ from .against_nulls import test_against_nulls as test_against_nulls
 from .claims import CLAIMS as CLAIMS
 from .claims import Claim as Claim
 from .evaluate import evaluate_claims as evaluate_claims
+from .evaluate import require_measurable as require_measurable
 from .evaluate import skipped_concepts as skipped_concepts
+from .evaluate import unmeasurable as unmeasurable
+from .evaluate import without_model as without_model
 from .lemma_blocks import LemmaBlocks as LemmaBlocks
 from .nulls import BASIC_NULLS as BASIC_NULLS
 from .nulls import NULLS as NULLS
@@ -12,6 +15,8 @@ from .nulls import NullModel as NullModel
 from .orthogonality.debiased import DebiasedDesign as DebiasedDesign
 from .orthogonality.pooled import PooledCosine as PooledCosine
 from .orthogonality.result import OrthogonalityResult as OrthogonalityResult
+from .requirements import Requirement as Requirement
+from .requirements import lacking as lacking
 from .series.composition import Composition as Composition
 from .series.composition import additive_composition as additive_composition
 from .series.contrasts import PairContrast as PairContrast

@@ -20,6 +20,7 @@ from geometry.errors import EstimationError
 from geometry.estimators import Estimator
 from geometry.evidence.fitting import Fits, Fitting, Missing
 from geometry.evidence.nulls import BASIC_NULLS, NULLS, NullModel
+from geometry.evidence.requirements import lacking
 from geometry.evidence.side_by_side import numbers, side_by_side
 from geometry.evidence.statistics.statistic import Statistic
 from geometry.evidence.twin import TILT, TheoryTwin, twin_seed
@@ -95,12 +96,12 @@ def test_against_nulls(
         side_by_side(numbers(model_cloud, max_tokens)) as each,
     ):
         model = fitting.evaluate(model_cloud, statistics)
+        named = {statistic.name: statistic for statistic in statistics}
         bar.update()
         for name, (own, _) in model.items():
             if missing == "raise" and not np.isfinite(own).any():
-                why = "no edges, a flat tree, or too few words"
-                lacking = f"nothing to measure it on in hierarchy {hierarchy.name!r} ({why})"
-                raise EstimationError(f"{name}: {lacking}")
+                where = f"nothing to measure it on in hierarchy {hierarchy.name!r}"
+                raise EstimationError(f"{name}: {where}: {_lacking(named[name], own, hierarchy)}")
         fitting = replace(fitting, model={statistic.split: model[statistic.name][1] for statistic in statistics})
         labels = {statistic.name: statistic.labels(model[statistic.name][1][0]) for statistic in statistics}
 
@@ -143,6 +144,7 @@ def test_against_nulls(
                 measure=statistic.name.replace("_", " "),
                 subject=hierarchy.name,
                 lost=hierarchy.lost,
+                lacking=_lacking(statistic, model[statistic.name][0], hierarchy),
                 unstructured=statistic.unstructured,
                 clusters=statistic.clusters and statistic.clusters(model[statistic.name][1][0]),
                 resampled=_resampled(statistic, model[statistic.name][1], seed),
@@ -154,6 +156,13 @@ def test_against_nulls(
 
 
 test_against_nulls.__test__ = False  # type: ignore[attr-defined]  # pytest collects functions by this name
+
+
+def _lacking(statistic: Statistic, values: Values, hierarchy: ConceptHierarchy) -> str:
+    """Why nothing was measured; empty where something was."""
+    if np.isfinite(values).any():
+        return ""
+    return lacking(statistic.requires, hierarchy) or "too few words after they were divided, or no signal"
 
 
 def _in_single_precision(cloud: TokenCloud, model: TokenCloud) -> TokenCloud:

@@ -2,14 +2,18 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.resources import files
 from typing import Any
 
 import yaml
 
 from geometry.arguments import checked
+from geometry.concepts import ConceptHierarchy
 from geometry.display import short_repr
-from geometry.evidence.orthogonality.comparisons import CLAIMED
+from geometry.evidence.orthogonality.comparisons import CLAIMED, FEWEST_LEMMAS, families_compared
+from geometry.evidence.orthogonality.pooled import FEWEST_FAMILIES
+from geometry.evidence.requirements import Requirement, lacking
 from geometry.evidence.statistics.categories import membership, simplex_angles, simplex_dimension, simplex_span
 from geometry.evidence.statistics.child_separation import separation
 from geometry.evidence.statistics.existence import projection
@@ -50,6 +54,7 @@ class Claim:
         alternative: on which side of the permutations the claim puts the model.
         rule: from its result to its verdict (`geometry.evidence.VERDICTS`).
         share: the noise-corrected share of variance that the claim is about, if it is about one.
+        requires: what a hierarchy must have for it to be judged; default, what its statistic requires.
         consults: further statistics that stand beside it: name among the result's `related` → statistic.
     """
 
@@ -62,8 +67,16 @@ class Claim:
     rule: Callable[[TestResult], str] = _SHAPE
     share: Callable[[SignalStrength], float] | None = None
     consults: Mapping[str, Statistic] = field(default_factory=dict)
+    requires: tuple[Requirement, ...] = ()
 
     __repr__ = short_repr
+
+    def lacking(self, hierarchy: ConceptHierarchy, *, in_full: bool = False) -> str:
+        """What a hierarchy lacks for it to be measured, "needs at least 8 families, has 1"; empty where nothing is.
+
+        `in_full` says which of them count, too. Empty does not promise: a division of the words may leave too few.
+        """
+        return lacking(self.requires or self.statistic.requires, hierarchy, in_full=in_full)
 
     @property
     def orthogonality(self) -> bool:
@@ -79,7 +92,10 @@ def _claim(name: str, statistic: Statistic, alternative: Alternative = "greater"
 
 
 def _orthogonality(letter: str, published: Statistic) -> Claim:
-    return _claim(f"orthogonality-{letter}", published, "less", rule=OrthogonalityRule())
+    name = f"orthogonality-{letter}"
+    where = f"with {FEWEST_LEMMAS} lemmas on every side of a comparison"
+    families = Requirement("families", FEWEST_FAMILIES, partial(families_compared, name), where)
+    return _claim(name, published, "less", rule=OrthogonalityRule(), requires=(families,))
 
 
 CLAIMS: tuple[Claim, ...] = (

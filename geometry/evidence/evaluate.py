@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from geometry.arguments import checked
 from geometry.causal import CausalSpace
-from geometry.concepts import ConceptHierarchy
+from geometry.concepts import ConceptHierarchy, load_hierarchy
 from geometry.directions import TokenCloud
-from geometry.errors import EstimationError
+from geometry.errors import EstimationError, HierarchyError
 from geometry.estimators import Estimator
 from geometry.evidence.against_nulls import MAX_TOKENS, test_against_nulls
 from geometry.evidence.claims import CLAIMS, Claim
@@ -18,6 +19,7 @@ from geometry.evidence.splits import train_mask, training_parts
 from geometry.evidence.statistics.statistic import FEWEST, Statistic
 from geometry.evidence.strength import SignalStrength
 from geometry.evidence.twin import TheoryTwin
+from geometry.models.vocabulary import AnyWord
 from geometry.randomness import generator
 from geometry.results import Results, TestResult
 
@@ -25,6 +27,8 @@ from geometry.results import Results, TestResult
 PRODUCTS = ("euclidean", "random_metric")
 # Draws of nulls that stand beside the permutations and give no p-value.
 N_OTHERS = 2
+_NAMED = 3  # of the claims that cannot be measured
+_WORDNET = "wordnet"
 # What stands beside the cosines as published, which are of all words and so take long.
 _PUBLISHED_NULLS, _N_PUBLISHED = ("random_subset", "random_parent"), 1
 
@@ -70,10 +74,11 @@ def evaluate_claims(
         published: whether the cosines as published are measured too.
 
     Returns Results: one a claim, in order, keyed by its name, p-values adjusted over these claims (not over `also`).
-        A claim that the hierarchy gives nothing to measure on is there with value nan.
+        A claim that the hierarchy gives nothing to measure on is there with value nan, and its verdict says what is
+        lacking; `unmeasurable` says so beforehand.
 
-    Raises EstimationError: a null that is needed is not among `nulls`, one of `also` has a claim's name, or what
-        `test_against_nulls` refuses.
+    Raises EstimationError: a null that is needed is not among `nulls`, one of `also` has a claim's name, nothing can
+        be measured on the hierarchy, neither the `claims` nor any of `CLAIMS`, or what `test_against_nulls` refuses.
     """
     nulls = tuple(NULLS) if nulls is None else nulls
     if lacking := {"permuted", "random_subset"} - set(nulls):
@@ -83,6 +88,8 @@ def evaluate_claims(
     if n_twins < 0:
         raise EstimationError(f"n_twins must be at least 0, not {n_twins}")
     cloud = concepts if isinstance(concepts, TokenCloud) else TokenCloud.of(space, concepts)
+    if not also:
+        require_measurable(cloud.hierarchy, (*CLAIMS, *claims))
     strength = SignalStrength.of(cloud, seed=seed)
     twin = TheoryTwin.of(cloud, strength) if n_twins else None
     common: Any = {"missing": "nan", "estimator": estimator, "seed": seed, "progress": progress}
@@ -129,6 +136,45 @@ def _result(claim: Claim, tests: Results, strength: SignalStrength) -> TestResul
         related={name: tests[statistic.name] for name, statistic in claim.consults.items()},
         p_adjusted=float("nan"),
     )
+
+
+def unmeasurable(
+    concepts: "ConceptHierarchy | str | Path | Mapping[str, Any]", *, claims: Sequence[Claim] = CLAIMS
+) -> dict[str, str]:
+    """Claims that cannot be measured on a hierarchy, and what it would take; no model is needed to ask.
+
+    >>> animals = {"animal": {"mammal": ["dog", "cat", "cow"], "bird": ["owl", "crow", "swan"]}}
+    >>> unmeasurable(animals)["orthogonality-b"]
+    'needs at least 8 families with 16 lemmas on every side of a comparison, has 0'
+    >>> "existence" in unmeasurable(animals)
+    False
+
+    Parameters:
+        concepts: a hierarchy over a model's tokens; or what `geo.load_hierarchy` takes, of which every word then counts
+            as a single token. A model that splits some has less: then the verdict says so, "not measurable".
+
+    HierarchyError: what `geo.load_hierarchy` refuses, and WordNet by name: its concepts depend on a model's words.
+    """
+    hierarchy = concepts if isinstance(concepts, ConceptHierarchy) else without_model(concepts)
+    lacking = {claim.name: claim.lacking(hierarchy, in_full=True) for claim in claims}
+    return {name: reason for name, reason in lacking.items() if reason}
+
+
+def without_model(source: "str | Path | Mapping[str, Any]") -> ConceptHierarchy:
+    """A hierarchy as no model can exceed it: every word of it is a single token.
+
+    HierarchyError: what `geo.load_hierarchy` refuses, and WordNet by name, whose concepts depend on a model's words.
+    """
+    if isinstance(source, str) and source.startswith(_WORDNET):
+        raise HierarchyError(f"{source}: WordNet's concepts depend on a model's words; load it with a vocabulary")
+    return load_hierarchy(source, AnyWord())
+
+
+def require_measurable(hierarchy: ConceptHierarchy, claims: Sequence[Claim] = CLAIMS) -> None:
+    """EstimationError for a hierarchy on which no claim can be measured, with what the first ones take."""
+    if all(claim.lacking(hierarchy) for claim in claims):
+        first = "; ".join(f"{claim.name} {claim.lacking(hierarchy, in_full=True)}" for claim in claims[:_NAMED])
+        raise EstimationError(f"hierarchy {hierarchy.name!r}: no claim can be measured on it; {first}")
 
 
 @checked

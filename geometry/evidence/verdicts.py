@@ -52,7 +52,7 @@ class StructureRule:
     def __call__(self, result: TestResult) -> str:
         """The verdict on a result with a reference null."""
         if not result.measured or not np.isfinite(result.p_value):
-            return "not measurable"
+            return f"not measurable ({result.lacking})" if result.lacking else "not measurable"
         significant = result.p_adjusted <= LEVEL
         if not significant and result.p_value > result.p_floor:
             return "inconclusive" if _powerless(result) else "not significant"
@@ -97,6 +97,8 @@ class OrthogonalityRule:
 
     def __call__(self, result: TestResult) -> str:
         """The verdict on an `OrthogonalityResult`."""
+        if result.lacking:
+            return f"not measurable ({result.lacking})"
         if not isinstance(result, OrthogonalityResult) or not result.measured:
             return f"not measurable ({FEWEST_FAMILIES} families needed)"
         if not result.cosine.measurable:

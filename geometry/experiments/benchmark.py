@@ -28,10 +28,12 @@ from geometry.evidence import MAX_TOKENS, NULLS, LemmaBlocks, train_mask
 from geometry.experiments.result import TableSpec
 from geometry.experiments.study import Step, silent
 from geometry.models import Unembedding, load_model, locate
+from geometry.models.placement import Placement
 from geometry.steering import Architecture, Site, SteeringVector, generate, load_prompts, steer, steer_each
 
 _SIZES = (100, 200, 576, 2000, 10**9)
 _TOKENS, _PROMPTS, _VECTORS = 24, 48, 6
+_HERE = Placement()
 _seconds = partial(timeit.repeat, number=1, repeat=1)  # wall time of each of several calls
 
 
@@ -64,15 +66,25 @@ class Benchmark:
 
     __repr__ = short_repr
 
-    def __str__(self) -> str:
+    def _repr_html_(self) -> str:
+        return self._table._repr_html_()
+
+    @property
+    def _table(self) -> TableSpec:
         head = ("measured", "ours", "instead", "ratio", "of medians")
-        table = TableSpec("Speed and memory, side by side", head, [comparison.row() for comparison in self.comparisons])
+        return TableSpec("Speed and memory, side by side", head, [comparison.row() for comparison in self.comparisons])
+
+    def __str__(self) -> str:
         said = f"largest relative difference of the concept vectors: {self.difference:.1e}"
-        return f"{table}\nOf steering, instead is not to steer: a ratio of 1 costs nothing.\n{said}"
+        return f"{self._table}\nOf steering, instead is not to steer: a ratio of 1 costs nothing.\n{said}"
 
 
-def run_benchmark(model: str, *, every: int = 8, rounds: int = 5, step: Step = silent) -> Benchmark:
+def run_benchmark(
+    model: str, *, every: int = 8, rounds: int = 5, place: Placement = _HERE, step: Step = silent
+) -> Benchmark:
     """Run all comparisons: the textbook on every so manieth noun concept, so many rounds of generation.
+
+    `place` is where our side runs and in which precision; the textbook runs in NumPy.
 
     GeometryError: a model that cannot be read, or whose vocabulary has no noun concepts.
     """
@@ -80,12 +92,12 @@ def run_benchmark(model: str, *, every: int = 8, rounds: int = 5, step: Step = s
     if locate(model).suffix == ".gguf":
         step("reading")  # first: a child's peak memory counts what its parent held at the start
         comparisons += _reading(model)
-    space = CausalSpace.fit(Unembedding.load(model))
+    space = CausalSpace.fit(Unembedding.load(model, **place.of_unembedding), **place.of_space)
     nouns = wordnet_hierarchy("noun", space.unembedding.vocabulary)
     step("concept vectors")
     vectors, difference = _vectors(space, nouns, every)
     step("steering")
-    return Benchmark((*comparisons, *vectors, *_steering(model, rounds)), difference)
+    return Benchmark((*comparisons, *vectors, *_steering(model, rounds, place)), difference)
 
 
 def textbook(rows: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -103,10 +115,11 @@ def _vectors(space: CausalSpace, nouns: ConceptHierarchy, every: int) -> tuple[l
     times, difference = np.empty((len(chosen), 2)), 0.0
     for index, members in enumerate(chosen):
         rows = cloud.points[torch.from_numpy(members)]
-        expected = textbook(rows.numpy())
-        apart = np.linalg.norm(concept_vector(rows).vector.numpy() - expected) / np.linalg.norm(expected)
+        dense = rows.cpu().double().numpy()
+        expected = textbook(dense)
+        apart = np.linalg.norm(concept_vector(rows).vector.numpy(force=True) - expected) / np.linalg.norm(expected)
         difference = max(difference, float(apart))
-        sides = (partial(concept_vector, rows), partial(textbook, rows.numpy()))
+        sides = (partial(concept_vector, rows), partial(textbook, dense))
         times[index] = [min(_seconds(side, repeat=3)) for side in sides]
     comparisons, sizes = [], np.array([len(members) for members in chosen])
     for low, high in pairwise((0, *_SIZES)):
@@ -146,9 +159,9 @@ def _vectors(space: CausalSpace, nouns: ConceptHierarchy, every: int) -> tuple[l
     return [*comparisons, Comparison(said, scores, whitened)], difference
 
 
-def _steering(name: str, rounds: int) -> list[Comparison]:
+def _steering(name: str, rounds: int, place: Placement) -> list[Comparison]:
     """Milliseconds a token with a vector of zeros and without, in turn; every prompt under a vector of its own."""
-    model, tokenizer = load_model(name)
+    model, tokenizer = load_model(name, **place.of_model)
     prompts, blocks = load_prompts("neutral").beginnings[:_PROMPTS], len(Architecture.of(model).blocks)
     zero = torch.zeros(model.config.get_text_config().hidden_size)
     middle = Site("output", blocks // 2)

@@ -5,6 +5,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from geometry.display import short_repr
 from geometry.steering import Positions, SteeringVector, encode, generate, perplexity, steer, steer_each
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ class Strength:
     value: float
     ratios: Mapping[float, float]
     within: bool
+
+    __repr__ = short_repr
 
     @property
     def ratio(self) -> float:

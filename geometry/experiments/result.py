@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import ArrayLike
 
 import geometry.plots as plots
+from geometry.display import html_table, short_repr
 from geometry.experiments.study import Study
 from geometry.output import OutputFolder
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+_LONGEST_FINDING = 500
 SCHEMA = 2  # of results.json; raised when a key changes its meaning
 
 
@@ -34,6 +36,8 @@ class FigureSpec:
     caption: str
     draw: Callable[..., "Figure"]
 
+    __repr__ = short_repr
+
     def __post_init__(self) -> None:
         # So that a page says what the picture says.
         for name in ("title", "caption"):
@@ -52,6 +56,11 @@ class TableSpec:
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
     caption: str = ""
+
+    __repr__ = short_repr
+
+    def _repr_html_(self) -> str:
+        return html_table(self.head, self.rows, self.title)
 
     def __str__(self) -> str:
         cells = [list(self.head), *map(list, self.rows)]
@@ -73,6 +82,8 @@ class StudyResult(ABC):
     study: Study[Any]
     model: Mapping[str, Any] | None = None
     seconds: float = 0.0
+
+    __repr__ = short_repr
 
     @abstractmethod
     def summary(self) -> list[str]:
@@ -139,6 +150,11 @@ class StudyResult(ABC):
             "figures": [{"name": spec.name, "title": spec.title, "caption": spec.caption} for spec in figures],
             "pages": [{"name": name, "title": title} for name, title in pages.items() if name.endswith(".html")],
         }
+
+    def _repr_html_(self) -> str:
+        found = [(finding,) for finding in self.summary()]
+        findings = html_table((self.study.question,), found, repr(self.study), longest=_LONGEST_FINDING)
+        return "\n".join([findings, *(table._repr_html_() for table in self.tables()[:1])])
 
     def __str__(self) -> str:
         return "\n\n".join(["\n".join(self.summary()), *map(str, self.tables())])

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
+from geometry.display import in_short
 from geometry.errors import EstimationError, shown
+from geometry.models.placement import DEVICE, DEVICE_SAYS, DTYPE, DTYPE_SAYS, DTYPES, Placement
 
 if TYPE_CHECKING:
     from geometry.experiments.result import StudyResult
@@ -54,7 +56,12 @@ class Study(ABC, Generic[Result]):
     quick: ClassVar[Mapping[str, Any]] = {}
     full: ClassVar[Mapping[str, Any]] = {}
 
+    def __init_subclass__(cls) -> None:
+        cls.__repr__ = _said  # type: ignore[method-assign]  # here, or each dataclass would make its own of all options
+
     seed: int = option(0, "the only source of randomness", least=0)
+    device: str = option(DEVICE, DEVICE_SAYS, metavar="DEVICE")
+    dtype: str = option(DTYPE, DTYPE_SAYS, choices=DTYPES)
 
     def __post_init__(self) -> None:
         for setting in fields(self):
@@ -77,6 +84,12 @@ class Study(ABC, Generic[Result]):
                 object.__setattr__(self, setting.name, value)
                 if (count := setting.metadata.get("count")) and len(value) != count:
                     raise EstimationError(f"{setting.name} takes {count} values, not {len(value)}")
+        object.__setattr__(self, "device", self.placement.device)  # results say what "auto" was
+
+    @property
+    def placement(self) -> Placement:
+        """Where and in which precision to compute, checked."""
+        return Placement(self.device, self.dtype)
 
     def run(self, step: Step = silent) -> Result:
         """Measure; `step` is told what is being done.
@@ -115,6 +128,12 @@ class Study(ABC, Generic[Result]):
                 words.append(f"--{name.replace('_', '-')}")
                 words += [] if value is True else map(str, value if isinstance(value, tuple) else [value])
         return shlex.join(words)
+
+
+def _said(self: Any) -> str:
+    """The models, and the options that are not the default: as one would write it."""
+    given = [(each.name, getattr(self, each.name)) for each in fields(self) if getattr(self, each.name) != each.default]
+    return in_short(f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in given)})")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,6 @@ from .embedding import umap_embedding as umap_embedding
 from .lenses import Lens as Lens
 from .lenses import depth_lens as depth_lens
 from .lenses import eccentricity_lens as eccentricity_lens
-from .lenses import given_lens as given_lens
 from .lenses import lens_values as lens_values
 from .lenses import pca_lens as pca_lens
 from .lenses import projection_lens as projection_lens

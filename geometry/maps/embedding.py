@@ -9,7 +9,7 @@ from geometry.arguments import checked
 from geometry.errors import EstimationError, shown
 from geometry.maps.neighbours import Neighbours, nearest_neighbours
 from geometry.maps.points import Points, checked_points
-from geometry.progress import bar_options
+from geometry.progress import bar_options, drawn_as_ours, hidden_bars
 
 _MOST_EPOCHS = 100_000  # 200 are usual
 
@@ -63,7 +63,8 @@ def umap_embedding(
         raise EstimationError(f"the neighbours of {len(nearest)} points were given for a map of {len(array)}")
     if nearest.k < 2:
         raise EstimationError("UMAP needs at least 2 neighbours of each point, not 1")
-    from umap import UMAP  # takes seconds to import
+    with hidden_bars():  # a kernel without widgets says so
+        from umap import UMAP  # takes seconds to import
 
     # umap counts a point as its own first neighbour.
     indices = np.column_stack([np.arange(len(array)), nearest.indices]).astype(np.int32)
@@ -79,6 +80,6 @@ def umap_embedding(
         n_jobs=1 if seed is not None else -1,
         tqdm_kwds=bar_options("UMAP", progress=progress),
     )
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), drawn_as_ours("umap.layouts"):
         warnings.filterwarnings("ignore", message="precomputed_knn")  # nothing is to be transformed later
         return np.asarray(model.fit_transform(array), dtype=np.float32)

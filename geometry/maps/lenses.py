@@ -5,11 +5,12 @@ model's was. That matters most of projections on concept vectors: words reach fa
 to them, in noise too.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from geometry.arguments import checked
 from geometry.concepts import ConceptHierarchy
@@ -19,11 +20,12 @@ from geometry.maps.embedding import umap_embedding
 from geometry.maps.points import LabelledPoints
 from geometry.randomness import generator
 
-Lens = Callable[[LabelledPoints], NDArray[np.float64]]
+LensFunction = Callable[[LabelledPoints], NDArray[np.float64]]
+Lens = LensFunction | Collection[Any]  # or the values themselves, which points elsewhere keep
 
 
 @checked
-def projection_lens(concepts: Sequence[str] | None = None, *, estimator: Estimator = "lda") -> Lens:
+def projection_lens(concepts: Sequence[str] | None = None, *, estimator: Estimator = "lda") -> LensFunction:
     """Projections ⟨ℓ, g⟩/‖ℓ‖ on the vectors of labels (default the first two), each fitted to its points.
 
     Shape (n, concepts). For the estimators see `concept_vector`.
@@ -44,7 +46,7 @@ def projection_lens(concepts: Sequence[str] | None = None, *, estimator: Estimat
 
 
 @checked
-def pca_lens(dimensions: int = 2) -> Lens:
+def pca_lens(dimensions: int = 2) -> LensFunction:
     """The first principal components of the points, each with its largest loading positive; shape (n, dimensions)."""
 
     def lens(labelled: LabelledPoints) -> NDArray[np.float64]:
@@ -59,7 +61,7 @@ def pca_lens(dimensions: int = 2) -> Lens:
 
 
 @checked
-def umap_lens(dimensions: int = 2, *, neighbours: int = 15, epochs: int = 200, seed: int = 0) -> Lens:
+def umap_lens(dimensions: int = 2, *, neighbours: int = 15, epochs: int = 200, seed: int = 0) -> LensFunction:
     """UMAP coordinates of the points; see `umap_embedding`."""
 
     def lens(labelled: LabelledPoints) -> NDArray[np.float64]:
@@ -72,7 +74,7 @@ def umap_lens(dimensions: int = 2, *, neighbours: int = 15, epochs: int = 200, s
 
 
 @checked
-def eccentricity_lens(*, sample: int = 1000, seed: int = 0) -> Lens:
+def eccentricity_lens(*, sample: int = 1000, seed: int = 0) -> LensFunction:
     """Mean distance of each point to a seeded sample of the points, shape (n, 1): small in the middle of a cloud."""
 
     def lens(labelled: LabelledPoints) -> NDArray[np.float64]:
@@ -86,7 +88,7 @@ def eccentricity_lens(*, sample: int = 1000, seed: int = 0) -> Lens:
 
 
 @checked
-def depth_lens(hierarchy: ConceptHierarchy, concept: str) -> Lens:
+def depth_lens(hierarchy: ConceptHierarchy, concept: str) -> LensFunction:
     """For each token of a concept the depth of the deepest concept that holds it, shape (n, 1).
 
     It depends on the words, not on where they lie, so a null model has the same. HierarchyError: an unknown concept.
@@ -94,13 +96,15 @@ def depth_lens(hierarchy: ConceptHierarchy, concept: str) -> Lens:
     deepest = np.zeros(len(hierarchy.tokens))
     for members, depth in zip(hierarchy.members, hierarchy.depths, strict=True):
         deepest[members] = np.maximum(deepest[members], depth)
-    return given_lens(deepest[hierarchy.members[hierarchy.index(concept)]])
+    return _given(deepest[hierarchy.members[hierarchy.index(concept)]])
 
 
-@checked
-def given_lens(values: ArrayLike) -> Lens:
+def _given(values: Any) -> LensFunction:
     """Numbers known beforehand, shape (n,) or (n, c), which points elsewhere keep."""
-    array = np.asarray(values)
+    try:
+        array = np.asarray(values.detach().cpu() if isinstance(values, torch.Tensor) else values)
+    except ValueError as error:  # rows of different lengths
+        raise EstimationError(f"the values of a lens must be numbers, one or a row a point: {error}") from error
     if array.dtype.kind not in "biuf":
         raise EstimationError(f"the values of a lens must be numbers, not {array.dtype}")
     array = array.astype(np.float64)
@@ -109,11 +113,15 @@ def given_lens(values: ArrayLike) -> Lens:
 
 @checked
 def lens_values(lens: Lens, labelled: LabelledPoints) -> NDArray[np.float64]:
-    """The lens at every point, shape (n, c).
+    """The lens at every point, shape (n, c); a lens is a function of the points, or an array of its values.
 
     EstimationError: another number of values than points, NaN or infinite values, or the same at all points.
     """
-    values = np.asarray(lens(labelled), dtype=np.float64)
+    given = (lens if callable(lens) else _given(lens))(labelled)
+    try:
+        values = np.asarray(given, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise EstimationError(f"a lens must give each of {len(labelled)} points a number or a row: {error}") from error
     values = values[:, None] if values.ndim == 1 else values
     if values.ndim != 2 or len(values) != len(labelled) or not values.shape[1]:
         raise EstimationError(f"a lens must give each of {len(labelled)} points a number or a row, not {values.shape}")

@@ -71,14 +71,15 @@ def mapper(
 
     Parameters:
         labelled: the points; labels enter through the lens alone.
-        lens: for example `projection_lens()`; `given_lens(values)` for values at hand.
-        cover: default ten intervals of equally many points that overlap by 40%.
+        lens: a function of the points, such as `projection_lens()`, or its values: a number or a row a point.
+        cover: default ten intervals of equally many points that overlap by 40%, fewer for fewer than 20 points.
         clusterer: scikit-learn's or one built alike; default `MutualNeighbours()`.
 
     EstimationError: a lens that is constant, not finite or of another number of points, or no cluster anywhere.
     Source: Singh, Mémoli, Carlsson: Topological methods for the analysis of high dimensional data sets (2007).
     """
-    return mapper_of_values(labelled.points, lens_values(lens, labelled), cover or Cover(), clusterer)
+    cover = cover or Cover(min(Cover.cubes, max(2, len(labelled) // 2)))
+    return mapper_of_values(labelled.points, lens_values(lens, labelled), cover, clusterer)
 
 
 def mapper_of_values(

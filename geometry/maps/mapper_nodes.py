@@ -78,6 +78,8 @@ class Bridge:
     words: tuple[str, ...]
     enriched: tuple[tuple[str, float, float, float], ...]
 
+    __repr__ = short_repr
+
     @property
     def between(self) -> bool:
         """Whether it joins nodes of different concepts."""

@@ -12,7 +12,7 @@ import torch
 from geometry.arguments import checked
 from geometry.causal import CausalSpace
 from geometry.directions import TokenCloud
-from geometry.display import fitted
+from geometry.display import fitted, html_table, short_repr
 from geometry.errors import EstimationError
 from geometry.evidence.nulls import NULLS, NullModel
 from geometry.maps.lenses import Lens
@@ -35,6 +35,8 @@ class PointNull:
     draw: Callable[[LabelledPoints, np.random.Generator], LabelledPoints]
     label: str
     marker: str = "|"
+
+    __repr__ = short_repr
 
 
 @checked
@@ -102,6 +104,14 @@ class MapperComparison:
             name: test.to_dict() | {"p_values": {null: test.p_against(null) for null in test.nulls}}
             for name, test in self.tests.items()
         }
+
+    def _repr_html_(self) -> str:
+        nulls = {name: null.label for test in self.tests.values() for name, null in test.nulls.items()}
+        rows = []
+        for name, test in self.tests.items():
+            means = (test.nulls[null].mean if null in test.nulls else None for null in nulls)
+            rows.append((name, test.value, *means, test.p_value))
+        return html_table(("", "graph", *nulls.values(), "p"), rows, repr(self.graph))
 
     def __repr__(self) -> str:
         beside = [

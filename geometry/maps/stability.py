@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import comb
 
 from geometry.arguments import checked
-from geometry.display import short_repr
+from geometry.display import html_table, short_repr
 from geometry.errors import EstimationError
 from geometry.maps.lenses import Lens, lens_values
 from geometry.maps.mapper_algorithm import Clustered, Clusterer, Cover, NoClusterError, mapper_of_values
@@ -51,6 +51,8 @@ class StabilitySetting:
     loops_mean: float
     loops_sd: float
 
+    __repr__ = short_repr
+
     @property
     def informative(self) -> bool:
         """Whether at least half of the points are in nodes and no node holds more than half of them."""
@@ -80,6 +82,14 @@ class StabilitySweep:
         best = max(candidates, key=lambda setting: setting.agreement)
         as_good = [setting for setting in candidates if setting.agreement >= best.agreement - best.standard_error]
         return max(as_good, key=lambda setting: setting.nodes)
+
+    def _repr_html_(self) -> str:
+        heads = ("cover", "clusterer", "nodes", "components", "loops", "coverage", "agreement", "informative", "chosen")
+        choice, rows = self.choice, []
+        for each in self.settings:
+            numbers = (each.nodes, each.components, each.loops, each.coverage, each.agreement, each.informative)
+            rows.append((repr(each.cover), repr(each.clusterer), *numbers, "✓" if each is choice else ""))
+        return html_table(heads, rows, f"{len(rows)} settings of Mapper, the most stable chosen")
 
     def to_dict(self) -> dict[str, Any]:
         """The table and the number of the chosen row."""

@@ -7,6 +7,7 @@ from .language_model import load_model as load_model
 from .locating import display_name as display_name
 from .locating import locate as locate
 from .locating import require_language_model as require_language_model
+from .placement import Placement as Placement
 from .unembedding import Unembedding as Unembedding
 from .vocabulary import Vocabulary as Vocabulary
 from .word_vectors import WordVectors as WordVectors

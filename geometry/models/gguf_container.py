@@ -17,6 +17,7 @@ from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
 from gguf.quants import dequantize
 from numpy.typing import NDArray
 
+from geometry.display import short_repr
 from geometry.errors import ModelError, shown
 
 _VERSIONS = (2, 3)
@@ -55,6 +56,8 @@ class GGUFFile:
 
     fields: Mapping[str, Any]
     tensors: Mapping[str, GGUFTensor]
+
+    __repr__ = short_repr
 
 
 @contextmanager

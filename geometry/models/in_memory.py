@@ -1,8 +1,9 @@
 """The unembedding of a model that is already loaded: found in it, told apart from packed ones, never copied."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import nn
@@ -44,20 +45,33 @@ def find_unembedding(model: object) -> tuple[nn.Module, torch.Tensor, bool]:
 
 def unwrapped(model: object) -> nn.Module:
     """The Hugging Face model within whatever wraps it; ArgumentError where there is none."""
-    inner: Any = model
-    for _ in range(_DEEPEST):
-        # Wrappers hand on what they do not know, so that asking them for a method tells nothing.
-        if isinstance(inner, nn.Module) and callable(getattr(type(inner), "get_output_embeddings", None)):
-            return inner
-        found = (getattr(inner, name, None) for name in _INSIDE)
-        inside = next((value for value in found if value is not None), None)
-        inner = inside() if callable(inside) and not isinstance(inside, nn.Module) else inside
-        if inner is None:
-            break
+    *_, inner = layers(model)
+    if is_whole(inner):
+        return inner
     raise ArgumentError(
         f"Unembedding.from_model: model must be a Hugging Face model, wrapped or not, and not {shown(model)}; of a name"
         " or a file Unembedding.load reads it, of a matrix geo.Unembedding(matrix, vocabulary)"
     )
+
+
+def layers(model: object) -> Iterator[Any]:
+    """A model, what it wraps, what that wraps, … down to the Hugging Face model, if there is one."""
+    inner: Any = model
+    for _ in range(_DEEPEST):
+        yield inner
+        if is_whole(inner):
+            return
+        found = (getattr(inner, name, None) for name in _INSIDE)
+        inside = next((value for value in found if value is not None), None)
+        inner = inside() if callable(inside) and not isinstance(inside, nn.Module) else inside
+        if inner is None:
+            return
+
+
+def is_whole(model: object) -> TypeGuard[nn.Module]:
+    """Whether it is a Hugging Face model itself."""
+    # Wrappers hand on what they do not know, so that asking them for a method tells nothing.
+    return isinstance(model, nn.Module) and callable(getattr(type(model), "get_output_embeddings", None))
 
 
 def vocabulary_of(tokenizer: object, rows: int) -> Vocabulary:

@@ -3,11 +3,8 @@
 Imports locating and hub; steering takes the model it returns, or any other of the same kind.
 """
 
-import contextlib
 import functools
-import io
 import re
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +19,8 @@ from geometry.models.checkpoint import ADAPTER, INDEX, SINGLE
 from geometry.models.hub import HubId, with_revision
 from geometry.models.llama2c_file import as_gguf, is_llama2c
 from geometry.models.locating import local_path, require_language_model
+from geometry.models.placement import checked_device
+from geometry.progress import hidden_bars
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -60,11 +59,14 @@ def load_model(
     ModelError: unknown or unfetched model, missing, corrupt or pickled weights, or such as are packed or scaled in a
     way that transformers does not heed; an architecture that is not known, an encoder-decoder; an adapter, which is to
     be merged into its model first; a classifier or reward model; word vectors, which have no model behind them.
+    EstimationError: no such device.
     """
+    device = checked_device(device)
     require_language_model(model)
     model = with_revision(model, revision)
     # Imported here: it takes seconds, and work on unembeddings does without.
-    from transformers import AutoTokenizer
+    with hidden_bars():  # a kernel without widgets says so
+        from transformers import AutoTokenizer
 
     with _source(model) as (source, options):
         common: dict[str, Any] = {**options, "trust_remote_code": False}
@@ -185,10 +187,8 @@ def _quiet() -> Iterator[None]:
     logging: Any = their_logging
     verbosity = logging.get_verbosity()
     logging.set_verbosity_error()
-    # Not all of the bars know of a switch.
-    stderr = contextlib.nullcontext() if sys.stderr.isatty() else contextlib.redirect_stderr(io.StringIO())
     try:
-        with stderr:
+        with hidden_bars():
             yield
     finally:
         logging.set_verbosity(verbosity)

@@ -19,6 +19,7 @@ from geometry.models.hub import commit_of, with_revision
 from geometry.models.in_memory import find_unembedding, provenance, vocabulary_of
 from geometry.models.llama2c_file import as_gguf, is_llama2c
 from geometry.models.locating import display_name, is_word_vectors, locate
+from geometry.models.placement import checked_device
 from geometry.models.safetensors_file import read_safetensors
 from geometry.models.vocabulary import Vocabulary
 from geometry.models.word_vectors_file import read_word_vectors
@@ -108,21 +109,30 @@ class Unembedding:
 
     @classmethod
     @checked
-    def load(cls, model: str | Path, *, side: Side = "output", revision: str | None = None) -> "Unembedding":
+    def load(
+        cls,
+        model: str | Path,
+        *,
+        side: Side = "output",
+        revision: str | None = None,
+        device: torch.device | str = "cpu",
+    ) -> "Unembedding":
         """Read the unembedding tensor and the vocabulary of a model, and nothing else of it.
 
         The model is a fetched name ("smollm2-135m"), a hub id ("openai-community/gpt2"), a folder, a `.safetensors`
         file or shard, or a `.gguf` file, of several the first. Side "input" reads the input embedding instead; of a
         tied model they are one. A hub id may name a branch, tag or commit, "openai-community/gpt2@607a30d", as may
         `revision`. Word vectors are read as well, the 50,000 most frequent: "glove-6b-100d", or a file as of
-        `WordVectors.load`.
+        `WordVectors.load`. The matrix is put on the `device`, in the precision that it is stored in.
 
         An unembedding that is not stored is taken to be the input embedding only if the configuration says so and
         nothing speaks against it; the message names what was looked for and what is there.
 
         ModelError: unknown or unfetched model, corrupt file, no unembedding or one that is not plain (packed,
         quantised, wrapped by an adapter), non-finite rows; side "input" of word vectors.
+        EstimationError: no such device.
         """
+        device = checked_device(device)
         model = with_revision(model, revision)
         path = locate(model, side)
         if is_word_vectors(model):
@@ -133,6 +143,7 @@ class Unembedding:
         else:
             read = read_gguf if path.suffix.lower() == ".gguf" and path.is_file() else read_safetensors
             matrix, vocabulary, tied, family = read(path, side)
+        matrix = matrix.to(device)
         name, commit = display_name(model), commit_of(path)
         if tied or side == "output":
             return cls(matrix, vocabulary, name, family, tied, commit=commit)

@@ -130,6 +130,35 @@ class Vocabulary:
         return token.replace(self.word_start, " ")
 
 
+class AnyWord(Vocabulary):
+    """A vocabulary in which every word is a single token: of what one has, the most that any model could have.
+
+    >>> vocabulary = AnyWord()
+    >>> vocabulary.word_id("bird"), vocabulary.word_id("gnu"), vocabulary.text(2), vocabulary.word_id("polar bear")
+    (1, 2, ' gnu', None)
+    """
+
+    def __init__(self) -> None:
+        super().__init__([" "])
+        self._known: dict[str, int] = {}
+
+    @property
+    def words(self) -> dict[str, int]:
+        """The words that were asked for."""
+        return self._known
+
+    def word_id(self, word: str) -> int | None:
+        """A number of its own for each word; None for what is several words, or none."""
+        return self._known.setdefault(word, 1 + len(self._known)) if len(word.split()) == 1 else None
+
+    def __len__(self) -> int:
+        return 1 + len(self._known)
+
+    def text(self, index: int) -> str:
+        """The word after a space."""
+        return f" {list(self._known)[index - 1]}" if index else " "
+
+
 def _by_id(ids: Mapping[str, int]) -> tuple[str | None, ...]:
     """The tokens in the order of their ids."""
     for token, index in ids.items():

@@ -3,11 +3,14 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from geometry.arguments import checked
 from geometry.errors import ModelError
 from geometry.models.checkpoint import Side
 from geometry.models.hub import with_revision
 from geometry.models.locating import display_name, local_path
+from geometry.models.placement import checked_device
 from geometry.models.unembedding import Unembedding
 from geometry.models.word_vectors_file import FAMILY, MOST_FREQUENT, read_word_vectors
 
@@ -42,6 +45,7 @@ class WordVectors(Unembedding):
         *,
         side: Side = "output",
         revision: str | None = None,
+        device: torch.device | str = "cpu",
         most_frequent: int | None = MOST_FREQUENT,
     ) -> "WordVectors":
         """Read word vectors by a fetched name ("glove-6b-100d") or from a file.
@@ -59,14 +63,16 @@ class WordVectors(Unembedding):
                 shape (V,), and `vectors`, shape (V, d).
             side: only "output".
             revision: only None; word vectors are files.
+            device: where to put the vectors.
             most_frequent: how many words to keep, the first of the file, which goes by frequency; None for all. Of a
                 word that comes twice the first row counts; the others are among `left_out`.
 
         ModelError: unknown or unfetched name; an empty, damaged or binary file; a line that is not a word and as many
         finite numbers as the others have; a word with a space in it; side "input".
         """
+        device = checked_device(device)
         path = local_path(with_revision(model, revision))
         if path is None:
             raise ModelError(f"{str(model)!r}: no such file of word vectors; see: concept-geometry models")
         matrix, vocabulary, *_ = read_word_vectors(path, side, most_frequent)
-        return cls(matrix, vocabulary, display_name(model))
+        return cls(matrix.to(device), vocabulary, display_name(model))

@@ -3,11 +3,15 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from io import BytesIO
 from typing import Any, TypedDict, Unpack, cast
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes as Axes
 from matplotlib.axis import Axis, XAxis
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LogNorm, Normalize, is_color_like
 from matplotlib.figure import Figure as Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
@@ -21,7 +25,7 @@ Cells = tuple[float, Sequence[str], Any, bool]
 Size = tuple[float, float] | None
 
 BESIDE: Any = ("axes fraction", "data")
-_SMALL = 5.8
+_SMALL, _BAR = 5.8, 2.6  # points, inches
 
 
 class Options(TypedDict, total=False):
@@ -37,6 +41,20 @@ class Options(TypedDict, total=False):
     caption: str
 
 
+class _Shown(Figure):
+    """A figure that a notebook shows as it is: matplotlib alone does so for those of pyplot."""
+
+    def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
+        held = BytesIO()
+        with style():
+            self.savefig(held, format="png", dpi=2 * self.dpi)  # for screens of many pixels; shown at half the size
+        width, height = (int(side) for side in self.get_size_inches() * self.dpi)
+        return held.getvalue(), {"width": width, "height": height}
+
+    def __repr__(self) -> str:
+        return super().__repr__().replace(type(self).__name__, "Figure")
+
+
 @checked
 def grid(
     rows: int, columns: int, *, figsize: Size = None, title: str = "", caption: str = "", **ratios: Sequence[float]
@@ -46,25 +64,40 @@ def grid(
     >>> figure, (left, right) = grid(1, 2, title="Two kinds in one figure", width_ratios=(2, 1))
     """
     with style():
-        figure = Figure(figsize=figsize or (7.2, 2.6 * rows), layout="constrained")
+        figure = _Shown(figsize=figsize or (7.2, 2.6 * rows), layout="constrained")
         axes = figure.subplots(rows, columns, squeeze=False, **cast(Any, ratios))
         headline(figure, title, caption, grow=not figsize)
     return figure, list(axes.flat)
+
+
+@checked
+def plot_options(
+    *,
+    ax: Axes | Sequence[Axes] | None = None,
+    figsize: Size = None,
+    colours: Colours = None,
+    title: str = "",
+    caption: str = "",
+) -> Options:
+    """The options, all of them; refused are other types, unknown names, and what is no colour."""
+    for colour in colours.values() if isinstance(colours, Mapping) else colours or ():
+        if not is_color_like(colour):
+            raise ValueError(f"colours: {colour!r} is none; give names or #rrggbb")
+    return {"ax": ax, "figsize": figsize, "colours": colours, "title": title, "caption": caption}
 
 
 class Canvas:
     """The axes of a kind, one a panel, of a new figure (`own`) or the caller's; their places are `fixed` if given."""
 
     def __init__(self, panels: int, columns: int, options: Options) -> None:
-        given, figsize = options.get("ax"), options.get("figsize")
+        options = plot_options(**options)
+        given, figsize = options["ax"], options["figsize"]
         self.own, self.fixed = given is None, given is not None or bool(figsize)
-        self.looks = partial(looks, colours=options.get("colours"))
-        self.heads = options.get("title", ""), options.get("caption", "")
+        self.looks = partial(looks, colours=options["colours"])
+        self.heads = options["title"], options["caption"]
         self.columns = min(columns, panels) if self.own else panels
         if not panels:
             raise ValueError("a figure needs at least one panel")
-        if unknown := options.keys() - Options.__annotations__:
-            raise TypeError(f"no such option: {', '.join(sorted(unknown))}")
         if self.own:
             self.figure, self.axes = grid(-(-panels // self.columns), self.columns, figsize=figsize)
             while len(self.axes) > panels:
@@ -72,9 +105,9 @@ class Canvas:
             headline(self.figure, *(self.heads if figsize else ("", "")))
             return
         self.axes = list(np.ravel(np.asarray(given, dtype=object)))
-        self.figure = cast(Figure, self.axes[0].get_figure(root=True))
         if len(self.axes) != panels:
-            raise ValueError(f"{panels} panels need as many axes, not {len(self.axes)}")
+            raise ValueError(f"{panels} panels need as many axes, not {len(self.axes)}; give ax= one a panel")
+        self.figure = cast(Figure, self.axes[0].get_figure(root=True))
         for axes in self.axes:
             axes.spines[["top", "right"]].set_visible(False)
 
@@ -245,6 +278,24 @@ def beside(axes: Axes, rows: Sequence[Cells], heads: Sequence[str], start: float
             outside(axes, text, (1, place), (x, 0), ha=ha, va="center", color=ink, **how)
         start += wide + 8
     return start - 8
+
+
+def colour_scale(cmap: str, low: float, high: float, *, log: bool = False) -> ScalarMappable:
+    """Numbers within the limits as colours; ValueError: no such colour map."""
+    if cmap not in colormaps:
+        raise ValueError(f"cmap {cmap!r} is no colour map of matplotlib; give 'viridis' or 'RdBu_r', for example")
+    return ScalarMappable((LogNorm if log else Normalize)(low, high), cmap)
+
+
+def colour_bar(canvas: Canvas, axes: Axes, colours: ScalarMappable, label: str, **how: Any) -> None:
+    """A horizontal bar below the axes, no wider than these."""
+    width = canvas.inches(axes)[0]
+    how |= {"pad": 0.03, "aspect": min(width, _BAR) / 0.09, "shrink": min(1.0, _BAR / width)}
+    bar = canvas.figure.colorbar(colours, ax=axes, orientation="horizontal", **how)
+    bar.outline.set_linewidth(0.4)
+    numeric(bar.ax.xaxis, 0.6 * min(width, _BAR))
+    bar.ax.tick_params(labelsize=6, width=0.4, length=2)
+    bar.set_label(label, fontsize=6.5)
 
 
 def outside(axes: Axes, text: str, at: tuple[float, float], lift: tuple[float, float], **how: Any) -> None:

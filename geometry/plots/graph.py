@@ -7,11 +7,12 @@ from typing import Any, Unpack
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PatchCollection
+from matplotlib.colors import to_hex
 from matplotlib.patches import Circle, Wedge
 from numpy.typing import NDArray
 
 from geometry.arguments import checked
-from geometry.plots.canvas import Canvas, Figure, Options
+from geometry.plots.canvas import Canvas, Figure, Options, colour_bar, colour_scale
 from geometry.plots.labels import Array, Label, equal_scale, place_labels
 from geometry.plots.point_map import check_categories, check_numbers, looks
 from geometry.plots.style import INK, literal
@@ -28,7 +29,8 @@ class MapperDrawing:
     Of each node there are its position (2,), its members, the most typical words first, the label and purity of its
     dominant concept, the latter a share of its members from 0 to 1, and their shares in each of k categories, at most
     12; what is left to 1 is other. Edges are pairs of node indices; of each there are the number of members that both
-    ends share, and its meaning, such as the concepts that bridge its nodes.
+    ends share, and its meaning, such as the concepts that bridge its nodes. Nodes that have `values` (m,) of a
+    `measure` are coloured by these on a scale instead. The members are `things`.
     """
 
     positions: Array
@@ -40,25 +42,35 @@ class MapperDrawing:
     edges: Sequence[tuple[int, int]]
     shared: NDArray[np.integer]
     meanings: Sequence[str]
+    values: Array | None = None
+    measure: str = ""
+    things: str = "words"
 
 
 @checked
-def graph(drawing: MapperDrawing, *, named: int = 25, **options: Unpack[Options]) -> Figure:
+def graph(drawing: MapperDrawing, *, named: int = 25, cmap: str = "viridis", **options: Unpack[Options]) -> Figure:
     """The areas of nodes are their numbers of members; as far as there is room, the `named` largest have their words.
+
+    `cmap` is of the values, if they have some.
 
     ValueError: the parts of the drawing do not fit each other.
     """
     check_mapper(drawing)
-    shades = [*(colour for colour, _ in looks(drawing.categories, options.get("colours"))), _OTHER]
     sizes = np.array([len(words) for words in drawing.members])
     with Canvas.of(1, **options) as canvas:
         (axes,) = canvas.axes
+        shades = [*(colour for colour, _ in looks(drawing.categories, options.get("colours"))), _OTHER]
         axes.set_axis_off()
-        names = zip([*drawing.categories, "other"], shades, strict=True)
-        marks: dict[str, Any] = {name: {"ms": 5, "color": shade, "mec": INK, "mew": 0.4} for name, shade in names}
-        marks[f"words in a node: {_span(sizes)}"] = {"ms": 7, "mfc": "none", "mec": INK, "mew": 0.5}
+        marks: dict[str, Any] = {}
+        if drawing.values is None:
+            names = zip([*drawing.categories, "other"], shades, strict=True)
+            marks = {name: {"ms": 5, "color": shade, "mec": INK, "mew": 0.4} for name, shade in names}
+        else:
+            scale = colour_scale(cmap, float(drawing.values.min()), float(drawing.values.max()))
+            colour_bar(canvas, axes, scale, literal(drawing.measure))
+        marks[f"{drawing.things} in a node: {_span(sizes)}"] = {"ms": 7, "mfc": "none", "mec": INK, "mew": 0.5}
         if drawing.edges:
-            marks[f"words that an edge shares: {_span(drawing.shared)}"] = {"lw": 2, "color": _LINE}
+            marks[f"{drawing.things} that an edge shares: {_span(drawing.shared)}"] = {"lw": 2, "color": _LINE}
         canvas.legend(marks)
         figure = canvas.finish([5.4])
         extent = max(float(np.ptp(drawing.positions, axis=0).max()), 1e-12)
@@ -70,7 +82,11 @@ def graph(drawing: MapperDrawing, *, named: int = 25, **options: Unpack[Options]
         widths = 0.4 + 2.6 * np.sqrt(drawing.shared / max(drawing.shared.max(initial=1), 1))
         axes.add_collection(LineCollection(list(ends), linewidths=widths, colors=_LINE, alpha=0.75, zorder=1))
         for node in np.argsort(-radii, kind="stable"):
-            _draw_node(axes, drawing.positions[node], float(radii[node]), drawing.shares[node], shades)
+            if drawing.values is None:
+                _draw_node(axes, drawing.positions[node], float(radii[node]), drawing.shares[node], shades)
+            else:
+                shade = to_hex(scale.to_rgba(drawing.values[[node]])[0])
+                _draw_node(axes, drawing.positions[node], float(radii[node]), np.ones(1), [shade, _OTHER])
         largest = np.argsort(-sizes, kind="stable")[:named]
         labels = [Label(_words(drawing.members[n]), drawing.positions[n], radius=points[n]) for n in largest]
         lines = [np.linspace(start, end, 40) for start, end in ends]
@@ -106,6 +122,7 @@ def check_mapper(drawing: MapperDrawing) -> None:
     if not nodes:
         raise ValueError(f"{what}: it has no nodes; use a finer cover or a smaller least size of clusters")
     check_categories(what, drawing.categories)
+    check_numbers(what, "values", drawing.values, (nodes,))
     shapes = {"positions": (nodes, 2), "purity": (nodes,), "shares": (nodes, kinds), "shared": (edges,)}
     for name, shape in shapes.items():
         check_numbers(what, name, getattr(drawing, name), shape)

@@ -7,16 +7,15 @@ from typing import Any, Literal, Unpack
 
 import numpy as np
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import LogNorm, Normalize
 from matplotlib.patches import Rectangle
 from matplotlib.transforms import offset_copy
 from numpy.typing import ArrayLike, NDArray
 
 from geometry.arguments import checked
-from geometry.plots.canvas import BESIDE, Axes, Canvas, Figure, Options, numeric, outside
+from geometry.plots.canvas import BESIDE, Axes, Canvas, Figure, Options, colour_bar, colour_scale, outside
 from geometry.plots.style import COLOURS, INK, extent, literal, palette, signed, spread, wrapped
 
-_NAMES, _BAR = 1.75, 2.6  # inches
+_NAMES = 1.75  # inches
 _SIZE = 6.5
 
 
@@ -63,10 +62,10 @@ def heatmap(panels: Sequence[HeatmapPanel], *, ncols: int | None = None, **optio
     >>> panel = plots.HeatmapPanel(values, ["calm", "angry"], ["one", "two"], texts=plots.numbers(values))
     >>> figure = plots.heatmap([panel], title="Rows and columns agree")
     """
-    (outline,) = palette(["chosen"], options.get("colours") or COLOURS[1:]).values()
     written = [panel.matrix.shape[1] for panel in panels if panel.texts is not None]
     names = [[*panel.rows] for panel in panels]
     with Canvas.of(len(panels), ncols or (max(1, min(3, 10 // max(written))) if written else 5), **options) as canvas:
+        (outline,) = palette(["chosen"], options.get("colours") or COLOURS[1:]).values()
         for index, (axes, panel) in enumerate(zip(canvas.axes, panels, strict=True)):
             colours = _draw(axes, panel, outline)
             shown = canvas.names(index, names, _NAMES, _SIZE)
@@ -75,7 +74,9 @@ def heatmap(panels: Sequence[HeatmapPanel], *, ncols: int | None = None, **optio
             axes.set_ylabel(panel.row_axis if shown or not panel.rows else "", fontsize=7)
             axes.set_xlabel(panel.column_axis, fontsize=7)
             if panel.colourbar:
-                _bar(canvas, axes, panel, colours)
+                (low, high), matrix = panel.limits, panel.matrix
+                ends = ("neither", "min", "max", "both")[int((matrix < low).any() + 2 * (matrix > high).any())]
+                colour_bar(canvas, axes, colours, panel.colourbar, extend=ends)
             if panel.blocks and not panel.rows and index % canvas.columns == 0:
                 _name_blocks(axes, panel)
         canvas.arrange()
@@ -99,7 +100,7 @@ def _draw(axes: Axes, panel: HeatmapPanel, outline: str) -> ScalarMappable:
         raise ValueError(f"{panel.title!r}: values of shape {shape} need a name for each row and column, or none")
     lacking = ~np.isfinite(values)
     null = lacking & False if panel.null is None else np.asarray(panel.null, dtype=np.bool_)
-    colours = ScalarMappable((LogNorm if panel.log else Normalize)(*panel.limits), panel.cmap)
+    colours = colour_scale(panel.cmap, *panel.limits, log=panel.log)
     painted = colours.to_rgba(np.where(lacking, panel.limits[0], values))
     painted[lacking] = (0.93, 0.93, 0.93, 1.0)
     painted[null if texts is None else null | (np.asarray(texts) == "") & lacking] = 1
@@ -119,17 +120,6 @@ def _draw(axes: Axes, panel: HeatmapPanel, outline: str) -> ScalarMappable:
     for x, y, size, edge, width in boxes:
         axes.add_patch(Rectangle((x - 0.5, y - 0.5), size, size, fill=False, clip_on=False, edgecolor=edge, lw=width))
     return colours
-
-
-def _bar(canvas: Canvas, axes: Axes, panel: HeatmapPanel, colours: ScalarMappable) -> None:
-    width, (low, high) = canvas.inches(axes)[0], panel.limits
-    ends = ("neither", "min", "max", "both")[int((panel.matrix < low).any() + 2 * (panel.matrix > high).any())]
-    how: dict[str, Any] = {"extend": ends, "pad": 0.03, "aspect": min(width, _BAR) / 0.09}
-    bar = canvas.figure.colorbar(colours, ax=axes, orientation="horizontal", shrink=min(1.0, _BAR / width), **how)
-    bar.outline.set_linewidth(0.4)
-    numeric(bar.ax.xaxis, 0.6 * min(width, _BAR))
-    bar.ax.tick_params(labelsize=6, width=0.4, length=2)
-    bar.set_label(panel.colourbar, fontsize=6.5)
 
 
 def _name_blocks(axes: Axes, panel: HeatmapPanel) -> None:

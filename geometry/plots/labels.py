@@ -24,7 +24,10 @@ Array = NDArray[np.floating]
 
 @dataclass(frozen=True, eq=False)
 class Label:
-    """A text beside what stands at a place in data, shape (2,), with a radius in points; a region's may lie over it."""
+    """A text beside what stands at a place in data, shape (2,), with a radius in points; a region's may lie over it.
+
+    What is `needed` may stand as far off as it must.
+    """
 
     text: str
     place: Sequence[float] | Array
@@ -33,6 +36,7 @@ class Label:
     radius: float = 0.0
     colour: str | tuple[float, ...] = INK
     group: str = ""
+    needed: bool = False
 
 
 def place_labels(
@@ -72,6 +76,8 @@ def place_labels(
         # At another resolution text is up to a fiftieth wider.
         half = (high - low) / 2 + pixel * 0.8 + [(high[0] - low[0]) / 50, 0]
         chosen = room.best(half, here, label, farthest)
+        if chosen is None and label.needed:
+            chosen = room.best(half, here, label, _REACHES[-1])
         if chosen is None:
             note.remove()
             continue

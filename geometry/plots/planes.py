@@ -10,9 +10,9 @@ import numpy as np
 from geometry.arguments import checked
 from geometry.plots.canvas import Canvas, Figure, Options
 from geometry.plots.labels import Array, Label, dots, equal_scale, place_labels
-from geometry.plots.style import INK, literal, readable
+from geometry.plots.style import INK, literal, readable, wrapped
 
-_GREY = "#cfcfcf"
+_GREY, _SIZE = "#cfcfcf", 7.5
 
 
 @checked
@@ -20,7 +20,7 @@ _GREY = "#cfcfcf"
 class Plane:
     """One panel: `words` are held-out ones of each concept, shape (n, 2), and `texts` their spellings.
 
-    `x` and `y` say what the axes measure; `vocabulary` (V, 2) is the backdrop, `arrows` (2,) start at the origin.
+    `x` and `y` say what the axes measure; `vocabulary` (V, 2) is the `backdrop`, `arrows` (2,) start at the origin.
     """
 
     x: str
@@ -30,6 +30,7 @@ class Plane:
     texts: Mapping[str, Sequence[str]]
     arrows: Mapping[str, Array]
     title: str = ""
+    backdrop: str = "all other tokens"
 
 
 @checked
@@ -41,17 +42,17 @@ def planes(rows: Sequence[Sequence[Plane]], *, labels: int = 5, **options: Unpac
     every = [plane for row in rows for plane in row]
     columns = len(rows[0]) if rows else 1
     # Windows hold words, arrows and the bulk of the vocabulary.
-    held = [
-        np.vstack([[0, 0], np.quantile(p.vocabulary, [0.001, 0.999], axis=0), *p.words.values(), *p.arrows.values()])
-        for p in every
-    ]
+    held = [np.vstack([[0, 0], _bulk(p.vocabulary), *p.words.values(), *p.arrows.values()]) for p in every]
+    backdrops = {plane.backdrop: {"color": _GREY, "ms": 2} for plane in every if len(plane.vocabulary)}
+    side = min(3.2, 5.85 / columns)
     arrow = {"arrowstyle": "-|>", "lw": 1.1, "color": INK, "shrinkA": 0, "shrinkB": 0}
     with Canvas.of(len(every), columns, **options) as canvas:
         looks = canvas.looks([name for plane in every for name in plane.words])
         for index, (axes, plane) in enumerate(zip(canvas.axes, every, strict=True)):
             below = every[index + columns].x if canvas.own and index + columns < len(every) else None
-            axes.set_xlabel("" if below == plane.x else literal(plane.x))
-            axes.set_ylabel(literal(plane.y), labelpad=1)
+            wide, high = canvas.inches(axes) if canvas.fixed else (side, side)
+            axes.set_xlabel("" if below == plane.x else "\n".join(wrapped(plane.x, wide + 0.4, _SIZE)))
+            axes.set_ylabel("\n".join(wrapped(plane.y, high + 0.4, _SIZE)), labelpad=1)
             axes.locator_params(nbins=5, steps=[1, 2, 5, 10])
             axes.set_box_aspect(1 if canvas.own and columns == 1 else None)
             dots(axes, plane.vocabulary, s=0.6, color=_GREY, lw=0, rasterized=True)
@@ -61,16 +62,20 @@ def planes(rows: Sequence[Sequence[Plane]], *, labels: int = 5, **options: Unpac
                 dots(axes, points, s=8, lw=0.2, edgecolor="white", rasterized=True, **looks[name])
             for x, y in plane.arrows.values():
                 axes.annotate("", (x, y), (0, 0), arrowprops=arrow)
-        canvas.legend(looks | {"all other tokens": {"color": _GREY, "ms": 2}})
-        figure = canvas.finish([min(3.2, 5.85 / columns)] * len(every), [plane.title for plane in every])
+        canvas.legend(looks | backdrops)
+        figure = canvas.finish([side] * len(every), [plane.title for plane in every])
         for index, (axes, plane) in enumerate(zip(canvas.axes, every, strict=True)):
             equal_scale(axes, np.vstack(held[index % columns :: columns]), (20, 9))
-            named = [Label(name, tip, bold=True, radius=2) for name, tip in plane.arrows.items()]
+            named = [Label(name, tip, bold=True, radius=2, needed=True) for name, tip in plane.arrows.items()]
             named += _outermost(plane, looks) if index < columns else []
             shafts = [np.linspace(0.1, 1, 25)[:, None] * tip for tip in plane.arrows.values()]
             discs = [np.insert(points, 2, 1.6, axis=1) for points in plane.words.values()]
             place_labels(axes, named, avoid=shafts, discs=discs, farthest=11, most=labels)
     return figure
+
+
+def _bulk(points: Array) -> Array:
+    return np.quantile(points, [0.001, 0.999], axis=0) if len(points) else np.empty((0, 2))
 
 
 def _outermost(plane: Plane, looks: dict[str, Any]) -> list[Label]:

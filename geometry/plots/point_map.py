@@ -94,15 +94,19 @@ def point_map(
             raise ValueError(f"label {text!r}: give indices of some of the {points} points")
     if any(index not in range(concepts if panels[0].concepts is not None else 0) for index in named):
         raise ValueError(f"named: {list(named)} run outside the {concepts} concepts that have a place")
-    chosen = looks(colouring.categories, options.get("colours"), ordered=colouring.ordered)
-    marks = [{"color": colour, "marker": marker} for colour, marker in chosen]
     columns = len(panels) if len(panels) <= 3 else 2
     with Canvas.of(len(panels), columns, **options) as canvas:
+        chosen = looks(colouring.categories, options.get("colours"), ordered=colouring.ordered)
+        marks = [{"color": colour, "marker": marker} for colour, marker in chosen]
         for axes, panel in zip(canvas.axes, panels, strict=True):
             axes.set(xticks=[], yticks=[])
             axes.spines[:].set(visible=True, color="#bbbbbb")
             axes.set_xlabel(literal(panel.caption), fontsize=6.6, color="#555555", loc="left", labelpad=3)
-        canvas.legend({**dict(zip(colouring.categories, marks, strict=True)), "other": {"color": _GREY, "ms": 3}})
+        legend: dict[str, Any] = dict(zip(colouring.categories, marks, strict=True))
+        grey = (colouring.points < 0).any() or (
+            concepts and (colouring.concepts is None or (colouring.concepts < 0).any())
+        )
+        canvas.legend(legend | ({"other": {"color": _GREY, "ms": 3}} if grey else {}))
         figure = canvas.finish([6.7 / max(columns, 1.5)] * len(panels), [panel.title for panel in panels])
         for axes, panel in zip(canvas.axes, panels, strict=True):
             equal_scale(axes, np.reshape(window(panel.places), (2, 2)), (0, 0))
@@ -199,7 +203,7 @@ def _draw(axes: Axes, panel: MapPanel, colouring: Colouring, marks: list[Any], t
         ends = panel.concepts[np.reshape(np.array(tree.edges, dtype=int), (-1, 2))]
         axes.add_collection(LineCollection(list(ends), colors="#555555", linewidths=0.4, alpha=0.5, zorder=2.5))
         codes = np.full(len(panel.concepts), -1) if colouring.concepts is None else colouring.concepts
-        size = 11 if len(codes) > 100 else 16
+        size = 11 if len(codes) > 100 else 16 if len(codes) > 30 else 26
         look: dict[str, Any] = {"edgecolor": INK if len(panel.points) else "white", "lw": 0.5, "zorder": 3}
         dots(axes, panel.concepts[codes < 0], s=size / 2, color="#b5b5b5", **look)
         for code, mark in enumerate(marks):

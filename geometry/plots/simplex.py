@@ -38,7 +38,8 @@ def simplex(panels: Sequence[SimplexPanel], **options: Unpack[Options]) -> Figur
         looks = canvas.looks([name for panel in panels for name in panel.vertices])
         for axes in canvas.axes:
             axes.set_axis_off()
-        marks = {f"{name} words": look | {"ms": 3} for name, look in looks.items()}
+        shown = {name for panel in panels for name, words in panel.words.items() if len(words)}
+        marks = {f"{name} words": look | {"ms": 3} for name, look in looks.items() if name in shown}
         canvas.legend({"concept vectors": {"color": "white", "mec": INK, "mew": 0.8, "ms": 6.5}} | marks)
         figure = canvas.finish([2.9] * len(panels), [panel.title for panel in panels])
         # One scale: every window is as wide as the widest simplex with its words.

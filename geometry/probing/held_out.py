@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from geometry.arguments import checked
-from geometry.display import short_repr
+from geometry.display import html_table, short_repr
 from geometry.errors import EstimationError
 from geometry.probing.probe import matrix, ridge
 from geometry.results import NullValues, TestResult
@@ -64,6 +64,15 @@ class HeldOutSweep:
     def accuracy(self) -> NDArray[np.float64]:
         """After each block, shape (blocks,)."""
         return np.array([result.value for result in self.results])
+
+    def _repr_html_(self) -> str:
+        threshold = self.threshold
+        rows = (
+            (index, result.value, *result.interval, result.nulls["shuffled"].mean, result.value > threshold)
+            for index, result in enumerate(self.results)
+        )
+        heads = ("block", "accuracy", "low", "high", "shuffled labels", "beyond the threshold")
+        return html_table(heads, rows, f"{self.results[0].name} after each block; threshold {threshold:.3f}", most=100)
 
     @property
     def threshold(self) -> float:

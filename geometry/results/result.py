@@ -68,6 +68,7 @@ class TestResult:
         rule: from the result to its verdict; a claim owns it.
         lost: words of what was measured that are no single token of the vocabulary, and so were left out.
         related: further results that the rule consults, such as the cosine "as published".
+        lacking: why there was nothing to measure, "needs at least 8 families, has 1"; empty where there was.
     """
 
     __test__ = False  # pytest collects classes by this name
@@ -91,6 +92,7 @@ class TestResult:
     rule: "Callable[[TestResult], str] | None" = None
     related: "Mapping[str, TestResult]" = field(default_factory=dict)
     lost: tuple[str, ...] = ()
+    lacking: str = ""
 
     def __post_init__(self) -> None:
         set_field = object.__setattr__  # the dataclass is frozen
@@ -252,6 +254,8 @@ class TestResult:
             "p_adjusted": self.p_adjusted,
             "verdict": self.verdict,
         }
+        if self.lacking:
+            entry["lacking"] = self.lacking
         if self.lost:
             entry["lost"] = {"count": len(self.lost), "words": list(self.lost)}
         entry["differences"] = {name: self.difference(name)._asdict() for name in self.compared}
@@ -288,7 +292,8 @@ class TestResult:
         head = f"{self.subject + ', ' if self.subject else ''}{self.name}: {self.value:.3f} [{low:.3f}, {high:.3f}]"
         nulls = [f"{name} {null.mean:.3f}" for name, null in self.nulls.items()]
         tested = f"; p = {self.p_value:.2g}" if nulls else ""
-        verdict = f"; {self.verdict}" if self.rule else ""
+        verdict = f"; not measurable ({self.lacking})" if self.lacking else ""
+        verdict = f"; {self.verdict}" if self.rule else verdict
         return fitted(f"{head} (n = {self.n})", nulls, tested + verdict + self.lost_in_short, longest=_LONGEST)
 
     def row(self) -> dict[str, Any]:

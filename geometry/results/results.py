@@ -114,7 +114,8 @@ class Results(Sequence[TestResult]):
                 shown = (f"{end:.3f}" if np.isfinite(end) else "–" for end in (test.value, *test.ends))
                 texts[test.subject] = (*shown, test.verdict)
             # One mark a null over all subjects, as wide as they differ.
-            nulls = {look[0]: NullMark(float(np.mean(at)), look[1], min(at), max(at)) for look, at in marks.items()}
+            ends = {look: (min(at), max(at)) if len(at) > 1 else () for look, at in marks.items()}
+            nulls = {look[0]: NullMark(float(np.mean(at)), look[1], *ends[look]) for look, at in marks.items()}
             rows.append(ForestRow(estimates, nulls, texts, all(test.verdict.startswith(_HOLDS) for test in same)))
             titles = {test.title for test in same}
             names.append(name if len(titles) > 1 else titles.pop() or name)

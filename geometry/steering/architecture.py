@@ -17,6 +17,7 @@ from torch import nn
 
 from geometry.display import short_repr
 from geometry.errors import SteeringError
+from geometry.models.in_memory import is_whole, layers
 from geometry.steering.vector import Site
 
 # Which of several norms ran last; found by running the model, once.
@@ -161,22 +162,19 @@ class Architecture:
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
-    """The model within a wrapper of PEFT or `torch.compile`, any other as it is.
+    """The Hugging Face model within whatever wraps it, as of `Unembedding.from_model`; any other as it is.
 
     Raises SteeringError: a wrapper that puts virtual tokens before every prompt, where no position would be right.
     """
-    if isinstance(original := model._modules.get("_orig_mod"), nn.Module):
-        return unwrapped(original)
-    inside = getattr(model, "get_base_model", None)
-    if not callable(inside):
-        return model
-    if getattr(getattr(model, "active_peft_config", None), "is_prompt_learning", False):
-        raise SteeringError(
-            f"{type(model).__name__}: a tuned prompt puts tokens of its own before every prompt; steering needs a model"
-            " whose positions are those of its tokens"
-        )
-    inner = inside()
-    return inner if isinstance(inner, nn.Module) else model
+    for layer in layers(model):
+        if is_whole(layer):
+            return layer
+        if getattr(getattr(layer, "active_peft_config", None), "is_prompt_learning", False):
+            raise SteeringError(
+                f"{type(layer).__name__}: a tuned prompt puts tokens of its own before every prompt; steering needs a"
+                " model whose positions are those of its tokens"
+            )
+    return model
 
 
 def device_of(model: nn.Module) -> torch.device:

@@ -10,6 +10,7 @@ from typing import Any, cast
 import torch
 
 from geometry.arguments import checked
+from geometry.display import in_short
 from geometry.errors import SteeringError
 from geometry.steering.architecture import Architecture, evaluating
 from geometry.steering.hook_manager import HookManager
@@ -27,6 +28,9 @@ class Generation:
     prompt: str
     text: str
     token_ids: tuple[int, ...]
+
+    def __repr__(self) -> str:
+        return f"Generation({in_short(repr(self.prompt), 60)} → {in_short(repr(self.text), 120)})"
 
 
 @checked

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 from torch.utils.hooks import RemovableHandle
 
+from geometry.display import short_repr
 from geometry.errors import SteeringError
 from geometry.steering.architecture import Architecture, unwrapped
 from geometry.steering.padding import check_padding
@@ -48,6 +49,8 @@ class Part:
     bos: bool | None = None
     plan: Selection | Literal["everywhere", "unknown"] | None = None
     ready: dict[tuple[torch.device, torch.dtype], torch.Tensor] = field(default_factory=dict)
+
+    __repr__ = short_repr
 
     def __post_init__(self) -> None:
         if self.mode == "ablate":

@@ -127,7 +127,7 @@ def test_closed_streams_end_no_command(closed: str, words: str, status: int) -> 
 def test_steer_shows_completions_without_and_with_the_vector(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, smollm2_model: Any
 ) -> None:
-    monkeypatch.setattr("geometry.cli.steer.load_model", lambda _: smollm2_model)
+    monkeypatch.setattr("geometry.cli.steer.load_model", lambda _, **__: smollm2_model)
     kept = tmp_path / "bird.gguf"
     prompt = "In the garden I saw a"
     options = ["--add", "animal", "--add", "bird:animal", "--coefficient", "1.5", "--hierarchy", "organisms"]
@@ -163,7 +163,7 @@ def test_steer_shows_completions_without_and_with_the_vector(
 def test_bad_steering_is_one_line_before_the_model_is_loaded(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
 ) -> None:
-    monkeypatch.setattr("geometry.cli.steer.load_model", lambda *_: pytest.fail("the model was loaded"))
+    monkeypatch.setattr("geometry.cli.steer.load_model", lambda *_, **__: pytest.fail("the model was loaded"))
     assert main(["steer", *arguments]) == 2
     error = capsys.readouterr().err
     assert message in error

@@ -29,7 +29,8 @@ def settings(folder: Path) -> dict[str, Any]:
 def test_options_come_from_the_fields(counting: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "count", "m", "--times", "3", "--kinds", "u", "v", "--pair", "p", "q", "--loud"]) == 0
     written = settings(counting / "figures" / "m" / "count")
-    assert written == {"seed": 0, "times": 3, "kinds": ["u", "v"], "pair": ["p", "q"], "way": "up", "loud": True}
+    own = {"times": 3, "kinds": ["u", "v"], "pair": ["p", "q"], "way": "up", "loud": True}
+    assert written == {"seed": 0, "device": "cpu", "dtype": "mixed", **own}
     out, err = capsys.readouterr()
     assert "Counted 3." in out
     assert "written in" in out

@@ -22,7 +22,7 @@ def console(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 
     def run(tokenizer: Any, vector: geo.SteeringVector, path: Path, *options: str) -> tuple[int, list[str], str]:
         monkeypatch.setattr("geometry.cli.steer.require_language_model", lambda _: None)
-        monkeypatch.setattr("geometry.cli.steer.load_model", lambda _: loaded.append(1) or (model, tokenizer))
+        monkeypatch.setattr("geometry.cli.steer.load_model", lambda _, **__: loaded.append(1) or (model, tokenizer))
         geo.save_vector(vector, path)
         status = main(["steer", "--vector", str(path), "--tokens", "6", *options])
         out, err = capsys.readouterr()

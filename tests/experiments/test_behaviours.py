@@ -2,6 +2,7 @@
 
 import html
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -156,9 +157,8 @@ def test_levels_are_tested_by_words_and_by_prompts(result: BehavioursResult, fol
     assert prompts["separation"].value > 0.9 > prompts["separation"].nulls["permuted"].mean
     assert words["separation"].nulls.keys() == {"permuted", "random_subset"}
     # One family of classes under one kind: nothing that orthogonality could be judged by.
-    assert (
-        words["orthogonality-a"].verdict == prompts["orthogonality-b"].verdict == "not measurable (8 families needed)"
-    )
+    for test in (words["orthogonality-a"], prompts["orthogonality-b"]):
+        assert re.fullmatch(r"not measurable \(needs at least 8 families, has [0-3]\)", test.verdict)
     # There are no steps and no siblings above the classes of one family.
     assert words["orthogonality-c"].n == words["orthogonality-d"].n == 0
     listed = json.loads((folder / "results.json").read_text(encoding="utf-8"))["results"]["levels"]
@@ -274,7 +274,7 @@ def test_titles_captions_and_summary_are_short_and_plain(result: BehavioursResul
 def test_a_bad_file_is_one_line_before_the_model_is_loaded(
     model: Path, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch, old: str, new: str, complaint: str
 ) -> None:
-    monkeypatch.setattr(setup, "load_model", lambda _: pytest.fail("the model is loaded"))
+    monkeypatch.setattr(setup, "load_model", lambda *_, **__: pytest.fail("the model is loaded"))
     path, out = family(tmp_path), tmp_path / "out"
     path.write_text(path.read_text(encoding="utf-8").replace(old, new, 1), encoding="utf-8")
     arguments = [str(model), "--families", str(path), "--out", str(out)]

@@ -291,5 +291,24 @@ def test_word_vectors_are_a_control_and_no_model(tmp_path: Path) -> None:
 def test_too_few_common_concepts_are_refused(tmp_path: Path) -> None:
     first, second, hierarchy = two_of_noise(tmp_path)
     hierarchy.write_text("forms: none\nconcepts:\n  all: {words: [w1, w2]}\n  part: {parents: [all], words: [w1]}\n")
-    with pytest.raises(geo.errors.HierarchyError, match=r"2 concepts of .* in common and 5 are needed: 300 words"):
+    with pytest.raises(geo.errors.EstimationError, match=r"no claim can be measured on it; existence needs at least 1"):
         run(first, second, hierarchy=str(hierarchy))
+
+
+CHAIN = "top: [{middle: [{bottom: [w1, w2, w3, w4, w5, w6]}, w7, w8, w9, w10]}, w11, w12, w13, w14]"
+FOUR = "a: [w1, w2, w3, w4, w5]\nb: [w6, w7, w8, w9, w10]\nc: [w11, w12, w13, w14]\nd: [w15, w16, w17, w18]"
+
+
+@pytest.mark.parametrize(("text", "why"), [(CHAIN, "has 0"), (FOUR, "")], ids=["chain", "four"])
+def test_small_hierarchies_are_compared_as_far_as_they_go(tmp_path: Path, text: str, why: str) -> None:
+    first, second, hierarchy = two_of_noise(tmp_path)
+    hierarchy.write_text(f"forms: none\n{text}\n")
+    result = run(first, second, hierarchy=str(hierarchy), n_permutations=2, n_twins=2)
+    ranked = result.pairs["representational_similarity"]
+    assert bool(ranked.lacking) == bool(why) != ranked.measured
+    assert result.pairs["alignment_error"].lacking.startswith("needs at least 1 subtree to hold out beside 10 concepts")
+    for spec in result.figures():
+        spec.figure()
+    rows = next(table for table in result.tables() if table.title == "Similarity of pairs").rows
+    assert any("not measurable, needs at least" in cell for row in rows for cell in row)
+    assert result.summary()[0].startswith("Too few common concepts" if why else "Which concepts are similar")

@@ -12,8 +12,8 @@ import torch
 import geometry as geo
 from analysis import maps
 from geometry.experiments import MapsStudy
-from geometry.experiments.maps.colouring import by_concept, by_depth, by_kind, disjoint_concepts
 from geometry.experiments.maps.result import MapsResult
+from geometry.views.colouring import by_concept, by_depth, by_kind, disjoint_concepts
 from tests.experiments.scripts import nonsense
 
 FIGURES = ("vocabulary", "purity", "concepts", "mapper")
@@ -160,3 +160,25 @@ def test_a_concept_without_kinds_is_refused_before_the_long_work(noise: tuple[Pa
     with pytest.raises(geo.errors.EstimationError, match="'k1' has no children"):
         study.run(steps.append)
     assert not [step for step in steps if "mapping" in step]
+
+
+@pytest.mark.parametrize(
+    ("concepts", "reason"),
+    [
+        ("a: [w0, w1, w2, w3, w4]\nb: [w5, w6, w7, w8]\nc: [w9, w10, w11, w12]\n", "no concept has others below it"),
+        ("top:\n  a: [w0, w1, w2]\n  b: [w5, w6, w7]\n  c: [w9, w10]\n", "top: "),
+    ],
+    ids=["three flat", "four"],
+)
+def test_a_few_concepts_are_mapped_and_what_mapper_lacks_is_said(
+    noise: tuple[Path, Path], tmp_path: Path, concepts: str, reason: str
+) -> None:
+    (tmp_path / "own.yaml").write_text(concepts)
+    result = MapsStudy(model=str(noise[0]), hierarchy=str(tmp_path / "own.yaml"), n_permutations=2).run()
+    assert result.mapper is None
+    assert result.summary()[-1].startswith(f"Mapper is left out: {reason}")
+    folder = result.write(tmp_path / "out")
+    files = {path.name for path in folder.iterdir()}
+    assert {"vocabulary.png", "concepts.png", "vocabulary.html", "concepts.html", "results.json"} <= files
+    assert not [name for name in files if "mapper" in name]
+    assert json.loads((folder / "results.json").read_text())["results"]["mapper"]["left_out"].startswith(reason)

@@ -30,7 +30,7 @@ def result(tmp_path_factory: pytest.TempPathFactory, smollm2_model: Any) -> Stee
     fewer = {"beginnings": neutral.beginnings[::4], "texts": neutral.texts[:TEXTS]}
     prompts.write_text(json.dumps({"prompts": fewer}), encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(setup, "load_model", lambda _: smollm2_model)
+        patch.setattr(setup, "load_model", lambda _, **__: smollm2_model)
         return SteeringStudy(prompts=str(prompts), n_random=19, every=10).run()
 
 

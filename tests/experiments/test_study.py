@@ -84,7 +84,8 @@ def test_results_are_written_in_one_schema(tmp_path: Path) -> None:
     assert content["schema"] == 2
     assert content["analysis"] == "count"
     assert content["settings"] == {
-        "seed": 0, "times": 2, "kinds": ["a", "b"], "pair": ["x", "y"], "way": "up", "loud": False
+        "seed": 0, "device": "cpu", "dtype": "mixed",
+        "times": 2, "kinds": ["a", "b"], "pair": ["x", "y"], "way": "up", "loud": False
     }  # fmt: skip
     assert content["results"] == {"counts": [0, 1]}
     assert content["summary"] == ["Counted 2."]

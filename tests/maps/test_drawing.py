@@ -43,7 +43,7 @@ def test_categories_shares_and_edges_by_hand() -> None:
 def test_a_lens_of_ones_own_is_drawn_in_one_call() -> None:
     rng = np.random.default_rng(0)
     labelled = geo.maps.LabelledPoints.of_classes(rng.normal(size=(80, 3)), ["a", "b"] * 40)
-    graph = geo.mapper(labelled, geo.maps.given_lens(labelled.points[:, 0]), cover=geo.maps.Cover(4, 0.3))
+    graph = geo.mapper(labelled, labelled.points[:, 0], cover=geo.maps.Cover(4, 0.3))
     figure = geo.plots.graph(geo.maps.drawing(graph, labelled), title="My lens")
     assert isinstance(figure, Figure)
 

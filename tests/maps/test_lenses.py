@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 from sklearn.decomposition import PCA
 
 import geometry as geo
@@ -43,3 +44,32 @@ def test_depth_is_that_of_the_deepest_concept(planted: Planted) -> None:
     depths = geo.maps.lens_values(geo.maps.depth_lens(planted.hierarchy, "thing"), labelled).ravel()
     expected = {"mammal": 2, "bird": 2, "tree": 1}
     assert depths.tolist() == [expected[word.split("x")[0]] for word in labelled.names]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [np.arange(6.0), list(range(6)), torch.arange(6.0, requires_grad=True), [[n] for n in range(6)]],
+    ids=["array", "list", "tensor", "rows"],
+)
+def test_a_lens_may_be_its_values(values: object) -> None:
+    points = unlabelled(np.random.default_rng(0).normal(size=(6, 2)))
+    np.testing.assert_array_equal(geo.maps.lens_values(values, points), np.arange(6.0)[:, None])
+
+
+@pytest.mark.parametrize(
+    ("lens", "says"),
+    [
+        ("pca", "lens must be a function or"),
+        (None, "lens must be a function or"),
+        ({"a": 1}, "must be numbers, not object"),
+        (["a"] * 6, "must be numbers, not <U1"),
+        ([[1], [1, 2]], "must be numbers, one or a row a point"),
+        (lambda points: None, r"each of 6 points a number or a row, not \(\)"),  # noqa: ARG005
+        (lambda points: [[1], [1, 2]], "each of 6 points a number or a row: "),  # noqa: ARG005
+    ],
+    ids=["text", "none", "mapping", "texts", "ragged", "nothing", "ragged function"],
+)
+def test_what_is_no_lens_is_one_line(lens: object, says: str) -> None:
+    points = unlabelled(np.random.default_rng(0).normal(size=(6, 2)))
+    with pytest.raises(geo.GeometryError, match=says):
+        geo.mapper(points, lens)

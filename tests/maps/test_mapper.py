@@ -13,24 +13,24 @@ ACROSS = geo.maps.Cover(5, 0.3, balanced=False)
 
 def test_a_circle_has_one_component_and_one_loop() -> None:
     points = circle()
-    graph = geo.mapper(unlabelled(points), geo.maps.given_lens(points[:, 1]), cover=ACROSS, clusterer=DBSCAN(eps=0.2))
+    graph = geo.mapper(unlabelled(points), points[:, 1], cover=ACROSS, clusterer=DBSCAN(eps=0.2))
     # The lowest and the highest interval hold one arc each, the three between them two.
     assert (len(graph), len(graph.edges)) == (8, 8)
     assert (graph.components, graph.loops, graph.holes) == (1, 1, 1)
     assert graph.coverage == 1
-    assert geo.mapper(unlabelled(points), geo.maps.given_lens(points[:, 1])).loops == 1
+    assert geo.mapper(unlabelled(points), points[:, 1]).loops == 1
 
 
 def test_a_line_has_one_component_and_no_loop() -> None:
     points = line()
     for clusterer in (None, DBSCAN(eps=0.1), AgglomerativeClustering(None, linkage="single", distance_threshold=0.1)):
-        graph = geo.mapper(unlabelled(points), geo.maps.given_lens(points[:, 0]), cover=ACROSS, clusterer=clusterer)
+        graph = geo.mapper(unlabelled(points), points[:, 0], cover=ACROSS, clusterer=clusterer)
         assert graph.edges.tolist() == [[0, 1], [1, 2], [2, 3], [3, 4]]
         assert (graph.components, graph.loops, graph.holes) == (1, 0, 0)
 
 
 def test_intervals_overlap_by_the_share_asked_for() -> None:
-    lens, points = geo.maps.given_lens(np.arange(1003)), unlabelled(line(1003))
+    lens, points = np.arange(1003), unlabelled(line(1003))
     graph = geo.mapper(points, lens, cover=geo.maps.Cover(4, 0.5, balanced=False))
     # Centres at 1/8, 3/8 … of 1002; half-width (1/8)/(1 − 0.5): [−1/8, 3/8], [1/8, 5/8], [3/8, 7/8], [5/8, 9/8].
     assert [(members[0], members[-1]) for members in graph.nodes] == [(0, 375), (126, 626), (376, 876), (627, 1002)]
@@ -45,14 +45,14 @@ def test_intervals_overlap_by_the_share_asked_for() -> None:
 
 def test_balanced_intervals_hold_equally_many() -> None:
     lens = np.exp(np.linspace(0, 12, 400))
-    sizes = [len(members) for members in geo.mapper(unlabelled(line(400)), geo.maps.given_lens(lens)).nodes]
+    sizes = [len(members) for members in geo.mapper(unlabelled(line(400)), lens).nodes]
     assert max(sizes) < 1.6 * min(sizes)
     assert len(sizes) == 10
 
 
 def test_two_far_blobs_have_two_components_and_no_loop() -> None:
     blobs = two_blobs()
-    lens = geo.maps.given_lens(blobs.points[:, 0])
+    lens = blobs.points[:, 0]
     graph = geo.mapper(blobs, lens, cover=geo.maps.Cover(3, 0.4), clusterer=DBSCAN(eps=8))
     assert (len(graph), graph.components, graph.loops) == (6, 2, 0)
     concepts = geo.maps.node_concepts(graph, blobs)
@@ -67,12 +67,12 @@ def test_no_interval_ends_short_of_its_points() -> None:
     for cubes in (1, 3, 7, 10):
         values = rng.standard_normal((300, 1)) * 1e4 + 0.1
         cover, one = geo.maps.Cover(cubes, 0.0, balanced=False), DBSCAN(eps=1e9, min_samples=1)
-        assert geo.mapper(unlabelled(values), geo.maps.given_lens(values), cover=cover, clusterer=one).coverage == 1
+        assert geo.mapper(unlabelled(values), values, cover=cover, clusterer=one).coverage == 1
 
 
 def test_graphml_holds_the_graph(tmp_path: Path) -> None:
     blobs = two_blobs()
-    graph = geo.mapper(blobs, geo.maps.given_lens(blobs.points[:, :2]), cover=geo.maps.Cover(3, 0.4))
+    graph = geo.mapper(blobs, blobs.points[:, :2], cover=geo.maps.Cover(3, 0.4))
     concepts = geo.maps.node_concepts(graph, blobs)
     graph.write_graphml(tmp_path / "graph.graphml", concepts.attributes())
     expected = graph.to_networkx(concepts.attributes())
@@ -137,7 +137,7 @@ def test_mutual_neighbours_by_hand() -> None:
 def test_lenses_that_say_nothing_are_refused(lens: np.ndarray, says: str) -> None:
     for refuse in (geo.mapper, geo.maps.stability_sweep, geo.maps.compare_mapper):
         with pytest.raises(geo.errors.EstimationError, match=says):
-            refuse(unlabelled(line()), geo.maps.given_lens(lens))
+            refuse(unlabelled(line()), lens)
 
 
 def test_covers_that_hold_nothing_are_refused() -> None:

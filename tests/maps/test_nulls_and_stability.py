@@ -147,7 +147,7 @@ def test_the_sweep_chooses_what_samples_agree_on() -> None:
     covers = (geo.maps.Cover(1, 0.3), geo.maps.Cover(4, 0.3), geo.maps.Cover(6, 0.3))
     clusterers = (DBSCAN(eps=8), DBSCAN(eps=1.2, min_samples=3), DBSCAN(eps=1e-9))
     blobs = two_blobs()
-    lens = geo.maps.given_lens(blobs.points[:, 0])
+    lens = blobs.points[:, 0]
     sweep = geo.maps.stability_sweep(blobs, lens, covers=covers, clusterers=clusterers)
     assert len(sweep.settings) == 6  # those of the tiny radius found no cluster
     best = sweep.choice

@@ -293,7 +293,7 @@ def test_names_that_are_not_here_say_what_to_do(tmp_path: Path, monkeypatch: pyt
 def test_a_device_that_is_not_there_is_refused(tmp_path: Path) -> None:
     folder = saved(tmp_path / "m")
     for device in ("nonesuch", "cuda:77"):
-        with pytest.raises(geo.errors.ModelError):
+        with pytest.raises(geo.errors.EstimationError, match=f"device '{device}' cannot be computed on"):
             geo.load_model(folder, device=device)
 
 

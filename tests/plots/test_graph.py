@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection, PatchCollection
@@ -146,6 +147,18 @@ def test_it_draws_into_given_axes_in_given_colours_and_sizes() -> None:
     assert plots.graph(drawing(), figsize=(5, 4)).get_size_inches().tolist() == [5, 4]
 
 
+def test_nodes_with_values_are_coloured_on_a_scale_with_a_bar() -> None:
+    values = np.array([0.0, 1.0, 2.0, 4.0])
+    figure = plots.graph(replace(drawing(), values=values, measure="$x$", things="prompts"), cmap="viridis")
+    axes, bar = figure.axes
+    assert bar.get_xlabel() == "$x$"
+    np.testing.assert_allclose(bar.get_xlim(), (0, 4))
+    pies = [item for item in axes.collections if isinstance(item, PatchCollection)]
+    shades = {to_hex(pie.get_facecolor()[0]) for pie in pies}
+    assert shades == {to_hex(colormaps["viridis"](value / 4)) for value in values}
+    assert [text.get_text().split(" ")[0] for text in figure.legends[0].get_texts()] == ["prompts", "prompts"]
+
+
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
@@ -158,6 +171,7 @@ def test_it_draws_into_given_axes_in_given_colours_and_sizes() -> None:
         ({"shares": np.ones((4, 2))}, r"shares have shape \(4, 2\); give \(4, 3\)"),
         ({"edges": [(0, 4), (0, 1)]}, r"edge \(0, 4\) runs outside the 4 nodes"),
         ({"categories": list("abcdefghijklm")}, "13 categories"),
+        ({"values": np.ones(3)}, r"values have shape \(3,\); give \(4,\)"),
     ],
 )
 def test_parts_that_do_not_fit_are_named(changes: dict, says: str) -> None:

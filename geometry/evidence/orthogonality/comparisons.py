@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations
 from typing import NamedTuple
 
@@ -125,7 +126,7 @@ class WordSets:
         every, n_folds = CLAIMED[claim]
         # A family under two siblings lists its contrasts twice.
         listed = list(dict.fromkeys(every(self._hierarchy)))
-        enough = [item for item in listed if all(self._enough(part) for part in item[1:] if part is not None)]
+        enough = [item for item in listed if self.enough(item)]
         kept = _few_of_each(enough, rng)
         numbers = [
             [_ZERO if part is None else self._numbers.setdefault(part, len(self._numbers)) for part in item[1:]]
@@ -151,12 +152,21 @@ class WordSets:
         kept = self._held[part.concept]
         return kept & ~self._held[list(part.without)].any(axis=0) if part.without else kept
 
-    def _enough(self, part: WordSet) -> bool:
-        return int(self._kept(part).sum()) >= FEWEST_LEMMAS
+    def enough(self, comparison: Comparison) -> bool:
+        """Whether every side has the lemmas that it takes."""
+        sides = (part for part in comparison[1:] if part is not None)
+        return all(int(self._kept(part).sum()) >= FEWEST_LEMMAS for part in sides)
 
     def _tokens(self, part: WordSet) -> NDArray[np.int64]:
         members = self._hierarchy.members[part.concept]
         return members[self._kept(part)[self._hierarchy.lemmas[members]]]
+
+
+@lru_cache(maxsize=64)
+def families_compared(claim: str, hierarchy: ConceptHierarchy) -> int:
+    """How many families have a comparison of a claim with enough words on every side."""
+    sets = WordSets(hierarchy)
+    return len({item.family for item in CLAIMED[claim][0](hierarchy) if sets.enough(item)})
 
 
 def _few_of_each(listed: list[Comparison], rng: np.random.Generator) -> list[Comparison]:

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from geometry.concepts import ConceptHierarchy
 from geometry.directions import ConceptDirections, held_out_columns
+from geometry.evidence.requirements import DIVIDED, FEWEST, Requirement, divisible, halvable
 from geometry.evidence.splits import Split
-from geometry.evidence.statistics.statistic import FEWEST, Statistic
+from geometry.evidence.statistics.statistic import Statistic
 
 _FEWEST_VALUES = 3  # two make a line segment, which is always a regular simplex
 _WITHOUT_CONTRASTS = ("permuted", "shuffled", "gaussian", "random_subset")
@@ -29,7 +30,8 @@ def membership() -> Statistic:
     (accuracy − 1/k) / (1 − 1/k): 0 by chance, 1 if every word is nearest its own. Words of several children are left
     out; of a child with fewer than 3 others only the vertex counts.
     """
-    return _per_category("membership", "lemma", _membership, 2)
+    what = f"concept with 2 children of {DIVIDED} words and 2 lemmas, {FEWEST} of them in no sibling"
+    return _per_category("membership", "lemma", _membership, 2, Requirement(what, 1, _families_of_own_words))
 
 
 def simplex_span() -> Statistic:
@@ -59,11 +61,13 @@ def simplex_angles() -> Statistic:
     return _of_simplex("simplex_angles", "halves", _angle)
 
 
-def _per_category(name: str, split: Split, measure: Callable[..., float], fewest: int) -> Statistic:
+def _per_category(
+    name: str, split: Split, measure: Callable[..., float], fewest: int, needed: Requirement
+) -> Statistic:
     """One number, from the children and the fits, for every concept with at least so many children."""
 
     evaluate, labels = partial(_evaluate, measure, fewest), partial(_labels, fewest)
-    return Statistic(name, split, 0.0, evaluate, labels)
+    return Statistic(name, split, 0.0, evaluate, labels, requires=(needed,))
 
 
 def _categories(hierarchy: ConceptHierarchy, fewest: int) -> dict[int, tuple[int, ...]]:
@@ -82,7 +86,23 @@ def _labels(fewest: int, directions: ConceptDirections) -> tuple[str, ...]:
 
 def _of_simplex(name: str, split: Split, measure: Callable[..., torch.Tensor]) -> Statistic:
     """From the vertices ℓ of the children that every fit has, shape (k, d) of each fit; nan if they are too few."""
-    return _per_category(name, split, partial(_of_vertices, measure), _FEWEST_VALUES)
+    needed = Requirement(f"concept with {_FEWEST_VALUES} children of 2 lemmas each", 1, _halved_families)
+    return _per_category(name, split, partial(_of_vertices, measure), _FEWEST_VALUES, needed)
+
+
+def _halved_families(hierarchy: ConceptHierarchy) -> int:
+    families = _categories(hierarchy, _FEWEST_VALUES).values()
+    return sum(int(halvable(hierarchy)[list(children)].sum()) >= _FEWEST_VALUES for children in families)
+
+
+def _families_of_own_words(hierarchy: ConceptHierarchy) -> int:
+    return sum(_with_own_words(hierarchy, children) >= 2 for children in _categories(hierarchy, 2).values())
+
+
+def _with_own_words(hierarchy: ConceptHierarchy, children: Sequence[int]) -> int:
+    held = np.bincount(np.concatenate([hierarchy.members[child] for child in children]))
+    own = [int((held[hierarchy.members[child]] == 1).sum()) >= FEWEST for child in children]
+    return int((divisible(hierarchy)[list(children)] & own).sum())
 
 
 def _of_vertices(measure: Callable[..., torch.Tensor], children: Sequence[int], *fits: ConceptDirections) -> float:

@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from geometry.concepts import ConceptHierarchy
 from geometry.directions import ConceptDirections, held_out_columns
+from geometry.evidence.requirements import DIVIDED, FEWEST, Requirement, divisible, others
 from geometry.evidence.splits import Split
-from geometry.evidence.statistics.statistic import FEWEST, Statistic, edge_families, edge_labels, keyed
+from geometry.evidence.statistics.statistic import Statistic, edge_families, edge_labels, keyed
 
 if TYPE_CHECKING:
     from geometry.evidence.statistics.score_kernels import Sets
@@ -51,4 +52,13 @@ def separation(split: Split = "lemma", *, contrast: bool = False) -> Statistic:
     """`separation_auc` after a token or a lemma split."""
     name = keyed("contrast_separation" if contrast else "separation", split, "lemma")
     evaluate = partial(separation_auc, contrast=contrast)
-    return Statistic(name, split, 0.5, evaluate, edge_labels, clusters=edge_families)
+    what = f"child of {DIVIDED} words and 2 lemmas whose parent has {FEWEST} others"
+    return Statistic(
+        name, split, 0.5, evaluate, edge_labels, clusters=edge_families, requires=(Requirement(what, 1, _count),)
+    )
+
+
+def _count(hierarchy: ConceptHierarchy) -> int:
+    enough = divisible(hierarchy)
+    edges = hierarchy.reported_edges
+    return sum(bool(enough[child]) and others(hierarchy, parent, child) >= FEWEST for parent, child in edges)

@@ -3,9 +3,11 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from geometry.concepts import ConceptHierarchy
 from geometry.directions import ConceptDirections, held_out_columns
+from geometry.evidence.requirements import DIVIDED, FEWEST, Requirement, divisible
 from geometry.evidence.splits import Split
-from geometry.evidence.statistics.statistic import FEWEST, Statistic, concept_families, concept_labels, keyed
+from geometry.evidence.statistics.statistic import Statistic, concept_families, concept_labels, keyed
 
 
 def held_out_projection(directions: ConceptDirections) -> NDArray[np.float64]:
@@ -28,4 +30,12 @@ def held_out_projection(directions: ConceptDirections) -> NDArray[np.float64]:
 def projection(split: Split = "lemma") -> Statistic:
     """`held_out_projection` after a token or a lemma split."""
     name = keyed("projection", split, "lemma")
-    return Statistic(name, split, 0.0, held_out_projection, concept_labels, clusters=concept_families)
+    requires = (Requirement(f"concept of {DIVIDED} words and 2 lemmas, besides one of all words", 1, _count),)
+    return Statistic(
+        name, split, 0.0, held_out_projection, concept_labels, clusters=concept_families, requires=requires
+    )
+
+
+def _count(hierarchy: ConceptHierarchy) -> int:
+    proper = [len(hierarchy.members[index]) < len(hierarchy.tokens) for index in hierarchy.reported]
+    return int((divisible(hierarchy)[list(hierarchy.reported)] & proper).sum())

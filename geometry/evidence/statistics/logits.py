@@ -6,7 +6,7 @@ of a log-odds is a difference of projections (Park et al., arXiv 2406.01506, tab
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from geometry.concepts import ConceptHierarchy
 from geometry.directions import ConceptDirections, held_out_columns
 from geometry.display import short_repr
-from geometry.evidence.statistics.statistic import FEWEST, Statistic
+from geometry.evidence.requirements import FEWEST, Requirement, others
+from geometry.evidence.statistics.statistic import Statistic
 
 if TYPE_CHECKING:
     from geometry.evidence.statistics.score_kernels import Sets
@@ -74,7 +75,17 @@ def logit_changes(directions: ConceptDirections) -> LogitChanges:
 
 def logit_selectivity() -> Statistic:
     """`LogitChanges.selectivity` after a lemma split; about −½ on noise, where p is negative as often as not."""
-    return Statistic("logit_selectivity", "lemma", -0.5, _selectivities, _labels, clusters=_families)
+    what = f"concept with a sibling and two children, of {FEWEST} words that the other lacks on either side"
+    requires = (Requirement(what, 1, _count),)
+    return Statistic("logit_selectivity", "lemma", -0.5, _selectivities, _labels, clusters=_families, requires=requires)
+
+
+def _count(hierarchy: ConceptHierarchy) -> int:
+    @cache
+    def apart(first: int, second: int) -> bool:
+        return min(others(hierarchy, first, second), others(hierarchy, second, first)) >= FEWEST
+
+    return int(any(apart(w1, w0) and apart(z1, z0) for w1, w0, z1, z0 in _quadruples(hierarchy)))
 
 
 def _selectivities(directions: ConceptDirections) -> NDArray[np.float64]:

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from geometry.arguments import checked
 from geometry.directions import ConceptDirections
 from geometry.display import short_repr
+from geometry.evidence.requirements import FEWEST as FEWEST
+from geometry.evidence.requirements import Requirement
 from geometry.evidence.splits import Split
-
-FEWEST = 3  # a mean, an AUC or a correlation over fewer tokens or pairs says nothing
 
 
 @checked
@@ -38,6 +38,7 @@ class Statistic:
             bootstrap, as children of one parent share words. Default, each by itself.
         resample: bootstrap of the mean, from what `evaluate` is given and a random generator to one mean a resample,
             where the labels are not the units; default, the labels are drawn again.
+        requires: what a hierarchy must have for anything to be measured.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Statistic:
     not_beside: tuple[str, ...] = ()
     resample: Callable[..., NDArray[np.float64]] | None = None
     clusters: Callable[[ConceptDirections], NDArray[np.int64]] | None = None
+    requires: tuple[Requirement, ...] = ()
 
     __repr__ = short_repr
 

@@ -10,7 +10,8 @@ from scipy.stats import rankdata
 
 from geometry.concepts import ConceptHierarchy
 from geometry.directions import ConceptDirections
-from geometry.evidence.statistics.statistic import FEWEST, Statistic, concept_families, keyed
+from geometry.evidence.requirements import FEWEST, Requirement
+from geometry.evidence.statistics.statistic import Statistic, concept_families, keyed
 from geometry.intervals import FEWEST_CLUSTERS
 
 Pairs = Literal["all", "word-disjoint"]
@@ -29,7 +30,23 @@ def tree_correlation(pairs: Pairs = "word-disjoint") -> Statistic:
     """
     name, labels = keyed("tree_correlation", pairs, "word-disjoint"), partial(_pairs_label, pairs)
     evaluate, resample = partial(_correlation, pairs), partial(_resampled_correlation, pairs)
-    return Statistic(name, "whole", 0.0, evaluate, labels, _NOT_BESIDE, resample)
+    return Statistic(name, "whole", 0.0, evaluate, labels, _NOT_BESIDE, resample, requires=_requires(pairs))
+
+
+def _requires(pairs: Pairs) -> tuple[Requirement, ...]:
+    what = "pairs of concepts" if pairs == "all" else "pairs of concepts without a common word"
+    different = "different tree distances between concepts without a common word"
+    counted = Requirement(what, 2 * FEWEST, partial(_n_pairs, pairs))
+    return Requirement(different, 2, _distances_apart), counted
+
+
+def _n_pairs(pairs: Pairs, hierarchy: ConceptHierarchy) -> int:
+    return len(_pairs(hierarchy, pairs)[0])
+
+
+def _distances_apart(hierarchy: ConceptHierarchy) -> int:
+    first, second = np.triu_indices(len(hierarchy), 1)
+    return len(np.unique(_closeness(hierarchy)[first, second][_shared(hierarchy)[first, second] == 0]))
 
 
 def _pairs_label(pairs: Pairs, directions: ConceptDirections) -> tuple[str, ...]:  # noqa: ARG001 (as of any statistic)
@@ -115,7 +132,9 @@ def quartets() -> Statistic:
     names the pairs, with d = ‖ℓ_a − ℓ_b‖², which adds up along a tree whose levels are orthogonal.
     One number a concept, the mean over its quartets; chance is ⅓.
     """
-    return Statistic("quartets", "whole", 1 / 3, _agreement, _names, _NOT_BESIDE, clusters=concept_families)
+    return Statistic(
+        "quartets", "whole", 1 / 3, _agreement, _names, _NOT_BESIDE, clusters=concept_families, requires=_QUARTET
+    )
 
 
 def four_points() -> Statistic:
@@ -124,7 +143,9 @@ def four_points() -> Statistic:
     Gromov's four-point condition on each quartet's own scale: 0 on any tree, whichever it is. Source:
     Holland et al., Mol. Biol. Evol. 19 (2002).
     """
-    return Statistic("four_points", "whole", 0.5, _delta, _names, _NOT_BESIDE, clusters=concept_families)
+    return Statistic(
+        "four_points", "whole", 0.5, _delta, _names, _NOT_BESIDE, clusters=concept_families, requires=_QUARTET
+    )
 
 
 def _names(directions: ConceptDirections) -> tuple[str, ...]:
@@ -188,6 +209,11 @@ def _drawn_quartets(hierarchy: ConceptHierarchy) -> NDArray[np.int64]:
     return drawn[np.sort(kept)][:wanted]
 
 
+def _n_quartets(hierarchy: ConceptHierarchy) -> int:
+    return len(_drawn_quartets(hierarchy))
+
+
+_QUARTET = (Requirement("quartet of concepts without a common word that the tree parts two from two", 1, _n_quartets),)
 _shared = lru_cache(maxsize=8)(ConceptHierarchy.shared_tokens)
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from geometry.concepts import behaviour_prompts, class_concept
 from geometry.directions import ConceptDirections, TokenCloud
+from geometry.display import short_repr
 from geometry.evidence import (
     CLAIMS,
     NULLS,
@@ -69,6 +70,8 @@ class Routes:
     matching: Matching
     by_block: Values
 
+    __repr__ = short_repr
+
     @property
     def agree(self) -> bool:
         """Beyond every null."""
@@ -95,7 +98,7 @@ def compare_routes(setup: Setup) -> dict[str, Routes]:
 
 def _routes(setup: Setup, family: Family, fitted: Sequence[ConceptDirections]) -> Routes:
     concepts = [class_concept(family.behaviour, label) for label in family.classes]
-    words, *shuffled = (np.stack([each[concept].numpy() for concept in concepts]) for each in fitted)
+    words, *shuffled = (np.stack([each[concept].cpu().numpy() for concept in concepts]) for each in fitted)
     final = _unified(setup, family.means(family.activations[FINAL]))
     lensed = [logit_lens(setup.evaluator.model, family.activations[site]) for site in setup.blocks]
     random_classes = _random_classes(setup, len(concepts))
@@ -113,7 +116,7 @@ def _routes(setup: Setup, family: Family, fitted: Sequence[ConceptDirections]) -
 
 def _unified(setup: Setup, rows: Values) -> Values:
     """Σ^(1/2) λ."""
-    unified: Values = setup.space.unify_hidden(torch.from_numpy(rows)).double().numpy()
+    unified: Values = setup.space.unify_hidden(torch.from_numpy(rows)).cpu().double().numpy()
     return unified
 
 

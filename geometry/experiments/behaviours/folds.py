@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from geometry.display import short_repr
 from geometry.experiments.behaviours.setup import FINAL, Family, Setup
 from geometry.experiments.evaluator import Strength
 from geometry.probing import Probe
@@ -48,6 +49,8 @@ class Fold:
     neutral: Sequence[str]
     openings: Sequence[str]
 
+    __repr__ = short_repr
+
 
 @dataclass(frozen=True, eq=False)
 class Bench:
@@ -56,6 +59,8 @@ class Bench:
     setup: Setup
     family: Family
     site: Site
+
+    __repr__ = short_repr
 
     @cached_property
     def pairs(self) -> list[Pair]:

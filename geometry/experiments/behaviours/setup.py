@@ -20,6 +20,7 @@ from geometry.concepts import (
     load_behaviour,
     load_opposites,
 )
+from geometry.display import short_repr
 from geometry.errors import HierarchyError
 from geometry.experiments.evaluator import Evaluator
 from geometry.experiments.study import Step
@@ -41,6 +42,8 @@ class Family:
 
     behaviour: Behaviour
     activations: Activations
+
+    __repr__ = short_repr
 
     @property
     def name(self) -> str:
@@ -93,6 +96,8 @@ class Setup:
     n_permutations: int
     seed: int
 
+    __repr__ = short_repr
+
     @property
     def blocks(self) -> list[Site]:
         """The output of each block."""
@@ -108,12 +113,12 @@ def prepare(study: "BehavioursStudy", step: Step) -> Setup:
         _check(behaviour)
     neutral, contrasts = load_prompts("plain"), load_opposites()
     step(f"reading the unembedding of {study.model}")
-    unembedding = Unembedding.load(study.model)
+    unembedding = Unembedding.load(study.model, **study.placement.of_unembedding)
     words = behaviour_words(loaded, unembedding.vocabulary)
-    space = CausalSpace.fit(unembedding)
+    space = CausalSpace.fit(unembedding, **study.placement.of_space)
 
     step("reading activations")
-    model, tokenizer = load_model(study.model)
+    model, tokenizer = load_model(study.model, **study.placement.of_model)
     sites = [*(Site("output", block) for block in range(len(Architecture.of(model).blocks))), FINAL]
 
     def read(texts: Sequence[str]) -> Activations:

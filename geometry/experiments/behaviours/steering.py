@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from geometry.concepts import class_concept
+from geometry.display import short_repr
 from geometry.experiments.behaviours.folds import COSTED, NEUTRAL, Bench, Fold, Pair
 from geometry.experiments.behaviours.setup import FINAL, Family, Setup
 from geometry.experiments.evaluator import FREQUENCY_PENALTY, Strength
@@ -63,6 +64,8 @@ class FamilySteering:
     perplexity: Mapping[str, float]
     generations: Mapping[str, Mapping[str, str]]
 
+    __repr__ = short_repr
+
     def over_contrast_pair(self, measure: str) -> Values:
         """What the difference of two classes does beyond the family's one axis, in one of `outcomes`."""
         return self.outcomes[measure]["class difference"] - self.outcomes[measure]["contrast-pair direction"]
@@ -87,6 +90,8 @@ class Trial:
     vector: SteeringVector | None
     prompts: Sequence[str]
     prepended: Sequence[str] = ()
+
+    __repr__ = short_repr
 
     @property
     def inputs(self) -> list[str]:

@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 import geometry.evidence as evidence
@@ -55,7 +54,7 @@ def p_values_of(study: "CalibrationStudy", world: str, number: int) -> NDArray[n
     """
     planted, seed = _draw(study, world, number, SMALL)
     tests = evidence.test_against_nulls(
-        CausalSpace.fit(planted.unembedding),
+        CausalSpace.fit(planted.unembedding, **study.placement.of_space),
         planted.hierarchy,
         [claim.statistic for claim in TESTED],
         nulls=NULLS,
@@ -74,7 +73,7 @@ def p_values_of(study: "CalibrationStudy", world: str, number: int) -> NDArray[n
 def judge(study: "CalibrationStudy", world: str, number: int) -> Judged:
     """The verdicts on a large model, and the true cosine of claim (b) in it."""
     planted, seed = _draw(study, world, number, LARGE)
-    space = CausalSpace.fit(planted.unembedding).to(torch.float32)
+    space = CausalSpace.fit(planted.unembedding, **study.placement.of_space).to(study.placement.of_fits)
     options: dict[str, Any] = {"n_permutations": VERDICT_PERMUTATIONS, "seed": seed, "progress": False}
     nulls = ("permuted", "random_subset", "random_parent")
     results = evidence.evaluate_claims(space, planted.hierarchy, nulls=nulls, **options)

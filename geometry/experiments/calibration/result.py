@@ -53,6 +53,8 @@ class Judged:
     values: Mapping[str, float]
     verdicts: Mapping[str, str]
 
+    __repr__ = short_repr
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class CalibrationResult(StudyResult):

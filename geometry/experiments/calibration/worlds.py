@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from geometry.causal import CausalSpace
 from geometry.concepts import Concept, ConceptHierarchy
+from geometry.display import short_repr
 from geometry.evidence.orthogonality.comparisons import MOST_OF_A_FAMILY
 from geometry.models import Unembedding, Vocabulary
 
@@ -75,6 +76,8 @@ class World:
     draw: Callable[[np.random.Generator, Sizes], PlantedModel]
     structured: bool
     says: str
+
+    __repr__ = short_repr
 
 
 def _hierarchy(sizes: Sizes, tokens: Sequence[NDArray[np.int64]]) -> tuple[Vocabulary, ConceptHierarchy]:
@@ -221,7 +224,7 @@ def true_cosine(planted: PlantedModel, space: CausalSpace | None = None) -> floa
         return float("nan")
     space = space or CausalSpace.fit(planted.unembedding)
     hierarchy = planted.hierarchy
-    points = space.unify(torch.from_numpy(planted.noiseless)).double().numpy()
+    points = space.unify(torch.from_numpy(planted.noiseless)).cpu().double().numpy()
     squared, lengths = 0.0, 0.0
     for parent, children in hierarchy.families.items():
         pairs = list(combinations(children, 2))

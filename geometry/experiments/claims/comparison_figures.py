@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import geometry.plots as plots
-from geometry.evidence import OrthogonalityResult
+from geometry.evidence import OrthogonalityResult, verdict_word
 from geometry.experiments.result import FigureSpec
 from geometry.results import Results, TestResult
 
@@ -40,8 +40,9 @@ def orthogonality_figure(tests: Sequence[OrthogonalityResult]) -> FigureSpec:
         whole = test.related["published"].absolute()
         subsets = whole.nulls.get("random_subset")
         beside = {} if subsets is None else {"random subset of the parent": plots.NullMark(subsets.mean, "d")}
+        verdict = test.verdict if test.measured else verdict_word(test.verdict)  # what it takes is in the table
         published.append(
-            plots.ForestRow({"LDA": plots.Estimate(whole.value, *whole.interval)}, beside, {"LDA": [test.verdict]})
+            plots.ForestRow({"LDA": plots.Estimate(whole.value, *whole.interval)}, beside, {"LDA": [verdict]})
         )
         letter, (_, _, rest) = test.name[-1], test.title.partition(") ")
         names.append(f"{letter}: {rest}" + (f" ({test.subject})" if len(subjects) > 1 else ""))

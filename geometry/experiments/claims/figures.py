@@ -12,8 +12,10 @@ import geometry.plots as plots
 from geometry.concepts import short_name
 from geometry.evidence import OrthogonalityResult, by_verdict, verdict_word
 from geometry.experiments.claims.comparison_figures import control_figure, orthogonality_figure, products_figure
+from geometry.experiments.claims.illustrations import SOURCES
 from geometry.experiments.result import FigureSpec
 from geometry.results import NullValues, Results, TestResult
+from geometry.views.concept_heatmap import cosine_panels
 
 if TYPE_CHECKING:
     from geometry.experiments.claims.result import ClaimsResult
@@ -109,8 +111,9 @@ def _draw_existence(result: "ClaimsResult", tests: Sequence[TestResult], *, titl
             "held-out lemmas": test.values,
             "held-out tokens": result.beside[test.subject]["projection_token"].values,
         }
-        drawn = {name: _sorted(values) for name, values in own.items()}
-        drawn |= {null.label: _sorted(null.values, null=True) for null in _shown(test)}
+        drawn = {name: _sorted(values) for name, values in own.items() if np.isfinite(values).any()}
+        nulls = [null for null in _shown(test) if np.isfinite(null.values).any()]
+        drawn |= {null.label: _sorted(null.values, null=True) for null in nulls}
         lines.append(
             plots.CurvePanel(
                 "concepts, sorted (%)",
@@ -195,13 +198,11 @@ def _heatmap(result: "ClaimsResult") -> FigureSpec:
     proximity = 1 / (1 + hierarchy.tree_distance()[ordered])
     cosines = [np.minimum(matrix[ordered], 1) for matrix in result.cosines[name]]
     panels = [
-        plots.HeatmapPanel(proximity, title="tree proximity", cmap="cividis", colourbar="1 / (1 + tree distance)")
+        plots.HeatmapPanel(
+            proximity, title="tree proximity", cmap="cividis", colourbar="1 / (1 + tree distance)", blocks=blocks
+        )
     ]
-    limits = float(np.floor(10 * min(matrix.min() for matrix in cosines)) / 10), 1.0
-    panels += [
-        plots.HeatmapPanel(matrix, title=source, limits=limits, colourbar="cosine of concept vectors")
-        for source, matrix in zip(("model", "shuffled rows"), cosines, strict=True)
-    ]
+    panels += cosine_panels(dict(zip(SOURCES, cosines, strict=True)), blocks)
     correlation = "too few pairs of concepts share no word"
     if disjoint.measured:
         null, theory = disjoint.ends
@@ -216,5 +217,5 @@ def _heatmap(result: "ClaimsResult") -> FigureSpec:
         f" common word; over all pairs {every.value:.2f}, with permuted lemmas {every.ends[0]:.2f}: nested concepts"
         " share words, and shared words make vectors similar in any model. In theory: the exact theory twin. c: the"
         " first draw.",
-        partial(plots.heatmap, [replace(panel, blocks=blocks) for panel in panels], ncols=3),
+        partial(plots.heatmap, panels, ncols=3),
     )

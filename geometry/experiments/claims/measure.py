@@ -12,6 +12,7 @@ from geometry.causal import CausalSpace
 from geometry.compare import common_vocabulary
 from geometry.concepts import ConceptHierarchy, Series, load_hierarchy, load_pairs, load_series
 from geometry.errors import EstimationError, GeometryError, HierarchyError
+from geometry.experiments.announce import announce
 from geometry.experiments.claims.illustrations import first_fits, measure_planes, measure_simplex
 from geometry.experiments.claims.result import ClaimsResult, ControlPair
 from geometry.experiments.study import Step
@@ -35,13 +36,14 @@ Measured = TypeVar("Measured")
 def measure_claims(study: "ClaimsStudy", step: Step) -> ClaimsResult:
     """One fit, one set of splits and one number for each claim, between its null models and its theory twins.
 
-    Raises GeometryError: the model or a hierarchy cannot be read, two hierarchies have one name, one has no edges, or
-        none of them has enough words for any claim.
+    Raises GeometryError: the model or a hierarchy cannot be read, two hierarchies have one name, or one of them has
+        too few concepts or words for any claim.
     """
+    announce(study.hierarchies, step)
     step(f"reading the unembedding of {study.model}")
-    unembedding = Unembedding.load(study.model)
+    unembedding = Unembedding.load(study.model, **study.placement.of_unembedding)
     hierarchies = _hierarchies(study, unembedding.vocabulary)
-    space = CausalSpace.fit(unembedding)
+    space = CausalSpace.fit(unembedding, **study.placement.of_space)
     options: dict[str, Any] = {"n_permutations": study.n_permutations, "seed": study.seed}
     skipped: dict[str, str] = {}
     control = _attempt("control", lambda: _control_of(study), skipped) if study.control != "none" else None
@@ -97,7 +99,7 @@ def measure_claims(study: "ClaimsStudy", step: Step) -> ClaimsResult:
 
 
 def _control_of(study: "ClaimsStudy") -> Unembedding:
-    control = Unembedding.load(study.control)
+    control = Unembedding.load(study.control, **study.placement.of_unembedding)
     if control.name == display_name(study.model):
         raise EstimationError(f"{control.name} cannot stand beside itself")
     return control
@@ -112,7 +114,7 @@ def _beside(study: "ClaimsStudy", name: str, space: CausalSpace, control: Unembe
     options |= {"published": False, "n_twins": 0, "seed": study.seed}
     own, other = (
         evidence.evaluate_claims(one, hierarchy.over(one.unembedding.vocabulary), **options)
-        for one in (space, CausalSpace.fit(control))
+        for one in (space, CausalSpace.fit(control, **study.placement.of_space))
     )
     return ControlPair(hierarchy, own, control.name, other)
 
@@ -125,8 +127,8 @@ def _hierarchies(study: "ClaimsStudy", vocabulary: Vocabulary) -> list[ConceptHi
     counts = Counter(hierarchy.name for hierarchy in hierarchies)
     if repeated := [name for name, count in counts.items() if count > 1]:
         raise HierarchyError(f"two of the hierarchies have the name {repeated[0]!r}; rename one in its file")
-    if flat := [hierarchy.name for hierarchy in hierarchies if not hierarchy.edges]:
-        raise HierarchyError(f"hierarchy {flat[0]!r} has no edges: claims are about children and their parents")
+    for hierarchy in hierarchies:
+        evidence.require_measurable(hierarchy)
     return hierarchies
 
 

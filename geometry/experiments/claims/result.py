@@ -39,6 +39,8 @@ class ControlPair:
     name: str
     control: Results
 
+    __repr__ = short_repr
+
     def rows(self) -> list[tuple[TestResult, TestResult]]:
         """Each claim that both were measured on, by the model and by the control."""
         pairs = zip(self.model, self.control, strict=True)
@@ -70,7 +72,9 @@ def products_in_words(name: str, tests: Iterable[TestResult]) -> str:
     for test in tests:
         if test.measured and "euclidean" in test.compared:
             value, (low, high) = test.difference("euclidean")
-            if all(test.beyond(null) for null in ("euclidean", "random_metric") if null in test.compared):
+            # Of a single concept or family there is no interval.
+            products = [null for null in ("euclidean", "random_metric") if null in test.compared]
+            if test.n > 1 and all(map(test.beyond, products)):
                 numbers = f"{value:+.3f} [{low:+.3f}, {high:+.3f}]".replace("-", "\N{MINUS SIGN}")
                 gains.append(f"{test.name} ({numbers} beside the Euclidean product)")
             else:

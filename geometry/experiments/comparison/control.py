@@ -12,6 +12,7 @@ from scipy.spatial.distance import squareform
 import geometry.plots as plots
 from geometry.compare import PAIR_MEASURES, ModelProfile
 from geometry.concepts import ConceptHierarchy
+from geometry.display import short_repr
 from geometry.experiments.result import FigureSpec
 from geometry.results import Results, TestResult
 
@@ -29,6 +30,8 @@ class Control:
 
     profiles: Sequence[ModelProfile]
     pairs: Results
+
+    __repr__ = short_repr
 
     @property
     def own(self) -> ModelProfile:

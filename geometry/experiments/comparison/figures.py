@@ -38,7 +38,9 @@ def similarity(profiles: Profiles, pairs: Results) -> FigureSpec:
     # By both: of few concepts either may be high by chance.
     beyond = [both for both in zip(similar, ranked, strict=True) if all(test.p_value <= test.p_floor for test in both)]
     title = "Which concepts are similar agrees"
-    if len(beyond) == len(similar):
+    if unmeasured := [test for both in zip(similar, ranked, strict=True) for test in both if not test.measured]:
+        title = f"Too few common concepts to say which are similar ({unmeasured[0].lacking or 'all are alike'})"
+    elif len(beyond) == len(similar):
         lowest = min(result.value for result in similar)
         null = max(0.005, *(abs(result.nulls["permuted"].mean) for result in similar))
         title += f" between models: debiased CKA ≥ {lowest:.2f}, permuted lemmas within ±{null:.2f}"
@@ -173,22 +175,26 @@ def tree(profiles: Profiles, trees: Trees) -> FigureSpec:
         f" {len(hierarchy)} common concepts that share hardly a word. b: cophenetic correlation with {hierarchy.name},"
         " all common concepts, word-disjoint pairs; grey bars hold 95% of the permutations, their tick the mean."
     )
+    if lacking := [result.lacking for result in trees.values() if result.lacking]:
+        caption += f" Not measurable: {lacking[0]}."
     return FigureSpec("tree", title, caption, partial(_draw_tree, profiles, trees))
 
 
 def _draw_tree(profiles: Profiles, trees: Trees, **heading: Any) -> "plots.Figure":
     hierarchy = profiles[0].hierarchy
     chosen = leaves(hierarchy)
-    size = (7.2, max(3.6, 1.7 + 0.13 * len(chosen)))
-    figure, axes = plots.grid(1, 2, figsize=size, width_ratios=(1.1, 1), **heading)
-    joined = dendrogram(consensus([profile.matrix for profile in profiles])[np.ix_(chosen, chosen)])
-    names = [short_name(hierarchy.names[index]) for index in chosen]
-    plots.dendrogram(joined, names, [branch(hierarchy, index) for index in chosen.tolist()], ax=axes[0])
     rows = []
     for result in trees.values():
         marks = {null.label: plots.NullMark(null.mean, "|", *null.interval) for null in result.nulls.values()}
         rows.append(plots.ForestRow({"models": plots.Estimate(result.value)}, marks))
     panel = plots.ForestPanel("cophenetic correlation", rows, references={0.0: ""})
+    if len(chosen) < 2:  # nested in one another: nothing to cluster
+        return plots.forest([panel], list(trees), **heading)
+    size = (7.2, max(3.6, 1.7 + 0.13 * len(chosen)))
+    figure, axes = plots.grid(1, 2, figsize=size, width_ratios=(1.1, 1), **heading)
+    joined = dendrogram(consensus([profile.matrix for profile in profiles])[np.ix_(chosen, chosen)])
+    names = [short_name(hierarchy.names[index]) for index in chosen]
+    plots.dendrogram(joined, names, [branch(hierarchy, index) for index in chosen.tolist()], ax=axes[0])
     plots.forest([panel], list(trees), ax=axes[1])
     for letter, each in zip("ab", axes, strict=True):
         plots.tag_panel(each, letter)

@@ -4,12 +4,11 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, Literal
 
-import torch
-
 import geometry.compare as compare
 from geometry.causal import CausalSpace
 from geometry.concepts import ConceptHierarchy, load_hierarchy
 from geometry.errors import HierarchyError, ModelError
+from geometry.experiments.announce import announce
 from geometry.experiments.comparison.control import Control, without
 from geometry.experiments.comparison.result import ComparisonResult
 from geometry.experiments.study import Step
@@ -21,7 +20,7 @@ from geometry.results import Results, TestResult
 if TYPE_CHECKING:
     from geometry.experiments.comparison.study import ComparisonStudy
 
-_FEWEST_CONCEPTS = 5
+_FEWEST_CONCEPTS = 2
 _FEWEST_MODELS = 2
 
 NONE = "none"
@@ -31,6 +30,7 @@ Matrix = tuple[str, dict[str, Any], Vocabulary]  # the model as it was given, an
 
 def measure_comparison(study: "ComparisonStudy", step: Step) -> ComparisonResult:
     """Profile one model after the other, then compare what is kept of them."""
+    announce([study.hierarchy], step, compare.incomparable)
     few_arenas()  # matrices of several models go through the same few hundred megabytes
     notes: list[str] = []
     vectors = _word_vectors(study.control, notes, step)
@@ -48,17 +48,17 @@ def measure_comparison(study: "ComparisonStudy", step: Step) -> ComparisonResult
 
     for model, summary, _ in matrices:
         step(f"measuring {summary['name']}")
-        unembedding = Unembedding.load(model, side=summary["side"])
+        unembedding = Unembedding.load(model, side=summary["side"], **study.placement.of_unembedding)
         shared = common.over(unembedding.vocabulary)
         own = load_hierarchy(study.hierarchy, unembedding.vocabulary)
-        space = CausalSpace.fit(unembedding).to(torch.float32)
+        space = _space(study, unembedding)
         profiles.append(compare.model_profile(space, shared, own, n_twins=study.n_twins, **options))
         beside += [profile_beside(space, control[1])] if control else []
         del unembedding, space
         give_back()  # the next model may be the largest
     if control:
         step(f"measuring {control[0].name}")
-        beside.append(profile_beside(CausalSpace.fit(control[0]).to(torch.float32), control[1]))
+        beside.append(profile_beside(_space(study, control[0]), control[1]))
     step("comparing pairs")
     options["n_permutations"] = study.n_concept_permutations
     pairs = list(combinations(profiles, 2))
@@ -71,6 +71,10 @@ def measure_comparison(study: "ComparisonStudy", step: Step) -> ComparisonResult
         control=Control(beside, _similarity(beside, options)) if control else None,
         notes=notes,
     )
+
+
+def _space(study: "ComparisonStudy", unembedding: Unembedding) -> CausalSpace:
+    return CausalSpace.fit(unembedding, **study.placement.of_space).to(study.placement.of_fits)
 
 
 def _similarity(profiles: Sequence[compare.ModelProfile], options: Mapping[str, Any]) -> Results:

@@ -108,14 +108,14 @@ class ComparisonResult(StudyResult):
         tables = [TableSpec("Models", head, [_model_row(profile) for profile in shown], says.strip())]
         says = "p is the share of permutations of lemmas as similar as the models, adjusted after Benjamini and"
         says += " Hochberg over all. Concepts that share words are not exchangeable: permuted ones test nothing."
-        rows = [(result.subject, result.measure, *_numbers(result)) for result in self.pairs]
+        rows = [(result.subject, f"{result.measure}{_why(result)}", *_numbers(result)) for result in self.pairs]
         tables.append(TableSpec("Similarity of pairs", ("pair", "measure", "value", *_NUMBERS), rows, says))
         says = "On the common concepts: the model's value and, in brackets, that of permuted lemmas, of orthogonality"
         says += " that of exact theory twins; the verdict."
         rows = [(row[0].name, *(figures.cell_text(result, ", ") for result in row)) for row in claims]
         tables.append(TableSpec("Claim by claim", ("claim", *names), rows, says))
         says = f"Average linkage against {common.name}, word-disjoint pairs of concepts."
-        rows = [(name, *_numbers(tree)) for name, tree in self.trees.items()]
+        rows = [(f"{name}{_why(tree)}", *_numbers(tree)) for name, tree in self.trees.items()]
         tables.append(TableSpec("Recovered trees", ("tree", "cophenetic correlation", *_NUMBERS), rows, says))
         if self.control:
             says = f"All on the {len(self.control.hierarchy)} concepts of {len(self.control.hierarchy.tokens):,} words"
@@ -149,6 +149,10 @@ def _model_row(profile: ModelProfile) -> list[str]:
     sizes = f"{model['vocabulary']:,}", f"{model['width']}", matrix, f"{profile.effective_dimension:.0f}"
     own = [f"{len(profile.own)}", f"{len(profile.own.tokens):,}"] if profile.own else ["–", "–"]
     return [profile.name, f"{model['family']}", *sizes, *own]
+
+
+def _why(result: TestResult) -> str:
+    return f": not measurable, {result.lacking}" if result.lacking else ""
 
 
 def _numbers(result: TestResult) -> list[str]:

@@ -9,14 +9,15 @@ import numpy as np
 import geometry.plots as plots
 from geometry.concepts import ConceptHierarchy, short_name
 from geometry.evidence import NULLS
-from geometry.experiments.maps.colouring import by_concept, by_depth, by_kind, disjoint_concepts
 from geometry.experiments.maps.parts import PRODUCTS, ConceptMap, MappedVocabulary, MapperOfConcept
 from geometry.experiments.result import FigureSpec
 from geometry.maps import drawing
 from geometry.results import LEVEL
+from geometry.views.colouring import by_concept, by_depth, by_kind, disjoint_concepts
+from geometry.views.concept_maps import draw_maps, maps_page
+from geometry.views.word_maps import word_labels
 
 _WORDS_A_CONCEPT = 2
-_NAMED_CONCEPTS = 14
 _CLOSE = 1.5
 
 ConceptMaps = Mapping[str, ConceptMap]
@@ -35,10 +36,7 @@ def vocabulary_figure(vocabulary: MappedVocabulary) -> FigureSpec:
         f" {hierarchy.name} that keep most to themselves, with words far along their vectors. Axes mean nothing."
     )
     colouring = replace(by_concept(hierarchy, names, vocabulary.members, len(texts)), concepts=None)
-    labels = {short_name(name): vocabulary.members[name].tolist() for name in names}
-    for name in names:
-        words = [index for index in vocabulary.typical[name].tolist() if texts[index].strip().islower()]
-        labels |= {texts[index].strip(): [index] for index in words[:_WORDS_A_CONCEPT]}
+    labels = word_labels(names, vocabulary.typical, texts, _WORDS_A_CONCEPT)
     draw = partial(plots.point_map, _map_panels(vocabulary), colouring, labels=labels)
     return FigureSpec("vocabulary", title, caption, draw)
 
@@ -90,29 +88,17 @@ def concepts_figure(hierarchy: ConceptHierarchy, maps: ConceptMaps) -> FigureSpe
     """Concept vectors under both products, and of shuffled rows."""
     model, noise = next(iter(maps.values())).ratio, maps[NULLS["shuffled"].label].ratio
     title = f"Parent and child lie at {model:.2f} of the mean distance of concepts, on shuffled rows at {noise:.2f}"
+    if not hierarchy.edges:
+        title = f"The {len(hierarchy)} concept vectors of {hierarchy.name}, under both products and on shuffled rows"
+    umap = all("UMAP" in mapped.method for mapped in maps.values())
     caption = (
-        f"UMAP of the unit vectors ℓ/‖ℓ‖ of {len(hierarchy)} concepts ({hierarchy.name}); lines join parents and"
-        " children, colours are the largest disjoint concepts and what lies below them."
+        f"{'UMAP' if umap else 'Two principal axes'} of the unit vectors ℓ/‖ℓ‖ of {len(hierarchy)} concepts"
+        f" ({hierarchy.name}); lines join parents and children, colours are the largest disjoint concepts and what lies"
+        " below them."
     )
     if noise < _CLOSE * model:
         caption += " Shuffled rows come near: shared words alone draw nested concepts together."
-    panels, (colouring, _), tree = _concept_scene(hierarchy, maps)
-    named = list(map(hierarchy.index, disjoint_concepts(hierarchy, most=_NAMED_CONCEPTS)))
-    return FigureSpec("concepts", title, caption, partial(plots.point_map, panels, colouring, tree, named=named))
-
-
-def _concept_scene(
-    hierarchy: ConceptHierarchy, maps: ConceptMaps
-) -> "tuple[list[plots.MapPanel], list[plots.Colouring], plots.ConceptTree]":
-    """Maps without a point; coloured by concept and by depth."""
-    nobody = dict.fromkeys(hierarchy.names, np.empty(0, dtype=np.int64))
-    tree = plots.ConceptTree(list(map(short_name, hierarchy.names)), hierarchy.edges, list(nobody.values()))
-    panels = [
-        plots.MapPanel(name, np.empty((0, 2)), f"parent to child: {mapped.ratio:.2f} of any pair", mapped.coordinates)
-        for name, mapped in maps.items()
-    ]
-    colourings = [by_concept(hierarchy, disjoint_concepts(hierarchy), nobody, 0), by_depth(hierarchy, nobody, 0)]
-    return panels, colourings, tree
+    return FigureSpec("concepts", title, caption, partial(draw_maps, maps))
 
 
 def mapper_figure(mapper: MapperOfConcept) -> FigureSpec:
@@ -140,19 +126,26 @@ def _drawing(mapper: MapperOfConcept) -> "plots.MapperDrawing":
     return drawing(mapper.comparison.graph, mapper.labelled, mapper.concepts, mapper.bridges)
 
 
-def pages(vocabulary: MappedVocabulary, concepts: ConceptMaps, mapper: MapperOfConcept) -> dict[str, tuple[str, str]]:
+def pages(
+    vocabulary: MappedVocabulary, concepts: ConceptMaps, mapper: MapperOfConcept | None
+) -> dict[str, tuple[str, str]]:
     """All but kNN purity to search and to walk: file → title, HTML."""
     hierarchy, members, n = vocabulary.hierarchy, vocabulary.members, len(vocabulary.texts)
     coloured = [by_concept(hierarchy, _coloured(vocabulary), members, n), by_depth(hierarchy, members, n)]
-    coloured = [replace(each, concepts=None) for each in (*coloured, by_kind(hierarchy, mapper.concept, members, n))]
+    coloured += [by_kind(hierarchy, mapper.concept, members, n)] if mapper else []
+    coloured = [replace(each, concepts=None) for each in coloured]
     tree = plots.ConceptTree(hierarchy.names, hierarchy.edges, [members[name] for name in hierarchy.names])
-    panels, colourings, short_tree = _concept_scene(hierarchy, concepts)
-    specs = (vocabulary_figure(vocabulary), concepts_figure(hierarchy, concepts), mapper_figure(mapper))
-    of_words, of_concepts, of_mapper = ({"title": spec.title, "detail": spec.caption} for spec in specs)
-    explorer, mapper_page = plots.pages.explorer_page, plots.pages.mapper_page
-    words = explorer(_map_panels(vocabulary), vocabulary.texts, coloured, tree, **of_words)
-    return {
-        "vocabulary.html": ("Explore the vocabulary", words),
-        "concepts.html": ("Explore the concepts", explorer(panels, [], colourings, short_tree, **of_concepts)),
-        "mapper.html": ("Explore the Mapper graph", mapper_page(_drawing(mapper), **of_mapper)),
+    words = _headed(vocabulary_figure(vocabulary))
+    explorer = plots.pages.explorer_page(_map_panels(vocabulary), vocabulary.texts, coloured, tree, **words)
+    found = {
+        "vocabulary.html": ("Explore the vocabulary", explorer),
+        "concepts.html": ("Explore the concepts", maps_page(concepts, **_headed(concepts_figure(hierarchy, concepts)))),
     }
+    if mapper:
+        page = plots.pages.mapper_page(_drawing(mapper), **_headed(mapper_figure(mapper)))
+        found["mapper.html"] = ("Explore the Mapper graph", page)
+    return found
+
+
+def _headed(spec: FigureSpec) -> dict[str, str]:
+    return {"title": spec.title, "detail": spec.caption}

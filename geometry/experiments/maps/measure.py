@@ -1,5 +1,6 @@
 """The method of the study of maps, in the order of a method section."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -7,41 +8,46 @@ import torch
 from numpy.typing import NDArray
 
 import geometry.maps as maps
+import geometry.views as views
 from geometry.causal import CausalSpace
 from geometry.concepts import ConceptHierarchy, load_hierarchy
 from geometry.directions import ConceptDirections, TokenCloud
 from geometry.errors import EstimationError
 from geometry.evidence import NULLS
+from geometry.experiments.announce import FEWEST_MAPPED
 from geometry.experiments.maps.parts import PRODUCTS, ConceptMap, MappedVocabulary, MapperOfConcept, VocabularyMap
 from geometry.experiments.maps.result import MapsResult
 from geometry.experiments.study import Step
 from geometry.models import Unembedding
 from geometry.randomness import generator
+from geometry.views.word_maps import farthest_first
 
 if TYPE_CHECKING:
     from geometry.experiments.maps.study import MapsStudy
 
 _NEIGHBOURS = 15
 _NEIGHBOURS_OF_CONCEPTS = 10
+_ANIMAL = "animal.n.01"
 _PERMUTATIONS = 19  # of the maps' nulls, whose every p is far from the level
 
 
 def measure_maps(study: "MapsStudy", step: Step) -> MapsResult:
     """Map the vocabulary and its concepts, then the Mapper graph of one concept's words."""
     step(f"reading the unembedding of {study.model}")
-    unembedding = Unembedding.load(study.model)
+    unembedding = Unembedding.load(study.model, **study.placement.of_unembedding)
     hierarchy = load_hierarchy(study.hierarchy, unembedding.vocabulary)
-    hierarchy.index(study.concept)
-    if len(unembedding.rows) <= _NEIGHBOURS or len(hierarchy) <= _NEIGHBOURS_OF_CONCEPTS:
+    if len(unembedding.rows) <= _NEIGHBOURS or len(hierarchy) < FEWEST_MAPPED:
         raise EstimationError(
             f"{unembedding.name}: {len(unembedding.rows)} tokens and {len(hierarchy)} concepts are too few to map;"
-            f" more than {_NEIGHBOURS} and {_NEIGHBOURS_OF_CONCEPTS} are needed"
+            f" at least {_NEIGHBOURS + 1} and {FEWEST_MAPPED} are needed"
         )
-    space = CausalSpace.fit(unembedding)
+    concept = study.concept or _first_with_children(hierarchy)
+    space = CausalSpace.fit(unembedding, **study.placement.of_space)
     cloud = TokenCloud.of(space, hierarchy)
-    words = maps.LabelledPoints.of_concept(cloud, study.concept).one_per_group()  # refused before the long work
+    if concept:  # refused before the long work
+        words = maps.LabelledPoints.of_concept(cloud, concept).one_per_group()
     labelled = _labelled_vocabulary(space, hierarchy)
-    centred = unembedding.matrix[torch.from_numpy(unembedding.rows)].float() - space.mean.float()
+    centred = unembedding.matrix[torch.from_numpy(unembedding.rows)].to(space.mean).float() - space.mean.float()
     vocabulary_maps = {}
     for name, points in {"causal": space.unified, "euclidean": centred}.items():
         step(f"mapping the vocabulary, {PRODUCTS[name]}")
@@ -51,9 +57,23 @@ def measure_maps(study: "MapsStudy", step: Step) -> MapsResult:
     vocabulary = MappedVocabulary(unembedding.name, hierarchy, unembedding.rows, texts, *placed)
     step("mapping concept vectors")
     concepts = _concept_maps(space, cloud, study.seed)
-    step(f"Mapper of the words of {study.concept}")
-    mapper = _mapper(space, cloud, words, study)
-    return MapsResult(study=study, model=unembedding.summary(), vocabulary=vocabulary, concepts=concepts, mapper=mapper)
+    mapper, without = None, "no concept has others below it, by which to label its words"
+    if concept:
+        step(f"Mapper of the words of {concept}")
+        try:
+            mapper = _mapper(space, cloud, words, concept, study)
+        except EstimationError as error:  # few words may give no cluster, which only the search for one shows
+            without = f"{concept}: {error}"
+    measured: Any = {"vocabulary": vocabulary, "concepts": concepts, "mapper": mapper}
+    without = "" if mapper else without
+    return MapsResult(study=study, model=unembedding.summary(), **measured, without_mapper=without)
+
+
+def _first_with_children(hierarchy: ConceptHierarchy) -> str:
+    """WordNet's animals, of other hierarchies the first concept that is above others; empty where none is."""
+    if _ANIMAL in hierarchy:
+        return _ANIMAL
+    return next((name for name in hierarchy.names if hierarchy.children[name]), "")
 
 
 def _labelled_vocabulary(space: CausalSpace, hierarchy: ConceptHierarchy) -> maps.LabelledPoints:
@@ -62,7 +82,7 @@ def _labelled_vocabulary(space: CausalSpace, hierarchy: ConceptHierarchy) -> map
     groups = np.arange(len(rows)) + len(rows)
     groups[np.searchsorted(rows, hierarchy.tokens)] = hierarchy.lemmas
     members = {concept.name: np.searchsorted(rows, concept.tokens) for concept in hierarchy}
-    return maps.LabelledPoints(space.unified.numpy(), members, groups=groups)
+    return maps.LabelledPoints(space.unified.cpu().numpy(), members, groups=groups)
 
 
 def _vocabulary_map(labelled: maps.LabelledPoints, seed: int) -> VocabularyMap:
@@ -78,13 +98,9 @@ def _vocabulary_map(labelled: maps.LabelledPoints, seed: int) -> VocabularyMap:
     return VocabularyMap(coordinates, maps.trustworthiness(labelled.points, coordinates, **options), purity)
 
 
-def _typical(space: CausalSpace, cloud: TokenCloud, labelled: maps.LabelledPoints) -> dict[str, NDArray[np.int64]]:
+def _typical(space: CausalSpace, cloud: TokenCloud, labelled: maps.LabelledPoints) -> Mapping[str, NDArray[np.int64]]:
     """Of every concept its tokens' positions in the vocabulary, the farthest along its vector first."""
-    directions = ConceptDirections.fit_cloud(cloud)
-    return {
-        name: members[np.argsort(-(space.unified[members] @ directions[name]).numpy(), kind="stable")]
-        for name, members in labelled.members.items()
-    }
+    return farthest_first(space.unified, ConceptDirections.fit_cloud(cloud), labelled.members)
 
 
 def _concept_maps(space: CausalSpace, cloud: TokenCloud, seed: int) -> dict[str, ConceptMap]:
@@ -95,19 +111,14 @@ def _concept_maps(space: CausalSpace, cloud: TokenCloud, seed: int) -> dict[str,
         PRODUCTS["euclidean"]: NULLS["euclidean"].draw(space, cloud, rng),
         NULLS["shuffled"].label: NULLS["shuffled"].draw(space, cloud, rng),
     }
-    concept_maps = {}
-    parents, children = np.array(cloud.hierarchy.edges).reshape(-1, 2).T
-    for name, points in clouds.items():
-        units = torch.nn.functional.normalize(ConceptDirections.fit_cloud(points).vectors, dim=1)
-        coordinates = maps.umap_embedding(units, neighbours=_NEIGHBOURS_OF_CONCEPTS, seed=seed)
-        edges = np.linalg.norm(coordinates[parents] - coordinates[children], axis=1)
-        pairs = np.linalg.norm(coordinates[:, None] - coordinates[None], axis=2)[np.triu_indices(len(coordinates), 1)]
-        concept_maps[name] = ConceptMap(coordinates, float(edges.mean() / pairs.mean()))
-    return concept_maps
+    return {
+        name: views.concept_map(ConceptDirections.fit_cloud(points), neighbours=_NEIGHBOURS_OF_CONCEPTS, seed=seed)
+        for name, points in clouds.items()
+    }
 
 
 def _mapper(
-    space: CausalSpace, cloud: TokenCloud, labelled: maps.LabelledPoints, study: "MapsStudy"
+    space: CausalSpace, cloud: TokenCloud, labelled: maps.LabelledPoints, concept: str, study: "MapsStudy"
 ) -> MapperOfConcept:
     """Cover and clusterer by stability, then the graph beside shuffled rows and shuffled labels."""
     lens = maps.projection_lens()
@@ -118,4 +129,4 @@ def _mapper(
     comparison = maps.compare_mapper(labelled, lens, **options)
     graph = comparison.graph
     concepts_and_bridges = (maps.node_concepts(graph, labelled), maps.bridges(graph, labelled))
-    return MapperOfConcept(study.concept, labelled, comparison, *concepts_and_bridges, sweep)
+    return MapperOfConcept(concept, labelled, comparison, *concepts_and_bridges, sweep)

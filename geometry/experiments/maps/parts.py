@@ -7,8 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geometry.concepts import ConceptHierarchy
+from geometry.display import short_repr
 from geometry.maps import Bridge, LabelledPoints, MapperComparison, NodeConcepts, StabilitySweep, Trustworthiness
 from geometry.results import TestResult
+from geometry.views import ConceptMap as ConceptMap
 
 PRODUCTS = {"causal": "causal inner product", "euclidean": "Euclidean inner product"}
 
@@ -20,6 +22,8 @@ class VocabularyMap:
     coordinates: NDArray[np.float32]
     trust: Trustworthiness
     purity: Mapping[str, TestResult]
+
+    __repr__ = short_repr
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,13 +41,7 @@ class MappedVocabulary:
     typical: Mapping[str, NDArray[np.int64]]
     maps: Mapping[str, VocabularyMap]
 
-
-@dataclass(frozen=True, eq=False)
-class ConceptMap:
-    """A map of unit concept vectors, shape (k, 2); how far apart parent and child are there, all pairs being 1."""
-
-    coordinates: NDArray[np.float32]
-    ratio: float
+    __repr__ = short_repr
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,3 +54,5 @@ class MapperOfConcept:
     concepts: NodeConcepts
     bridges: Sequence[Bridge]
     sweep: StabilitySweep
+
+    __repr__ = short_repr

@@ -19,12 +19,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class MapsResult(StudyResult):
-    """All tokens, mapped under both products; product, or "shuffled rows", → map of the concept vectors; Mapper."""
+    """All tokens, mapped under both products; product, or "shuffled rows", → map of the concept vectors; Mapper.
+
+    Where there is no Mapper graph, `without_mapper` says why.
+    """
 
     study: "MapsStudy"
     vocabulary: MappedVocabulary
     concepts: Mapping[str, ConceptMap]
-    mapper: MapperOfConcept
+    mapper: MapperOfConcept | None
+    without_mapper: str = ""
 
     __repr__ = short_repr
 
@@ -33,20 +37,15 @@ class MapsResult(StudyResult):
         trust = self.vocabulary.maps["causal"].trust
         said = f"The vocabulary map preserves {trust.kept:.0%} of the {trust.k} nearest neighbours in causal space"
         first, *others = [spec.title for spec in self.figures()]
-        return [f"{sentence}." for sentence in (first, said, *others)]
+        left_out = [f"Mapper is left out: {self.without_mapper}"] if self.mapper is None else []
+        return [f"{sentence}." for sentence in (first, said, *others, *left_out)]
 
     def to_dict(self) -> dict[str, Any]:
         """Maps of the vocabulary, maps of its concepts, Mapper."""
         return {
             "vocabulary": {product: _map_entry(mapped) for product, mapped in self.vocabulary.maps.items()},
             "concepts": {name: mapped.ratio for name, mapped in self.concepts.items()},
-            "mapper": {
-                "concept": self.mapper.concept,
-                "points": len(self.mapper.labelled),
-                "numbers": self.mapper.comparison.to_dict(),
-                "bridges": [bridge.to_dict() for bridge in self.mapper.bridges if bridge.between],
-                "stability": self.mapper.sweep.to_dict(),
-            },
+            "mapper": {"left_out": self.without_mapper} if self.mapper is None else _mapper_entry(self.mapper),
         }
 
     def arrays(self) -> dict[str, ArrayLike]:
@@ -59,7 +58,7 @@ class MapsResult(StudyResult):
         """The vocabulary, kNN purity, concepts and Mapper."""
         concepts = figures.concepts_figure(self.vocabulary.hierarchy, self.concepts)
         vocabulary = [figures.vocabulary_figure(self.vocabulary), figures.purity_figure(self.vocabulary)]
-        return [*vocabulary, concepts, figures.mapper_figure(self.mapper)]
+        return [*vocabulary, concepts, *([figures.mapper_figure(self.mapper)] if self.mapper else [])]
 
     def tables(self) -> list[TableSpec]:
         """How far the maps can be trusted, and the numbers of Mapper."""
@@ -76,6 +75,8 @@ class MapsResult(StudyResult):
         says = "Null: of trustworthiness and preservation the map with its points permuted (0.5 and nothing by chance),"
         says += " of kNN purity shuffled concepts."
         maps = TableSpec("Maps of the vocabulary", ("measure", "value", "null", "p"), rows, says)
+        if self.mapper is None:
+            return [maps]
         tests = list(self.mapper.comparison.tests.values())
         heads = [head for null in tests[0].nulls.values() for head in (null.label, f"p, {null.label}")]
         rows = []
@@ -87,8 +88,10 @@ class MapsResult(StudyResult):
 
     def pages(self) -> dict[str, tuple[str, str]]:
         """The vocabulary, the concepts and Mapper to explore, and the Mapper graph as GraphML."""
-        graph = self.mapper.comparison.graph.to_networkx(self.mapper.concepts.attributes())
         pages = figures.pages(self.vocabulary, self.concepts, self.mapper)
+        if self.mapper is None:
+            return pages
+        graph = self.mapper.comparison.graph.to_networkx(self.mapper.concepts.attributes())
         return pages | {"mapper.graphml": ("The Mapper graph", "\n".join(nx.generate_graphml(graph)))}
 
 
@@ -98,6 +101,16 @@ def _map_entry(mapped: VocabularyMap) -> dict[str, Any]:
         "trustworthiness": trust,
         "neighbourhood_preservation": {"value": trust["kept"], "null": trust["null_kept"], "k": trust["k"]},
         "knn_purity": {where: result.to_dict() for where, result in mapped.purity.items()},
+    }
+
+
+def _mapper_entry(mapper: MapperOfConcept) -> dict[str, Any]:
+    return {
+        "concept": mapper.concept,
+        "points": len(mapper.labelled),
+        "numbers": mapper.comparison.to_dict(),
+        "bridges": [bridge.to_dict() for bridge in mapper.bridges if bridge.between],
+        "stability": mapper.sweep.to_dict(),
     }
 
 

@@ -25,11 +25,13 @@ class MapsStudy(ModelStudy["MapsResult"]):
     quick: ClassVar[Mapping[str, Any]] = {"n_permutations": 19}
 
     hierarchy: str = option("wordnet-noun", "wordnet-noun, wordnet-verb, a packaged name, or a YAML or JSON file")
-    concept: str = option("animal.n.01", "whose words Mapper takes")
+    concept: str = option("", "whose words Mapper takes (default: animal.n.01, else the first concept above others)")
     n_permutations: int = option(39, "permutations of each null of Mapper", least=1)
 
     def measure(self, step: Step) -> "MapsResult":
         """See `measure_maps`."""
+        from geometry.experiments.announce import require_mappable
         from geometry.experiments.maps.measure import measure_maps
 
+        require_mappable(self.hierarchy, self.concept)
         return measure_maps(self, step)

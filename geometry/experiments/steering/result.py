@@ -30,6 +30,8 @@ class Chosen:
     block_strongest: int
     strength_strongest: float
 
+    __repr__ = short_repr
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class SteeringResult(StudyResult):

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from geometry.causal import CausalSpace
 from geometry.concepts import ConceptHierarchy, load_hierarchy
 from geometry.directions import ConceptDirections
+from geometry.display import short_repr
 from geometry.errors import SteeringError
 from geometry.evidence import train_mask
 from geometry.experiments.evaluator import Evaluator
@@ -43,6 +44,8 @@ class Bench:
     choosing: NextToken
     reporting: NextToken
 
+    __repr__ = short_repr
+
     def composed(self, coefficient: float) -> SteeringVector:
         """Parent + child with one coefficient."""
         return self.concepts.path({self.study.parent: coefficient, self.study.child: coefficient})
@@ -55,18 +58,18 @@ def prepare(study: "SteeringStudy", step: Step) -> Bench:
     if len(prompts.beginnings) < 3:
         raise SteeringError(f"{prompts.name}: at least 3 beginnings are needed, one third of them to choose on")
     step(f"reading the unembedding of {study.model} and fitting concepts")
-    unembedding = Unembedding.load(study.model)
+    unembedding = Unembedding.load(study.model, **study.placement.of_unembedding)
     nouns = load_hierarchy("wordnet-noun", unembedding.vocabulary)
     if study.child not in nouns.descendants(study.parent):
         nouns.index(study.child)
         raise SteeringError(f"{study.parent!r} is no ancestor of {study.child!r} in WordNet's nouns")
     train = train_mask(nouns, "lemma", np.random.default_rng(study.seed))
     words = measured_words(nouns, train, unembedding.vocabulary, study.concepts)
-    space = CausalSpace.fit(unembedding)
+    space = CausalSpace.fit(unembedding, **study.placement.of_space)
     concepts = ConceptSteering(space, ConceptDirections.fit(space, nouns, train=train))
 
     step("loading the whole model")
-    model, tokenizer = load_model(study.model)
+    model, tokenizer = load_model(study.model, **study.placement.of_model)
     evaluator = Evaluator(model, tokenizer, prompts.texts)
     parts = prompts.beginnings[::3], [text for index, text in enumerate(prompts.beginnings) if index % 3]
     choosing, reporting = (NextToken(model, tokenizer, part) for part in parts)

@@ -1,4 +1,4 @@
-"""What is coloured on the maps: concepts that hardly share a word, depths, the kinds of one concept."""
+"""What is coloured on maps: branches, concepts that hardly share a word, depths, the kinds of one concept."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 import geometry.plots as plots
 from geometry.concepts import ConceptHierarchy, short_name
+from geometry.views.selection import labels_of
 
 _MOST = 9
 _LARGEST, _SMALLEST = 0.15, 0.01  # of all words
@@ -30,13 +31,22 @@ def disjoint_concepts(hierarchy: ConceptHierarchy, scores: ArrayLike | None = No
     return [hierarchy.names[index] for index in chosen[:most]] or [hierarchy.names[0]]
 
 
+def branches(hierarchy: ConceptHierarchy, most: int = _MOST) -> list[str]:
+    """Where the tree first divides: the roots, or what is below the only one; the largest, in the tree's order."""
+    tops = [name for name in hierarchy.names if not hierarchy.parents[name]]
+    while len(tops) == 1 and (below := list(hierarchy.children[tops[0]])):
+        tops = below
+    largest = sorted(tops, key=lambda name: -len(hierarchy[name]))[:most]
+    return [name for name in tops if name in largest]
+
+
 def by_concept(hierarchy: ConceptHierarchy, names: Sequence[str], members: Members, n: int) -> "plots.Colouring":
     """A word of several of the concepts has the smallest one's colour, a concept that of the one above it."""
     above = [
         next((index for index, top in enumerate(names) if name == top or name in hierarchy.descendants(top)), -1)
         for name in hierarchy.names
     ]
-    return plots.Colouring("concept", list(map(short_name, names)), _codes(names, members, n), np.array(above))
+    return plots.Colouring("concept", list(labels_of(names).values()), _codes(names, members, n), np.array(above))
 
 
 def by_depth(hierarchy: ConceptHierarchy, members: Members, n: int) -> "plots.Colouring":
@@ -53,7 +63,8 @@ def by_depth(hierarchy: ConceptHierarchy, members: Members, n: int) -> "plots.Co
 def by_kind(hierarchy: ConceptHierarchy, concept: str, members: Members, n: int) -> "plots.Colouring":
     """The largest children of one concept."""
     kinds = sorted(hierarchy.children[concept], key=lambda name: -len(hierarchy[name]))[:_KINDS] or [concept]
-    return plots.Colouring(f"kinds of {short_name(concept)}", list(map(short_name, kinds)), _codes(kinds, members, n))
+    labels = list(labels_of(kinds).values())
+    return plots.Colouring(f"kinds of {short_name(concept)}", labels, _codes(kinds, members, n))
 
 
 def _codes(names: Sequence[str], members: Members, n: int) -> NDArray[np.int64]:

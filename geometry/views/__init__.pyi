@@ -1,0 +1,10 @@
+from .concept_heatmap import heatmap as heatmap
+from .concept_maps import ConceptMap as ConceptMap
+from .concept_maps import concept_map as concept_map
+from .concept_plane import plane as plane
+from .concept_simplex import simplex as simplex
+from .mapper_picture import mapper as mapper
+from .mapper_picture import mapper_page as mapper_page
+from .nulls import null_directions as null_directions
+from .word_maps import WordMap as WordMap
+from .word_maps import word_map as word_map

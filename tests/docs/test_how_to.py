@@ -1,0 +1,252 @@
+"""docs/how-to.md: each task is at most five lines of public names, and gives on the real model what it must."""
+
+import ast
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import pytest
+import torch
+
+import geometry as geo
+from geometry.models import CATALOGUE, cached_path
+from tests.docs.test_pages import FENCE, ROOT, console
+
+PAGE = (ROOT / "docs" / "how-to.md").read_text(encoding="utf-8")
+START, *SECTIONS = re.split(r"^### ", PAGE, flags=re.MULTILINE)
+TASKS = {section.splitlines()[0]: FENCE.findall(section) for section in SECTIONS}
+Names = dict[str, Any]
+
+
+def cosine(first: torch.Tensor, second: torch.Tensor) -> float:
+    return float(torch.nn.functional.cosine_similarity(first.flatten().double(), second.flatten().double(), dim=0))
+
+
+def axes_of(figure: Any) -> list[Any]:
+    return [axes for axes in figure.axes if axes.has_data()]
+
+
+def own_words(names: Names) -> None:
+    assert list(names["things"].names) == ["thing", "vehicle", "tool", "garment"]
+    assert {"existence", "separation"} <= {claim.name for claim in names["claims"]}
+    assert names["claims"]["existence"].value > names["claims"]["existence"].nulls["permuted"].mean
+
+
+def graphed(names: Names) -> None:
+    assert names["looks"].parents["colour"] == ("look",)
+    assert set(names["looks"]["shape"].words) >= {"round", "square", "flat", "long", "wide"}
+
+
+def tabled(names: Names) -> None:
+    graph, table, nested = names["_"]
+    assert set(names["weather"].names) == set(graph.nodes) == {"warm", "cold"}
+    assert len(table) >= 2
+    assert set(nested) == {"warm", "cold"}
+
+
+def part_of_wordnet(names: Names) -> None:
+    animals = names["animals"]
+    assert {"animal.n.01", "mammal.n.01"} <= set(animals.names)
+    assert "plant.n.02" not in animals
+
+
+def from_a_folder(names: Names) -> None:
+    assert names["my_unembedding"].family == "gpt2"
+    assert "bird" in names["my_hierarchy"]
+
+
+def from_memory(names: Names) -> None:
+    matrix = names["in_memory"].matrix
+    assert matrix.data_ptr() == names["model"].get_output_embeddings().weight.data_ptr()
+    assert torch.equal(names["its_space"].mean.isfinite(), torch.ones(576, dtype=torch.bool))
+
+
+def drawn_into_own_axes(names: Names) -> None:
+    assert names["left"].has_data()
+    assert names["right"].has_data()
+    assert tuple(names["figure"].get_size_inches()) == (11, 5)
+
+
+def plane_and_simplex(names: Names) -> None:
+    assert isinstance(names["_"], mpl.figure.Figure)
+    written = {text.get_text() for axes in names["_"].axes for text in axes.texts}
+    assert {"mammal", "bird", "fish", "insect"} <= written
+
+
+def mapped(names: Names) -> None:
+    assert names["concept_map"].coordinates.shape == (len(names["directions"]), 2)
+    page = Path("map.html").read_text(encoding="utf-8")
+    assert "mammal" in page
+    assert "http://" not in page.replace("http://www.w3.org", "")
+
+
+def mapper_by_own_lens(names: Names) -> None:
+    assert len(names["graph"].nodes) > 1
+    assert isinstance(names["_"], mpl.figure.Figure)
+
+
+def steered(names: Names) -> None:
+    """The text under the vector, which is another than without it."""
+    prompt = {"vector": "In the garden I saw a", "love": "I hate you because", "caa": "I think that your idea"}
+    made = next((name for name in ("caa", "love", "vector") if name in names), "means")
+    ((steered,),) = names["_"]
+    options: Any = {"max_new_tokens": 10}
+    if made == "love":
+        options["bos"] = True
+    ((plain,),) = geo.generate(names["model"], names["tokenizer"], [prompt.get(made, "He answered:")], **options)
+    assert steered.text != plain.text
+
+
+def birds_from_the_console(names: Names) -> None:
+    assert re.search(r"steered +\S", names["printed"])
+    assert "output.15" in names["printed"]
+
+
+def kept(names: Names) -> None:
+    caa = names["caa"]["output.15"].double()
+    for loaded in names["again"]:
+        torch.testing.assert_close(loaded["output.15"].double(), caa, rtol=1e-5, atol=1e-5)
+
+
+def compared(names: Names) -> None:
+    assert list(names["four"].names) == ["animal", "mammal", "bird", "fish"]
+    assert {measure.name for measure in names["comparison"]} == {each.name for each in geo.compare.PAIR_MEASURES}
+
+
+def read(names: Names) -> None:
+    states = names["states"]
+    assert len(states) == 31
+    assert all(rows.shape == (2, 576) for rows in states.values())
+    assert torch.equal(names["at_block_15"], states[geo.Site("output", 15)])
+    assert names["in_the_unified_space"].shape == (2, 576)
+
+
+def table_of_vectors(names: Names) -> None:
+    assert names["array"].shape == (len(names["names"]), 576)
+    assert Path("directions.csv").read_text(encoding="utf-8").count("\n") == len(names["names"]) + 1
+    assert torch.equal(names["_"], names["directions"]["bird"])
+
+
+def shown(names: Names) -> None:
+    for value in (names["directions"], names["claims"]):
+        assert value._repr_html_().count("<tr") > 3
+        assert len(repr(value)) < 2000
+
+
+def repeated(names: Names) -> None:
+    assert names["sparse"].max_tokens == 32
+    assert not torch.equal(names["sparse"]["animal"], names["directions"]["animal"])
+    assert len(names["repeated"]["existence"].nulls["permuted"].values) == 99
+
+
+MUST_GIVE = {
+    "Test concepts of my own from a YAML file": own_words,
+    "Use a networkx tree whose leaves are words": graphed,
+    "Use a table of parents and children": tabled,
+    "Take a part of WordNet": part_of_wordnet,
+    "Load a model that lies in a folder, such as a GPT-2 of my own": from_a_folder,
+    "Use a model that is already in memory": from_memory,
+    "Draw a heatmap into axes of my own": drawn_into_own_axes,
+    "Draw the plane of any three concepts": plane_and_simplex,
+    "Map the concepts, and walk through the map": mapped,
+    "Draw a Mapper graph through a lens of my own": mapper_by_own_lens,
+    "Steer with parent + child": steered,
+    "Steer at a middle block, from the console": birds_from_the_console,
+    "Add the activations of two prompts (ActAdd)": steered,
+    "Make a vector from ten pairs of texts (CAA)": steered,
+    "Steer between levels of politeness": steered,
+    "Keep a vector, for llama.cpp too": kept,
+    "Compare two models on four concepts": compared,
+    "Read hidden states at every layer": read,
+    "Take the vectors as a table or an array": table_of_vectors,
+    "See results in a notebook": shown,
+    "Repeat with another seed, size and number of permutations": repeated,
+}
+
+
+@pytest.fixture(scope="module")
+def start() -> Names:
+    names: Names = {}
+    ((_, code),) = FENCE.findall(START)
+    exec(compile(code, "how-to.md", "exec", dont_inherit=True), names)  # noqa: S102
+    return names
+
+
+@pytest.fixture
+def names(start: Names, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Names]:
+    monkeypatch.chdir(tmp_path)
+    # Nothing opens a window, wherever the tests run.
+    with mpl.rc_context({"backend": "agg"}):
+        yield dict(start)
+        plt.close("all")
+
+
+def run(code: str, names: Names) -> None:
+    """As a cell of a notebook runs: what its last expression gives is `_`, that of a block at its end too."""
+    tree = ast.parse(code)
+    body = tree.body
+    while isinstance(body[-1], ast.With):
+        body = body[-1].body
+    if isinstance(last := body[-1], ast.Expr):
+        body[-1] = ast.copy_location(ast.Assign([ast.Name("_", ast.Store())], last.value), last)
+    exec(compile(ast.fix_missing_locations(tree), "how-to.md", "exec"), names)  # noqa: S102
+
+
+# What a task needs of the tasks before it on the page.
+NEEDS = {
+    "Draw a heatmap into axes of my own": "Test concepts of my own from a YAML file",
+    "See results in a notebook": "Test concepts of my own from a YAML file",
+    "Keep a vector, for llama.cpp too": "Make a vector from ten pairs of texts (CAA)",
+}
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_task_gives_what_it_promises(task: str, names: Names, capsys: pytest.CaptureFixture[str]) -> None:
+    for step in [NEEDS[task], task] if task in NEEDS else [task]:
+        for model in re.findall(r"gemma3-270m|my-gpt2", str(TASKS[step])):
+            if model == "my-gpt2":
+                small_gpt2(Path(model))
+            elif not cached_path(CATALOGUE[model]).exists():
+                pytest.skip(f"run: concept-geometry fetch {model}")
+        for language, code in TASKS[step]:
+            if language == "yaml":
+                Path(code.splitlines()[0].removeprefix("# ")).write_text(code, encoding="utf-8")
+            elif language == "console":
+                console(code.strip())
+                names["printed"] = capsys.readouterr().out
+            else:
+                run(code, names)
+    MUST_GIVE[task](names)
+
+
+def small_gpt2(folder: Path) -> None:
+    """GPT-2 with its real tokenizer and random weights, as `save_pretrained` leaves it."""
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    tokenizer = CATALOGUE["gpt2-tokenizer"]
+    if not cached_path(tokenizer).exists():
+        pytest.skip("run: concept-geometry fetch gpt2-tokenizer")
+    torch.manual_seed(0)
+    GPT2LMHeadModel(GPT2Config(n_layer=1, n_embd=32, n_head=2, n_positions=64)).save_pretrained(folder)
+    content = json.loads(cached_path(tokenizer).read_text(encoding="utf-8"))
+    (folder / "tokenizer.json").write_text(json.dumps(content), encoding="utf-8")
+
+
+def test_every_task_is_known_and_says_what_it_must_give() -> None:
+    assert list(TASKS) == list(MUST_GIVE)
+    assert len(TASKS) >= 20
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_task_takes_at_most_five_lines_of_public_names(task: str) -> None:
+    code = [text for language, text in TASKS[task] if language in ("python", "console")]
+    assert code
+    for text in code:
+        lines = [line for line in text.splitlines() if line.strip() and not line.startswith(("import", "from"))]
+        assert len(lines) <= 5
+        assert not re.search(r"(\.|\b)_[a-z]", text.replace("_)", ")"))
+        assert not re.search(r"import geometry|from geometry", text)
