@@ -84,7 +84,7 @@ def _exact(array: NDArray[np.float32], k: int, progress: bool | None) -> NDArray
     points = torch.from_numpy(array - array.mean(axis=0))
     norms = points.square().sum(dim=1)
     nearest = _Nearest(len(array), k)
-    blocks = torch.arange(len(array)).split(_ROWS)
+    blocks = torch.split(torch.arange(len(array)), _ROWS)
     # Distances are symmetric: each block of them serves both its rows and its columns.
     pairs = [(rows, columns) for place, columns in enumerate(blocks) for rows in blocks[: place + 1]]
     for rows, columns in progress_bar(pairs, "nearest neighbours", progress=progress):
