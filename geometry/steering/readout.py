@@ -53,7 +53,7 @@ class Readout:
         zero = torch.zeros_like(probes[:1])
         # Its own forward, so that a quantised or an offloaded matrix is read as the model reads it.
         try:
-            products = _of_head(architecture, head, torch.cat([zero, probes]))
+            products = products_of_head(architecture, head, torch.cat([zero, probes]))
         except (RuntimeError, TypeError, ValueError) as error:
             if getattr(head, "weight", zero).shape[-1] == architecture.width:
                 kind = type(architecture.model).__name__
@@ -126,7 +126,8 @@ def _fit(moved: torch.Tensor, wanted: torch.Tensor) -> tuple[float, float]:
     return float(scale), left if math.isfinite(left) else math.inf
 
 
-def _of_head(architecture: Architecture, head: nn.Module, states: torch.Tensor) -> torch.Tensor:
+def products_of_head(architecture: Architecture, head: nn.Module, states: torch.Tensor) -> torch.Tensor:
+    """What the head alone makes of states (n, d): float64 on the CPU, shape (n, V)."""
     with torch.no_grad():
         products: torch.Tensor = head.forward(states.to(architecture.device, architecture.dtype)[None])
     return products[0].double().cpu()
