@@ -1,6 +1,7 @@
 """README and docs: their code runs as it stands, their commands parse, their links lead somewhere, their words hold."""
 
 import ast
+import functools
 import operator
 import re
 import shlex
@@ -36,6 +37,10 @@ HOMELY = (
 )  # fmt: skip
 
 
+# Pages leave a model as it was, so that they can share it.
+loaded_once = functools.cache(geo.load_model)
+
+
 def text(page: Path) -> str:
     return page.read_text(encoding="utf-8")
 
@@ -53,6 +58,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Somewhere to work; what pages list by hand is taken off the lists again."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(tensor_names, "EMBEDDINGS", tensor_names.EMBEDDINGS)
+    monkeypatch.setattr(geo, "load_model", loaded_once)
     studies = dict(geo.experiments.STUDIES)
     yield tmp_path
     geo.experiments.STUDIES.clear()
