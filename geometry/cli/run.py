@@ -141,15 +141,17 @@ def run_figures(options: argparse.Namespace) -> None:
 
 def _into_folder(study: "Study[Any]", out: Path | None, main: "Callable[[Any], StudyResult] | None" = None) -> None:
     """Run a study into a folder that is checked before work starts."""
+    from geometry.experiments.study import Step
     from geometry.output import OutputFolder
 
     start, target = time.perf_counter(), study.folder if out is None else out
 
-    def step(text: str) -> None:
+    def say(text: str) -> None:
         print(visible(f"[{time.perf_counter() - start:5.1f} s] {study.name}: {text}"), file=sys.stderr, flush=True)
 
     with OutputFolder(target) as output:
+        step = Step(say, lambda spec: say(f"drawn: {output.figure(spec.name, spec.figure())}"))
         result = main(study) if main else study.run(step)
         step("drawing")
-        result.write_to(output)
+        result.write_to(output, step.shown)
     print(visible(f"{result}\n\n{target}: written in {time.perf_counter() - start:.0f} s"))

@@ -7,7 +7,7 @@ the published code does, in float64 to converge.
 import subprocess
 import sys
 import timeit
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
@@ -26,7 +26,7 @@ from geometry.display import short_repr
 from geometry.estimators import concept_vector
 from geometry.evidence import MAX_TOKENS, NULLS, LemmaBlocks, train_mask
 from geometry.experiments.result import TableSpec
-from geometry.experiments.study import Step, silent
+from geometry.experiments.study import silent
 from geometry.models import Unembedding, load_model, locate
 from geometry.models.placement import Placement
 from geometry.steering import Architecture, Site, SteeringVector, generate, load_prompts, steer, steer_each
@@ -80,7 +80,7 @@ class Benchmark:
 
 
 def run_benchmark(
-    model: str, *, every: int = 8, rounds: int = 5, place: Placement = _HERE, step: Step = silent
+    model: str, *, every: int = 8, rounds: int = 5, place: Placement = _HERE, step: Callable[[str], None] = silent
 ) -> Benchmark:
     """Run all comparisons: the textbook on every so manieth noun concept, so many rounds of generation.
 

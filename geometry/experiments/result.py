@@ -1,7 +1,7 @@
 """What a study gives: numbers, and the figures, tables and pages that it knows how to draw."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -119,11 +119,12 @@ class StudyResult(ABC):
             self.write_to(output)
         return output.folder
 
-    def write_to(self, output: OutputFolder) -> None:
-        """The same into a folder that is staged already."""
+    def write_to(self, output: OutputFolder, drawn: Collection[str] = ()) -> None:
+        """The same into a folder that is staged already, where figures of these names are drawn."""
         figures, pages = self.figures(), self.pages()
         for spec in figures:
-            output.figure(spec.name, spec.figure())
+            if spec.name not in drawn:
+                output.figure(spec.name, spec.figure())
         for name, (_, content) in pages.items():
             output.text(name, content)
         if arrays := self.arrays():

@@ -13,14 +13,35 @@ from geometry.errors import EstimationError, shown
 from geometry.models.placement import DEVICE, DEVICE_SAYS, DTYPE, DTYPE_SAYS, DTYPES, Placement
 
 if TYPE_CHECKING:
-    from geometry.experiments.result import StudyResult
+    from geometry.experiments.result import FigureSpec, StudyResult
 
-Step = Callable[[str], None]
 Result = TypeVar("Result", bound="StudyResult", covariant=True)
 
 
-def silent(step: str) -> None:
+def silent(_: Any) -> None:
     """Say nothing of what is being done."""
+
+
+class Step:
+    """What a running study tells: what it is doing, and its figures as soon as their numbers are there.
+
+    Attributes:
+        say, show: what to do with either.
+        shown: names of the figures that were told of.
+    """
+
+    def __init__(self, say: Callable[[str], None] = silent, show: "Callable[[FigureSpec], None]" = silent) -> None:
+        self.say, self.show = say, show
+        self.shown: list[str] = []
+
+    def __call__(self, text: str) -> None:
+        """Tell what is being done."""
+        self.say(text)
+
+    def figure(self, spec: "FigureSpec") -> None:
+        """Tell of a figure that can be drawn."""
+        self.show(spec)
+        self.shown.append(spec.name)
 
 
 def option(
@@ -91,12 +112,13 @@ class Study(ABC, Generic[Result]):
         """Where and in which precision to compute, checked."""
         return Placement(self.device, self.dtype)
 
-    def run(self, step: Step = silent) -> Result:
-        """Measure; `step` is told what is being done.
+    def run(self, step: Callable[[str], None] | Step = silent) -> Result:
+        """Measure; `step` is told what is being done, and a `Step` of figures too.
 
         Raises GeometryError: bad input, before work starts where that can be known.
         """
         start = time.perf_counter()
+        step = step if isinstance(step, Step) else Step(step)
         return replace(self.measure(step), seconds=time.perf_counter() - start)
 
     @abstractmethod

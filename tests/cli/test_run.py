@@ -11,8 +11,9 @@ import geometry as geo
 from geometry.cli import main, script
 from geometry.cli.parser import finite_number
 from geometry.experiments import STUDIES, StudyResult
+from geometry.experiments.result import FigureSpec
 from geometry.experiments.study import Step
-from tests.experiments.test_study import CountResult, CountStudy
+from tests.experiments.test_study import CountResult, CountStudy, blank
 
 
 @pytest.fixture
@@ -157,3 +158,27 @@ def test_figures_runs_all_and_one_that_fails_does_not_stop_the_others(
     assert (counting / "figures" / "m" / "index.html").exists()
     assert main(["figures", "m", "--full", "--studies", "maps"]) == 0
     assert settings(counting / "figures" / "m" / "maps")["times"] == 5
+
+
+def test_a_picture_is_there_as_soon_as_its_numbers_and_is_drawn_once(
+    counting: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[bool] = []
+
+    def draw(**heading: str) -> Any:
+        seen.append(False)
+        return blank(**heading)
+
+    spec = FigureSpec("counts", "It counts", "Counts.", draw)
+
+    def measure(study: CountStudy, step: Step) -> CountResult:
+        step.figure(spec)
+        seen.append((counting / "out" / ".unfinished" / "counts.png").is_file())
+        return CountResult(study=study, counts=[1])
+
+    monkeypatch.setattr(CountStudy, "measure", measure)
+    monkeypatch.setattr(CountResult, "figures", lambda _: [spec])
+    assert main(["run", "count", "--out", "out"]) == 0
+    assert seen == [False, True]
+    assert (counting / "out" / "counts.png").is_file()
+    assert f"drawn: {Path('out') / '.unfinished' / 'counts.png'}" in capsys.readouterr().err

@@ -48,6 +48,13 @@ def measure_claims(study: "ClaimsStudy", step: Step) -> ClaimsResult:
     skipped: dict[str, str] = {}
     control = _attempt("control", lambda: _control_of(study), skipped) if study.control != "none" else None
 
+    step("fitting hand-made classes")
+    shown: dict[str, Any] = {"n_permutations": ILLUSTRATION_PERMUTATIONS, "seed": study.seed}
+    planes = _attempt("planes", lambda: measure_planes(space, **shown), skipped)
+    simplex = _attempt("simplex", lambda: measure_simplex(space, **shown), skipped)
+    for illustration in filter(None, (planes, simplex)):
+        step.figure(illustration.figure)
+
     step(f"testing {len(evidence.CLAIMS)} claims on {len(hierarchies)} hierarchies")
     claims: list[TestResult] = []
     beside = {}
@@ -77,9 +84,8 @@ def measure_claims(study: "ClaimsStudy", step: Step) -> ClaimsResult:
     tested = {contrast.subject for contrast in contrasts}
     skipped |= {name: "too few pairs in this vocabulary" for name in families if name not in tested}
 
-    step("fitting what the figures illustrate")
+    step("fitting what the other figures show")
     fits = {hierarchy.name: first_fits(space, hierarchy, "whole", study.seed) for hierarchy in hierarchies}
-    shown: dict[str, Any] = {"n_permutations": ILLUSTRATION_PERMUTATIONS, "seed": study.seed}
     return ClaimsResult(
         study=study,
         model=unembedding.summary(),
@@ -92,8 +98,8 @@ def measure_claims(study: "ClaimsStudy", step: Step) -> ClaimsResult:
         cosines={name: tuple(directions.cosines() for directions in pair) for name, pair in fits.items()},
         changes=_changes(space, hierarchies, study.seed),
         shapes=compared,
-        planes=_attempt("planes", lambda: measure_planes(space, **shown), skipped),
-        simplex=_attempt("simplex", lambda: measure_simplex(space, **shown), skipped),
+        planes=planes,
+        simplex=simplex,
         skipped=skipped,
     )
 

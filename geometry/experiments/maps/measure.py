@@ -15,6 +15,7 @@ from geometry.directions import ConceptDirections, TokenCloud
 from geometry.errors import EstimationError
 from geometry.evidence import NULLS
 from geometry.experiments.announce import FEWEST_MAPPED
+from geometry.experiments.maps.figures import vocabulary_figure
 from geometry.experiments.maps.parts import PRODUCTS, ConceptMap, MappedVocabulary, MapperOfConcept, VocabularyMap
 from geometry.experiments.maps.result import MapsResult
 from geometry.experiments.study import Step
@@ -55,6 +56,7 @@ def measure_maps(study: "MapsStudy", step: Step) -> MapsResult:
     texts = [unembedding.vocabulary.text(token) for token in unembedding.rows.tolist()]
     placed = (labelled.members, _typical(space, cloud, labelled), vocabulary_maps)
     vocabulary = MappedVocabulary(unembedding.name, hierarchy, unembedding.rows, texts, *placed)
+    step.figure(vocabulary_figure(vocabulary))
     step("mapping concept vectors")
     concepts = _concept_maps(space, cloud, study.seed)
     mapper, without = None, "no concept has others below it, by which to label its words"
