@@ -14,7 +14,7 @@ import gguf
 import torch
 
 from geometry.arguments import checked
-from geometry.errors import ModelError, shown
+from geometry.errors import ArgumentError, ModelError, shown
 from geometry.models.checkpoint import ADAPTER, INDEX, SINGLE
 from geometry.models.hub import HubId, with_revision
 from geometry.models.llama2c_file import as_gguf, is_llama2c
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
+# Options of transformers that are decided here, and those by which it puts the weights where they are to be.
+_OURS = {"trust_remote_code", "use_safetensors", "output_loading_info", "gguf_file", "torch_dtype", "subfolder"}
+_OURS |= {"ignore_mismatched_sizes", "state_dict", "config"}
+_PLACING = {"device_map", "max_memory", "distributed_config", "quantization_config", "tp_plan", "device_mesh"}
 # What stands in the names of classes whose code is not in transformers.
 _LANGUAGE_MODEL = re.compile("LMHead|Causal|Conditional")
 # What stands beside a weight that is scaled, packed or adapted.
@@ -43,6 +47,7 @@ def load_model(
     dtype: torch.dtype = torch.float32,
     device: torch.device | str = "cpu",
     revision: str | None = None,
+    **options: Any,
 ) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
     """The causal language model and the tokenizer of a fetched name, a hub id, a folder or a `.gguf` file.
 
@@ -56,11 +61,19 @@ def load_model(
     in evaluation mode. A model of images or sound (LLaVA, Gemma 3, Qwen2-Audio) is loaded whole, and steered in the
     language model inside. A hub id may name a branch, tag or commit, "owner/name@revision", as may `revision`.
 
+    Further options go to `from_pretrained` of transformers: `device_map` and `max_memory` (accelerate), a
+    `quantization_config`, a `distributed_config` for tensor parallelism or FSDP2. With one of these the weights stay
+    where it puts them, and `device` is not used::
+
+        model, tokenizer = geo.load_model("owner/large-model", dtype=torch.bfloat16, device_map="auto")
+
     ModelError: unknown or unfetched model, missing, corrupt or pickled weights, or such as are packed or scaled in a
     way that transformers does not heed; an architecture that is not known, an encoder-decoder; an adapter, which is to
     be merged into its model first; a classifier or reward model; word vectors, which have no model behind them.
-    EstimationError: no such device.
+    EstimationError: no such device. ArgumentError: an option that would change what is read, or run code.
     """
+    if ours := sorted(_OURS & options.keys()):
+        raise ArgumentError(f"load_model: {ours[0]} cannot be given; it would change what is read, or run other code")
     device = checked_device(device)
     require_language_model(model)
     model = with_revision(model, revision)
@@ -68,8 +81,8 @@ def load_model(
     with hidden_bars():  # a kernel without widgets says so
         from transformers import AutoTokenizer
 
-    with _source(model) as (source, options):
-        common: dict[str, Any] = {**options, "trust_remote_code": False}
+    with _source(model) as (source, where):
+        common: dict[str, Any] = {**where, "trust_remote_code": False}
         try:
             with _quiet(), _parsed_once():
                 factory = _factory(model, source, common)
@@ -81,15 +94,16 @@ def load_model(
                     # Refused below, by name; transformers names them in a report that it prints.
                     ignore_mismatched_sizes=True,
                     **common,
+                    **options,
                 )
                 tokenizer = AutoTokenizer.from_pretrained(source, **common)
-                loaded = loaded.to(device).eval()
+                loaded = (loaded if _PLACING & options.keys() else loaded.to(device)).eval()
         except ModelError:
             raise
         except Exception as error:  # every file, format, architecture and device fails in its own way
             raise ModelError(f"{model}: cannot be loaded as a causal language model: {error}") from error
     _require_all_used(model, report, loaded)
-    if "gguf_file" in options:
+    if "gguf_file" in where:
         # Weights are plain tensors now; these two only keep the model from being saved.
         del loaded.config.quantization_config
         loaded.hf_quantizer = None
