@@ -20,6 +20,7 @@ _COMMANDS = {
     "fetch": "download models, saying what and under which licence, and check them",
     "models": "list what can be fetched by name and what is present",
     "report": "write one page from the figures and results of a model",
+    "collect": "make one table and one figure of the claims of many runs",
 }
 
 
@@ -45,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _add(name: str, command: argparse.ArgumentParser) -> None:
+    from geometry.cli.collect import add_collect
     from geometry.cli.report import add_report
     from geometry.cli.run import add_figures, add_run
     from geometry.cli.steer_options import add_steer
@@ -53,7 +55,8 @@ def _add(name: str, command: argparse.ArgumentParser) -> None:
         says = "a name from `concept-geometry models`, a hub id, or a local path"
         command.add_argument("models", nargs="+", metavar="model", help=says)
     elif name != "models":
-        {"run": add_run, "figures": add_figures, "steer": add_steer, "report": add_report}[name](command)
+        added = {"run": add_run, "figures": add_figures, "steer": add_steer, "report": add_report}
+        (added | {"collect": add_collect})[name](command)
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -75,10 +78,12 @@ def _run(options: argparse.Namespace) -> None:
 
         run_steer(options)
     else:
+        from geometry.cli.collect import run_collect
         from geometry.cli.report import run_report
         from geometry.cli.run import run_figures, run_run
 
-        {"run": run_run, "figures": run_figures, "report": run_report}[options.command](options)
+        commands = {"run": run_run, "figures": run_figures, "report": run_report, "collect": run_collect}
+        commands[options.command](options)
 
 
 def _describe(resource: "Resource") -> str:

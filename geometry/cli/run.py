@@ -84,10 +84,19 @@ def add_run(parser: argparse.ArgumentParser) -> None:
 
 
 def run_run(options: argparse.Namespace) -> None:
-    """Run one study."""
+    """Run one study; into a folder that was named, only where its results are not there already."""
     from geometry.experiments import STUDIES
+    from geometry.experiments.study import ModelStudy
 
-    _into_folder(study_of(options, STUDIES[options.study]), options.out)
+    study = study_of(options, STUDIES[options.study])
+    # Of a whole model more counts than what is known of it.
+    if options.out is not None and isinstance(study, ModelStudy) and study.name not in _OF_WHOLE_MODELS:
+        from geometry.experiments.finished import finished
+
+        if finished(study, options.out):
+            print(visible(f"{options.out}: holds the results of this command already; remove it to run again"))
+            return
+    _into_folder(study, options.out)
 
 
 def add_figures(parser: argparse.ArgumentParser) -> None:

@@ -102,11 +102,10 @@ def _composed(
 
 
 def _positions(options: argparse.Namespace, vector: SteeringVector) -> Positions | None:
-    """The positions asked for; by default the last, and the first for a vector with rows (None)."""
-    rows = [len(part) if part.ndim == 2 else None for part in vector.parts.values()]
-    positions: Positions | None = options.positions or ("last" if rows == [None] * len(rows) else None)
-    for count in rows:
-        checked_positions(positions, count)
+    """The positions asked for, if they suit the vector; None: its default."""
+    positions: Positions | None = options.positions
+    for part in vector.parts.values():
+        checked_positions(positions, len(part) if part.ndim == 2 else None)
     return positions
 
 

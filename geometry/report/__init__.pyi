@@ -1,3 +1,5 @@
+from .collected import Collected as Collected
+from .collected import collect as collect
 from .page import report_page as report_page
 from .page import write_report as write_report
 from .reading import StudyFolder as StudyFolder
