@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 RESAMPLES = 2000
 FEWEST_CLUSTERS = 5
+FEWEST_UNITS = 3  # one or two values drawn again say nothing of a third
 
 
 def summarise(values: NDArray[np.float64]) -> dict[str, Any]:
@@ -42,11 +43,13 @@ def interval_of(values: NDArray[np.float64], clusters: NDArray[np.int64] | None 
     """95% bootstrap interval of the mean over units; of one number a permutation, 95% of the permutations.
 
     Units of one cluster are drawn together: children of one parent share words, so that taking them for independent
-    would make the interval too narrow. With fewer than 5 clusters there is nothing to draw, and it is too narrow.
+    would make the interval too narrow. With fewer than 5 clusters there is nothing to draw, and it is too narrow; of
+    fewer than 3 units there is none, but nan.
     """
     if values.ndim == 2 and values.shape[1] == 1 and len(values) > 1:
         return central(values.ravel())
-    return central(bootstrap_means(values, clusters))
+    few = len(_units(values)[0]) < FEWEST_UNITS
+    return (np.nan, np.nan) if few else central(bootstrap_means(values, clusters))
 
 
 def bootstrap_means(values: NDArray[np.float64], clusters: NDArray[np.int64] | None = None) -> NDArray[np.float64]:

@@ -72,3 +72,9 @@ def test_nothing_measured_has_no_interval() -> None:
     assert np.isnan(central(np.empty(0))).all()
     assert bootstrap_means(np.full(3, np.nan)).shape == (0,)
     assert summarise(np.array([np.nan])) == {"mean": None, "sd": None, "n": 0, "interval": None}
+
+
+@pytest.mark.parametrize("values", [[0.5], [0.5, 0.7], [0.5, np.nan, np.nan]])
+def test_of_one_or_two_values_there_is_no_interval(values: list[float]) -> None:
+    assert np.isnan(interval_of(np.array(values))).all()
+    assert np.isfinite(interval_of(np.array([*values, 0.1, 0.2]))).all()

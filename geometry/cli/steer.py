@@ -43,6 +43,8 @@ def run_steer(options: argparse.Namespace) -> None:
     positions = _positions(options, vector)
     for note in (*vector.notes, *(encode(tokenizer, prompts, bos=vector.bos).notes if prompts else ())):
         print(f"note: {note}", file=sys.stderr)
+    if options.strength is not None and len(set(options.coefficient)) == 1:
+        print("note: --strength sets the size of the whole, whatever one --coefficient of all is", file=sys.stderr)
     if options.save:
         _save(options, vector, model, tokenizer, prompts)
     if not prompts:

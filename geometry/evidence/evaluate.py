@@ -81,6 +81,8 @@ def evaluate_claims(
         be measured on the hierarchy, neither the `claims` nor any of `CLAIMS`, or what `test_against_nulls` refuses.
     """
     nulls = tuple(NULLS) if nulls is None else nulls
+    if unknown := [] if isinstance(nulls, Mapping) else [name for name in nulls if name not in NULLS]:
+        raise EstimationError(f"unknown null model {unknown[0]!r}; there are {', '.join(NULLS)}")
     if lacking := {"permuted", "random_subset"} - set(nulls):
         raise EstimationError(f"claims need the null model {min(lacking)!r} for their p-values and verdicts")
     if taken := {claim.name for claim in claims} & {statistic.name for statistic in also}:

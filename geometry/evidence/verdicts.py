@@ -58,7 +58,7 @@ class StructureRule:
             return "inconclusive" if _powerless(result) else "not significant"
         # Only by a null that the theory itself would be beyond can a claim be explained or contradicted.
         short = [null for null in self.explained_by if null in result.nulls and not result.beyond(null)]
-        comparable = [null for null in short if np.isfinite(result.difference(null).value)]
+        comparable = [null for null in short if np.isfinite(result.difference(null).interval).all()]
         telling = [null for null in comparable if _theory_beyond(result, null)]
         if any(result.short_of(null) for null in telling):
             return "contradicted"

@@ -98,8 +98,11 @@ class LabelledPoints:
             raise EstimationError("points need at least one concept or class to belong to")
         members = {name: np.unique(np.asarray(positions)) for name, positions in self.members.items()}
         for name, positions in members.items():
-            if not len(positions) or positions.dtype.kind not in "iu":
+            if not len(positions):
                 raise EstimationError(f"concept {name!r} has no points; leave it out or give their positions")
+            if positions.dtype.kind not in "iu":
+                what = f"concept {name!r}: members are positions of points, whole numbers, not {positions.dtype}"
+                raise EstimationError(f"{what}; of a label for each point LabelledPoints.of_classes makes them")
             if positions[0] < 0 or positions[-1] >= n or len(positions) < len(self.members[name]):
                 problem = f"positions must lie in 0 … {n - 1} and not repeat (found {positions[0]} … {positions[-1]})"
                 raise EstimationError(f"concept {name!r}: {problem}")

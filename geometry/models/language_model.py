@@ -18,7 +18,7 @@ from geometry.errors import ArgumentError, ModelError, shown
 from geometry.models.checkpoint import ADAPTER, INDEX, SINGLE
 from geometry.models.hub import HubId, with_revision
 from geometry.models.llama2c_file import as_gguf, is_llama2c
-from geometry.models.locating import local_path, require_language_model
+from geometry.models.locating import local_path, require_language_model, suggestion
 from geometry.models.placement import checked_device
 from geometry.progress import hidden_bars
 
@@ -26,10 +26,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
-# Options of transformers that are decided here, and those by which it puts the weights where they are to be.
-_OURS = {"trust_remote_code", "use_safetensors", "output_loading_info", "gguf_file", "torch_dtype", "subfolder"}
-_OURS |= {"ignore_mismatched_sizes", "state_dict", "config"}
+# Options by which transformers puts the weights where they are to be, and some that change nothing of what is read.
 _PLACING = {"device_map", "max_memory", "distributed_config", "quantization_config", "tp_plan", "device_mesh"}
+_OPTIONS = {*_PLACING, "offload_folder", "offload_buffers", "offload_state_dict", "attn_implementation", "token"}
 # What stands in the names of classes whose code is not in transformers.
 _LANGUAGE_MODEL = re.compile("LMHead|Causal|Conditional")
 # What stands beside a weight that is scaled, packed or adapted.
@@ -61,19 +60,20 @@ def load_model(
     in evaluation mode. A model of images or sound (LLaVA, Gemma 3, Qwen2-Audio) is loaded whole, and steered in the
     language model inside. A hub id may name a branch, tag or commit, "owner/name@revision", as may `revision`.
 
-    Further options go to `from_pretrained` of transformers: `device_map` and `max_memory` (accelerate), a
-    `quantization_config`, a `distributed_config` for tensor parallelism or FSDP2. With one of these the weights stay
-    where it puts them, and `device` is not used::
+    Further options go to `from_pretrained` of transformers: `device_map`, `max_memory` and `offload_folder`
+    (accelerate), a `quantization_config`, a `distributed_config` for tensor parallelism or FSDP2,
+    `attn_implementation`. Where they place the weights, these stay, and `device` is not used::
 
         model, tokenizer = geo.load_model("owner/large-model", dtype=torch.bfloat16, device_map="auto")
 
     ModelError: unknown or unfetched model, missing, corrupt or pickled weights, or such as are packed or scaled in a
     way that transformers does not heed; an architecture that is not known, an encoder-decoder; an adapter, which is to
     be merged into its model first; a classifier or reward model; word vectors, which have no model behind them.
-    EstimationError: no such device. ArgumentError: an option that would change what is read, or run code.
+    EstimationError: no such device. ArgumentError: another option.
     """
-    if ours := sorted(_OURS & options.keys()):
-        raise ArgumentError(f"load_model: {ours[0]} cannot be given; it would change what is read, or run other code")
+    if unknown := sorted(options.keys() - _OPTIONS):
+        known = ", ".join(sorted(_OPTIONS))
+        raise ArgumentError(f"load_model: no option {unknown[0]!r}; of transformers there are {known}")
     device = checked_device(device)
     require_language_model(model)
     model = with_revision(model, revision)
@@ -101,7 +101,8 @@ def load_model(
         except ModelError:
             raise
         except Exception as error:  # every file, format, architecture and device fails in its own way
-            raise ModelError(f"{model}: cannot be loaded as a causal language model: {error}") from error
+            hint = f"; {hint}" if (hint := suggestion(model)) else ""
+            raise ModelError(f"{model}: cannot be loaded as a causal language model: {error}{hint}") from error
     _require_all_used(model, report, loaded)
     if "gguf_file" in where:
         # Weights are plain tensors now; these two only keep the model from being saved.

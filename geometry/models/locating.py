@@ -95,8 +95,14 @@ def _from_hub(model: str, side: Side) -> Path:
         raise ModelError(_unknown(model, str(error))) from error
 
 
+def suggestion(model: str | Path) -> str:
+    """The packaged model that is written almost so, as a question; empty where there is none."""
+    names = [name for name, resource in CATALOGUE.items() if resource.kind != "source"]
+    close = difflib.get_close_matches(str(model), names, n=1)
+    return f"did you mean {close[0]!r}?" if close and close[0] != str(model) else ""
+
+
 def _unknown(model: str, reason: str) -> str:
     names = [name for name, resource in CATALOGUE.items() if resource.kind != "source"]
-    close = difflib.get_close_matches(model, names, n=1)
-    hint = f"did you mean {close[0]!r}?" if close else f"packaged models: {', '.join(names)}"
+    hint = suggestion(model) or f"packaged models: {', '.join(names)}"
     return f"unknown model {model!r}: no such file or folder here, and {reason}; {hint}"

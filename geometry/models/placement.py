@@ -6,6 +6,7 @@ Imports torch only to look at a device other than the CPU, so that `--help` is q
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from geometry.display import in_short
 from geometry.errors import EstimationError, shown
 
 if TYPE_CHECKING:
@@ -92,5 +93,7 @@ def checked_device(device: "torch.device | str", *, mps: bool = True) -> str:
             raise EstimationError(f"device {shown(name)} cannot be computed on: it holds no numbers; take cpu or cuda")
     # torch's own words for what it was not built for, which come in several kinds.
     except (RuntimeError, AssertionError, NotImplementedError, ValueError) as error:
-        raise EstimationError(f"device {shown(name)} cannot be computed on: {error}; take cpu or auto") from error
+        # Of a word that is no device torch lists all of those that it could be built for.
+        why = "it is no device" if "Expected one of" in str(error) else in_short(str(error))
+        raise EstimationError(f"device {shown(name)} cannot be computed on: {why}; take cpu or auto") from error
     return name

@@ -147,8 +147,15 @@ def tag_panel(axes: Axes, letter: str) -> None:
     axes.text(-0.02, 1.02, letter, transform=axes.transAxes, fontsize=9, fontweight="bold", ha="right", va="bottom")
 
 
-def save(figure: Figure, stem: Path) -> list[Path]:
-    """Write `stem`.png and `stem`.svg, always the same bytes, with the headline's texts as Title and Description."""
+def save(figure: Figure, stem: str | Path) -> list[Path]:
+    """Write `stem`.png and `stem`.svg, always the same bytes, with the headline's texts as Title and Description.
+
+    ValueError: the folder does not exist.
+    """
+    stem = Path(stem)
+    stem = stem.with_suffix("") if stem.suffix.lower() in (".png", ".svg") else stem
+    if not stem.parent.is_dir():
+        raise ValueError(f"{stem.parent}: no such folder; make it first")
     title, _, caption = str(figure.get_label()).partition("\n")
     said: dict[str, Any] = {key: text for key, text in (("Title", title), ("Description", caption)) if text}
     with style():

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from geometry.arguments import checked
 from geometry.display import fitted, html_table, in_short
 from geometry.errors import EstimationError, shown
-from geometry.intervals import bootstrap_means, central, interval_of, mean_of, means_of
+from geometry.intervals import FEWEST_UNITS, bootstrap_means, central, interval_of, mean_of, means_of
 from geometry.results.null_values import NullValues
 from geometry.significance import Alternative, permutation_p
 
@@ -165,6 +165,8 @@ class TestResult:
         if other.aligned and self.resampled is None:
             paired = self.values - means_of(other.values.T)
             return Difference(mean_of(paired), interval_of(paired, self.clusters))
+        if self.resampled is None and self.n < FEWEST_UNITS:
+            return Difference(self.value - other.mean, (float("nan"), float("nan")))
         own = bootstrap_means(self.values, self.clusters) if self.resampled is None else self.resampled
         theirs = bootstrap_means(other.values)[::-1]  # not the samples of `own`, with which they have nothing in common
         if not len(own) or not len(theirs):

@@ -79,8 +79,14 @@ class NextToken:
     def effect(self, vector: SteeringVector | None, token_sets: Mapping[str, NDArray[np.int64]]) -> Effect:
         """The effect of a vector on sets of tokens; None: unsteered.
 
-        Raises SteeringError: what `steer` refuses.
+        Parameters:
+            vector: added at the last token of every prompt.
+            token_sets: name → ids of tokens, each once, such as `vocabulary.word_id("bird")` or
+                `hierarchy["bird"].tokens` gives them.
+
+        Raises SteeringError: what `steer` refuses, or a set that is empty or holds anything but ids.
         """
+        token_sets = {name: self._checked(name, tokens) for name, tokens in token_sets.items()}
         if HookManager.at_work(self.model):
             raise SteeringError("the effect of a vector is measured without others at work; remove them first")
         before = after = self.unsteered
@@ -94,6 +100,15 @@ class NextToken:
             name: excess_kl(kl, probabilities[name], probability(before, tokens)) for name, tokens in token_sets.items()
         }
         return Effect(probabilities, kl, excess, after.argmax(dim=1).numpy())
+
+    def _checked(self, name: str, tokens: Any) -> NDArray[np.int64]:
+        ids, size = np.asarray(tokens), self.unsteered.shape[1]
+        whole = ids.ndim == 1 and ids.dtype.kind in "iu" and bool(len(ids))
+        if not whole or int(ids.min()) < 0 or int(ids.max()) >= size or len(np.unique(ids)) < len(ids):
+            given = f"{ids.dtype} {ids.shape}" if not whole else f"ids {ids.min()} to {ids.max()}, {len(ids)} of them"
+            says = f"token set {name!r} must be ids from 0 to {size - 1}, each once, at least one, not {given}"
+            raise SteeringError(f"{says}; vocabulary.word_id(word) gives a word's")
+        return ids.astype(np.int64)
 
     def log_probabilities(self) -> torch.Tensor:
         """log P(y | prompt) in nats under what is at work in the model, float32 on the CPU, shape (n, V)."""

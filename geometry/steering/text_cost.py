@@ -58,6 +58,8 @@ class TextCost:
     def __init__(self, model: LanguageModel, tokenizer: Tokenizer, texts: Sequence[str]) -> None:
         if HookManager.at_work(model):
             raise SteeringError("make TextCost before steering: what it compares with is to be unsteered")
+        if isinstance(texts, str):
+            raise SteeringError("texts are a list of texts; write [text] for one")
         self.model, self.tokenizer, self.texts = model, tokenizer, tuple(texts)
         self.unsteered = perplexity(model, tokenizer, self.texts)
 

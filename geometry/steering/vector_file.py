@@ -88,6 +88,8 @@ def load_vector(path: str | Path) -> SteeringVector:
     Raises SteeringError: no such file, corrupt or truncated, or safetensors of something else.
     """
     ending = _ending(path)
+    if not os.path.lexists(path):
+        raise SteeringError(f"{path}: no such file")
     if Path(path).exists() and not Path(path).is_file():
         raise SteeringError(f"{path}: a folder, a pipe or a device, not a vector file")
     if ending == ".gguf":

@@ -119,6 +119,9 @@ def _numbers(colour: Colour, points: int) -> NDArray[np.float64] | None:
 def _reclassed(labelled: LabelledPoints, colour: Colour) -> LabelledPoints:
     if isinstance(colour, Mapping):
         return replace(labelled, members=colour)
+    if isinstance(colour, str):
+        says = f"mapper: colour says what to colour by, a class or a number for each point, not {colour!r}"
+        raise EstimationError(f"{says}; colours themselves are colours={{class: colour}}")
     classes = list(map(str, colour))
     if len(classes) != len(labelled):
         raise EstimationError(f"mapper: colour has {len(classes)} classes for {len(labelled)} points; give one a point")

@@ -257,3 +257,16 @@ def test_nonsense_is_refused(llama: Any) -> None:
     ):
         with pytest.raises(geo.errors.SteeringError):
             attempt()
+
+
+@pytest.mark.parametrize(
+    "tokens",
+    [[], [5, 5], [5.7], [-1], [10**6], ["w3"], np.zeros(tiny.VOCABULARY, dtype=bool), [[5, 6]]],
+    ids=["empty", "twice", "float", "negative", "beyond", "words", "mask", "nested"],
+)
+def test_token_sets_are_ids_or_refused(llama: Any, tokens: Any) -> None:
+    asked = NextToken(llama, tiny.tokenizer(), MIXED)
+    with pytest.raises(geo.errors.SteeringError, match=r"token set 'odd' must be ids from 0 to \d+, each once"):
+        asked.effect(tiny.vector("output.1"), {"odd": tokens})
+    listed, array = (asked.effect(None, {"two": ids}).probability["two"] for ids in ([5, 6], np.array([6, 5])))
+    np.testing.assert_allclose(listed, array)

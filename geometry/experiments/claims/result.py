@@ -74,7 +74,7 @@ def products_in_words(name: str, tests: Iterable[TestResult]) -> str:
             value, (low, high) = test.difference("euclidean")
             # Of a single concept or family there is no interval.
             products = [null for null in ("euclidean", "random_metric") if null in test.compared]
-            if test.n > 1 and all(map(test.beyond, products)):
+            if np.isfinite(low) and all(map(test.beyond, products)):
                 numbers = f"{value:+.3f} [{low:+.3f}, {high:+.3f}]".replace("-", "\N{MINUS SIGN}")
                 gains.append(f"{test.name} ({numbers} beside the Euclidean product)")
             else:
