@@ -23,6 +23,6 @@ is loaded when it is first used.
 
 import lazy_loader
 
-__version__ = "0.2.0"
+from geometry.version import __version__ as __version__
 
 __getattr__, __dir__, _ = lazy_loader.attach_stub(__name__, __file__)

@@ -25,6 +25,7 @@ FLOORS = [
         "display",
         "progress",
         "serving",
+        "version",
     },
     {"results", "output", "moments"},
     {"models"},

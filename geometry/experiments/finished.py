@@ -4,12 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-import geometry
 from geometry.errors import GeometryError
 from geometry.experiments.result import SCHEMA
 from geometry.experiments.study import ModelStudy
 from geometry.models import Unembedding
 from geometry.output import LARGEST, RESULTS, file_sha256, read_bounded, settle
+from geometry.version import __version__
 
 
 def finished(study: ModelStudy[Any], folder: Path) -> bool:
@@ -21,7 +21,7 @@ def finished(study: ModelStudy[Any], folder: Path) -> bool:
     try:
         settle(folder)
         content = json.loads(read_bounded(folder / RESULTS, LARGEST))
-        same = {"schema": SCHEMA, "version": geometry.__version__, "analysis": study.name, "command": study.command}
+        same = {"schema": SCHEMA, "version": __version__, "analysis": study.name, "command": study.command}
         if any(content.get(key) != value for key, value in same.items()):
             return False
         if any(file_sha256(folder / name) != known for name, known in content["files"].items()):

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import ArrayLike
 
-import geometry
 import geometry.plots as plots
 from geometry.display import html_table, short_repr
 from geometry.experiments.study import Study
 from geometry.output import OutputFolder
+from geometry.version import __version__
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -137,7 +137,7 @@ class StudyResult(ABC):
         study = self.study
         return {
             "schema": SCHEMA,
-            "version": geometry.__version__,
+            "version": __version__,
             "analysis": study.name,
             "question": study.question,
             **({"model": self.model} if self.model is not None else {}),

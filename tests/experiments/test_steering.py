@@ -12,7 +12,7 @@ import pytest
 import geometry as geo
 from geometry.experiments import SteeringStudy
 from geometry.experiments.evaluator import BOUND, cell, times
-from geometry.experiments.steering import setup
+from geometry.experiments.steering import measure, setup
 from geometry.experiments.steering.result import SteeringResult
 from tests.experiments.scripts import nonsense
 
@@ -31,6 +31,7 @@ def result(tmp_path_factory: pytest.TempPathFactory, smollm2_model: Any) -> Stee
     prompts.write_text(json.dumps({"prompts": fewer}), encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(setup, "load_model", lambda _, **__: smollm2_model)
+        patch.setattr(measure, "GENERATED", 2)
         return SteeringStudy(prompts=str(prompts), n_random=19, every=10).run()
 
 
