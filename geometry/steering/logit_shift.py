@@ -24,6 +24,8 @@ class LogitShifts:
     def of(self, vector: SteeringVector) -> torch.Tensor | None:
         """The shift of every logit wherever the vector is added, float64, shape (V,); None where a pass is needed."""
         head = self._architecture.head
+        if vector.bos is not None:  # under it texts begin otherwise
+            return None
         if not self._plain or head is None or vector.sites != (_AFTER_NORM,) or vector[_AFTER_NORM].ndim != 1:
             return None
         states = torch.stack([torch.zeros_like(vector[_AFTER_NORM]), vector[_AFTER_NORM]])

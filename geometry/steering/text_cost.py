@@ -28,11 +28,11 @@ class _Kept(NamedTuple):
     targets: torch.Tensor
     steered: torch.Tensor
 
-    def loss(self, shift: torch.Tensor | None) -> float:
+    def loss(self, shift: torch.Tensor) -> float:
         """The mean negative log-probability where every logit of a steered place is shifted."""
         total = 0.0
         for rows, targets, steered in zip(*(torch.split(part, _ROWS) for part in self), strict=True):
-            shifted = rows if shift is None else rows + steered[:, None] * shift.float()
+            shifted = rows + steered[:, None] * shift.float()
             own = shifted.gather(1, targets[:, None])[:, 0]
             total += float((shifted.logsumexp(dim=1) - own).double().sum())
         return total / len(self.targets)
@@ -79,7 +79,7 @@ class TextCost:
                 shifts.append(self._shifts.of(vector))
         if all(shift is not None for shift in shifts) and (kept := self._kept) is not None:
             steered = sum(kept.loss(shift) for shift in shifts if shift is not None)
-            rise = (steered - len(every) * kept.loss(None)) / len(vectors)
+            rise = (steered - len(every) * math.log(self.unsteered)) / len(vectors)
             return math.exp(rise) if rise < _LARGEST else math.inf
         # As every vector has the same tokens, the mean loss of the batch is the mean of theirs.
         texts = self.texts * len(vectors)

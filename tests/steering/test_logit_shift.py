@@ -1,5 +1,6 @@
 """What a vector after the final norm does, worked out from the head, held to passes of the hooked model."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -70,8 +71,9 @@ def test_no_pass_is_made(llama: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         tiny.vector("after_norm", "output.1"),
         tiny.vector("after_norm", rows=2),
         tiny.vector("after_norm").relative(0.5),
+        replace(tiny.vector("after_norm"), bos=True),
     ],
-    ids=["block", "before the norm", "two sites", "rows", "relative"],
+    ids=["block", "before the norm", "two sites", "rows", "relative", "begun"],
 )
 def test_other_vectors_need_a_pass(llama: Any, vector: geo.SteeringVector) -> None:
     assert LogitShifts(Architecture.of(llama)).of(vector) is None
