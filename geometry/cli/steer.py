@@ -21,9 +21,11 @@ from geometry.steering import (
     steer,
     to_absolute,
 )
+from geometry.steering.block_outputs import of_ending
 from geometry.steering.chat import chat_prompts
 from geometry.steering.positions import checked_positions
 from geometry.steering.prompts import LanguageModel, Tokenizer
+from geometry.steering.vector_file import check_ending
 
 _COEFFICIENT = 2.0
 
@@ -88,8 +90,8 @@ def _check(options: argparse.Namespace) -> None:
         raise SteeringError("an empty prompt cannot be steered")
     if options.completions > 1 and not options.temperature:
         raise SteeringError("more than one of --completions would all be the same: add --temperature, such as 0.8")
-    if options.save and not options.save.lower().endswith((".safetensors", ".gguf")):
-        raise SteeringError(f"{options.save}: vectors are kept in .safetensors or .gguf files")
+    if options.save:
+        check_ending(options.save)
 
 
 def _composed(
@@ -114,7 +116,8 @@ def _positions(options: argparse.Namespace, vector: SteeringVector) -> Positions
 def _save(
     options: argparse.Namespace, vector: SteeringVector, model: LanguageModel, tokenizer: Tokenizer, prompts: list[str]
 ) -> None:
-    if options.save.lower().endswith(".gguf") and any(site.relative for site in vector.sites):
+    kind = of_ending(options.save)
+    if kind is not None and not kind.relative and any(site.relative for site in vector.sites):
         vector = to_absolute(vector, model, tokenizer, prompts or load_prompts("neutral").beginnings)
     print(f"saved {save_vector(vector, options.save)}")
 

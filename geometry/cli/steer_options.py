@@ -43,7 +43,11 @@ def add_steer(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=whole_number(0), default=0)
     add_placement(parser)
     add("--chat", action="store_true", help="put the prompts to the model as a user's turn, by its chat template")
-    add("--save", metavar="FILE", help="keep the vector: .safetensors, or .gguf for llama.cpp")
+    add(
+        "--save",
+        metavar="FILE",
+        help="keep the vector: .safetensors, .gguf (llama.cpp), .json (vllm-lens), .pt (hotwire)",
+    )
 
 
 def _add_sources(group: "argparse._ArgumentGroup") -> None:
@@ -58,7 +62,7 @@ def _add_sources(group: "argparse._ArgumentGroup") -> None:
     add("--pairs", action="append", default=[], metavar="FILE", help=says)
     says = "the mean of a class less that of another, or of all others: aggression:hostile/peaceful, or of a YAML file"
     add("--behaviour", action="append", default=[], metavar="FAMILY:CLASS[/CLASS]", help=says)
-    add("--vector", metavar="FILE", help="a .safetensors or .gguf steering vector, as it is")
+    add("--vector", metavar="FILE", help="a .safetensors, .gguf or .svec steering vector, as it is")
 
 
 def _site(text: str) -> "Site":

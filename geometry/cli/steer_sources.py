@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 from geometry.causal import CausalSpace
 from geometry.cli.placement import placement_of
@@ -21,6 +22,7 @@ from geometry.steering import (
     contrastive_activation_addition,
     pull_back,
 )
+from geometry.steering.block_outputs import BlockOutputs, of_ending
 from geometry.steering.pair_file import load_text_pairs
 from geometry.steering.prompts import LanguageModel, Tokenizer
 
@@ -48,8 +50,8 @@ def middle_block(model: LanguageModel) -> Site:
 def _concepts(options: argparse.Namespace) -> list[Make]:
     if options.site is not None and options.site.block is not None and options.strength is None:
         raise SteeringError(f"at {options.site} the strength is a choice of yours: add --strength, such as 1")
-    if _is_control_vector(options) and (options.site is None or options.site.block is None):
-        raise SteeringError("a .gguf control vector acts on the outputs of blocks: add --site output.27 --strength 1")
+    if _kind(options) is not None and (options.site is None or options.site.block is None):
+        raise SteeringError(f"{_called(options)} acts on the outputs of blocks: add --site output.27 --strength 1")
     place = placement_of(options)
     unembedding = Unembedding.load(options.model, **place.of_unembedding)
     hierarchy = load_hierarchy(options.hierarchy or "wordnet-noun", unembedding.vocabulary)
@@ -70,15 +72,20 @@ def _check_place(options: argparse.Namespace) -> None:
     site = options.site
     if site is not None and site.relative:
         raise SteeringError(f"{site}: texts are read at a plain site; --strength makes the vector relative")
-    if _is_control_vector(options):
-        if options.pair:
-            raise SteeringError("a .gguf control vector holds no rows for the tokens of a --pair: save .safetensors")
-        if site is not None and (site.block is None or site.block - (site.place == "input") < 1):
-            raise SteeringError(f"a .gguf control vector acts on the outputs of blocks from 1 on, not at {site}")
+    if (kind := _kind(options)) is not None:
+        if options.pair and not kind.rows:
+            raise SteeringError(f"{_called(options)} holds no rows for the tokens of a --pair: save .safetensors")
+        if site is not None and (site.block is None or site.block - (site.place == "input") < kind.first):
+            raise SteeringError(f"{_called(options)} acts on the outputs of blocks from {kind.first} on, not at {site}")
 
 
-def _is_control_vector(options: argparse.Namespace) -> bool:
-    return bool(options.save) and options.save.lower().endswith(".gguf")
+def _kind(options: argparse.Namespace) -> BlockOutputs | None:
+    """What the format that --save asks for can express, if that is not all."""
+    return of_ending(options.save) if options.save else None
+
+
+def _called(options: argparse.Namespace) -> str:
+    return f"a {Path(options.save).suffix.lower()} file"
 
 
 def _pair(options: argparse.Namespace, promoted: str, suppressed: str) -> Make:

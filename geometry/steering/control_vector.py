@@ -14,6 +14,7 @@ import torch
 from geometry.errors import ModelError, SteeringError
 from geometry.models.gguf_container import opened_gguf
 from geometry.output import replacing
+from geometry.steering.block_outputs import CONTROL_VECTOR
 from geometry.steering.vector import Site, SteeringVector
 
 _ARCHITECTURE = "controlvector"
@@ -28,19 +29,14 @@ def save_control_vector(vector: SteeringVector, path: str | Path) -> Path:
     Raises OutputError: the file cannot be written.
     Source: repeng (github.com/vgel/repeng) and llama.cpp, which define the format by what they write and read.
     """
-    directions: dict[int, torch.Tensor] = {}
-    for site, part in vector.parts.items():
-        block = _expressed(vector, site, part)
-        directions[block] = directions[block] + part if block in directions else part
-    # Finite together, not only each.
-    SteeringVector({Site("output", block): part for block, part in directions.items()}, vector.provenance)
+    directions = CONTROL_VECTOR.summed(vector)
     with replacing(path) as unfinished:
         writer = gguf.GGUFWriter(unfinished, _ARCHITECTURE)
         writer.add_string(f"{_ARCHITECTURE}.model_hint", vector.model)
         writer.add_uint32(f"{_ARCHITECTURE}.layer_count", len(directions))
         writer.add_description(vector.provenance)
-        for block in sorted(directions):
-            writer.add_tensor(f"direction.{block}", directions[block].cpu().numpy().astype(np.float32))
+        for block, part in directions.items():
+            writer.add_tensor(f"direction.{block}", part.numpy().astype(np.float32))
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_tensors_to_file()
@@ -69,19 +65,3 @@ def load_control_vector(path: str | Path) -> SteeringVector:
             return SteeringVector(parts, str(provenance), str(file.fields.get(f"{_ARCHITECTURE}.model_hint", "")))
     except (ModelError, SteeringError) as error:
         raise SteeringError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from error
-
-
-def _expressed(vector: SteeringVector, site: Site, part: torch.Tensor) -> int:
-    """The N of `direction.N` that does what the part does; SteeringError if there is none."""
-    reason = ""
-    if part.ndim == 2:
-        reason = "rows for positions; control vectors act on every position"
-    elif site.relative:
-        reason = "a part relative to the residual norm; use `to_absolute`"
-    elif site.block is None:
-        reason = "a part at the final norm; control vectors act on the outputs of blocks"
-    elif (block := site.block - (site.place == "input")) < 1:
-        reason = f"a part at the {'embedding' if block < 0 else 'output of block 0'}; llama.cpp begins with block 1"
-    if reason:
-        raise SteeringError(f"{vector.provenance} cannot be written as a control vector: {site} is {reason}")
-    return block

@@ -1,10 +1,11 @@
-"""Write and read steering vectors: safetensors, exactly and with all that is on record, or GGUF control vectors.
+"""Write and read steering vectors: safetensors, exactly and with all that is on record, or files of other programs.
 
-In safetensors each part stands under its site's name, the record in the metadata.
+In our safetensors each part stands under its site's name, the record in the metadata.
 """
 
 import json
 import os
+import struct
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,12 +15,19 @@ from safetensors import SafetensorError, safe_open
 
 from geometry.arguments import checked
 from geometry.errors import GeometryError, SteeringError
-from geometry.output import replacing
+from geometry.output import open_regular, replacing
+from geometry.steering.aisteer360_file import load_svec
 from geometry.steering.belonging import RowSample
 from geometry.steering.control_vector import load_control_vector, save_control_vector
+from geometry.steering.hotwire_file import save_hotwire
+from geometry.steering.steering_lite_file import CONFIGURATION, steering_lite_vector
 from geometry.steering.vector import SteeringVector
+from geometry.steering.vllm_lens_file import save_vllm_lens
 
 _FORMAT = "concept-geometry steering vector 1"
+_READ, _WRITTEN = (".safetensors", ".gguf", ".svec"), (".safetensors", ".gguf", ".json", ".pt")
+_OTHERS = {".gguf": save_control_vector, ".json": save_vllm_lens, ".pt": save_hotwire}
+_LARGEST_HEADER = 16 << 20  # bytes, as of models
 _IDS, _ROWS = "unembedding.ids", "unembedding.rows"
 _INFERRED = (
     "the file does not say whether its rows count from a beginning-of-text token; as the first is zero, they are taken"
@@ -38,17 +46,25 @@ def save_vector(vector: SteeringVector, path: str | Path) -> Path:
     >>> folder.cleanup()
 
     Parameters:
-        path: `.safetensors`, which `load_vector` gives back bit for bit with its record; or `.gguf`, a control vector
-            as llama.cpp reads it, bit for bit too, but with absolute parts at the outputs of blocks ≥ 1 alone.
+        path: what is written goes by the ending.
 
-    Raises SteeringError: another ending, what a control vector cannot express, or a file of that name that is no
-        steering vector, such as a model's.
+            - `.safetensors`, which `load_vector` gives back bit for bit with its record;
+            - `.gguf`, a control vector as llama.cpp and EasySteer read it, bit for bit too, but with absolute parts at
+              the outputs of blocks ≥ 1 alone;
+            - `.json`, what a request to vllm-lens carries as `apply_steering_vectors`: parts at the outputs of blocks,
+              absolute or relative, and rows for the first tokens;
+            - `.pt`, a tensor for hotwire with a row for each block: absolute parts at the outputs of blocks.
+
+            The last two are written, never read, so that no file of that name is replaced.
+
+    Raises SteeringError: another ending, what the format cannot express, or a file of that name that is no steering
+        vector, such as a model's, or might be none.
     Raises OutputError: the file cannot be written.
     """
-    ending = _ending(path)
+    ending = check_ending(path)
     _refuse_to_replace_others(path)
-    if ending == ".gguf":
-        return save_control_vector(vector, path)
+    if ending in _OTHERS:
+        return _OTHERS[ending](vector, path)
     tensors = {str(site): part.contiguous().cpu() for site, part in vector.parts.items()}
     if vector.sample is not None:
         tensors |= {_IDS: vector.sample.ids.contiguous(), _ROWS: vector.sample.rows.contiguous()}
@@ -65,10 +81,22 @@ def save_vector(vector: SteeringVector, path: str | Path) -> Path:
     return Path(path)
 
 
+def check_ending(path: str | Path) -> str:
+    """The ending of a file to write, in lower case; SteeringError for one that no vector has."""
+    ending = Path(path).suffix.lower()
+    if ending not in _WRITTEN:
+        raise SteeringError(
+            f"{path}: vectors are kept in .safetensors or .gguf files, or as .json for vllm-lens, .pt for hotwire"
+        )
+    return ending
+
+
 def _refuse_to_replace_others(path: str | Path) -> None:
     # Of a name that cannot be, or a folder, writing says what is wrong.
     if not os.path.exists(path) or os.path.isdir(path):  # noqa: PTH110, PTH112
         return
+    if Path(path).suffix.lower() not in _READ:
+        raise SteeringError(f"{path}: is there already, and such files are not read; remove it or choose another name")
     try:
         load_vector(path)
     except GeometryError as error:
@@ -77,7 +105,7 @@ def _refuse_to_replace_others(path: str | Path) -> None:
 
 @checked
 def load_vector(path: str | Path) -> SteeringVector:
-    """Read what `save_vector` wrote, or a `.gguf` control vector of another program (repeng, llama.cpp).
+    """Read what `save_vector` wrote, or a vector of another program.
 
     Example::
 
@@ -85,9 +113,16 @@ def load_vector(path: str | Path) -> SteeringVector:
         with geo.steer(model, vector):
             generations = geo.generate(model, tokenizer, ["In the garden I saw a"])
 
-    Raises SteeringError: no such file, corrupt or truncated, or safetensors of something else.
+    Parameters:
+        path: `.safetensors`, of this package or of steering-lite (`mean_diff` and `pca`, which add a vector); `.gguf`,
+            a control vector (repeng, llama.cpp, EasySteer); `.svec`, of AISteer360.
+
+    What those of other programs leave open, `notes` says how it was taken.
+
+    Raises SteeringError: no such file, corrupt or truncated, or of something else.
     """
-    ending = _ending(path)
+    if (ending := Path(path).suffix.lower()) not in _READ:
+        raise SteeringError(f"{path}: vectors are read from .safetensors or .gguf files, or .svec files of AISteer360")
     if not os.path.lexists(path):
         raise SteeringError(f"{path}: no such file")
     if Path(path).exists() and not Path(path).is_file():
@@ -95,24 +130,46 @@ def load_vector(path: str | Path) -> SteeringVector:
     if ending == ".gguf":
         return load_control_vector(path)
     try:
-        with safe_open(path, framework="pt") as file:
-            record = file.metadata() or {}
-            if record.get("format") != _FORMAT:
-                raise SteeringError(f"{path}: a safetensors file, but not a steering vector written by this package")
-            parts = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-        notes = tuple(str(note) for note in json.loads(record.get("notes", "[]")))
-        # Files of earlier versions say "made".
-        provenance = record.get("provenance", record.get("made", "vector"))
-        bos = json.loads(record.get("bos", "null"))
-        sample = _sample(record.get("unembedding", ""), parts.pop(_IDS, None), parts.pop(_ROWS, None))
-        vector = SteeringVector(parts, provenance, record.get("model", ""), notes, bos, sample)
-        if "bos" not in record and _begins_with_zero(vector):
-            return replace(vector, bos=True, notes=(*notes, _INFERRED))
-        return vector
+        vector, said = _load_safetensors(Path(path)) if ending == ".safetensors" else (load_svec(Path(path)), False)
     except SteeringError as error:
         raise SteeringError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from error
-    except (OSError, SafetensorError, ValueError, TypeError, RecursionError, NotImplementedError) as error:
-        raise SteeringError(f"{path}: not a readable steering vector (corrupt or truncated?): {error}") from error
+    except (
+        OSError,
+        SafetensorError,
+        ValueError,
+        TypeError,
+        OverflowError,
+        RecursionError,
+        NotImplementedError,
+    ) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise SteeringError(f"{path}: not a readable steering vector (corrupt or truncated?): {reason}") from error
+    if not said and _begins_with_zero(vector):
+        return replace(vector, bos=True, notes=(*vector.notes, _INFERRED))
+    return vector
+
+
+def _load_safetensors(path: Path) -> tuple[SteeringVector, bool]:
+    """The vector, and whether the file says what its rows count from."""
+    with open_regular(path) as file:
+        if len(start := file.read(8)) == struct.calcsize("<Q") and path.stat().st_size > _LARGEST_HEADER:
+            (size,) = struct.unpack("<Q", start)
+            if size > _LARGEST_HEADER:
+                raise SteeringError(f"a header of {size} bytes, where at most {_LARGEST_HEADER} are read")
+    with safe_open(path, framework="pt") as file:
+        record = file.metadata() or {}
+        is_ours = record.get("format") == _FORMAT
+        if not is_ours and CONFIGURATION not in record:
+            raise SteeringError("a safetensors file, but not a steering vector of this package or of steering-lite")
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+    if not is_ours:
+        return steering_lite_vector(path.stem, record[CONFIGURATION], tensors), False
+    notes = tuple(str(note) for note in json.loads(record.get("notes", "[]")))
+    # Files of earlier versions say "made".
+    provenance = record.get("provenance", record.get("made", "vector"))
+    bos = json.loads(record.get("bos", "null"))
+    sample = _sample(record.get("unembedding", ""), tensors.pop(_IDS, None), tensors.pop(_ROWS, None))
+    return SteeringVector(tensors, provenance, record.get("model", ""), notes, bos, sample), "bos" in record
 
 
 def _sample(name: str, ids: torch.Tensor | None, rows: torch.Tensor | None) -> RowSample | None:
@@ -129,10 +186,3 @@ def _begins_with_zero(vector: SteeringVector) -> bool:
     """Whether row 0 is zero, as activation addition leaves it where it belongs to a beginning-of-text token."""
     by_row = [part for part in vector.parts.values() if part.ndim == 2]
     return bool(by_row) and not any(bool(part[0].any()) for part in by_row)
-
-
-def _ending(path: str | Path) -> str:
-    ending = Path(path).suffix.lower()
-    if ending not in (".safetensors", ".gguf"):
-        raise SteeringError(f"{path}: vectors are kept in .safetensors or .gguf files")
-    return ending

@@ -1,10 +1,12 @@
 """The console makes vectors of pairs, lists of pairs and classes as Python does, at any block, plainly or in a chat."""
 
+import json
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 
 import geometry as geo
@@ -149,6 +151,31 @@ def test_a_strength_is_a_fraction_of_the_residual_norm(console: Any, files: dict
         assert norm is None or kept.norm() == pytest.approx(norm)
 
 
+def test_what_is_saved_for_servers_is_what_they_can_express(
+    console: Any, files: dict[str, str], tmp_path: Path
+) -> None:
+    assert console("--pairs", files["csv"], "--strength", "0.5", "--save", str(tmp_path / "v.pt"), PROMPT)[0] == 0
+    rows = torch.load(tmp_path / "v.pt", weights_only=True)
+    assert [bool(row.any()) for row in rows] == [False, False, True]
+    assert console("--pair", "w2 w3", "w5 w6", "--strength", "0.5", "--save", str(tmp_path / "v.json"))[0] == 0
+    entries = json.loads((tmp_path / "v.json").read_text())
+    # A row is zero, that of the beginning-of-text token.
+    assert [entry["scale"] > 0 for entry in entries] == [False, True, True]
+    assert {tuple(entry["layer_indices"]) for entry in entries} == {(2,)}
+    assert all(entry["norm_match"] for entry in entries)
+
+
+def test_a_vector_of_another_program_steers_and_says_how_it_was_taken(console: Any, tmp_path: Path) -> None:
+    parts = tiny.vector("output.1", "output.2").parts
+    directions = {str(site.block): [part.tolist()] for site, part in parts.items()}
+    (tmp_path / "v.svec").write_text(json.dumps({"model_type": "llama", "directions": directions}))
+    status, output, error = console("--vector", str(tmp_path / "v.svec"), "--positions", "all", PROMPT)
+    vector = geo.SteeringVector(parts)
+    assert status == 0
+    assert steered(output) == by_hand(console, vector, "all") != by_hand(console, 0 * vector, "all")
+    assert error.startswith("note: AISteer360 steers at one of these 2 blocks")
+
+
 def test_a_chat_has_the_template_and_one_beginning(console: Any, files: dict[str, str]) -> None:
     tokenizer = tiny.tokenizer()
     tokenizer.chat_template = TEMPLATE
@@ -181,6 +208,9 @@ def test_a_chat_without_a_working_template_is_one_line(
         (["--pair", "w2", " "], "two different texts"),
         (["--pair", "w2", "w3", "--positions", "all"], "a row for each token"),
         (["--pair", "w2", "w3", "--save", "v.gguf"], "no rows"),
+        (["--pair", "w2", "w3", "--save", "v.pt"], "a .pt file holds no rows"),
+        (["--pairs", "{csv}", "--site", "after_norm", "--save", "v.json"], "blocks from 0 on"),
+        (["--pairs", "{csv}", "--site", "input.0", "--save", "v.pt"], "blocks from 0 on"),
         (["--pair", "w2", "w3", "--save", "v.txt"], "kept in .safetensors or .gguf"),
         (["--pair", "w2", "w3", "--hierarchy", "organisms"], "--hierarchy says"),
         (["--pair", "w2", "w3", "--site", "2.relative"], "--strength makes"),

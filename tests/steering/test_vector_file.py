@@ -156,7 +156,7 @@ def test_places_that_cannot_be_written_are_one_clear_error(tmp_path: Path, endin
     assert (tmp_path / "file").read_text() == "kept"
 
 
-@pytest.mark.parametrize("name", ["v", "v.pt", "v.safetensors.bak", ".gguf", "", "v.json"])
+@pytest.mark.parametrize("name", ["v", "v.bin", "v.safetensors.bak", ".gguf", "", "v.pt.zip"])
 def test_other_endings_are_refused(tmp_path: Path, name: str) -> None:
     for attempt in (
         lambda: geo.save_vector(SteeringVector({"output.1": torch.ones(2)}), tmp_path / name),
@@ -165,6 +165,28 @@ def test_other_endings_are_refused(tmp_path: Path, name: str) -> None:
         with pytest.raises(geo.errors.SteeringError, match=r"\.safetensors or \.gguf"):
             attempt()
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("ending", ["json", "pt", "JSON"])
+def test_what_is_written_for_servers_is_neither_read_nor_replaced(tmp_path: Path, ending: str) -> None:
+    path, vector = tmp_path / f"v.{ending}", SteeringVector({"output.1": torch.ones(2)})
+    with pytest.raises(geo.errors.SteeringError, match=rf"v\.{ending}: vectors are read from"):
+        geo.load_vector(path)
+    held = geo.save_vector(vector, path).read_bytes()
+    for attempt in (lambda: geo.load_vector(path), lambda: geo.save_vector(2 * vector, path)):
+        with pytest.raises(geo.errors.SteeringError, match=rf"v\.{ending}: (vectors are read|is there already)"):
+            attempt()
+    assert path.read_bytes() == held
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+def test_a_header_of_a_size_that_no_vector_has_is_refused(tmp_path: Path) -> None:
+    size = (16 << 20) + 1
+    with (tmp_path / "large.safetensors").open("wb") as file:
+        file.write(struct.pack("<Q", size))
+        file.truncate(size + 100)
+    with pytest.raises(geo.errors.SteeringError, match=r"large\.safetensors: a header of \d+ bytes"):
+        geo.load_vector(tmp_path / "large.safetensors")
 
 
 @pytest.mark.parametrize("ending", ["safetensors", "gguf"])
