@@ -19,6 +19,7 @@ _COMMANDS = {
     "steer": "generate with the directions of concepts added, and without",
     "fetch": "download models, saying what and under which licence, and check them",
     "models": "list what can be fetched by name and what is present",
+    "cache": "list what is kept on this machine; remove what can be computed again",
     "report": "write one page from the figures and results of a model",
     "collect": "make one table and one figure of the claims of many runs",
 }
@@ -46,6 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _add(name: str, command: argparse.ArgumentParser) -> None:
+    from geometry.cli.cache import add_cache
     from geometry.cli.collect import add_collect
     from geometry.cli.report import add_report
     from geometry.cli.run import add_figures, add_run
@@ -56,7 +58,7 @@ def _add(name: str, command: argparse.ArgumentParser) -> None:
         command.add_argument("models", nargs="+", metavar="model", help=says)
     elif name != "models":
         added = {"run": add_run, "figures": add_figures, "steer": add_steer, "report": add_report}
-        (added | {"collect": add_collect})[name](command)
+        (added | {"collect": add_collect, "cache": add_cache})[name](command)
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -67,9 +69,13 @@ def _run(options: argparse.Namespace) -> None:
         files = "folder, .safetensors or .gguf file does as well; word vectors too (.txt, .vec, .npz), but to steer"
         print(f"Any hub id ({_HUB_IDS}), {files}.")
     elif options.command == "fetch":
+        from geometry.models.word_vectors_file import prepare_word_vectors
+
         for model in options.models:
             if model in CATALOGUE:
-                fetch(model)
+                path = fetch(model)
+                if CATALOGUE[model].kind == "vectors":
+                    prepare_word_vectors(path)
             else:
                 # Read as every command reads it: a file of that name need not be a model.
                 print(f"{visible(model)}: found, {visible(repr(Unembedding.load(model)))}")
@@ -78,12 +84,13 @@ def _run(options: argparse.Namespace) -> None:
 
         run_steer(options)
     else:
+        from geometry.cli.cache import run_cache
         from geometry.cli.collect import run_collect
         from geometry.cli.report import run_report
         from geometry.cli.run import run_figures, run_run
 
         commands = {"run": run_run, "figures": run_figures, "report": run_report, "collect": run_collect}
-        commands[options.command](options)
+        (commands | {"cache": run_cache})[options.command](options)
 
 
 def _describe(resource: "Resource") -> str:

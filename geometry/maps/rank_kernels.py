@@ -6,10 +6,12 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from geometry.cache.kernels import compiled
+
 Distances = NDArray[np.floating[Any]]
 
 
-@numba.njit(cache=True, nogil=True, parallel=True)
+@compiled(nogil=True, parallel=True)
 def count_smaller(distances: Distances, bounds: Distances) -> NDArray[np.int64]:
     """How many distances of a row are smaller than each of its bounds, shape (b, m) from (b, n) and (b, m).
 

@@ -4,12 +4,14 @@ from pathlib import Path
 from typing import Any
 
 import accelerate
+import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.numpy import load_file
 from torch import nn
 
 import geometry as geo
+from geometry.cache import LIMIT, Entry
 from tests.steering import tiny
 
 PROMPTS = ["w1 w2 w3", "w4 w5", "w6 w7 w8 w9"]
@@ -78,26 +80,41 @@ def test_a_damaged_file_is_replaced_or_passed_over(model: Any, tmp_path: Path, d
     assert damage == "folder" or path.read_bytes() == whole
 
 
-@pytest.mark.parametrize("wrong", ["rows", "width", "axes", "dtype", "NaN", "infinite", "another site"])
+@pytest.mark.parametrize("wrong", ["rows", "width", "axes", "dtype", "another site", "another order", "a new NaN"])
 def test_a_file_of_something_else_is_replaced(model: Any, tmp_path: Path, wrong: str) -> None:
     first = geo.read_activations(model, tiny.tokenizer(), PROMPTS, SITES, cache=tmp_path)
     (path,) = tmp_path.iterdir()
-    whole, tensors = path.read_bytes(), load_file(path)
-    changed = tensors["after_norm"]
-    changed = {
-        "rows": changed[:2],
-        "width": changed[:, :3],
-        "axes": changed[:, None],
-        "dtype": changed.half(),
-        "NaN": changed.index_fill(0, torch.tensor(1), torch.nan),
-        "infinite": changed.index_fill(1, torch.tensor(1), torch.inf),
-        "another site": changed,
-    }[wrong]
-    name = "before_norm" if wrong == "another site" else "after_norm"
-    kept = {"output.1": tensors["output.1"], name: changed.contiguous()}
-    save_file(kept, path, metadata={"format": "concept-geometry activations 1"})
+    whole, arrays = path.read_bytes(), load_file(path)
+    rows = arrays["after_norm"]
+    if wrong == "a new NaN":
+        place = whole.index(rows.tobytes())
+        path.write_bytes(whole[:place] + np.float32("nan").tobytes() + whole[place + 4 :])
+    else:
+        changed = {"rows": rows[:2], "width": rows[:, :3], "axes": rows[:, None], "dtype": rows.astype("f8")}
+        name = "before_norm" if wrong == "another site" else "after_norm"
+        kept = {"output.1": arrays["output.1"], name: changed.get(wrong, rows)}
+        # Whole in itself, and under its own name.
+        Entry(path, "activations").write(dict(reversed(list(kept.items()))) if wrong == "another order" else kept)
+    assert path.read_bytes() != whole
     assert same(first, geo.read_activations(model, tiny.tokenizer(), PROMPTS, SITES, cache=tmp_path))
     assert path.read_bytes() == whole
+
+
+def test_the_limit_of_the_cache_is_of_its_own_folder_alone(
+    model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CONCEPT_GEOMETRY_CACHE", str(tmp_path))
+    plain = geo.read_activations(model, tiny.tokenizer(), PROMPTS, SITES, cache=True)
+    (path,) = (tmp_path / "activations").iterdir()
+    monkeypatch.setenv(LIMIT, "0")
+    path.unlink()
+    assert same(plain, geo.read_activations(model, tiny.tokenizer(), PROMPTS, SITES, cache=True))
+    assert not list((tmp_path / "activations").iterdir())
+    monkeypatch.setenv(LIMIT, "much")
+    with pytest.raises(geo.errors.OutputError, match=LIMIT):
+        geo.read_activations(model, tiny.tokenizer(), PROMPTS, SITES, cache=True)
+    assert same(plain, geo.read_activations(model, tiny.tokenizer(), PROMPTS, SITES, cache=tmp_path / "mine"))
+    assert len(list((tmp_path / "mine").iterdir())) == 1
 
 
 class Sharded(nn.Parameter):

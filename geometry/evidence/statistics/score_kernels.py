@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from geometry.cache.kernels import compiled
 
 Scores = NDArray[np.floating[Any]]
 Floats = NDArray[np.float64]
@@ -25,7 +26,7 @@ class Sets(NamedTuple):
         return cls(np.concatenate([np.empty(0, np.int64), *sets]), starts)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def aucs(
     scores: Scores, upper: Integers, lower: Integers, inside: Sets, outside: Sets, fewest: int, result: Floats
 ) -> None:
@@ -58,7 +59,7 @@ def aucs(
         result[e] = wins / (2 * len(own) * len(others))
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def means(scores: Scores, rows: Integers, sets: Integers, words: Sets, result: Floats) -> None:
     """Mean of the scores of row rows[i] over the words of set sets[i]; nan of an empty one."""
     for i in range(len(rows)):

@@ -1,0 +1,10 @@
+from .array_file import Layout as Layout
+from .entry import Entry as Entry
+from .entry import Key as Key
+from .folder import KINDS as KINDS
+from .folder import LIMIT as LIMIT
+from .folder import Held as Held
+from .folder import clear as clear
+from .folder import holdings as holdings
+from .folder import limit as limit
+from .folder import trim as trim
