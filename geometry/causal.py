@@ -13,9 +13,11 @@ from numpy.typing import ArrayLike, NDArray
 from geometry.arguments import checked
 from geometry.display import html_table, in_short
 from geometry.errors import EstimationError, shown
-from geometry.models import Unembedding
+from geometry.memory import in_passing
+from geometry.models import Unembedding, cache_folder
 from geometry.models.placement import checked_device
 from geometry.moments import moments
+from geometry.spectrum_cache import Spectrum, kept_spectrum
 
 # Numbers that are converted at a time: 8 MB in float64.
 _SLICE = 1 << 20
@@ -64,11 +66,13 @@ class CausalSpace:
             dtype: of the computation and of everything derived from it.
             device: where to compute, "auto" too; default, where the matrix lies.
 
-        EstimationError: fewer than two usable rows, or all of them equal; no such device.
+        EstimationError: fewer than two usable rows, or all of them equal; no such device. OutputError: the limit of the
+            cache is no number.
 
         Σ is the biased estimate (division by the number of rows), as published, and summed in float64. Products of many
         rows that are stored in less are float32, unless Σ is so ill-conditioned that it shows. Cost V d² + d³, in one
-        pass over γ, which is converted in blocks, so memory stays near that of γ itself.
+        pass over γ, which is converted in blocks, so memory stays near that of γ itself. Of a large γ on the CPU what
+        was computed is kept, and taken again bit for bit, in the cache under the hash of its numbers.
 
         Source: Park et al., arXiv 2311.03658, theorem 3.2; 2406.01506, section 2.
         """
@@ -79,10 +83,16 @@ class CausalSpace:
         if len(rows) < 2:
             raise EstimationError(f"{unembedding.name}: {len(rows)} usable unembedding rows; Σ needs at least 2")
 
-        single = unembedding.matrix.dtype != torch.float64 and len(rows) >= _MANY_ROWS
-        mean, eigenvalues, eigenvectors = _spectrum(unembedding, rows, dtype, device, single=single)
-        if single and not bool(eigenvalues[0] > _CONDITIONED * eigenvalues[-1]):
-            mean, eigenvalues, eigenvectors = _spectrum(unembedding, rows, dtype, device, single=False)
+        def compute() -> Spectrum:
+            single = unembedding.matrix.dtype != torch.float64 and len(rows) >= _MANY_ROWS
+            mean, eigenvalues, eigenvectors = _spectrum(unembedding, rows, dtype, device, single=single)
+            if single and not bool(eigenvalues[0] > _CONDITIONED * eigenvalues[-1]):
+                return _spectrum(unembedding, rows, dtype, device, single=False)
+            return mean, eigenvalues, eigenvectors
+
+        mean, eigenvalues, eigenvectors = kept_spectrum(
+            compute, unembedding.matrix, rows, dtype=dtype, device=device, cache=cache_folder()
+        )
         floor = eigenvalues[-1] * width * torch.finfo(dtype).eps
         kept = eigenvalues > floor
         rounding = torch.finfo(dtype).eps * torch.linalg.vector_norm(mean)
@@ -154,8 +164,12 @@ class CausalSpace:
             raise EstimationError(f"token id {beyond[0]} has no row; the unembedding has {rows}, counted from 0")
         ids = torch.from_numpy(listed.astype(np.int64))
         unified = torch.empty((len(ids), self.width), dtype=self.mean.dtype, device=self.mean.device)
-        for start in range(0, len(ids), step := max(1, _SLICE // self.width)):
-            unified[start : start + step] = self.unify(self.unembedding.matrix[ids[start : start + step]])
+        matrix, step = self.unembedding.matrix, max(1, _SLICE // self.width)
+        blocks = zip(
+            torch.split(unified, step), in_passing(matrix, torch.split(ids, step), scattered=True), strict=True
+        )
+        for block, some in blocks:
+            block.copy_(self.unify(matrix[some]))
         return unified
 
     @cached_property
@@ -180,7 +194,8 @@ class CausalSpace:
         self._check_width(directions=directions)
         whitened = directions.to(self.mean) @ self.whitener
         offset = whitened @ self.mean
-        blocks = torch.split(self.unembedding.matrix, max(1, _SLICE // self.width))
+        matrix = self.unembedding.matrix
+        blocks = in_passing(matrix, torch.split(matrix, max(1, _SLICE // self.width)))
         return torch.cat([block.to(self.mean) @ whitened.T - offset for block in blocks])
 
     def inner(self, u: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
@@ -217,7 +232,7 @@ class CausalSpace:
 
 def _spectrum(
     unembedding: Unembedding, rows: torch.Tensor, dtype: torch.dtype, device: torch.device, *, single: bool
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+) -> Spectrum:
     """γ̄, and the eigenvalues and eigenvectors of Σ."""
     mean, covariance = moments(unembedding.matrix, rows, single=single, device=device)
     covariance = covariance.to(dtype)

@@ -5,7 +5,7 @@ rows) gives a null model with the same concepts. `ConceptDirections` holds the v
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,8 +18,9 @@ from geometry.causal import CausalSpace
 from geometry.concepts import ConceptHierarchy
 from geometry.display import html_table, in_short, listed, short_repr
 from geometry.errors import EstimationError
-from geometry.estimators import ConceptVector, Estimator, lda_from_scatter
+from geometry.estimators import Estimator
 from geometry.gram import RowGram, SetFits, in_single_precision
+from geometry.nested_sets import fit_nested
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -66,12 +67,11 @@ class TokenCloud:
 
     def moved(self, points: torch.Tensor) -> "TokenCloud":
         """The same tokens and concepts at other points."""
-        return replace(self, points=points, permutation_of=None)
+        return TokenCloud(self.hierarchy, points)
 
     def permuted(self, rows: NDArray[np.int64]) -> "TokenCloud":
         """The same tokens and concepts, token i at point `rows[i]`; of a large cloud in single precision."""
-        points = self.products.rows
-        return replace(self, points=points[torch.from_numpy(rows).to(points.device)], permutation_of=(self, rows))
+        return _Permutation(self, rows)
 
     @cached_property
     def finite(self) -> bool:
@@ -85,12 +85,37 @@ class TokenCloud:
         """Fits from inner products that are kept, for many permutations."""
         return RowGram(self.points.float() if in_single_precision(len(self.points)) else self.points)
 
+    @property
+    def width(self) -> int:
+        """d, the length of a point."""
+        cloud = self if self.permutation_of is None else self.permutation_of[0]
+        return int(cloud.points.shape[1])
+
+    def at(self, tokens: NDArray[np.int64]) -> torch.Tensor:
+        """The points of some tokens, by their position, shape (n, d)."""
+        if self.permutation_of is None:
+            points, places = self.points, tokens
+        else:
+            points, places = self.permutation_of[0].products.rows, self.permutation_of[1][tokens]
+        return points[torch.from_numpy(places).to(points.device)]
+
     def fit(self, sets: Sequence[NDArray[np.int64]]) -> SetFits:
         """LDA fits to sets of tokens, by their position; see `RowGram`."""
         if self.permutation_of is None:
             return RowGram(self.points, kept=False).fit(sets)
         cloud, rows = self.permutation_of
         return cloud.products.fit([rows[members] for members in sets])
+
+
+class _Permutation(TokenCloud):
+    """A permutation of a cloud's points, which are gathered only if somebody asks for all of them."""
+
+    def __init__(self, cloud: TokenCloud, rows: NDArray[np.int64]) -> None:
+        self.__dict__ |= {"hierarchy": cloud.hierarchy, "permutation_of": (cloud, rows)}
+
+    @cached_property
+    def points(self) -> torch.Tensor:
+        return self.at(np.arange(len(self.hierarchy.tokens)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,10 +189,10 @@ class ConceptDirections(Mapping[str, torch.Tensor]):
         EstimationError: a concept has no token in `train`, `max_tokens` is not positive, or `reuse` comes from
         elsewhere.
         """
-        train = np.ones(len(cloud.points), dtype=bool) if train is None else np.asarray(train)
-        if train.shape != (len(cloud.points),) or train.dtype != np.bool_:
+        train = np.ones(len(cloud.hierarchy.tokens), dtype=bool) if train is None else np.asarray(train)
+        if train.shape != (count := len(cloud.hierarchy.tokens),) or train.dtype != np.bool_:
             raise EstimationError(
-                f"train must hold one bool per token, shape ({len(cloud.points)},), not {train.dtype} {train.shape}"
+                f"train must hold one bool per token, shape ({count},), not {train.dtype} {train.shape}"
             )
         if max_tokens is not None and max_tokens < 1:
             raise EstimationError(f"a concept must be fitted to at least one token, not {max_tokens}")
@@ -214,11 +239,13 @@ class ConceptDirections(Mapping[str, torch.Tensor]):
         members = self.hierarchy.members[concept]
         return members[~self.train[members]]
 
-    @cached_property
+    @property
     def scores(self) -> NDArray[np.floating[Any]]:
         """⟨ℓ_w, g(y)⟩ of every concept with every held-out token, shape (k, H): what most statistics are made of."""
-        points = self.cloud.points[torch.from_numpy(np.flatnonzero(~self.train))]
-        return (self.vectors @ points.T).cpu().numpy()
+        if (scores := self.__dict__.get("_scores")) is None:  # cached_property would lock out all other threads
+            held_out = self.cloud.at(np.flatnonzero(~self.train))
+            scores = self.__dict__["_scores"] = (self.vectors @ held_out.T).cpu().numpy()
+        return scores
 
     def __getitem__(self, name: str) -> torch.Tensor:
         """ℓ of a concept by name, shape (d,)."""
@@ -305,37 +332,11 @@ def _fit_sets(cloud: TokenCloud, sets: Sequence[NDArray[np.int64]], estimator: E
         means = RowGram(cloud.points, kept=False).means(sets)
         return SetFits(means, np.full(len(sets), np.nan), np.zeros(len(sets), dtype=bool))
     # From inner products a set costs n²(d + n), from a scatter matrix nd² + d³.
-    large = [index for index, tokens in enumerate(sets) if len(tokens) >= max(cloud.points.shape[1], _FEWEST_LARGE)]
+    large = [index for index, tokens in enumerate(sets) if len(tokens) >= max(cloud.width, _FEWEST_LARGE)]
     if not large:
         return cloud.fit(sets)
     empty, apart = np.empty(0, dtype=np.int64), set(large)
     fits = cloud.fit([empty if index in apart else tokens for index, tokens in enumerate(sets)])
-    for index, fit in _fit_nested(cloud.points, {index: sets[index] for index in large}).items():
+    for index, fit in fit_nested(cloud.points, {index: sets[index] for index in large}).items():
         fits.vectors[index], fits.shrinkage[index], fits.degenerate[index] = fit.vector, fit.shrinkage, fit.degenerate
-    return fits
-
-
-def _fit_nested(points: torch.Tensor, sets: Mapping[int, NDArray[np.int64]]) -> dict[int, ConceptVector]:
-    """Fit each set with Σy and Σyyᵀ summed from the largest other set inside it and the points left over."""
-    fits: dict[int, ConceptVector] = {}
-    squared_norms = torch.linalg.vector_norm(points, dim=1).square()
-    sums: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
-    for index in sorted(sets, key=lambda index: len(sets[index])):
-        mask = np.zeros(len(points), dtype=bool)
-        mask[sets[index]] = True
-        inner = next((smaller for smaller in reversed(sums) if mask[sets[smaller]].all()), None)
-        if inner is not None:
-            mask[sets[inner]] = False
-        rows = points[torch.from_numpy(np.flatnonzero(mask))]
-        total, moment = rows.sum(dim=0), rows.T @ rows
-        if inner is not None:
-            # Let go: the next set around this one is likely to be around the new one too, and d × d is much to keep.
-            inner_total, inner_moment = sums.pop(inner)
-            total += inner_total
-            moment += inner_moment
-        sums[index] = total, moment
-        mean = total / len(sets[index])
-        scatter = torch.addr(moment, mean, mean, alpha=-len(sets[index]))
-        centred_norms = (squared_norms - 2 * (points @ mean))[torch.from_numpy(sets[index])] + mean @ mean
-        fits[index] = lda_from_scatter(mean, scatter, centred_norms)
     return fits

@@ -14,6 +14,8 @@ import torch
 from numpy.typing import NDArray
 
 from geometry.display import short_repr
+from geometry.gram_batches import fit_in_batches
+from geometry.symmetric import lower_gram
 
 _EXACT_BYTES = 1 << 28  # up to which K is held in float64
 _MOST_BYTES = 1 << 31  # beyond which it is not held at all
@@ -72,41 +74,55 @@ class RowGram:
         _ = self._products
 
     @cached_property
-    def _products(self) -> NDArray[Any] | None:
+    def _products(self) -> torch.Tensor | None:
         with _ONE_AT_A_TIME:  # threads that ask together would each compute it
             held = self.__dict__
             return held["_products"] if "_products" in held else self._multiplied()
 
-    def _multiplied(self) -> NDArray[Any] | None:
-        n = len(self.rows)
+    def _multiplied(self) -> torch.Tensor | None:
+        n, rows = len(self.rows), self.rows.detach()
         if not self.kept or 4 * n * n > _MOST_BYTES:
             return None
-        if not in_single_precision(n):
-            dense = self._dense.astype(np.float64)
-            return np.asarray(dense @ dense.T)
-        single, held = self.rows.detach().float(), np.empty((n, n), np.float32)
+        dtype = torch.float32 if in_single_precision(n) else torch.float64
+        held = torch.empty(n, n, dtype=dtype, device=rows.device)
+        rows = rows.to(dtype)
         for start in range(0, n, _BLOCK):  # K is symmetric, and what lies above its diagonal never touched
-            rows = slice(start, min(start + _BLOCK, n))
-            held[rows, : rows.stop] = (single[rows] @ single[: rows.stop].T).cpu().numpy()
+            stop = min(start + _BLOCK, n)
+            held[start:stop, :stop] = rows[start:stop] @ rows[:stop].T
         return held
 
     def fit(self, sets: Sequence[NDArray[np.int64]]) -> SetFits:
         """ℓ of each set of row numbers; nan of an empty set."""
-        members, starts = _flat([np.sort(rows) for rows in sets])  # K is known below its diagonal
+        sets = [np.sort(rows) for rows in sets]  # K is known below its diagonal
+        if _in_batches(self.rows):
+            return SetFits(*fit_in_batches(self.rows, sets, self._products))
+        members, starts = _flat(sets)
         weights = np.zeros(len(members))
         shrinkage = np.full(len(sets), np.nan)
         degenerate = np.ones(len(sets), dtype=np.bool_)
-        from geometry.gram_kernels import from_products, from_rows  # numba takes a second to import
+        from geometry.gram_kernels import weigh, weigh_all  # numba takes a second to import
 
-        source, kernel = (self._dense, from_rows) if self._products is None else (self._products, from_products)
+        width, products = self.rows.shape[1], self._products
+        source = self._dense if products is None else products.numpy()
         epsilon = float(np.finfo(source.dtype).eps)
-        kernel(source, members, starts, self.rows.shape[1], epsilon, weights, shrinkage, degenerate)
+        if products is None:
+            for k in np.flatnonzero([len(own) for own in sets]):
+                gram = lower_gram(source[sets[k]]).astype(np.float64, copy=False)
+                one = slice(k, k + 1)
+                weigh(gram, width, epsilon, weights[starts[k] : starts[k + 1]], shrinkage[one], degenerate[one])
+        else:
+            weigh_all(source, members, starts, width, epsilon, weights, shrinkage, degenerate)
         return SetFits(self._combined(weights, members, starts), shrinkage, degenerate)
 
     def means(self, sets: Sequence[NDArray[np.int64]]) -> torch.Tensor:
         """Mean of each set of rows, shape (k, d); nan of an empty one."""
         members, starts = _flat(sets)
         sizes = np.diff(starts)
+        if _in_batches(self.rows):
+            of = torch.from_numpy(np.repeat(np.arange(len(sets)), sizes)).to(self.rows.device)
+            sums = torch.zeros(len(sets), self.rows.shape[1], dtype=self.rows.dtype, device=self.rows.device)
+            sums.index_add_(0, of, self.rows[torch.from_numpy(members).to(self.rows.device)])
+            return sums / torch.from_numpy(sizes).to(self.rows)[:, None]
         return self._combined(np.repeat(1 / np.maximum(sizes, 1), sizes), members, starts)
 
     def _combined(
@@ -123,6 +139,11 @@ class RowGram:
 def in_single_precision(n: int) -> bool:
     """Whether the products of so many rows are too many to be held in float64."""
     return 8 * n * n > _EXACT_BYTES
+
+
+def _in_batches(rows: torch.Tensor) -> bool:
+    """Whether a loop over sets would leave the device idle."""
+    return rows.device.type != "cpu"
 
 
 def _flat(sets: Sequence[NDArray[np.int64]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

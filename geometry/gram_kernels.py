@@ -2,8 +2,9 @@
 
 from typing import Any
 
-import numba
 import numpy as np
+
+from geometry.cache.kernels import compiled
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 Integers = np.ndarray[Any, np.dtype[np.int64]]
@@ -13,8 +14,8 @@ _FEWEST_ROWS = 3  # as of `geometry.estimators`
 _SLACK = 16  # products of equal rows differ by so many units of their last digit at most
 
 
-@numba.njit(cache=True, nogil=True)
-def _weigh(
+@compiled(nogil=True)
+def weigh(
     gram: Floats,
     width: int,
     epsilon: float,
@@ -81,7 +82,7 @@ def _weigh(
     weights[:] = (1 / n - (w - w.mean())) * (along / squared)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _factor(matrix: Floats) -> tuple[Any, bool]:
     """Cholesky's factor of a matrix from its lower triangle, and whether rounding has left it positive definite."""
     try:
@@ -90,8 +91,8 @@ def _factor(matrix: Floats) -> tuple[Any, bool]:
         return matrix, False
 
 
-@numba.njit(cache=True, nogil=True)
-def from_products(
+@compiled(nogil=True)
+def weigh_all(
     products: Floats,
     members: Integers,
     starts: Integers,
@@ -101,7 +102,7 @@ def from_products(
     shrinkage: Floats,
     degenerate: Booleans,
 ) -> None:
-    """`_weigh` every set of rows, set k being members[starts[k]:starts[k + 1]], from the products of all rows.
+    """`weigh` every set of rows, set k being members[starts[k]:starts[k + 1]], from the products of all rows.
 
     Sets are ascending, and products of a row with later ones are not looked at.
     """
@@ -112,10 +113,10 @@ def from_products(
             row = products[own[i]]
             for j in range(i + 1):
                 gram[i, j] = row[own[j]]
-        _weigh(gram, width, epsilon, weights[starts[k] : starts[k + 1]], shrinkage[k : k + 1], degenerate[k : k + 1])
+        weigh(gram, width, epsilon, weights[starts[k] : starts[k + 1]], shrinkage[k : k + 1], degenerate[k : k + 1])
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def combine(rows: Floats, members: Integers, starts: Integers, weights: Floats, sums: Floats) -> None:
     """The weighted sum of every set of rows, added to zeros: what a sparse product gives, but for threads too."""
     for k in range(len(starts) - 1):
@@ -123,21 +124,3 @@ def combine(rows: Floats, members: Integers, starts: Integers, weights: Floats, 
             row, weight = rows[members[i]], weights[i]
             for j in range(len(row)):
                 sums[k, j] += weight * row[j]
-
-
-@numba.njit(cache=True, nogil=True)
-def from_rows(
-    rows: Floats,
-    members: Integers,
-    starts: Integers,
-    width: int,
-    epsilon: float,
-    weights: Floats,
-    shrinkage: Floats,
-    degenerate: Booleans,
-) -> None:
-    """The same from the rows."""
-    for k in range(len(starts) - 1):
-        own = rows[members[starts[k] : starts[k + 1]]]
-        gram = np.dot(own, own.T).astype(np.float64)
-        _weigh(gram, width, epsilon, weights[starts[k] : starts[k + 1]], shrinkage[k : k + 1], degenerate[k : k + 1])

@@ -5,6 +5,8 @@ from typing import NamedTuple
 import torch
 
 from geometry.display import short_repr
+from geometry.memory import in_passing
+from geometry.symmetric import lower_scatter, mirrored
 
 _BLOCK = 4096  # rows that are multiplied at a time
 
@@ -42,12 +44,12 @@ def moments(matrix: torch.Tensor, rows: torch.Tensor, *, single: bool, device: t
     width = matrix.shape[1]
     total = torch.zeros(width, dtype=summed, device=device)
     scatter = torch.zeros(width, width, dtype=summed, device=device)
-    for block in blocks:
+    for block in in_passing(matrix, blocks):
         shifted = (_rows(matrix, block).to(device, product) - shift) * scale
         total += shifted.sum(dim=0, dtype=summed)
-        scatter += shifted.T @ shifted
+        scatter += lower_scatter(shifted)
     mean = total / len(rows)
-    covariance = scatter.div_(len(rows)).sub_(torch.outer(mean, mean))
+    covariance = mirrored(scatter).div_(len(rows)).sub_(torch.outer(mean, mean))
     return Moments(shift + mean / scale, covariance / scale**2)
 
 

@@ -11,13 +11,20 @@ from geometry import gram, gram_kernels
 from geometry.estimators import concept_vector
 from geometry.gram import RowGram
 
-ROUTES = {"kept": {}, "single": {"_EXACT_BYTES": 0, "_BLOCK": 7}, "rows": {"_MOST_BYTES": 0}}
-EXACT = pytest.mark.parametrize("route", ["kept", "rows"], indirect=True)
+BATCHES = {"_in_batches": lambda _: True}
+ROUTES = {
+    "kept": {},
+    "single": {"_EXACT_BYTES": 0, "_BLOCK": 7},
+    "rows": {"_MOST_BYTES": 0},
+    "batches": BATCHES,
+    "batches of rows": {**BATCHES, "_MOST_BYTES": 0},
+}
+EXACT = pytest.mark.parametrize("route", [route for route in ROUTES if route != "single"], indirect=True)
 
 
 @pytest.fixture(params=ROUTES)
 def route(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """K in float64, K in float32, or none."""
+    """K in float64, K in float32, or none; set by set or, as on other devices, in batches."""
     for limit, value in ROUTES[request.param].items():
         monkeypatch.setattr(gram, limit, value)
     return request.param
@@ -51,8 +58,8 @@ def limit(route: str) -> float:
 
 def test_each_limit_forces_its_route(route: str) -> None:
     products = RowGram(torch.from_numpy(spread_rows(6, 4)))._products
-    assert (products is None) == (route == "rows")
-    assert products is None or products.dtype == (np.float32 if route == "single" else np.float64)
+    assert (products is None) == ("rows" in route)
+    assert products is None or products.dtype == (torch.float32 if route == "single" else torch.float64)
     assert RowGram(torch.zeros(6, 4), kept=False)._products is None
 
 
@@ -75,6 +82,7 @@ def test_an_empty_set_is_missing(route: str) -> None:
         assert nothing.shape == (0, 5)
 
 
+@pytest.mark.usefixtures("route")
 def test_means_are_means() -> None:
     points = torch.from_numpy(spread_rows(30, 5)).float()
     sets = [np.array([3]), np.arange(4, 20), np.array([29, 0, 7])]
@@ -204,16 +212,20 @@ def test_covariances_on_the_verge_of_singular_raise_nothing(route: str, noise: f
             assert vectors[0].norm() <= np.linalg.norm(rows.mean(axis=0)) * 1.01
 
 
-def test_what_cholesky_refuses_falls_back_on_the_mean(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_matrix_that_has_no_factor_is_told() -> None:
     assert gram_kernels._factor(np.array([[1.0, 0], [2.0, 1.0]]))[1] is False
     lower, positive = gram_kernels._factor(np.array([[4.0, np.nan], [2.0, 5.0]]))
     assert positive
     np.testing.assert_array_equal(lower, [[2, 0], [1, 2]])
+
+
+@pytest.mark.parametrize("route", ["kept", "batches"], indirect=True)
+def test_what_cholesky_refuses_falls_back_on_the_mean(route: str, monkeypatch: pytest.MonkeyPatch) -> None:
     # Products that belong to no rows: centred they have eigenvalues far below zero.
     rows = RowGram(torch.from_numpy(spread_rows(4, 50)))
     impossible = np.eye(4) + 3
     impossible[1, 0] = impossible[0, 1] = -30
-    monkeypatch.setitem(rows.__dict__, "_products", impossible)
+    monkeypatch.setitem(rows.__dict__, "_products", torch.from_numpy(impossible))
     vectors, shrinkage, degenerate = rows.fit([np.arange(4)])
     torch.testing.assert_close(vectors[0], rows.rows.mean(dim=0))
     assert degenerate[0]

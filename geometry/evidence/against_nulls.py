@@ -170,7 +170,7 @@ def _in_single_precision(cloud: TokenCloud, model: TokenCloud) -> TokenCloud:
 
     Permutations stay as they are, since a p-value counts ties with the model.
     """
-    if cloud.points is model.points or cloud.permutation_of is not None:
+    if cloud.permutation_of is not None or cloud.points is model.points:
         return cloud
     return cloud.moved(cloud.points.float())
 

@@ -58,7 +58,8 @@ class Fitting:
         estimator = estimator or self.estimator
         parts = training_parts(split, self.masks[split])
         model = self.model.get(split)
-        shared = model and cloud.points is model[0].cloud.points and estimator == model[0].estimator
+        permuted = cloud.permutation_of is not None  # whose points nobody needs all of
+        shared = not permuted and model and cloud.points is model[0].cloud.points and estimator == model[0].estimator
         reused = model if model and shared else [None] * len(parts)
         options: Any = {"estimator": estimator, "max_tokens": self.max_tokens, "missing": self.missing}
         return tuple(
