@@ -16,10 +16,15 @@ def add_collect(parser: argparse.ArgumentParser) -> None:
 
 
 def run_collect(options: argparse.Namespace) -> None:
-    """Write both and say where; a run that cannot be read is named and left out. OutputError: there is none."""
+    """Write both and say where, and what to know of the runs; one that cannot be read is left out.
+
+    OutputError: there is none.
+    """
     from geometry.report import collect
 
     found = collect(options.folder)
     for name, reason in found.left_out.items():
         print(visible(f"note: {name} is left out: {reason}"), file=sys.stderr)
+    for note in found.notes:
+        print(visible(f"note: {note}"), file=sys.stderr)
     print(visible(f"{found.write(options.out or Path(options.folder) / 'collected')}: {found}"))

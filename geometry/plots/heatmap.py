@@ -154,9 +154,10 @@ def _name_columns(axes: Axes, panel: HeatmapPanel, width: float) -> float:
     plain = [literal(name.replace("\n", " ")) for name in names]
     upright, size, labels = True, _SIZE, plain
     for smaller in (5.5, 6.0, _SIZE):
+        if not all(extent(word, smaller) <= cell - 0.05 for name in plain for word in name.split()):
+            continue
         fitted = [wrapped(name, cell - 0.05, smaller) for name in names]
-        whole = all(extent(word, smaller) <= cell - 0.05 for name in plain for word in name.split())
-        if whole and max(map(len, fitted), default=0) <= 3:
+        if max(map(len, fitted), default=0) <= 3:
             upright, size, labels = False, smaller, ["\n".join(lines) for lines in fitted]
     each = max(1, int(np.ceil(0.095 / cell)))
     axes.set_xticks(range(0, len(names), each), labels[::each], rotation=90 * upright, fontsize=size)

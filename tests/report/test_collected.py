@@ -1,52 +1,75 @@
-"""Many runs in one table and one figure, and runs that are there already."""
+"""Many runs in one table and one figure, whatever lies between them."""
 
 import json
+from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from geometry.cli import main
 from geometry.report import collect
-from tests.experiments.scripts import nonsense
+from geometry.report.collected import told_apart
 
-OPTIONS = ["--n-permutations", "3", "--n-twins", "2", "--control", "none"]
+RESULTS = Path(__file__).parents[2] / "figures" / "smollm2-135m" / "claims" / "results.json"
+STEPS = (10, 2, 1)
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three checkpoints of noise, a damaged run and one of another study."""
-    top = tmp_path_factory.mktemp("runs")
-    for step in (10, 2, 1):
-        torch.manual_seed(step)
-        folder = top / "models" / f"step{step}"
-        folder.mkdir(parents=True)
-        model, hierarchy = nonsense(folder, words=80)
-        command = ["run", "claims", str(model), "--hierarchies", str(hierarchy), *OPTIONS]
-        assert main([*command, "--out", str(top / "claims" / f"step{step}")]) == 0
-    (top / "claims" / "broken").mkdir()
-    (top / "claims" / "broken" / "results.json").write_text("{")
-    (top / "claims" / "other").mkdir()
-    (top / "claims" / "other" / "results.json").write_text(json.dumps({"analysis": "maps"}))
-    return top
+def one() -> dict[str, Any]:
+    """The claims of SmolLM2 on nouns, as they were written."""
+    content: dict[str, Any] = json.loads(RESULTS.read_text(encoding="utf-8"))
+    claims = [claim for claim in content["results"]["claims"] if claim["hierarchy"] == "wordnet-noun"]
+    assert len(claims) == 14
+    return {**content, "results": {"claims": claims}, "tables": []}
 
 
-def test_every_run_is_in_the_table_in_natural_order(runs: Path) -> None:
+def leave(folder: Path, content: object) -> None:
+    folder.mkdir(parents=True)
+    (folder / "results.json").write_text(json.dumps(content), encoding="utf-8")
+
+
+def of_step(one: Mapping[str, Any], step: int) -> dict[str, Any]:
+    """The same of another model."""
+    return {**one, "model": {**one["model"], "name": f"step{step}", "sha256": f"{step:064x}"}}
+
+
+@pytest.fixture
+def runs(one: dict[str, Any], tmp_path: Path) -> Path:
+    """Three checkpoints, and a damaged run, one of another study, of another version, of another program, at work."""
+    for step in STEPS:
+        leave(tmp_path / "claims" / f"step{step}", of_step(one, step))
+    leave(tmp_path / "claims" / "maps", {"analysis": "maps"})
+    leave(tmp_path / "claims" / "old", {**one, "schema": 1})
+    leave(tmp_path / "claims" / "other", {"accuracy": 0.5})
+    leave(tmp_path / "claims" / "broken", {**one, "model": None})
+    (tmp_path / "claims" / "step20" / ".unfinished").mkdir(parents=True)
+    return tmp_path
+
+
+def test_every_run_is_in_the_table_in_natural_order(runs: Path, one: dict[str, Any]) -> None:
     found = collect(runs)
     assert found.runs == tuple(f"claims/step{step}" for step in (1, 2, 10))
-    assert list(found.left_out) == ["claims/broken"]
+    assert not found.notes
     frame = found.to_frame()
-    one = json.loads((runs / "claims" / "step2" / "results.json").read_text())["results"]["claims"]
     own = frame[frame["run"] == "claims/step2"].set_index("claim")
-    for claim in one:
+    for claim in one["results"]["claims"]:
         row = own.loc[claim["claim"]]
-        assert row["verdict"] == claim["verdict"]
+        assert (row["verdict"], row["model"], row["seed"]) == (claim["verdict"], "step2", 0)
         for column, kept in (("value", claim["value"]), ("permuted", claim["nulls"].get("permuted"))):
             np.testing.assert_equal(row[column], np.nan if kept is None else kept)
     assert len(repr(found)) < 100
     assert found._repr_html_().count("<tr") > 10
+
+
+def test_what_cannot_be_read_is_left_out_and_said(runs: Path) -> None:
+    left_out = collect(runs).left_out
+    assert list(left_out) == [f"claims/{name}" for name in ("broken", "old", "other", "step20")]
+    words = ("AttributeError", "another version", "another program", "not at its end")
+    for said, word in zip(left_out.values(), words, strict=True):
+        assert word in said
 
 
 def test_the_command_writes_a_table_and_a_picture(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -57,41 +80,76 @@ def test_the_command_writes_a_table_and_a_picture(runs: Path, capsys: pytest.Cap
     folder = runs / "collected"
     assert {path.name for path in folder.iterdir()} == {"collected.csv", "collected.png", "collected.svg"}
     assert (folder / "collected.csv").read_text().count("\n") == len(collect(runs).rows) + 1
-    assert main(["collect", str(runs / "claims" / "other")]) == 2
+    assert main(["collect", str(runs / "claims" / "maps")]) == 2
     assert "no results of claims below it" in capsys.readouterr().err
     assert main(["collect", str(runs / "nowhere")]) == 2
     assert "no such folder" in capsys.readouterr().err
 
 
-def test_a_run_that_is_there_is_not_repeated_and_one_that_is_not_whole_is(
-    runs: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_runs_that_cannot_be_compared_as_they_stand_are_named(
+    one: dict[str, Any], runs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    done: list[Any] = []
-    monkeypatch.setattr("geometry.cli.run._into_folder", lambda _, out: done.append(out))
-    model, words = (runs / "models" / "step1" / name for name in ("model", "own.yaml"))
-    out = runs / "claims" / "step1"
-    command = ["run", "claims", str(model), "--hierarchies", str(words), *OPTIONS, "--out", str(out)]
-    assert main(command) == 0
-    assert "already" in capsys.readouterr().out
-    assert not done
-    for change in (["--seed", "1"], ["--n-permutations", "4"]):
-        assert main([*command, *change]) == 0
-    assert len(done) == 2
-    picture = out / "overview.png"
-    kept = picture.read_bytes()
-    picture.write_bytes(kept[:-1])
-    assert main(command) == 0
-    assert len(done) == 3
-    picture.write_bytes(kept)
-    monkeypatch.setattr("geometry.experiments.finished.__version__", "0.0.0")
-    assert main(command) == 0
-    assert len(done) == 4
-    monkeypatch.undo()
-    monkeypatch.setattr("geometry.cli.run._into_folder", lambda _, out: done.append(out))
-    # Another checkpoint under the same name.
-    file, other = (runs / "models" / step / "model" / "model.safetensors" for step in ("step1", "step2"))
-    weights = file.read_bytes()
-    file.write_bytes(other.read_bytes())
-    assert main(command) == 0
-    assert len(done) == 5
-    file.write_bytes(weights)
+    leave(runs / "claims" / "step3", {**of_step(one, 2), "model": {**one["model"], "sha256": f"{2:064x}"}})
+    leave(runs / "claims" / "again", {**of_step(one, 2), "settings": {**one["settings"], "n_permutations": 99}})
+    assert collect(runs).notes == (
+        "runs differ in n_permutations: 99, 999",
+        "one and the same unembedding: claims/step2, claims/step3",
+    )
+    assert main(["collect", str(runs)]) == 0
+    assert "note: one and the same unembedding: claims/step2" in capsys.readouterr().err
+    assert "Runs differ in n_permutations" in " ".join(said.get_text() for said in collect(runs).figure().texts)
+
+
+def test_runs_without_twins_have_a_table_alone(one: dict[str, Any], tmp_path: Path) -> None:
+    claims = [{**claim, "standing": None} for claim in one["results"]["claims"]]
+    leave(tmp_path / "run", {**one, "results": {"claims": claims}})
+    found = collect(tmp_path)
+    assert {path.name for path in found.write(tmp_path / "all").iterdir()} == {"collected.csv"}
+    assert found.notes == ("no figure: no claim of these runs has a scale from its null to a theory twin",)
+
+
+def test_where_the_twin_is_like_the_null_there_is_no_colour(one: dict[str, Any], tmp_path: Path) -> None:
+    """Before anything is learnt a ratio of two noises would be painted as brightly as a finding."""
+    claims = [{**claim, "standing": -38.0} for claim in one["results"]["claims"]]
+    powerless = [{**claim, "power": {"exact": 3, "half": 0, "of": 20}} for claim in claims]
+    untold = [{**claim, "p_floor": 0.1} for claim in powerless]
+    for step, own in enumerate((powerless, claims, untold)):
+        leave(tmp_path / f"step{step}", {**of_step(one, step), "results": {"claims": own}})
+    found = collect(tmp_path)
+    written = [text.get_text() for text in found.figure().axes[0].texts]
+    assert written == ["", "< \N{MINUS SIGN}1", "< \N{MINUS SIGN}1"] * 10
+    power = found.to_frame().groupby("run")["power"].min()
+    assert power["step0"] == 0.15
+    assert np.isnan(power["step2"])
+
+
+def test_of_many_runs_the_picture_names_those_that_fit(one: dict[str, Any], tmp_path: Path) -> None:
+    steps = [0, *(2**power for power in range(10)), *range(1000, 144_000, 1000)]
+    for step in steps:
+        leave(tmp_path / "lab" / f"model@step{step}", of_step(one, step))
+    figure = collect(tmp_path).figure()
+    axes = figure.axes[0]
+    labels = axes.get_xticklabels()
+    assert axes.get_xlabel() == "lab/model@step…"
+    assert [label.get_text() for label in labels[:1]] == ["0"]
+    assert {int(label.get_text()) for label in labels} < set(steps)
+    figure.canvas.draw()
+    boxes = [label.get_window_extent() for label in labels]
+    assert len(boxes) > 10
+    assert all(left.x1 <= right.x0 + 1 for left, right in pairwise(boxes))
+
+
+@pytest.mark.parametrize(
+    ("names", "labels", "shared"),
+    [
+        (["a/step1", "a/step20"], ["1", "20"], "a/step…"),
+        (["step1/claims", "step2/claims"], ["1", "2"], "step…/claims"),
+        (["lab/m-70m@step0", "lab/m-160m@step8"], ["70m@step0", "160m@step8"], "lab/m-…"),
+        (["smollm2-135m", "stories15m"], ["smollm2-135m", "stories15m"], ""),
+        (["lr0.1", "lr0.5"], ["0.1", "0.5"], "lr…"),
+        (["run", "run2"], ["run", "run2"], ""),
+        (["only/one"], ["only/one"], ""),
+    ],
+)
+def test_names_are_told_apart_by_what_differs(names: list[str], labels: list[str], shared: str) -> None:
+    assert told_apart(names) == (labels, shared)
