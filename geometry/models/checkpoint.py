@@ -14,8 +14,9 @@ SINGLE = "model.safetensors"
 TOKENIZER = "tokenizer.json"
 ADAPTER = "adapter_config.json"
 
-_LARGEST_JSON = 64 << 20
+LARGEST_JSON = 64 << 20
 _MOST_TENSORS = 500_000
+_MOST_SHARDS = 10_000
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -33,6 +34,8 @@ def read_index(path: Path) -> dict[str, str]:
         raise ModelError(f"{path}: lists {len(weight_map)} tensors, where at most {_MOST_TENSORS} are read")
     if outside := [file for file in set(weight_map.values()) if Path(file).name != file or "\0" in file]:
         raise ModelError(f"{path}: points outside its folder, to {shown(outside[0])}")
+    if (shards := len(set(weight_map.values()))) > _MOST_SHARDS:
+        raise ModelError(f"{path}: names {shards} files, where at most {_MOST_SHARDS} are read")
     return weight_map
 
 
@@ -41,8 +44,8 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         if not path.is_file():
             raise ModelError(f"{path}: not a file")
-        if (size := path.stat().st_size) > _LARGEST_JSON:
-            raise ModelError(f"{path}: {size} bytes, where at most {_LARGEST_JSON} are read")
+        if (size := path.stat().st_size) > LARGEST_JSON:
+            raise ModelError(f"{path}: {size} bytes, where at most {LARGEST_JSON} are read")
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{path}: not readable JSON: {error}") from error

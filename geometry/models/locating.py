@@ -18,8 +18,8 @@ _FILES = {".gguf", ".safetensors", ".json", ".bin"}
 def locate(model: str | Path, side: Side = "output") -> Path:
     """Return the folder or file that holds `model`: `locate("smollm2-135m")`, `locate("openai-community/gpt2@main")`.
 
-    A catalogued name must have been fetched; a hub id is downloaded into the hub's own cache (only
-    the configuration, the tokenizer and the shard with the unembedding, or the input embedding), and found there
+    A catalogued name must have been fetched. Of a hub id the configuration, the tokenizer and the bytes of the
+    unembedding (or the input embedding) are fetched into our cache, unless the hub's own has the model, and found there
     when the hub cannot be reached.
 
     ModelError: nothing goes by that name, it has not been fetched, or its checksum is wrong.

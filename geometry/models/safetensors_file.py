@@ -2,6 +2,7 @@
 
 import re
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,10 @@ from geometry.models.tokenizer_file import read_tokenizer
 from geometry.models.tying import choose
 from geometry.models.vocabulary import Vocabulary
 
-_FLOATS = {"F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16, "F64": torch.float64}
+FLOATS = {"F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16, "F64": torch.float64}
 _SHARD = re.compile(r"-\d+-of-\d+\.safetensors$")
 # The largest models have headers of ten million bytes; what one claims is memory to whoever reads it.
-_LARGEST_HEADER = 16 << 20
-_MOST_SHARDS = 10_000
+LARGEST_HEADER = 16 << 20
 _SLICE = 1 << 22
 
 
@@ -86,8 +86,6 @@ def _whole(path: Path, missing: str = "") -> Checkpoint:
 def _sharded(index: Path) -> Checkpoint:
     listed = read_index(index)
     shards = {file: index.parent / file for file in sorted(set(listed.values()))}
-    if len(shards) > _MOST_SHARDS:
-        raise ModelError(f"{index}: names {len(shards)} files, where at most {_MOST_SHARDS} are read")
     files = {name: shards[file] for name, file in listed.items()}
     shapes: dict[str, tuple[int, ...] | None] = dict.fromkeys(files)
     # What a shard holds counts, whether or not the index lists it.
@@ -116,8 +114,8 @@ def _open(path: Path) -> Any:
         with path.open("rb") as file:
             if len(start := file.read(8)) == len(struct.pack("<Q", 0)):
                 (size,) = struct.unpack("<Q", start)
-                if _LARGEST_HEADER < size <= path.stat().st_size:
-                    raise ModelError(f"{path}: a header of {size} bytes, where at most {_LARGEST_HEADER} are read")
+                if LARGEST_HEADER < size <= path.stat().st_size:
+                    raise ModelError(f"{path}: a header of {size} bytes, where at most {LARGEST_HEADER} are read")
         return safe_open(path, framework="pt")
     except (SafetensorError, OSError, ValueError) as error:
         raise ModelError(f"{path}: not a readable safetensors file (corrupt or truncated?): {error}") from error
@@ -132,11 +130,7 @@ def _read_tensor(path: Path, name: str) -> torch.Tensor:
     with _open(path) as file:
         try:
             stored = file.get_slice(name)
-            kind, shape = stored.get_dtype(), stored.get_shape()
-            if kind not in _FLOATS:
-                raise ModelError(f"{path}: {name} is stored as {kind}; bf16, fp16 or fp32 is needed")
-            if len(shape) != 2:
-                raise ModelError(f"{path}: {name} has shape {shown(shape)}, not vocabulary x width")
+            require_matrix(path, name, stored.get_dtype(), stored.get_shape())
             matrix: torch.Tensor = file.get_tensor(name)
         except (SafetensorError, ValueError) as error:
             raise ModelError(f"{path}: cannot read {name}: {error}") from error
@@ -151,11 +145,20 @@ def _is_stored(matrix: torch.Tensor, checkpoint: Checkpoint, name: str) -> bool:
     step = max(1, _SLICE // max(1, matrix.shape[1]))
     with _open(path) as file:
         stored = file.get_slice(name)
-        if _FLOATS.get(stored.get_dtype()) is not matrix.dtype:
+        if FLOATS.get(stored.get_dtype()) is not matrix.dtype:
             return False
         starts = range(0, len(matrix), step)
-        return all(_same(matrix[start : start + step], stored[start : start + step]) for start in starts)
+        return all(same_numbers(matrix[start : start + step], stored[start : start + step]) for start in starts)
 
 
-def _same(one: torch.Tensor, other: torch.Tensor) -> bool:
+def require_matrix(path: Path, name: str, kind: str, shape: Sequence[int]) -> None:
+    """ModelError for a stored tensor that cannot be a matrix of tokens."""
+    if kind not in FLOATS:
+        raise ModelError(f"{path}: {name} is stored as {kind}; bf16, fp16 or fp32 is needed")
+    if len(shape) != 2:
+        raise ModelError(f"{path}: {name} has shape {shown(list(shape))}, not vocabulary x width")
+
+
+def same_numbers(one: torch.Tensor, other: torch.Tensor) -> bool:
+    """Whether two tensors of one shape are equal, NaN in the same places included."""
     return torch.equal(one, other) or bool(torch.isclose(one, other, 0, 0, equal_nan=True).all())

@@ -1,7 +1,7 @@
 """The unembedding matrix with its vocabulary: all that the geometry needs of a model."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from geometry.arguments import checked
 from geometry.display import in_short
 from geometry.errors import ArgumentError, ModelError, shown
+from geometry.memory import in_passing
 from geometry.models.checkpoint import Side
 from geometry.models.gguf_file import read_gguf
 from geometry.models.hub import commit_of, with_revision
@@ -88,12 +89,12 @@ class Unembedding:
                 " the tokenizer does not belong to these weights"
             )
         reachable = self.vocabulary.textual[:rows]
-        finite = self._each_row(lambda block: block.isfinite().all(dim=1))[: len(reachable)]
+        largest = self._largest()[: len(reachable)]
+        finite, trained = np.isfinite(largest), largest != 0
         # What no text reaches may hold anything: padding to a round number of rows, special tokens.
         if broken := int((reachable & ~finite).sum()):
             raise ModelError(f"{self.name}: {broken} unembedding rows hold NaN or infinite values")
         # A zero row was never trained, so its token is no word of the model either.
-        trained = self._each_row(lambda block: block.any(dim=1))[: len(reachable)]
         if not (reachable & trained).any():
             raise ModelError(
                 f"{self.name}: none of the {rows} x {self.matrix.shape[1]} unembedding's rows that text can reach holds"
@@ -119,11 +120,12 @@ class Unembedding:
     ) -> "Unembedding":
         """Read the unembedding tensor and the vocabulary of a model, and nothing else of it.
 
-        The model is a fetched name ("smollm2-135m"), a hub id ("openai-community/gpt2"), a folder, a `.safetensors`
-        file or shard, or a `.gguf` file, of several the first. Side "input" reads the input embedding instead; of a
-        tied model they are one. A hub id may name a branch, tag or commit, "openai-community/gpt2@607a30d", as may
-        `revision`. Word vectors are read as well, the 50,000 most frequent: "glove-6b-100d", or a file as of
-        `WordVectors.load`. The matrix is put on the `device`, in the precision that it is stored in.
+        The model is a fetched name ("smollm2-135m"), a hub id ("openai-community/gpt2", of which nothing else is
+        downloaded either), a folder, a `.safetensors` file or shard, or a `.gguf` file, of several the first. Side
+        "input" reads the input embedding instead; of a tied model they are one. A hub id may name a branch, tag or
+        commit, "openai-community/gpt2@607a30d", as may `revision`. Word vectors are read as well, the 50,000 most
+        frequent: "glove-6b-100d", or a file as of `WordVectors.load`. The matrix is put on the `device`, in the
+        precision that it is stored in.
 
         An unembedding that is not stored is taken to be the input embedding only if the configuration says so and
         nothing speaks against it; the message names what was looked for and what is there.
@@ -176,11 +178,21 @@ class Unembedding:
         rows = weight.shape[0] if weight.ndim else 0
         return cls(weight, vocabulary_of(tokenizer, rows), name or known, family, tied, commit=commit)
 
-    def _each_row(self, test: Callable[[torch.Tensor], torch.Tensor]) -> NDArray[np.bool_]:
-        return np.asarray(torch.cat([test(block) for block in self._blocks()]).cpu().numpy(), dtype=np.bool_)
+    def _largest(self) -> NDArray[np.float64]:
+        """The largest absolute value of each row, NaN where it holds one."""
+        # Filled in place: a result kept of each block would hold on to the memory of what was freed before it.
+        largest = self.matrix.new_zeros(len(self.matrix))
+        if self.matrix.shape[1]:
+            for rows, block in zip(torch.split(largest, self._step), self._blocks(), strict=True):
+                rows.copy_(block.abs().amax(dim=1))
+        return np.asarray(largest.cpu().double().numpy())
 
-    def _blocks(self) -> tuple[torch.Tensor, ...]:
-        return torch.split(self.matrix, max(1, _SLICE // max(1, self.matrix.shape[1])))
+    @property
+    def _step(self) -> int:
+        return max(1, _SLICE // max(1, self.matrix.shape[1]))
+
+    def _blocks(self) -> Iterator[torch.Tensor]:
+        return in_passing(self.matrix, torch.split(self.matrix, self._step))
 
     @cached_property
     def rows(self) -> NDArray[np.int64]:
@@ -192,9 +204,9 @@ class Unembedding:
         """How many rows `rows` leaves out: special, placeholder, padding and all-zero rows."""
         return int(self.matrix.shape[0]) - len(self.rows)
 
-    @cached_property
+    @property
     def sha256(self) -> str:
-        """SHA-256 of the matrix as little-endian float32, row by row."""
+        """SHA-256 of the matrix as it is now, as little-endian float32, row by row."""
         digest = hashlib.sha256()
         for block in self._blocks():
             digest.update(block.float().contiguous().cpu().numpy().astype("<f4", copy=False).data)

@@ -66,6 +66,15 @@ def read_word_vectors(
     return matrix, _vocabulary(words[:most_frequent]), True, FAMILY
 
 
+def prepare_word_vectors(path: Path, report: Callable[[str], None] = print) -> None:
+    """Keep what a packaged JSON says in a form that is read at once, where that is not done yet, and `report` it.
+
+    ModelError: as of `read_word_vectors`.
+    """
+    if path.suffix.lower() == ".json":
+        _packaged(path, report)
+
+
 def _vocabulary(words: Sequence[str]) -> Vocabulary:
     """Each word after a space, as it is written in text."""
     first: dict[str, int] = {}
@@ -147,13 +156,14 @@ def _archived(path: Path, source: str = "") -> tuple[list[str], NDArray[Any]]:
     return listed, vectors.astype(vectors.dtype.newbyteorder("="), copy=False)
 
 
-def _packaged(path: Path) -> tuple[list[str], NDArray[Any]]:
+def _packaged(path: Path, report: Callable[[str], None] = lambda _: None) -> tuple[list[str], NDArray[Any]]:
     """The JSON of wink-embeddings, which takes long to parse; an archive of it is kept in the cache under its sum."""
     try:
         source = file_sha256(path)
         derived = cache_folder() / f"word-vectors-{source[:16]}.npz"
         with suppress(ModelError):
             return _archived(derived, source)
+        report("  converting, once, into a form that is read at once")
         content = json.loads(path.read_bytes())
         # Each list goes on after its vector, with its norm and its rank.
         words, width, vectors = list(map(str, content["words"])), content["dimensions"], content["vectors"]
@@ -168,6 +178,7 @@ def _packaged(path: Path) -> tuple[list[str], NDArray[Any]]:
         derived.parent.mkdir(parents=True, exist_ok=True)
         with replacing(derived) as unfinished:
             np.savez(unfinished, allow_pickle=False, words=np.array(words), vectors=matrix, source=np.array(source))
+        report(f"  stored as {derived}")
     return words, matrix
 
 

@@ -1,12 +1,14 @@
-"""A pretended npm and what it fetches."""
+"""A pretended npm and what it fetches, and a pretended hub."""
 
 import hashlib
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from geometry.models.catalogue import CATALOGUE, Part, Resource
+from tests.models.fake_hub import FakeHub, serving
 from tests.models.packaged import CONTENT, NPM
 
 
@@ -51,3 +53,26 @@ def fake_npm(tmp_path: Path, npm_resource: Resource, monkeypatch: pytest.MonkeyP
         (folder / name).write_bytes(content)
     monkeypatch.setenv("PATH", str(folder))
     return folder
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
+    """The only hub that there is."""
+    with serving(FakeHub(tmp_path)) as served:
+        point_to(served.endpoint, monkeypatch)
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", served.environment["HF_HUB_CACHE"])
+        monkeypatch.setenv("CONCEPT_GEOMETRY_CACHE", served.environment["CONCEPT_GEOMETRY_CACHE"])
+        yield served
+
+
+@pytest.fixture
+def no_hub(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Called, it makes that no hub can be reached from then on."""
+    return lambda: point_to("http://127.0.0.1:9", monkeypatch)
+
+
+def point_to(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("huggingface_hub.constants", "huggingface_hub.hf_api", "huggingface_hub.file_download"):
+        monkeypatch.setattr(f"{module}.ENDPOINT", endpoint, raising=False)
+    template = endpoint + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", template)

@@ -53,6 +53,16 @@ def test_the_stored_dtype_is_kept(tmp_path: Path, dtype: torch.dtype) -> None:
     assert geo.CausalSpace.fit(loaded).mean.dtype == torch.float64
 
 
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="looks for the mapped file there")
+def test_the_matrix_is_the_mapped_file_and_no_copy_of_it(tmp_path: Path) -> None:
+    save_file({"lm_head.weight": torch.randn(len(TOKENS), 1 << 12).bfloat16()}, tmp_path / "model.safetensors")
+    write_tokenizer(tmp_path)
+    loaded = geo.Unembedding.load(tmp_path)
+    mapped = [line.split() for line in Path("/proc/self/maps").read_text().splitlines() if str(tmp_path) in line]
+    ranges = [[int(end, 16) for end in fields[0].split("-")] for fields in mapped]
+    assert any(start <= loaded.matrix.data_ptr() < stop for start, stop in ranges)
+
+
 def save_tiny(folder: Path, **tensors: torch.Tensor) -> Path:
     save_file(tensors or {"lm_head.weight": torch.randn(len(TOKENS), 8)}, folder / "model.safetensors")
     write_tokenizer(folder)

@@ -2,8 +2,6 @@
 
 import gzip
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -190,7 +188,7 @@ def test_other_requests_are_refused(tmp_path: Path) -> None:
             geo.WordVectors.load(missing)
 
 
-def test_nothing_is_steered_by_them(tmp_path: Path) -> None:
+def test_nothing_is_steered_by_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = text(tmp_path / "glove.txt", LINES)
     for model in (path, str(path), "glove-6b-100d"):
         with pytest.raises(geo.errors.ModelError, match="no language model behind them"):
@@ -200,12 +198,9 @@ def test_nothing_is_steered_by_them(tmp_path: Path) -> None:
         geo.experiments.STUDIES["steering"](model=str(path)).run(said.append)
     assert not said
     arguments = ["steer", "--model", str(path), "--add", "bird.n.01", "I saw a"]
-    done = subprocess.run([sys.executable, "-m", "geometry.cli", *arguments], capture_output=True, text=True)
-    assert done.returncode == 2
-    assert (
-        done.stderr
-        == f"error: {path}: word vectors have no language model behind them that could be loaded or steered\n"
-    )
+    assert geo.cli.main(arguments) == 2
+    error = f"error: {path}: word vectors have no language model behind them that could be loaded or steered\n"
+    assert capsys.readouterr().err == error
 
 
 def test_a_folder_that_is_called_like_word_vectors_is_a_checkpoint(tmp_path: Path) -> None:
@@ -243,6 +238,19 @@ def test_the_packaged_file_is_parsed_once(packaged: Path, monkeypatch: pytest.Mo
     again = geo.Unembedding.load("toy")
     np.testing.assert_array_equal(again.matrix.numpy(), VECTORS)
     assert (again.name, geo.WordVectors.load(kept).vocabulary.tokens) == ("toy", again.vocabulary.tokens)
+
+
+def test_fetching_leaves_nothing_to_be_parsed(
+    packaged: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert geo.cli.main(["fetch", "toy"]) == 0
+    (kept,) = derived(packaged.parent)
+    *_, converting, stored = capsys.readouterr().out.splitlines()
+    assert (converting, stored) == ("  converting, once, into a form that is read at once", f"  stored as {kept}")
+    monkeypatch.setattr("geometry.models.word_vectors_file.json.loads", lambda _: pytest.fail("parsed again"))
+    np.testing.assert_array_equal(geo.WordVectors.load("toy").matrix.numpy(), VECTORS)
+    assert geo.cli.main(["fetch", "toy"]) == 0
+    assert capsys.readouterr().out == f"toy: already in {packaged}\n"
 
 
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "another"])
@@ -313,9 +321,9 @@ def test_bad_packages_are_one_line_and_leave_nothing(
     assert derived(tmp_path) == []
 
 
-def test_the_catalogue_lists_them() -> None:
-    done = subprocess.run([sys.executable, "-m", "geometry.cli", "models"], capture_output=True, text=True, check=True)
-    (line,) = (line for line in done.stdout.splitlines() if line.startswith("glove-6b-100d"))
+def test_the_catalogue_lists_them(capsys: pytest.CaptureFixture[str]) -> None:
+    assert geo.cli.main(["models"]) == 0
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("glove-6b-100d"))
     assert "118 MB" in line
     assert "PDDL" in line
     assert "(through npm)" in line
