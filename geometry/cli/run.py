@@ -14,9 +14,7 @@ from geometry.errors import GeometryError, visible
 
 if TYPE_CHECKING:
     from geometry.experiments import Study, StudyResult
-
-# Studies that run the model itself, beyond its unembedding.
-_OF_WHOLE_MODELS = ("steering", "behaviours")
+    from geometry.experiments.session import Session
 
 
 def script(
@@ -89,14 +87,16 @@ def run_run(options: argparse.Namespace) -> None:
     from geometry.experiments.study import ModelStudy
 
     study = study_of(options, STUDIES[options.study])
+    session = None
     # Of a whole model more counts than what is known of it.
-    if options.out is not None and isinstance(study, ModelStudy) and study.name not in _OF_WHOLE_MODELS:
+    if options.out is not None and isinstance(study, ModelStudy) and not study.whole_model:
         from geometry.experiments.finished import finished
+        from geometry.experiments.session import Session
 
-        if finished(study, options.out):
+        if finished(study, options.out, session := Session()):
             print(visible(f"{options.out}: holds the results of this command already; remove it to run again"))
             return
-    _into_folder(study, options.out)
+    _into_folder(study, options.out, session=session)
 
 
 def add_figures(parser: argparse.ArgumentParser) -> None:
@@ -114,11 +114,13 @@ def add_figures(parser: argparse.ArgumentParser) -> None:
 def run_figures(options: argparse.Namespace) -> None:
     """Run the studies of a model one after another, then write its page; one that fails does not stop the others.
 
-    Of word vectors only those that need no language model are run, unless others are named.
+    What they share is read and fitted once. Those that run the whole model come last, so that it is in memory for them
+    alone. Of word vectors only those that need no language model are run, unless others are named.
 
     Raises GeometryError: a study failed: its own words, after all others are done.
     """
     from geometry.experiments import STUDIES
+    from geometry.experiments.session import Session
     from geometry.models import display_name
     from geometry.models.locating import is_word_vectors
     from geometry.report import write_report
@@ -127,17 +129,18 @@ def run_figures(options: argparse.Namespace) -> None:
     given = {"model": options.model, "seed": options.seed, "device": place.device, "dtype": place.dtype}
     names = options.studies or ["claims", "steering", "maps", *(["behaviours"] if options.full else [])]
     if not options.studies and is_word_vectors(options.model):
-        left = [name for name in names if name in _OF_WHOLE_MODELS]
+        left = [name for name in names if STUDIES[name].whole_model]
         names = [name for name in names if name not in left]
         print(f"{' and '.join(left)} left out: word vectors have no language model behind them", file=sys.stderr)
-    failed = []
-    for name in names:
+    failed, session = [], Session()
+    for name in sorted(names, key=lambda name: STUDIES[name].whole_model):
         preset: Any = STUDIES[name].full if options.full else STUDIES[name].quick
         try:
-            _into_folder(STUDIES[name](**{**given, **preset}), None)
+            _into_folder(STUDIES[name](**{**given, **preset}), None, session=session)
         except (GeometryError, OSError) as error:
             failed.append(f"{name}: {error}")
             print(f"{name}: left out: {visible(str(error))}", file=sys.stderr)
+    del session
     if len(failed) < len(names):
         try:
             page = write_report(Path("figures") / display_name(options.model).replace("/", "--"))
@@ -148,7 +151,12 @@ def run_figures(options: argparse.Namespace) -> None:
         raise GeometryError("; ".join(failed))
 
 
-def _into_folder(study: "Study[Any]", out: Path | None, main: "Callable[[Any], StudyResult] | None" = None) -> None:
+def _into_folder(
+    study: "Study[Any]",
+    out: Path | None,
+    main: "Callable[[Any], StudyResult] | None" = None,
+    session: "Session | None" = None,
+) -> None:
     """Run a study into a folder that is checked before work starts."""
     from geometry.experiments.study import Step
     from geometry.output import OutputFolder
@@ -159,7 +167,7 @@ def _into_folder(study: "Study[Any]", out: Path | None, main: "Callable[[Any], S
         print(visible(f"[{time.perf_counter() - start:5.1f} s] {study.name}: {text}"), file=sys.stderr, flush=True)
 
     with OutputFolder(target) as output:
-        step = Step(say, lambda spec: say(f"drawn: {output.figure(spec.name, spec.figure())}"))
+        step = Step(say, lambda spec: say(f"drawn: {output.figure(spec.name, spec.figure())}"), session)
         result = main(study) if main else study.run(step)
         step("drawing")
         result.write_to(output, step.shown)

@@ -1,4 +1,4 @@
-"""All studies by name, in the order in which they are run and reported."""
+"""All studies by name, in the order in which they are reported."""
 
 from typing import Any
 

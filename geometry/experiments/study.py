@@ -14,6 +14,7 @@ from geometry.models.placement import DEVICE, DEVICE_SAYS, DTYPE, DTYPE_SAYS, DT
 
 if TYPE_CHECKING:
     from geometry.experiments.result import FigureSpec, StudyResult
+    from geometry.experiments.session import Session
 
 Result = TypeVar("Result", bound="StudyResult", covariant=True)
 
@@ -28,11 +29,20 @@ class Step:
     Attributes:
         say, show: what to do with either.
         shown: names of the figures that were told of.
+        session: what the study shares with others of its run; default, a new one.
     """
 
-    def __init__(self, say: Callable[[str], None] = silent, show: "Callable[[FigureSpec], None]" = silent) -> None:
+    def __init__(
+        self,
+        say: Callable[[str], None] = silent,
+        show: "Callable[[FigureSpec], None]" = silent,
+        session: "Session | None" = None,
+    ) -> None:
+        from geometry.experiments.session import Session
+
         self.say, self.show = say, show
         self.shown: list[str] = []
+        self.session = session or Session()
 
     def __call__(self, text: str) -> None:
         """Tell what is being done."""
@@ -70,10 +80,12 @@ class Study(ABC, Generic[Result]):
         question: what it asks, in a sentence.
         quick: field → value for a first look.
         full: field → value for the numbers of a paper.
+        whole_model: whether it runs the model itself, beyond its unembedding.
     """
 
     name: ClassVar[str]
     question: ClassVar[str]
+    whole_model: ClassVar[bool] = False
     quick: ClassVar[Mapping[str, Any]] = {}
     full: ClassVar[Mapping[str, Any]] = {}
 

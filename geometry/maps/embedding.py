@@ -9,6 +9,7 @@ from geometry.arguments import checked
 from geometry.errors import EstimationError, shown
 from geometry.maps.neighbours import Neighbours, nearest_neighbours
 from geometry.maps.points import Points, checked_points
+from geometry.maps.threads import torch_threads
 from geometry.progress import bar_options, drawn_as_ours, hidden_bars
 
 _MOST_EPOCHS = 100_000  # 200 are usual
@@ -80,6 +81,6 @@ def umap_embedding(
         n_jobs=1 if seed is not None else -1,
         tqdm_kwds=bar_options("UMAP", progress=progress),
     )
-    with warnings.catch_warnings(), drawn_as_ours("umap.layouts"):
+    with warnings.catch_warnings(), drawn_as_ours("umap.layouts"), torch_threads():
         warnings.filterwarnings("ignore", message="precomputed_knn")  # nothing is to be transformed later
         return np.asarray(model.fit_transform(array), dtype=np.float32)

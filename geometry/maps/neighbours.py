@@ -15,12 +15,15 @@ from geometry.arguments import checked
 from geometry.display import short_repr
 from geometry.errors import EstimationError, shown
 from geometry.maps.points import Points, checked_points
+from geometry.maps.threads import torch_threads
 from geometry.progress import progress_bar
 
 _BLOCK = 1 << 25
 _ROWS = 4096  # of a block of distances
 # Up to so many dimensions a tree finds neighbours faster than all distances do.
 _FLAT = 3
+# Of so few points, as in an interval of Mapper, a search takes a millisecond, and threads wait longer for each other.
+_FEW = 1024
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +70,8 @@ def nearest_neighbours(
         return _sorted(array, neighbours_on_map(array, np.arange(len(array)), k), k)
     if not approximate:
         # Rounding hides which of points that lie close together is the nearer: twice as many are measured again.
-        return _sorted(array, _exact(array, min(2 * k, len(array) - 1), progress), k)
+        with torch_threads(1 if len(array) <= _FEW else None):
+            return _sorted(array, _exact(array, min(2 * k, len(array) - 1), progress), k)
     from pynndescent import NNDescent  # takes seconds to import, and half a minute to compile
 
     nearest = NNDescent(array, n_neighbors=k + 1, random_state=seed, verbose=False).neighbor_graph[0]

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from geometry.arguments import checked
 from geometry.errors import EstimationError
-from geometry.maps.neighbours import neighbours_on_map, squared_distances
+from geometry.maps.neighbours import Neighbours, neighbours_on_map, squared_distances
 from geometry.maps.points import Points, checked_points
+from geometry.maps.threads import torch_threads
 from geometry.randomness import generator
 from geometry.results import NullValues, TestResult
 
@@ -41,7 +42,14 @@ class Trustworthiness(TestResult):
 
 @checked
 def trustworthiness(
-    points: Points, coordinates: Points, *, k: int = 15, sample: int = 5000, n_permutations: int = 19, seed: int = 0
+    points: Points,
+    coordinates: Points,
+    *,
+    k: int = 15,
+    nearest: Neighbours | None = None,
+    sample: int = 5000,
+    n_permutations: int = 19,
+    seed: int = 0,
 ) -> Trustworthiness:
     """Trustworthiness of a map (Venna & Kaski) at a seeded sample of points, beside permuted maps.
 
@@ -49,25 +57,33 @@ def trustworthiness(
     points' neighbours on the map are looked for among *all* points, so that a sample estimates what all points give,
     not a coarser neighbourhood. With every point sampled it is scikit-learn's `trustworthiness`.
 
+    `nearest` is of the coordinates, if known already (see `nearest_neighbours`); then k is theirs. They serve the null
+    too, as in whatever order points lie on a map, its places have the same neighbours.
+
     The null, "permuted", permutes the map's coordinates among the points: it destroys which point lies where and keeps
     shape and density. (Permuting the rows of a whole vocabulary would be no null: UMAP draws their map again.)
 
-    EstimationError: points or coordinates that cannot be mapped or differ in number, k out of range, a sample below 1.
+    EstimationError: points, coordinates or neighbours that cannot be mapped or differ in number, k out of range, a
+    sample below 1.
     """
     array, placed = checked_points(points), checked_points(coordinates, "coordinates")
     n = len(array)
     if len(placed) != n:
         raise EstimationError(f"{n} points need as many coordinates, not {len(placed)}")
+    if nearest is not None and len(nearest) != n:
+        raise EstimationError(f"the neighbours of {len(nearest)} places were given for a map of {n}")
+    k = k if nearest is None else nearest.k
     if not 1 <= k < n / 2 or sample < 1:
         raise EstimationError(f"{n} points: k must be at least 1 and less than {n / 2:g}, and the sample not empty")
     queries = np.sort(generator(seed, "trustworthiness sample").permutation(n)[:sample])
     space = torch.from_numpy(array - array.mean(axis=0))
     norms = space.square().sum(dim=1)
-    on_maps = [neighbours_on_map(placed, queries, k)]
+    near = neighbours_on_map(placed, np.arange(n), k) if nearest is None else nearest.indices
+    on_maps = [near[queries]]
     for index in range(n_permutations):
         # Point i lies where point order[i] lay.
         order = generator(seed, "trustworthiness", index).permutation(n)
-        on_maps.append(np.argsort(order)[neighbours_on_map(placed, order[queries], k)])
+        on_maps.append(np.argsort(order)[near[order[queries]]])
     from geometry.maps.rank_kernels import count_smaller  # numba takes a second to import
 
     ranks = np.empty((len(queries), len(on_maps), k), dtype=np.int64)
@@ -78,7 +94,8 @@ def trustworthiness(
         distances[torch.arange(len(rows)), rows] = torch.inf
         neighbours = np.concatenate([on_map[start : start + block] for on_map in on_maps], axis=1)
         bounds = distances.gather(1, torch.from_numpy(neighbours))
-        block_ranks = 1 + count_smaller(distances.numpy(), bounds.numpy())
+        with torch_threads():
+            block_ranks = 1 + count_smaller(distances.numpy(), bounds.numpy())
         ranks[start : start + block] = block_ranks.reshape(len(rows), len(on_maps), k)
     scale = 2 / (len(queries) * k * (2 * n - 3 * k - 1))
     values = 1 - scale * np.maximum(ranks - k, 0).sum(axis=(0, 2))

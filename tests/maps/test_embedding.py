@@ -1,12 +1,15 @@
 import sys
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from scipy.spatial.distance import cdist
 from sklearn.manifold import trustworthiness as reference
 
 import geometry as geo
+from geometry.maps.neighbours import squared_distances
 from tests.maps.clouds import two_blobs
 
 
@@ -87,6 +90,40 @@ def test_trustworthiness_is_sklearns_where_all_points_are_judged() -> None:
     )
     assert result.to_dict()["nulls"] == {"permuted": result.nulls["permuted"].mean}
     assert str(result).endswith(f"{result.kept:.1%} of 9 neighbours kept")
+
+
+def test_few_points_are_searched_by_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    searched, threads = [], torch.get_num_threads()
+
+    def distances(*arrays: torch.Tensor) -> torch.Tensor:
+        searched.append(torch.get_num_threads())
+        return squared_distances(*arrays)
+
+    monkeypatch.setattr("geometry.maps.neighbours.squared_distances", distances)
+    points = np.random.default_rng(4).standard_normal((1100, 5))
+    torch.set_num_threads(2)
+    try:
+        for n in (1000, 1100):
+            geo.maps.nearest_neighbours(points[:n], 3)
+        assert searched == [1, 2]
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_neighbours_that_are_known_serve_the_map_and_its_permutations(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(3)
+    points = rng.standard_normal((200, 6))
+    on_map = points[:, :2].round(1)  # with points on each other and as near as others
+    options: dict[str, Any] = {"sample": 50, "n_permutations": 3}
+    found = geo.maps.trustworthiness(points, on_map, k=4, **options)
+    nearest = geo.maps.nearest_neighbours(on_map, 4)
+    monkeypatch.setattr("geometry.maps.preservation.neighbours_on_map", lambda *_: pytest.fail("looked for again"))
+    known = geo.maps.trustworthiness(points, on_map, nearest=nearest, **options)
+    assert (known.value, known.kept, known.k) == (found.value, found.kept, 4)
+    np.testing.assert_array_equal(known.nulls["permuted"].values, found.nulls["permuted"].values)
+    with pytest.raises(geo.errors.EstimationError, match="neighbours of 199 places were given for a map of 200"):
+        geo.maps.trustworthiness(points, on_map, nearest=geo.maps.nearest_neighbours(on_map[1:], 4))
 
 
 def test_a_sample_estimates_what_all_points_give() -> None:

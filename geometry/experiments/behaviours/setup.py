@@ -24,7 +24,6 @@ from geometry.display import short_repr
 from geometry.errors import HierarchyError
 from geometry.experiments.evaluator import Evaluator
 from geometry.experiments.study import Step
-from geometry.models import Unembedding, load_model
 from geometry.models.locating import require_language_model
 from geometry.steering import Architecture, PromptSet, Site, load_prompts, read_activations
 
@@ -113,12 +112,11 @@ def prepare(study: "BehavioursStudy", step: Step) -> Setup:
         _check(behaviour)
     neutral, contrasts = load_prompts("plain"), load_opposites()
     step(f"reading the unembedding of {study.model}")
-    unembedding = Unembedding.load(study.model, **study.placement.of_unembedding)
-    words = behaviour_words(loaded, unembedding.vocabulary)
-    space = CausalSpace.fit(unembedding, **study.placement.of_space)
+    words = behaviour_words(loaded, step.session.unembedding(study.model, study.placement).vocabulary)
+    space = step.session.space(study.model, study.placement)
 
     step("reading activations")
-    model, tokenizer = load_model(study.model, **study.placement.of_model)
+    model, tokenizer = step.session.language_model(study.model, study.placement)
     sites = [*(Site("output", block) for block in range(len(Architecture.of(model).blocks))), FINAL]
 
     def read(texts: Sequence[str]) -> Activations:

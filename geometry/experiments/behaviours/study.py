@@ -24,6 +24,7 @@ class BehavioursStudy(ModelStudy["BehavioursResult"]):
     """
 
     name: ClassVar[str] = "behaviours"
+    whole_model: ClassVar[bool] = True
     question: ClassVar[str] = (
         "Have classes of behaviour a place in the model, how do they relate, and can one steer between any two of them?"
     )

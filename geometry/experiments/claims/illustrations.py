@@ -10,7 +10,7 @@ import numpy as np
 import geometry.evidence as evidence
 import geometry.plots as plots
 from geometry.causal import CausalSpace
-from geometry.concepts import ConceptHierarchy, load_hierarchy
+from geometry.concepts import load_hierarchy
 from geometry.directions import ConceptDirections, TokenCloud
 from geometry.display import short_repr
 from geometry.evidence.splits import Split
@@ -34,11 +34,11 @@ _SPANS: tuple[tuple[Axis, Axis, tuple[str, ...], tuple[str, ...]], ...] = (
 Fits = tuple[ConceptDirections, ConceptDirections]
 
 
-def first_fits(space: CausalSpace, hierarchy: ConceptHierarchy, split: Split, seed: int) -> Fits:
+def first_fits(space: CausalSpace, cloud: TokenCloud, split: Split, seed: int) -> Fits:
     """The vectors that the tests are made on, of the model and of the first permutation of shuffled rows."""
-    train = evidence.train_mask(hierarchy, split, generator(seed, split))
+    train = evidence.train_mask(cloud.hierarchy, split, generator(seed, split))
     options: dict[str, Any] = {"train": train, "max_tokens": evidence.MAX_TOKENS, "missing": "nan"}
-    model = ConceptDirections.fit_cloud(TokenCloud.of(space, hierarchy), **options)
+    model = ConceptDirections.fit_cloud(cloud, **options)
     return model, null_directions(space, model, "shuffled", seed=seed)
 
 
@@ -60,10 +60,10 @@ class Illustration:
 def _measured(
     space: CausalSpace, names: Sequence[str], statistics: Sequence[evidence.Statistic], n_permutations: int, seed: int
 ) -> tuple[Results, Fits]:
-    hierarchy = load_hierarchy("organisms", space.unembedding.vocabulary, only=names)
+    cloud = TokenCloud.of(space, load_hierarchy("organisms", space.unembedding.vocabulary, only=names))
     options: dict[str, Any] = {"nulls": ("shuffled",), "n_permutations": n_permutations, "seed": seed}
-    tests = evidence.test_against_nulls(space, hierarchy, statistics, progress=False, **options)
-    return tests, first_fits(space, hierarchy, "lemma", seed)
+    tests = evidence.test_against_nulls(space, cloud, statistics, progress=False, **options)
+    return tests, first_fits(space, cloud, "lemma", seed)
 
 
 def measure_planes(space: CausalSpace, *, n_permutations: int, seed: int) -> Illustration:

@@ -11,10 +11,12 @@ import geometry.evidence as evidence
 from geometry.causal import CausalSpace
 from geometry.compare import common_vocabulary
 from geometry.concepts import ConceptHierarchy, Series, load_hierarchy, load_pairs, load_series
+from geometry.directions import TokenCloud
 from geometry.errors import EstimationError, GeometryError, HierarchyError
 from geometry.experiments.announce import announce
 from geometry.experiments.claims.illustrations import first_fits, measure_planes, measure_simplex
 from geometry.experiments.claims.result import ClaimsResult, ControlPair
+from geometry.experiments.session import Session
 from geometry.experiments.study import Step
 from geometry.models import Unembedding, Vocabulary, display_name
 from geometry.results import Results, TestResult
@@ -31,6 +33,7 @@ IN_POSITIONS = ("weekdays", "months", "number words", "ordinals")
 CLASSES = (("mammal", "bird", "reptile", "amphibian", "fish"), ("insect",))
 
 Measured = TypeVar("Measured")
+LogitChanges = tuple[evidence.LogitChanges, evidence.LogitChanges]  # in the model and on shuffled rows
 
 
 def measure_claims(study: "ClaimsStudy", step: Step) -> ClaimsResult:
@@ -41,12 +44,11 @@ def measure_claims(study: "ClaimsStudy", step: Step) -> ClaimsResult:
     """
     announce(study.hierarchies, step)
     step(f"reading the unembedding of {study.model}")
-    unembedding = Unembedding.load(study.model, **study.placement.of_unembedding)
-    hierarchies = _hierarchies(study, unembedding.vocabulary)
-    space = CausalSpace.fit(unembedding, **study.placement.of_space)
+    unembedding = step.session.unembedding(study.model, study.placement)
+    hierarchies = _hierarchies(study, unembedding.vocabulary, step.session)
+    space = step.session.space(study.model, study.placement)
     options: dict[str, Any] = {"n_permutations": study.n_permutations, "seed": study.seed}
     skipped: dict[str, str] = {}
-    control = _attempt("control", lambda: _control_of(study), skipped) if study.control != "none" else None
 
     step("fitting hand-made classes")
     shown: dict[str, Any] = {"n_permutations": ILLUSTRATION_PERMUTATIONS, "seed": study.seed}
@@ -57,19 +59,27 @@ def measure_claims(study: "ClaimsStudy", step: Step) -> ClaimsResult:
 
     step(f"testing {len(evidence.CLAIMS)} claims on {len(hierarchies)} hierarchies")
     claims: list[TestResult] = []
-    beside = {}
+    beside, cosines = {}, {}
+    changes: dict[str, LogitChanges] = {}
     for hierarchy in hierarchies:
-        claims += evidence.evaluate_claims(space, hierarchy, n_twins=study.n_twins, **options)
+        cloud = step.session.cloud(space, hierarchy)
+        claims += evidence.evaluate_claims(space, cloud, n_twins=study.n_twins, **options)
         # They claim nothing, so a few permutations do.
-        beside[hierarchy.name] = evidence.test_against_nulls(space, hierarchy, ALSO, missing="nan", seed=study.seed)
+        beside[hierarchy.name] = evidence.test_against_nulls(space, cloud, ALSO, missing="nan", seed=study.seed)
+        model, shuffled = first_fits(space, cloud, "whole", study.seed)
+        cosines[hierarchy.name] = model.cosines(), shuffled.cosines()
+        changes |= _changes(space, cloud, study.seed)
     if not any(test.measured for test in claims):
         raise EstimationError(f"too few words a concept in {', '.join(beside)}: no claim can be measured")
 
     beside_control: dict[str, ControlPair] = {}
+    control = None
+    if study.control != "none":
+        control = _attempt("control", lambda: _control_of(study, step.session), skipped)
     if control is not None:
         step(f"testing the words that {control.name} has too")
         for name in study.hierarchies:
-            pair = _attempt(f"control on {name}", partial(_beside, study, name, space, control), skipped)
+            pair = _attempt(f"control on {name}", partial(_beside, study, name, step.session), skipped)
             beside_control |= {} if pair is None else {pair.hierarchy.name: pair}
 
     step("testing series of values and pairs of words")
@@ -84,8 +94,6 @@ def measure_claims(study: "ClaimsStudy", step: Step) -> ClaimsResult:
     tested = {contrast.subject for contrast in contrasts}
     skipped |= {name: "too few pairs in this vocabulary" for name in families if name not in tested}
 
-    step("fitting what the other figures show")
-    fits = {hierarchy.name: first_fits(space, hierarchy, "whole", study.seed) for hierarchy in hierarchies}
     return ClaimsResult(
         study=study,
         model=unembedding.summary(),
@@ -95,8 +103,8 @@ def measure_claims(study: "ClaimsStudy", step: Step) -> ClaimsResult:
         series=series,
         beside=beside,
         hierarchies={hierarchy.name: hierarchy for hierarchy in hierarchies},
-        cosines={name: tuple(directions.cosines() for directions in pair) for name, pair in fits.items()},
-        changes=_changes(space, hierarchies, study.seed),
+        cosines=cosines,
+        changes=changes,
         shapes=compared,
         planes=planes,
         simplex=simplex,
@@ -104,32 +112,32 @@ def measure_claims(study: "ClaimsStudy", step: Step) -> ClaimsResult:
     )
 
 
-def _control_of(study: "ClaimsStudy") -> Unembedding:
-    control = Unembedding.load(study.control, **study.placement.of_unembedding)
+def _control_of(study: "ClaimsStudy", session: Session) -> Unembedding:
+    control = session.unembedding(study.control, study.placement)
     if control.name == display_name(study.model):
         raise EstimationError(f"{control.name} cannot stand beside itself")
     return control
 
 
-def _beside(study: "ClaimsStudy", name: str, space: CausalSpace, control: Unembedding) -> ControlPair:
+def _beside(study: "ClaimsStudy", name: str, session: Session) -> ControlPair:
     """The claims on the words that the model and the control both have, by each."""
-    model = space.unembedding
+    spaces = [session.space(given, study.placement) for given in (study.model, study.control)]
+    model, control = (space.unembedding for space in spaces)
     common = common_vocabulary({model.name: model.vocabulary, control.name: control.vocabulary})
     hierarchy = load_hierarchy(name, common, recipe=study.recipe)  # type: ignore[arg-type]
     options: dict[str, Any] = {"nulls": CONTROL_NULLS, "n_permutations": CONTROL_PERMUTATIONS, "n_others": 1}
     options |= {"published": False, "n_twins": 0, "seed": study.seed}
     own, other = (
-        evidence.evaluate_claims(one, hierarchy.over(one.unembedding.vocabulary), **options)
-        for one in (space, CausalSpace.fit(control, **study.placement.of_space))
+        evidence.evaluate_claims(space, hierarchy.over(space.unembedding.vocabulary), **options) for space in spaces
     )
     return ControlPair(hierarchy, own, control.name, other)
 
 
-def _hierarchies(study: "ClaimsStudy", vocabulary: Vocabulary) -> list[ConceptHierarchy]:
+def _hierarchies(study: "ClaimsStudy", vocabulary: Vocabulary, session: Session) -> list[ConceptHierarchy]:
     names = dict.fromkeys(study.hierarchies)
     if not names:
         raise HierarchyError("claims need at least one hierarchy")
-    hierarchies = [load_hierarchy(name, vocabulary, recipe=study.recipe) for name in names]  # type: ignore[arg-type]
+    hierarchies = [session.hierarchy(name, vocabulary, study.recipe) for name in names]  # type: ignore[arg-type]
     counts = Counter(hierarchy.name for hierarchy in hierarchies)
     if repeated := [name for name, count in counts.items() if count > 1]:
         raise HierarchyError(f"two of the hierarchies have the name {repeated[0]!r}; rename one in its file")
@@ -162,13 +170,7 @@ def _attempt(name: str, work: Callable[[], Measured], skipped: dict[str, str]) -
         return None
 
 
-def _changes(
-    space: CausalSpace, hierarchies: list[ConceptHierarchy], seed: int
-) -> dict[str, tuple[evidence.LogitChanges, evidence.LogitChanges]]:
+def _changes(space: CausalSpace, cloud: TokenCloud, seed: int) -> dict[str, LogitChanges]:
     """Hierarchy, if it has a usable pair → log-odds changes in the model and on shuffled rows."""
-    changes = {}
-    for hierarchy in hierarchies:
-        model, shuffled = map(evidence.logit_changes, first_fits(space, hierarchy, "lemma", seed))
-        if np.isfinite(model.selectivity).any():
-            changes[hierarchy.name] = model, shuffled
-    return changes
+    model, shuffled = map(evidence.logit_changes, first_fits(space, cloud, "lemma", seed))
+    return {cloud.hierarchy.name: (model, shuffled)} if np.isfinite(model.selectivity).any() else {}

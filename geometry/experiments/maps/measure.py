@@ -1,16 +1,14 @@
 """The method of the study of maps, in the order of a method section."""
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 import geometry.maps as maps
 import geometry.views as views
 from geometry.causal import CausalSpace
-from geometry.concepts import ConceptHierarchy, load_hierarchy
+from geometry.concepts import ConceptHierarchy
 from geometry.directions import ConceptDirections, TokenCloud
 from geometry.errors import EstimationError
 from geometry.evidence import NULLS
@@ -19,7 +17,6 @@ from geometry.experiments.maps.figures import vocabulary_figure
 from geometry.experiments.maps.parts import PRODUCTS, ConceptMap, MappedVocabulary, MapperOfConcept, VocabularyMap
 from geometry.experiments.maps.result import MapsResult
 from geometry.experiments.study import Step
-from geometry.models import Unembedding
 from geometry.randomness import generator
 from geometry.views.word_maps import farthest_first
 
@@ -35,30 +32,33 @@ _PERMUTATIONS = 19  # of the maps' nulls, whose every p is far from the level
 def measure_maps(study: "MapsStudy", step: Step) -> MapsResult:
     """Map the vocabulary and its concepts, then the Mapper graph of one concept's words."""
     step(f"reading the unembedding of {study.model}")
-    unembedding = Unembedding.load(study.model, **study.placement.of_unembedding)
-    hierarchy = load_hierarchy(study.hierarchy, unembedding.vocabulary)
+    unembedding = step.session.unembedding(study.model, study.placement)
+    hierarchy = step.session.hierarchy(study.hierarchy, unembedding.vocabulary)
     if len(unembedding.rows) <= _NEIGHBOURS or len(hierarchy) < FEWEST_MAPPED:
         raise EstimationError(
             f"{unembedding.name}: {len(unembedding.rows)} tokens and {len(hierarchy)} concepts are too few to map;"
             f" at least {_NEIGHBOURS + 1} and {FEWEST_MAPPED} are needed"
         )
     concept = study.concept or _first_with_children(hierarchy)
-    space = CausalSpace.fit(unembedding, **study.placement.of_space)
-    cloud = TokenCloud.of(space, hierarchy)
+    space = step.session.space(study.model, study.placement)
+    cloud = step.session.cloud(space, hierarchy)
     if concept:  # refused before the long work
         words = maps.LabelledPoints.of_concept(cloud, concept).one_per_group()
     labelled = _labelled_vocabulary(space, hierarchy)
     centred = unembedding.matrix[torch.from_numpy(unembedding.rows)].to(space.mean).float() - space.mean.float()
     vocabulary_maps = {}
-    for name, points in {"causal": space.unified, "euclidean": centred}.items():
+    for name, points in {"causal": labelled, "euclidean": labelled.moved(centred)}.items():
         step(f"mapping the vocabulary, {PRODUCTS[name]}")
-        vocabulary_maps[name] = _vocabulary_map(labelled.moved(points), study.seed)
+        vocabulary_maps[name] = _vocabulary_map(points, study.seed)
     texts = [unembedding.vocabulary.text(token) for token in unembedding.rows.tolist()]
-    placed = (labelled.members, _typical(space, cloud, labelled), vocabulary_maps)
+    directions = ConceptDirections.fit_cloud(cloud)
+    # Of every concept its tokens' positions in the vocabulary, the farthest along its vector first.
+    typical = farthest_first(space.unified, directions, labelled.members)
+    placed = (labelled.members, typical, vocabulary_maps)
     vocabulary = MappedVocabulary(unembedding.name, hierarchy, unembedding.rows, texts, *placed)
     step.figure(vocabulary_figure(vocabulary))
     step("mapping concept vectors")
-    concepts = _concept_maps(space, cloud, study.seed)
+    concepts = _concept_maps(space, directions, study.seed)
     mapper, without = None, "no concept has others below it, by which to label its words"
     if concept:
         step(f"Mapper of the words of {concept}")
@@ -97,26 +97,20 @@ def _vocabulary_map(labelled: maps.LabelledPoints, seed: int) -> VocabularyMap:
         where: maps.neighbourhood_purity(labelled, neighbours, **options)
         for where, neighbours in (("in space", nearest), ("on the map", on_map))
     }
-    return VocabularyMap(coordinates, maps.trustworthiness(labelled.points, coordinates, **options), purity)
+    trust = maps.trustworthiness(labelled.points, coordinates, nearest=on_map, **options)
+    return VocabularyMap(coordinates, trust, purity)
 
 
-def _typical(space: CausalSpace, cloud: TokenCloud, labelled: maps.LabelledPoints) -> Mapping[str, NDArray[np.int64]]:
-    """Of every concept its tokens' positions in the vocabulary, the farthest along its vector first."""
-    return farthest_first(space.unified, ConceptDirections.fit_cloud(cloud), labelled.members)
-
-
-def _concept_maps(space: CausalSpace, cloud: TokenCloud, seed: int) -> dict[str, ConceptMap]:
+def _concept_maps(space: CausalSpace, directions: ConceptDirections, seed: int) -> dict[str, ConceptMap]:
     """Maps of unit concept vectors, of the model under both products and of shuffled rows."""
     rng = generator(seed, "shuffled")
-    clouds = {
-        PRODUCTS["causal"]: cloud,
-        PRODUCTS["euclidean"]: NULLS["euclidean"].draw(space, cloud, rng),
-        NULLS["shuffled"].label: NULLS["shuffled"].draw(space, cloud, rng),
+    drawn = {name: NULLS[name].draw(space, directions.cloud, rng) for name in ("euclidean", "shuffled")}
+    fits = {
+        PRODUCTS["causal"]: directions,
+        PRODUCTS["euclidean"]: ConceptDirections.fit_cloud(drawn["euclidean"]),
+        NULLS["shuffled"].label: ConceptDirections.fit_cloud(drawn["shuffled"]),
     }
-    return {
-        name: views.concept_map(ConceptDirections.fit_cloud(points), neighbours=_NEIGHBOURS_OF_CONCEPTS, seed=seed)
-        for name, points in clouds.items()
-    }
+    return {name: views.concept_map(fit, neighbours=_NEIGHBOURS_OF_CONCEPTS, seed=seed) for name, fit in fits.items()}
 
 
 def _mapper(

@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from geometry.causal import CausalSpace
-from geometry.concepts import ConceptHierarchy, load_hierarchy
+from geometry.concepts import ConceptHierarchy
 from geometry.directions import ConceptDirections
 from geometry.display import short_repr
 from geometry.errors import SteeringError
 from geometry.evidence import train_mask
 from geometry.experiments.evaluator import Evaluator
 from geometry.experiments.study import Step
-from geometry.models import Unembedding, Vocabulary, load_model, require_language_model
+from geometry.models import Unembedding, require_language_model
 from geometry.steering import ConceptSteering, NextToken, SteeringVector, concept_tokens, load_prompts
 
 if TYPE_CHECKING:
@@ -58,18 +57,20 @@ def prepare(study: "SteeringStudy", step: Step) -> Bench:
     if len(prompts.beginnings) < 3:
         raise SteeringError(f"{prompts.name}: at least 3 beginnings are needed, one third of them to choose on")
     step(f"reading the unembedding of {study.model} and fitting concepts")
-    unembedding = Unembedding.load(study.model, **study.placement.of_unembedding)
-    nouns = load_hierarchy("wordnet-noun", unembedding.vocabulary)
+    session, place = step.session, study.placement
+    unembedding = session.unembedding(study.model, place)
+    nouns = session.hierarchy("wordnet-noun", unembedding.vocabulary)
     if study.child not in nouns.descendants(study.parent):
         nouns.index(study.child)
         raise SteeringError(f"{study.parent!r} is no ancestor of {study.child!r} in WordNet's nouns")
     train = train_mask(nouns, "lemma", np.random.default_rng(study.seed))
-    words = measured_words(nouns, train, unembedding.vocabulary, study.concepts)
-    space = CausalSpace.fit(unembedding, **study.placement.of_space)
-    concepts = ConceptSteering(space, ConceptDirections.fit(space, nouns, train=train))
+    complete = session.hierarchy("wordnet-noun", unembedding.vocabulary, "complete")
+    words = measured_words(nouns, complete, train, study.concepts)
+    space = session.space(study.model, place)
+    concepts = ConceptSteering(space, ConceptDirections.fit_cloud(session.cloud(space, nouns), train=train))
 
     step("loading the whole model")
-    model, tokenizer = load_model(study.model, **study.placement.of_model)
+    model, tokenizer = session.language_model(study.model, place)
     evaluator = Evaluator(model, tokenizer, prompts.texts)
     parts = prompts.beginnings[::3], [text for index, text in enumerate(prompts.beginnings) if index % 3]
     choosing, reporting = (NextToken(model, tokenizer, part) for part in parts)
@@ -77,10 +78,10 @@ def prepare(study: "SteeringStudy", step: Step) -> Bench:
 
 
 def measured_words(
-    nouns: ConceptHierarchy, train: NDArray[np.bool_], vocabulary: Vocabulary, names: tuple[str, ...]
+    nouns: ConceptHierarchy, complete: ConceptHierarchy, train: NDArray[np.bool_], names: tuple[str, ...]
 ) -> dict[str, Tokens]:
     """The words of every concept by which its probability is measured: all, and of each kind."""
-    every = concept_tokens(load_hierarchy("wordnet-noun", vocabulary, recipe="complete"), names)
+    every = concept_tokens(complete, names)
     members = [nouns.members[nouns.index(name)] for name in names]
     fitted = nouns.tokens[np.unique(np.concatenate([subset[train[subset]] for subset in members]))]
     words = {**every, **{f"{name} published": tokens for name, tokens in concept_tokens(nouns, names).items()}}

@@ -28,6 +28,7 @@ class SteeringStudy(ModelStudy["SteeringResult"]):
     """
 
     name: ClassVar[str] = "steering"
+    whole_model: ClassVar[bool] = True
     question: ClassVar[str] = "Does parent + child steer towards the child, at what cost, and where in the model?"
     quick: ClassVar[Mapping[str, Any]] = {"blocks": 3, "n_random": 19}
 
