@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gguf
+import numpy as np
 import torch
 
 from geometry.arguments import checked
@@ -209,12 +210,24 @@ def _quiet() -> Iterator[None]:
         logging.set_verbosity(verbosity)
 
 
+class _PlainReader(gguf.GGUFReader):
+    """The same file as a plain array: of a memory map every number looked at makes another map, half of all time."""
+
+    @property
+    def data(self) -> Any:
+        return self._data
+
+    @data.setter
+    def data(self, mapped: Any) -> None:
+        self._data = mapped.view(np.ndarray)
+
+
 @contextmanager
 def _parsed_once() -> Iterator[None]:
     """Keep what is read of a GGUF file: transformers parses it three times, and lists its names for every module."""
     originals = {name: getattr(gguf, name) for name in ("GGUFReader", "get_tensor_name_map")}
-    for name, original in originals.items():
-        setattr(gguf, name, functools.cache(original))
+    gguf.GGUFReader = functools.cache(_PlainReader)  # type: ignore[misc,assignment]
+    gguf.get_tensor_name_map = functools.cache(gguf.get_tensor_name_map)
     try:
         yield
     finally:

@@ -161,7 +161,7 @@ def save(figure: Figure, stem: str | Path) -> list[Path]:
     with style():
         if engine := figure.get_layout_engine():  # places that were found once stay, whatever is written how often
             engine.execute(figure)
-            figure.set_layout_engine("none")
+            figure.set_layout_engine(None)
         figure.savefig(png := stem.with_name(f"{stem.name}.png"), metadata=said)
         figure.savefig(svg := stem.with_name(f"{stem.name}.svg"), metadata=said | {"Date": None})
     return [png, svg]

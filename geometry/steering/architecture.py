@@ -104,8 +104,8 @@ class Architecture:
     @property
     def dtype(self) -> torch.dtype:
         """Floating-point type of the residual stream, where the final norm tells it."""
-        parameters = [p for p in (*self.norm.parameters(), *self.model.parameters()) if p.is_floating_point()]
-        return parameters[0].dtype
+        modules = (self.norm, self.model)
+        return next(p.dtype for module in modules for p in module.parameters() if p.is_floating_point())
 
     @property
     def device(self) -> torch.device:

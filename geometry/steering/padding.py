@@ -24,9 +24,9 @@ def heeds_padding(architecture: Architecture, call: Callable[..., Any] | None = 
     may have no padding, would have to be asked as well.
     """
     model = architecture.model
-    if any(hasattr(parameter, "device_mesh") for parameter in model.parameters()):
-        return True
     if model not in _HEEDED:
+        if any(hasattr(parameter, "device_mesh") for parameter in model.parameters()):
+            return True
         with undisturbed(architecture):
             _HEEDED[model] = _measured(architecture, call or model)
     return _HEEDED[model]
