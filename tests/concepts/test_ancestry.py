@@ -75,17 +75,18 @@ SHAPES = {
 }
 
 
+@pytest.mark.parametrize("n", [N // 10, pytest.param(N, marks=pytest.mark.long)])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_large_graphs_are_built_whole(shape: str) -> None:
-    vocabulary = geo.Vocabulary([f"Ġw{number}" for number in range(N)])
-    words = {str(i): [f"w{i}"] for i in range(N)}
-    parents = {str(i): [str(parent) for parent in SHAPES[shape](i)] if i else [] for i in range(N)}
+def test_large_graphs_are_built_whole(shape: str, n: int) -> None:
+    vocabulary = geo.Vocabulary([f"Ġw{number}" for number in range(n)])
+    words = {str(i): [f"w{i}"] for i in range(n)}
+    parents = {str(i): [str(parent) for parent in SHAPES[shape](i)] if i else [] for i in range(n)}
     hierarchy = geo.concepts.hierarchy_from_words("large", words, parents, vocabulary, forms="none")
-    assert len(hierarchy) == N
-    assert len(hierarchy["0"]) == N
-    assert len(hierarchy.descendants("0")) == N - 1
-    assert sorted(hierarchy.depth_first) == list(range(N))
-    assert sum(stop - start for _, start, stop in hierarchy.blocks()) <= N
+    assert len(hierarchy) == n
+    assert len(hierarchy["0"]) == n
+    assert len(hierarchy.descendants("0")) == n - 1
+    assert sorted(hierarchy.depth_first) == list(range(n))
+    assert sum(stop - start for _, start, stop in hierarchy.blocks()) <= n
 
 
 @pytest.mark.parametrize("n", [1000, DEEPEST + 1])

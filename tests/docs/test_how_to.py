@@ -15,6 +15,7 @@ import torch
 import geometry as geo
 from geometry.models import CATALOGUE, cached_path
 from tests.docs.test_pages import FENCE, ROOT, console
+from tests.loaded import loaded_once
 
 PAGE = (ROOT / "docs" / "how-to.md").read_text(encoding="utf-8")
 START, *SECTIONS = re.split(r"^### ", PAGE, flags=re.MULTILINE)
@@ -169,11 +170,14 @@ MUST_GIVE = {
 
 
 @pytest.fixture(scope="module")
-def start() -> Names:
+def start() -> Iterator[Names]:
     names: Names = {}
     ((_, code),) = FENCE.findall(START)
-    exec(compile(code, "how-to.md", "exec", dont_inherit=True), names)  # noqa: S102
-    return names
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(geo, "load_model", loaded_once)
+        patch.setattr("geometry.cli.steer.load_model", loaded_once)
+        exec(compile(code, "how-to.md", "exec", dont_inherit=True), names)  # noqa: S102
+        yield names
 
 
 @pytest.fixture

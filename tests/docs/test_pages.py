@@ -1,7 +1,6 @@
 """README and docs: their code runs as it stands, their commands parse, their links lead somewhere, their words hold."""
 
 import ast
-import functools
 import operator
 import re
 import shlex
@@ -16,6 +15,7 @@ import yaml
 
 import geometry as geo
 from geometry.models import CATALOGUE, cached_path, tensor_names
+from tests.loaded import loaded_once
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
@@ -35,10 +35,6 @@ HOMELY = (
     "other end of the model", "whatever situation", "noise to theory", "rather a line", "likeness", "q_value",
     "n_draws",
 )  # fmt: skip
-
-
-# Pages leave a model as it was, so that they can share it.
-loaded_once = functools.cache(geo.load_model)
 
 
 def text(page: Path) -> str:

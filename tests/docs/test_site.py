@@ -19,22 +19,13 @@ SPILLED = re.compile(r"Warning\b|IProgress|Traceback|ipywidgets|Loading weights|
 PAGES = ["index", "glossary", "families", "gallery", "how-to", "genindex", "api/geometry", "api/steering"]
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="module", params=["tests.docs.one_kernel", pytest.param("sphinx", marks=pytest.mark.long)])
+def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Built with all tutorials in one kernel, which is quicker; in the long run also as `make site` does."""
     folder = tmp_path_factory.mktemp("site") / "html"
-    command = [
-        sys.executable,
-        "-m",
-        "sphinx",
-        "-W",
-        "--keep-going",
-        "-q",
-        "-b",
-        "html",
-        str(ROOT / "docs"),
-        str(folder),
-    ]
-    built = subprocess.run(command, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", request.param, "-W", "--keep-going", "-q", "-b", "html"]
+    command += [str(ROOT / "docs"), str(folder)]
+    built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert not built.returncode, built.stderr[-5000:]
     return folder
 

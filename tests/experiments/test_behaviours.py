@@ -17,8 +17,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 import geometry as geo
 from analysis import behaviours
-from geometry.experiments import BehavioursStudy, FigureSpec
-from geometry.experiments.behaviours import setup
+from geometry.experiments import BehavioursStudy, FigureSpec, session
 from geometry.experiments.behaviours.result import BehavioursResult
 from geometry.experiments.evaluator import BOUND
 
@@ -274,7 +273,7 @@ def test_titles_captions_and_summary_are_short_and_plain(result: BehavioursResul
 def test_a_bad_file_is_one_line_before_the_model_is_loaded(
     model: Path, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch, old: str, new: str, complaint: str
 ) -> None:
-    monkeypatch.setattr(setup, "load_model", lambda *_, **__: pytest.fail("the model is loaded"))
+    monkeypatch.setattr(session, "load_model", lambda *_, **__: pytest.fail("the model is loaded"))
     path, out = family(tmp_path), tmp_path / "out"
     path.write_text(path.read_text(encoding="utf-8").replace(old, new, 1), encoding="utf-8")
     arguments = [str(model), "--families", str(path), "--out", str(out)]

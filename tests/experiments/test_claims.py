@@ -241,6 +241,7 @@ def test_numbers_depend_on_hash_seed_and_threads_by_rounding_alone(
     code += "model=sys.argv[1], hierarchies=['organisms'], n_permutations=3, n_twins=2, control='none').run().arrays()"
     code += "; np.savez(sys.argv[2], **arrays)"
     environment = {**os.environ, "PYTHONHASHSEED": "2", "OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "2"}
+    environment["OMP_WAIT_POLICY"] = "passive"  # threads that spin while they wait take the processors of other tests
     command = [sys.executable, "-c", code, str(model), str(tmp_path / "results.npz")]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -62,11 +62,12 @@ def test_studies_fit_as_they_are_told(name: str, monkeypatch: pytest.MonkeyPatch
         raise ToldError
 
     monkeypatch.setattr(geo.CausalSpace, "fit", fit)
-    options: dict[str, Any] = {"comparison": {"models": ("stories15m", "smollm2-135m"), "control": "none"}}.get(
-        name, {}
-    )
+    quick: dict[str, dict[str, Any]] = {
+        "claims": {"hierarchies": ("organisms",)},
+        "comparison": {"models": ("stories15m", "smollm2-135m"), "control": "none"},
+    }
     with pytest.raises(ToldError):
-        STUDIES[name](dtype="float32", **options).run()
+        STUDIES[name](dtype="float32", **quick.get(name, {})).run()
     assert told == [{"device": "cpu", "dtype": torch.float32}]
 
 
@@ -78,7 +79,7 @@ def test_studies_load_the_model_as_they_are_told(name: str, monkeypatch: pytest.
         told.append(options)
         raise ToldError
 
-    monkeypatch.setattr(f"geometry.experiments.{name}.setup.load_model", load)
+    monkeypatch.setattr("geometry.experiments.session.load_model", load)
     with pytest.raises(ToldError):
         STUDIES[name](dtype="bfloat16").run()
     assert told == [{"device": "cpu", "dtype": torch.bfloat16}]

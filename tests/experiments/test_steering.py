@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import geometry as geo
-from geometry.experiments import SteeringStudy
-from geometry.experiments.evaluator import BOUND, cell, times
-from geometry.experiments.steering import measure, setup
+from geometry.experiments import SteeringStudy, session
+from geometry.experiments.evaluator import BOUND, Evaluator, cell, times
+from geometry.experiments.steering import measure
 from geometry.experiments.steering.result import SteeringResult
 from tests.experiments.scripts import nonsense
 
@@ -24,14 +24,15 @@ BEGINNINGS, TEXTS = 12, 2
 
 @pytest.fixture(scope="module")
 def result(tmp_path_factory: pytest.TempPathFactory, smollm2_model: Any) -> SteeringResult:
-    """A run on a quarter of the prompts, with the fewest random vectors that can decide."""
-    neutral = geo.steering.load_prompts("neutral")
+    """A run on a quarter of the prompts with short texts, and the fewest random vectors that can decide."""
+    neutral, generations = geo.steering.load_prompts("neutral"), Evaluator.generations
     prompts = tmp_path_factory.mktemp("prompts") / "fewer.json"
     fewer = {"beginnings": neutral.beginnings[::4], "texts": neutral.texts[:TEXTS]}
     prompts.write_text(json.dumps({"prompts": fewer}), encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(setup, "load_model", lambda _, **__: smollm2_model)
+        patch.setattr(session, "load_model", lambda _, **__: smollm2_model)
         patch.setattr(measure, "GENERATED", 2)
+        patch.setattr(Evaluator, "generations", lambda *few, **how: generations(*few, **how | {"max_new_tokens": 5}))
         return SteeringStudy(prompts=str(prompts), n_random=19, every=10).run()
 
 
@@ -202,8 +203,8 @@ def test_blocks_are_swept_evenly(depth: int, options: dict[str, int], blocks: li
 def test_bad_input_is_refused_before_the_model_is_loaded(
     monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], message: str
 ) -> None:
-    monkeypatch.setattr(setup, "CausalSpace", None)
-    monkeypatch.setattr(setup, "load_model", None)
+    monkeypatch.setattr(session, "CausalSpace", None)
+    monkeypatch.setattr(session, "load_model", None)
     with pytest.raises(geo.GeometryError, match=message):
         SteeringStudy(**options).run()
 

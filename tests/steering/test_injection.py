@@ -22,9 +22,10 @@ def runs(
 ) -> Iterator[Any]:
     """The part used, where its rows go, and what the model did without and with it, for every kind of positions."""
     ((site, whole),) = vector.parts.items()
+    unsteered: dict[str, dict[str, torch.Tensor]] = {}  # by mask
     for positions, rows, mask, where in cases:
         part = whole[:rows] if rows else whole[0]
-        plain = tiny.run(model, ids, attention_mask=mask)
+        plain = unsteered.get(str(mask)) or unsteered.setdefault(str(mask), tiny.run(model, ids, attention_mask=mask))
         with geo.steer(model, geo.SteeringVector({site: part}), positions=positions, mode=mode):
             steered = tiny.run(model, ids, attention_mask=mask)
         yield part, tiny.pattern(*where), plain, steered
