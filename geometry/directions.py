@@ -1,12 +1,8 @@
-"""Concept vectors of a whole hierarchy, fitted on a cloud of token rows.
-
-`TokenCloud` holds where each token of a hierarchy lies; replacing its points (by shuffled or random
-rows) gives a null model with the same concepts. `ConceptDirections` holds the vectors.
-"""
+"""Concept vectors of a whole hierarchy, fitted to where its tokens lie."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -16,106 +12,18 @@ from numpy.typing import NDArray
 from geometry.arguments import checked
 from geometry.causal import CausalSpace
 from geometry.concepts import ConceptHierarchy
-from geometry.display import html_table, in_short, listed, short_repr
+from geometry.display import html_table, in_short, listed
 from geometry.errors import EstimationError
 from geometry.estimators import Estimator
-from geometry.gram import RowGram, SetFits, in_single_precision
+from geometry.gram import RowGram, SetFits
 from geometry.nested_sets import fit_nested
+from geometry.token_cloud import TokenCloud as TokenCloud
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
 # Permutations share inner products up to here, also where the width is smaller: MAX_TOKENS of `geometry.evidence`.
 _FEWEST_LARGE = 129
-
-
-@dataclass(frozen=True, eq=False)
-class TokenCloud:
-    """The points of a hierarchy's tokens, shape (T, d); row i is g of `hierarchy.tokens[i]`.
-
-    Attributes:
-        hierarchy: whose tokens.
-        points: where they lie.
-        permutation_of: the cloud of which the points are a permutation, and which of its points each is; its inner
-            products serve both.
-    """
-
-    hierarchy: ConceptHierarchy
-    points: torch.Tensor
-    permutation_of: "tuple[TokenCloud, NDArray[np.int64]] | None" = None
-
-    __repr__ = short_repr
-
-    def __post_init__(self) -> None:
-        if self.points.ndim != 2 or len(self.points) != len(self.hierarchy.tokens):
-            raise EstimationError(
-                f"hierarchy {self.hierarchy.name!r} has {len(self.hierarchy.tokens)} tokens,"
-                f" but the points have shape {tuple(self.points.shape)}"
-            )
-
-    @classmethod
-    def of(cls, space: CausalSpace, hierarchy: ConceptHierarchy) -> "TokenCloud":
-        """The model's own rows g(y). EstimationError if the hierarchy was made for another vocabulary."""
-        vocabulary = space.unembedding.vocabulary
-        for token, word in zip(hierarchy.tokens, hierarchy.words, strict=True):
-            if token >= len(vocabulary) or vocabulary.text(int(token)).strip() != word:
-                raise EstimationError(
-                    f"hierarchy {hierarchy.name!r} takes token {token} for {word!r}, which it is not in"
-                    f" {space.unembedding.name}; build the hierarchy with this model's vocabulary"
-                )
-        return cls(hierarchy, space.rows(hierarchy.tokens))
-
-    def moved(self, points: torch.Tensor) -> "TokenCloud":
-        """The same tokens and concepts at other points."""
-        return TokenCloud(self.hierarchy, points)
-
-    def permuted(self, rows: NDArray[np.int64]) -> "TokenCloud":
-        """The same tokens and concepts, token i at point `rows[i]`; of a large cloud in single precision."""
-        return _Permutation(self, rows)
-
-    @cached_property
-    def finite(self) -> bool:
-        """Whether all points are."""
-        if self.permutation_of is not None:
-            return self.permutation_of[0].finite
-        return all(bool(end.isfinite()) for end in torch.aminmax(self.points))
-
-    @cached_property
-    def products(self) -> RowGram:
-        """Fits from inner products that are kept, for many permutations."""
-        return RowGram(self.points.float() if in_single_precision(len(self.points)) else self.points)
-
-    @property
-    def width(self) -> int:
-        """d, the length of a point."""
-        cloud = self if self.permutation_of is None else self.permutation_of[0]
-        return int(cloud.points.shape[1])
-
-    def at(self, tokens: NDArray[np.int64]) -> torch.Tensor:
-        """The points of some tokens, by their position, shape (n, d)."""
-        if self.permutation_of is None:
-            points, places = self.points, tokens
-        else:
-            points, places = self.permutation_of[0].products.rows, self.permutation_of[1][tokens]
-        return points[torch.from_numpy(places).to(points.device)]
-
-    def fit(self, sets: Sequence[NDArray[np.int64]]) -> SetFits:
-        """LDA fits to sets of tokens, by their position; see `RowGram`."""
-        if self.permutation_of is None:
-            return RowGram(self.points, kept=False).fit(sets)
-        cloud, rows = self.permutation_of
-        return cloud.products.fit([rows[members] for members in sets])
-
-
-class _Permutation(TokenCloud):
-    """A permutation of a cloud's points, which are gathered only if somebody asks for all of them."""
-
-    def __init__(self, cloud: TokenCloud, rows: NDArray[np.int64]) -> None:
-        self.__dict__ |= {"hierarchy": cloud.hierarchy, "permutation_of": (cloud, rows)}
-
-    @cached_property
-    def points(self) -> torch.Tensor:
-        return self.at(np.arange(len(self.hierarchy.tokens)))
 
 
 @dataclass(frozen=True, eq=False)

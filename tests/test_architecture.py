@@ -32,7 +32,7 @@ FLOORS = [
     {"cache"},
     {"models", "spectrum_cache", "gram_kernels"},
     {"concepts", "causal", "estimators", "gram"},
-    {"nested_sets"},
+    {"nested_sets", "token_cloud"},
     {"directions", "frames"},
     {"evidence", "probing", "steering"},
     {"maps", "compare"},

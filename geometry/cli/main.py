@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from geometry.cli.parser import OneLineParser, one_line
-from geometry.errors import visible
 
 if TYPE_CHECKING:
     from geometry.models import Resource
@@ -62,23 +61,16 @@ def _add(name: str, command: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    from geometry.models import CATALOGUE, Unembedding, fetch
-
     if options.command == "models":
+        from geometry.models import CATALOGUE
+
         print("\n".join(_describe(resource) for resource in CATALOGUE.values() if resource.kind != "source"))
         files = "folder, .safetensors or .gguf file does as well; word vectors too (.txt, .vec, .npz), but to steer"
         print(f"Any hub id ({_HUB_IDS}), {files}.")
     elif options.command == "fetch":
-        from geometry.models.word_vectors_file import prepare_word_vectors
+        from geometry.cli.fetch import run_fetch
 
-        for model in options.models:
-            if model in CATALOGUE:
-                path = fetch(model)
-                if CATALOGUE[model].kind == "vectors":
-                    prepare_word_vectors(path)
-            else:
-                # Read as every command reads it: a file of that name need not be a model.
-                print(f"{visible(model)}: found, {visible(repr(Unembedding.load(model)))}")
+        run_fetch(options)
     elif options.command == "steer":
         from geometry.cli.steer import run_steer
 

@@ -7,7 +7,7 @@ subsets, random parents), and another geometry on the same rows (random metric, 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 import torch
@@ -66,8 +66,12 @@ def permuted_lemmas(space: CausalSpace, cloud: TokenCloud, rng: np.random.Genera
 
 def shuffled_rows(space: CausalSpace, cloud: TokenCloud, rng: np.random.Generator) -> TokenCloud:
     """Every token gets the row of another: permute the usable vocabulary, keep the hierarchy's part."""
-    rows = rng.permutation(len(space.unembedding.rows))[: len(cloud.points)]
-    return cloud.moved(space.usable(rows).to(cloud.points))
+    rows = rng.permutation(len(space.unembedding.rows))[: len(cloud.hierarchy.tokens)]
+    return cloud.gathered(partial(_usable, space, cloud, rows))
+
+
+def _usable(space: CausalSpace, cloud: TokenCloud, rows: NDArray[np.int64], tokens: NDArray[np.int64]) -> torch.Tensor:
+    return space.usable(rows[tokens]).to(cloud.points)
 
 
 def permuted_points(space: CausalSpace, cloud: TokenCloud, rng: np.random.Generator) -> TokenCloud:  # noqa: ARG001

@@ -7,7 +7,6 @@ from itertools import product
 from typing import Any
 
 import numpy as np
-import torch
 
 from geometry.arguments import checked
 from geometry.causal import CausalSpace
@@ -81,8 +80,8 @@ def token_null(space: CausalSpace, cloud: TokenCloud, null: str | NullModel = "s
     def draw(labelled: LabelledPoints, rng: np.random.Generator) -> LabelledPoints:
         if unknown := [name for name in labelled.names if name not in index]:
             raise EstimationError(f"point {unknown[0]!r} is no word of hierarchy {hierarchy.name!r}")
-        own = torch.tensor([index[name] for name in labelled.names])
-        return labelled.moved(model.draw(space, cloud, rng).points[own])
+        own = np.array([index[name] for name in labelled.names])
+        return labelled.moved(model.draw(space, cloud, rng).at(own))
 
     return PointNull(draw, model.label, model.marker)
 

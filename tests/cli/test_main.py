@@ -34,6 +34,15 @@ def test_fetch_finds_what_is_there(capsys: pytest.CaptureFixture[str]) -> None:
     assert found.startswith(f"{own}: found, Unembedding(")
 
 
+def test_fetch_goes_on_after_one_that_fails(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["fetch", str(tmp_path / "first"), "smollm2-135m", str(tmp_path / "last")]) == 2
+    told = capsys.readouterr()
+    assert "smollm2-135m" in told.out + told.err
+    (line,) = [line for line in told.err.splitlines() if str(tmp_path) in line]
+    assert str(tmp_path / "first") in line
+    assert str(tmp_path / "last") in line
+
+
 def test_fetch_finds_no_model_where_there_is_none(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     for name in ("notes", "notes.gguf", "notes.safetensors", "notes.vec"):
         (tmp_path / name).write_text("some text")
