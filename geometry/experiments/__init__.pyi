@@ -1,6 +1,9 @@
 from .behaviours.study import BehavioursStudy as BehavioursStudy
-from .benchmark import Benchmark as Benchmark
-from .benchmark import run_benchmark as run_benchmark
+from .benchmark.gpu import GPU_PARTS as GPU_PARTS
+from .benchmark.gpu import run_gpu_benchmark as run_gpu_benchmark
+from .benchmark.result import Benchmark as Benchmark
+from .benchmark.study import BenchmarkStudy as BenchmarkStudy
+from .benchmark.study import run_benchmark as run_benchmark
 from .calibration.study import CalibrationStudy as CalibrationStudy
 from .catalogue import STUDIES as STUDIES
 from .claims.study import ClaimsStudy as ClaimsStudy
