@@ -85,6 +85,8 @@ class RowGram:
             return None
         dtype = torch.float32 if in_single_precision(n) else torch.float64
         held = torch.empty(n, n, dtype=dtype, device=rows.device)
+        if not _in_batches(rows):  # NumPy asks for large pages, in which numbers are found in half the time
+            held = torch.from_numpy(np.empty((n, n), np.float32 if dtype == torch.float32 else np.float64))
         rows = rows.to(dtype)
         for start in range(0, n, _BLOCK):  # K is symmetric, and what lies above its diagonal never touched
             stop = min(start + _BLOCK, n)

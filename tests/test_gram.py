@@ -214,9 +214,9 @@ def test_covariances_on_the_verge_of_singular_raise_nothing(route: str, noise: f
 
 def test_a_matrix_that_has_no_factor_is_told() -> None:
     assert gram_kernels._factor(np.array([[1.0, 0], [2.0, 1.0]]))[1] is False
-    lower, positive = gram_kernels._factor(np.array([[4.0, np.nan], [2.0, 5.0]]))
+    upper, positive = gram_kernels._factor(np.array([[4.0, np.nan], [2.0, 5.0]]))
     assert positive
-    np.testing.assert_array_equal(lower, [[2, 0], [1, 2]])
+    np.testing.assert_array_equal(upper, [[2, 1], [0, 2]])
 
 
 @pytest.mark.parametrize("route", ["kept", "batches"], indirect=True)

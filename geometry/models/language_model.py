@@ -210,8 +210,8 @@ def _quiet() -> Iterator[None]:
         logging.set_verbosity(verbosity)
 
 
-class _PlainReader(gguf.GGUFReader):
-    """The same file as a plain array: of a memory map every number looked at makes another map, half of all time."""
+class _Plain:
+    """For a reader, to hold its file as a plain array: of a memory map every number looked at makes another map."""
 
     @property
     def data(self) -> Any:
@@ -226,8 +226,9 @@ class _PlainReader(gguf.GGUFReader):
 def _parsed_once() -> Iterator[None]:
     """Keep what is read of a GGUF file: transformers parses it three times, and lists its names for every module."""
     originals = {name: getattr(gguf, name) for name in ("GGUFReader", "get_tensor_name_map")}
-    gguf.GGUFReader = functools.cache(_PlainReader)  # type: ignore[misc,assignment]
-    gguf.get_tensor_name_map = functools.cache(gguf.get_tensor_name_map)
+    plain: Any = type("PlainReader", (_Plain, gguf.GGUFReader), {})
+    for name, instead in (("GGUFReader", plain), ("get_tensor_name_map", gguf.get_tensor_name_map)):
+        setattr(gguf, name, functools.cache(instead))
     try:
         yield
     finally:
