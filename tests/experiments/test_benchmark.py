@@ -15,6 +15,8 @@ from geometry.experiments.benchmark.head import compare_analysis, compare_head, 
 from geometry.experiments.benchmark.permutations import (
     STATISTICS,
     compare_permutations,
+    fits_from_rows,
+    fits_through_indices,
     from_rows,
     through_indices,
 )
@@ -64,13 +66,22 @@ def test_permutations_are_compared_at_two_widths_and_with_each_other(
     space: geo.CausalSpace, tree: geo.ConceptHierarchy
 ) -> None:
     rows = compare_permutations(space, tree, 24, 1, promised=(3.5, 6.0, 0.25))
-    assert [row.promised for row in rows] == [3.5, 6.0, 0.25]
+    assert [row.promised for row in rows] == [3.5, 6.0, None, None, 0.25]
     assert measured(rows) == [
-        "one permutation of all claims, d = 16",
-        "one permutation of all claims, d = 24",
+        "all fits of one permutation, d = 16",
+        "all fits of one permutation, d = 24",
         "one permutation, d = 24",
     ]
-    assert len(compare_permutations(space, tree, 16, 1, promised=(None, None, None))) == 1
+    assert len(compare_permutations(space, tree, 16, 1, promised=(None, None, None))) == 2
+
+
+def test_fits_through_indices_are_those_from_rows(space: geo.CausalSpace, tree: geo.ConceptHierarchy) -> None:
+    cloud = TokenCloud.of(space, tree)
+    permuted = geo.NULLS["permuted"].draw(space, cloud, np.random.default_rng(0))
+    through, direct = fits_through_indices(permuted), fits_from_rows(cloud.moved(permuted.points))
+    assert len(through) == len(direct) == 4
+    for one, other in zip(through, direct, strict=True):
+        torch.testing.assert_close(one.vectors, other.vectors, rtol=0, atol=1e-8, equal_nan=True)
 
 
 def test_vectors_are_the_textbooks_at_every_width(space: geo.CausalSpace, tree: geo.ConceptHierarchy) -> None:
