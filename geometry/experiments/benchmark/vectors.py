@@ -46,7 +46,7 @@ def compare_vectors(space: CausalSpace, nouns: ConceptHierarchy, every: int, wid
         own = (low <= sizes) & (sizes < high)
         if len(group := times[own]):
             tokens = f"{low}–{high - 1}" if high < _SIZES[-1] else f"{low} or more"
-            said = f"{len(group)} concept vectors of {tokens} tokens, d = {space.width:,}"
+            said = f"{len(group)} concept vector{'s' * (len(group) > 1)} of {tokens} tokens, d = {space.width:,}"
             ours, other = group.sum(axis=0).tolist()
             comparisons.append(Comparison(VECTORS, said, _TEXTBOOK, ours, other, difference=float(apart[own].max())))
     for width in widths:
