@@ -69,7 +69,9 @@ class Benchmark(StudyResult):
         promises = [comparison for comparison in self.comparisons if comparison.promised is not None]
         title = f"{len(self.comparisons)} comparisons of speed and memory"
         if promises:
-            title = f"{len(promises) - len(self.broken)} of {len(promises)} promised ratios of speed and memory are kept"
+            title = (
+                f"{len(promises) - len(self.broken)} of {len(promises)} promised ratios of speed and memory are kept"
+            )
         caption = (
             "What the other way takes, over what this package takes, both in turn on one machine: marks are the ratio"
             " of the best rounds, lines reach to that of the medians. Grey ticks: what is promised at least."
