@@ -14,6 +14,9 @@ from geometry.output import LARGEST, RESULTS, file_sha256, read_bounded, settle
 from geometry.version import __version__
 
 
+_ROUNDED = 0.1  # seconds in results are whole tenths
+
+
 def finished(study: ModelStudy[Any], folder: Path, session: Session) -> bool:
     """Whether the folder holds what running a study of an unembedding would write there again.
 
@@ -29,7 +32,7 @@ def finished(study: ModelStudy[Any], folder: Path, session: Session) -> bool:
             return False
         if any(file_sha256(folder / name) != known for name, known in content["files"].items()):
             return False
-        started = (folder / RESULTS).stat().st_mtime - content["seconds"]
+        started = (folder / RESULTS).stat().st_mtime - content["seconds"] + _ROUNDED
         if any(path.stat().st_mtime > started for path in _files(study)) or _has_control_now(study, content):
             return False
         known = content["model"]["sha256"]
