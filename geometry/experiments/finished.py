@@ -13,7 +13,6 @@ from geometry.models import display_name, locate
 from geometry.output import LARGEST, RESULTS, file_sha256, read_bounded, settle
 from geometry.version import __version__
 
-
 _ROUNDED = 0.1  # seconds in results are whole tenths
 
 
