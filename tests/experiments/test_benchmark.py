@@ -66,10 +66,10 @@ def test_permutations_are_compared_at_two_widths_and_with_each_other(
     space: geo.CausalSpace, tree: geo.ConceptHierarchy
 ) -> None:
     rows = compare_permutations(space, tree, 24, 1, promised=(3.5, 6.0, 0.25))
-    assert [row.promised for row in rows] == [3.5, 6.0, None, None, 0.25]
+    assert [row.promised for row in rows] == [None, None, 3.5, 6.0, 0.25]
     assert measured(rows) == [
-        "all fits of one permutation, d = 16",
-        "all fits of one permutation, d = 24",
+        "one permutation with its statistics, d = 16",
+        "one permutation with its statistics, d = 24",
         "one permutation, d = 24",
     ]
     assert len(compare_permutations(space, tree, 16, 1, promised=(None, None, None))) == 2

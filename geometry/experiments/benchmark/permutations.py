@@ -97,7 +97,7 @@ def compare_permutations(
 ) -> list[Comparison]:
     """At the model's own width and at `widest`, and what the width costs. Each side has one thread.
 
-    `promised` are the least ratios of fits at the own width, at the widest, and of whole permutations at the two.
+    `promised` are the least ratios of whole permutations at the own width, at the widest, and of the two.
     """
     cloud = TokenCloud.of(space, nouns)
     widths = [space.width, *([widest] if widest > space.width else [])]
@@ -116,9 +116,9 @@ def compare_permutations(
                 ours.append(one_permutation(space, own))
                 direct.append(cpu_seconds(partial(from_rows, space, own, number)))
             said, instead = f"all fits of one permutation, d = {width:,}", "each concept from its rows"
-            comparisons.append(Comparison(PERMUTATIONS, said, instead, fits, direct_fits, promised=least))
+            comparisons.append(Comparison(PERMUTATIONS, said, instead, fits, direct_fits))
             said = f"one permutation with its statistics, d = {width:,}"
-            whole.append(Comparison(PERMUTATIONS, said, instead, ours, direct))
+            whole.append(Comparison(PERMUTATIONS, said, instead, ours, direct, promised=least))
     comparisons += whole
     if len(whole) > 1:
         small, large = (comparison.ours for comparison in whole)
