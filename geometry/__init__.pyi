@@ -9,6 +9,7 @@ from . import evidence as evidence
 from . import experiments as experiments
 from . import frames as frames
 from . import intervals as intervals
+from . import layers as layers
 from . import maps as maps
 from . import models as models
 from . import output as output
@@ -34,6 +35,7 @@ from .evidence.evaluate import evaluate_claims as evaluate_claims
 from .evidence.nulls import NULLS as NULLS
 from .evidence.nulls import NullModel as NullModel
 from .evidence.statistics.statistic import Statistic as Statistic
+from .layers.phrase_reading import read_phrases as read_phrases
 from .maps.embedding import umap_embedding as umap_embedding
 from .maps.mapper_algorithm import mapper as mapper
 from .models.fetching import fetch as fetch

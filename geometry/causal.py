@@ -44,6 +44,7 @@ class CausalSpace:
         whitener: Σ^(-1/2), shape (d, d), symmetric; on a rank-deficient Σ its pseudo-inverse.
         colourer: Σ^(1/2), shape (d, d); takes final hidden states λ to l = Σ^(1/2) λ.
         rank: eigenvalues above rounding error.
+        metric: what the inner product is called, where it is not the causal one.
     """
 
     unembedding: Unembedding
@@ -53,6 +54,7 @@ class CausalSpace:
     whitener: torch.Tensor
     colourer: torch.Tensor
     rank: int
+    metric: str = "causal"
 
     @classmethod
     @checked
@@ -93,11 +95,70 @@ class CausalSpace:
         mean, eigenvalues, eigenvectors = kept_spectrum(
             compute, unembedding.matrix, rows, dtype=dtype, device=device, cache=cache_folder()
         )
-        floor = eigenvalues[-1] * width * torch.finfo(dtype).eps
-        kept = eigenvalues > floor
+        kept = eigenvalues > eigenvalues[-1] * width * torch.finfo(dtype).eps
         rounding = torch.finfo(dtype).eps * torch.linalg.vector_norm(mean)
         if not bool(eigenvalues[-1] > rounding**2):
             raise EstimationError(f"{unembedding.name}: all usable unembedding rows are equal; Σ is zero")
+        return cls._of_spectrum(unembedding, mean, eigenvalues, eigenvectors, kept, "causal")
+
+    @classmethod
+    @checked
+    def with_metric(
+        cls,
+        unembedding: Unembedding,
+        matrix: torch.Tensor,
+        *,
+        mean: torch.Tensor | None = None,
+        metric: str = "given",
+        dtype: torch.dtype = torch.float64,
+    ) -> "CausalSpace":
+        """Rows under any other inner product: ⟨u, v⟩ = uᵀMv, g(y) = M^(1/2) (γ(y) − γ̄); Σ stands for M⁻¹.
+
+        >>> import geometry as geo, torch
+        >>> rows = geo.WordVectors(torch.tensor([[2.0, 0], [0, 1]]), geo.Vocabulary([" oak", " owl"]))
+        >>> geo.CausalSpace.with_metric(rows, torch.eye(2), mean=torch.zeros(2), metric="euclidean").rows([0, 1])
+        tensor([[2., 0.],
+                [0., 1.]], dtype=torch.float64)
+
+        Parameters:
+            unembedding: the rows, of whatever: an unembedding, word vectors, activations of phrases.
+            matrix: M, shape (d, d), symmetric and positive semi-definite.
+            mean: the origin γ̄, shape (d,); default, the mean of the usable rows.
+            metric: what figures call the inner product.
+
+        EstimationError: another shape, not finite, not symmetric, zero, or with a negative eigenvalue.
+        """
+        _check_dtype(dtype)
+        width, name = unembedding.matrix.shape[1], unembedding.name
+        given = matrix.to(unembedding.matrix.device, torch.float64)
+        if given.shape != (width, width) or not bool(given.isfinite().all()):
+            raise EstimationError(f"{name}: a metric is {width} x {width} finite numbers, not {tuple(given.shape)}")
+        if not torch.allclose(given, given.T, rtol=1e-6, atol=1e-9 * float(given.abs().max())):
+            raise EstimationError(f"{name}: the metric {metric!r} is not symmetric")
+        values, vectors = torch.linalg.eigh((given + given.T) / 2)
+        tiny = float(values[-1]) * width * torch.finfo(torch.float64).eps
+        if not float(values[-1]) > 0 or float(values[0]) < -1e-6 * float(values[-1]):
+            raise EstimationError(f"{name}: the metric {metric!r} is zero or has a negative eigenvalue")
+        kept = values > tiny
+        # Descending eigenvalues of M are ascending ones of Σ.
+        spread, axes = torch.where(kept, 1 / values, 0), vectors
+        order = torch.argsort(spread, stable=True)
+        if mean is None:
+            mean = unembedding.matrix[torch.from_numpy(unembedding.rows)].double().mean(dim=0)
+        numbers = (mean.to(given), spread[order], axes[:, order])
+        origin, spread, axes = (number.to(dtype) for number in numbers)
+        return cls._of_spectrum(unembedding, origin, spread, axes, kept[order], metric)
+
+    @classmethod
+    def _of_spectrum(
+        cls,
+        unembedding: Unembedding,
+        mean: torch.Tensor,
+        eigenvalues: torch.Tensor,
+        eigenvectors: torch.Tensor,
+        kept: torch.Tensor,
+        metric: str,
+    ) -> "CausalSpace":
         roots = torch.where(kept, eigenvalues, 0).sqrt()
         inverse_roots = torch.where(kept, 1 / roots, 0)
         return cls(
@@ -108,6 +169,7 @@ class CausalSpace:
             whitener=(eigenvectors * inverse_roots) @ eigenvectors.T,
             colourer=(eigenvectors * roots) @ eigenvectors.T,
             rank=int(kept.sum()),
+            metric=metric,
         )
 
     def to(self, dtype: torch.dtype) -> "CausalSpace":
@@ -205,7 +267,8 @@ class CausalSpace:
 
     def __repr__(self) -> str:
         size = f"width {self.width}, rank {self.rank}, {len(self.unembedding.rows):,} rows"
-        return f"CausalSpace({in_short(repr(self.unembedding.name), 80)}, {size}, {self._kind})"
+        metric = "" if self.metric == "causal" else f"{self.metric} metric, "
+        return f"CausalSpace({in_short(repr(self.unembedding.name), 80)}, {size}, {metric}{self._kind})"
 
     def _repr_html_(self) -> str:
         kept = self.eigenvalues[-self.rank :]

@@ -35,7 +35,7 @@ FLOORS = [
     {"nested_sets", "token_cloud"},
     {"directions", "frames"},
     {"evidence", "probing", "steering"},
-    {"maps", "compare"},
+    {"maps", "compare", "layers"},
     {"views"},
     {"experiments"},
     {"report"},

@@ -17,7 +17,10 @@ from .load import packaged_hierarchies as packaged_hierarchies
 from .pairs import Opposites as Opposites
 from .pairs import load_opposites as load_opposites
 from .pairs import load_pairs as load_pairs
+from .phrases import AnyPhrase as AnyPhrase
 from .series import Series as Series
 from .series import load_series as load_series
+from .subsets import largest_concepts as largest_concepts
+from .subsets import sample_words as sample_words
 from .wordnet import wordnet_hierarchy as wordnet_hierarchy
 from .words import short_name as short_name

@@ -37,6 +37,8 @@ def load_hierarchy(
 ) -> ConceptHierarchy:
     """Make a concept hierarchy of what one has, of the words that are single tokens of `vocabulary`.
 
+    Of words and phrases of any number of tokens over `geo.concepts.AnyPhrase()`, for what is read in context.
+
     >>> import geometry as geo
     >>> vocabulary = geo.Unembedding.load("smollm2-135m").vocabulary
     >>> geo.load_hierarchy("wordnet-noun", vocabulary)
@@ -59,7 +61,8 @@ def load_hierarchy(
         only: keep these concepts alone, with the words of all that was below them; a kept concept hangs on its kept
             parents. Default: all.
         forms: in which words are looked up: "noun" adds case and plural variants, "verb" case and regular conjugation,
-            "case" case alone, "none" takes them as written. Default what the file says, else "noun"; not for WordNet.
+            "case" case alone, "none" takes them as written. Default what the file says, else "noun", and of phrases
+            "none"; not for WordNet.
         name: what results call it; default the file's or the one root's.
 
     HierarchyError: no such hierarchy, a malformed file or mapping, or what `hierarchy_from_words` or
@@ -85,7 +88,7 @@ def load_hierarchy(
         found.words,
         found.parents,
         vocabulary,
-        forms=forms or own_forms or "noun",
+        forms=forms or ("none" if vocabulary.takes_phrases else own_forms) or "noun",
         only=only,
     )
 

@@ -10,7 +10,7 @@ import networkx as nx
 
 from geometry.concepts.hierarchy import Concept, ConceptHierarchy
 from geometry.concepts.wordnet_table import Synset, opened_wordnet, synsets_of, wordnet_table
-from geometry.concepts.words import spelled
+from geometry.concepts.words import Forms, spelled
 from geometry.errors import HierarchyError, shown
 from geometry.models import Vocabulary
 
@@ -64,6 +64,8 @@ def wordnet_hierarchy(
     HierarchyError: another part of speech or recipe, min_words below 1, a WordNet that cannot be read, an unknown
     synset, or no synset has enough words.
 
+    Over `AnyPhrase` lemmas of several words count too, and all as they are written, without other forms.
+
     The words of a synset are the lemmas of its recursive hyponyms that are single tokens after a space. Synsets with
     more than 5 are kept and linked to their nearest kept ancestor along every hypernym path; chains of only children
     are merged; each word is expanded to {lower, Capitalised} × {singular, plural}, or for verbs × {base, -s, -ed,
@@ -82,16 +84,20 @@ def wordnet_hierarchy(
     complete = recipe == "complete"
     own = complete or part_of_speech == "verb"
     synsets = {name: synset for name, synset in table.items() if f".{part_of_speech[0]}." in name}
+    if vocabulary.takes_phrases:
+        synsets = {name: replace(synset, lemmas=_spaced(synset.lemmas)) for name, synset in synsets.items()}
     if below is not None:
         synsets = _below(below, synsets, part_of_speech)
         source = f"{below} of {source}"
     fewest = (_MORE_THAN_LEMMAS if below is not None else _MORE_THAN_WORDS) + 1 if min_words is None else min_words
     above = {name: item.hypernyms + (item.instance_hypernyms if complete else ()) for name, item in synsets.items()}
-    known = _known_lemmas(synsets, above, frozenset(vocabulary.words), own=own)
+    every = frozenset().union(*(synset.lemmas for synset in synsets.values()))
+    single = frozenset(lemma for lemma in sorted(every) if vocabulary.word_id(lemma) is not None)
+    known = _known_lemmas(synsets, above, single, own=own)
     lemmas = {name: words for name, words in known.items() if len(words) > min(_MORE_THAN_LEMMAS, fewest - 1)}
     graph = _nearest_kept_ancestors(synsets, lemmas)
     merged = _merge_only_children(graph, lemmas, _LEFT_OVER_FIRST, keep_leftovers=True)
-    forms = part_of_speech if language == "eng" else "case"
+    forms: Forms = "none" if vocabulary.takes_phrases else part_of_speech if language == "eng" else "case"
     variants = spelled(sorted(frozenset().union(*lemmas.values())), forms)
     concepts = {
         name: Concept.from_words(name, (form for word in sorted(lemmas[name]) for form in variants[word]), vocabulary)
@@ -113,7 +119,7 @@ def wordnet_hierarchy(
         recipe=f"{source} {part_of_speech}s, {recipe} recipe (arXiv 2406.01506): own lemmas"
         f" {'included' if own else 'left out'}, instances {'included' if complete else 'left out'},"
         f" more than {fewest - 1} words",
-        notes=(_lost_in_words(synsets, frozenset(vocabulary.words)), *merged),
+        notes=(_lost_in_words(every, single, vocabulary), *merged),
     )
 
 
@@ -159,12 +165,16 @@ def _below(top: str, synsets: Mapping[str, Synset], part_of_speech: str) -> dict
     }
 
 
-def _lost_in_words(synsets: Mapping[str, Synset], words: frozenset[str]) -> str:
+def _spaced(lemmas: Iterable[str]) -> tuple[str, ...]:
+    return tuple(lemma.replace("_", " ") for lemma in lemmas)
+
+
+def _lost_in_words(every: frozenset[str], known: frozenset[str], vocabulary: Vocabulary) -> str:
     """How many lemmas are left out, most of them of several words, and a few that are not."""
-    every = frozenset().union(*(synset.lemmas for synset in synsets.values()))
-    lost = sorted(every - words)
+    lost = sorted(every - known)
     named = ", ".join([lemma for lemma in lost if lemma.isalpha() and lemma.islower()][:_NAMED])
-    return f"{len(lost):,} of {len(every):,} lemmas are no single token of this vocabulary, such as {named or 'none'}"
+    what = "not frequent enough" if vocabulary.takes_phrases else "no single token of this vocabulary"
+    return f"{len(lost):,} of {len(every):,} lemmas are {what}, such as {named or 'none'}"
 
 
 def _known_lemmas(

@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +58,8 @@ class Vocabulary:
     ModelError: no tokens, an id of two tokens, one that is no row; later, when words are asked for, no way to tell
     where a word starts (see `word_start`).
     """
+
+    takes_phrases: ClassVar[bool] = False  # whether several words may be one entry
 
     @checked
     def __init__(self, tokens: Sequence[str | None] | Mapping[str, int], special: Iterable[int] = ()) -> None:

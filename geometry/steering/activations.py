@@ -47,7 +47,7 @@ def record_activations(model: nn.Module, sites: Sequence[SiteLike]) -> Iterator[
         stream of another shape, or a site that a call passes more than once.
     """
     activations = Activations()
-    recorded = _sites(sites)
+    recorded = sites_of(sites)
     with _attached(Architecture.of(model), {site: [partial(_record, activations, site)] for site in recorded}):
         yield activations
 
@@ -65,7 +65,7 @@ def _attached(architecture: Architecture, watchers: Mapping[Site, Sequence[Chang
         yield
 
 
-def _sites(sites: Sequence[SiteLike]) -> list[Site]:
+def sites_of(sites: Sequence[SiteLike]) -> list[Site]:
     """Sites from their names; a single name is one site, not a sequence of letters."""
     return [Site.parse(site) for site in ([sites] if isinstance(sites, str | int | Site) else sites)]
 
@@ -121,7 +121,7 @@ def read_activations(
         raise SteeringError(f"{len(vectors)} vectors for {len(prompts)} prompts; one is needed for each")
     if batch_size < 1:
         raise SteeringError(f"a batch holds at least one prompt, not {batch_size}")
-    architecture, read = Architecture.of(model), _sites(sites)
+    architecture, read = Architecture.of(model), sites_of(sites)
     manager = HookManager.at_work(model)
     bos = bos if manager is None else manager.bos(bos)
     for needed in {vector.bos for vector in vectors or () if vector is not None and vector.bos is not None}:
@@ -145,16 +145,12 @@ def read_activations(
     chunks = _chunks(architecture, lengths.tolist(), batch_size)
     order = [index for chunk in chunks for index in chunk]
     batches: dict[Site, list[torch.Tensor]] = {site: [] for site in read}
-    # What comes after the last site, the large unembedding above all, is not computed.
-    recorded: dict[Site, torch.Tensor] = {}
-    watchers: dict[Site, list[Change]] = {site: [partial(_record, recorded, site)] for site in read}
-    watchers.get(max(read, key=depth, default=Site("after_norm")), []).append(_end)
-    with torch.no_grad(), evaluating(architecture.model), _attached(architecture, watchers):
+    with torch.no_grad(), evaluating(architecture.model), watched(architecture, read) as recorded:
         for indices in progress_bar(chunks, "reading activations"):
             batch = encode(tokenizer, [prompts[index] for index in indices], bos=bos, device=architecture.device)
             chosen = [vectors[index] for index in indices] if vectors is not None else None
             steered = nullcontext() if chosen is None else steer_each(model, chosen, positions=positions)
-            with steered, suppress(_Enough):
+            with steered, suppress(recorded.enough):
                 architecture.model(**architecture.accepted(batch.arguments))
             for site, rows in batches.items():
                 rows.append(_at(recorded[site].float(), batch.attention_mask, token).cpu())
@@ -182,6 +178,22 @@ def _chunks(architecture: Architecture, lengths: list[int], size: int) -> list[l
 
 class _Enough(Exception):  # noqa: N818 (nothing went wrong)
     """All that was wanted of a call has been seen."""
+
+
+class Watched(dict[Site, torch.Tensor]):
+    """What the last call put at each site, in the model's own dtype; `enough` is raised after the last one."""
+
+    enough = _Enough
+
+
+@contextmanager
+def watched(architecture: Architecture, sites: Sequence[Site]) -> Iterator[Watched]:
+    """Watch sites of calls that end after the last of them: what comes later, a large head above all, is left out."""
+    seen = Watched()
+    watchers: dict[Site, list[Change]] = {site: [partial(_record, seen, site)] for site in sites}
+    watchers.get(max(sites, key=depth, default=Site("after_norm")), []).append(_end)
+    with _attached(architecture, watchers):
+        yield seen
 
 
 def _end(_: torch.Tensor) -> None:

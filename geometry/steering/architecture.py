@@ -18,8 +18,9 @@ from torch import nn
 from geometry.display import short_repr
 from geometry.errors import SteeringError
 from geometry.models.in_memory import is_whole, layers
-from geometry.steering.vector import Site
+from geometry.steering.vector import READ_ONLY, Site
 
+_PARTS = {"attention": ("attention", "attn"), "mlp": ("mlp", "feedforward", "moe")}
 # Which of several norms ran last; found by running the model, once.
 _LAST_NORMS: WeakKeyDictionary[nn.Module, str | None] = WeakKeyDictionary()
 
@@ -117,6 +118,22 @@ class Architecture:
         if site.block is not None and site.block >= len(self.blocks):
             last = len(self.blocks) - 1
             raise SteeringError(f"{site}: {type(self.model).__name__} has blocks 0 to {last}, no block {site.block}")
+
+    def module_at(self, site: Site) -> nn.Module:
+        """The module at whose input or output a site in a block lies.
+
+        Raises SteeringError: a block without one attention or one MLP that could be told by its class.
+        """
+        block = self.blocks[site.block or 0]
+        if site.place not in READ_ONLY:
+            return block
+        kinds = _PARTS[site.place]
+        found = [child for child in block.children() if any(kind in type(child).__name__.lower() for kind in kinds)]
+        found = [child for child in found if "norm" not in type(child).__name__.lower()]
+        if len(found) != 1:
+            parts = ", ".join(type(child).__name__ for child in block.children())
+            raise SteeringError(f"{site}: {type(self.model).__name__} has no one such part in a block, but {parts}")
+        return found[0]
 
     def check_tokens(self, ids: torch.Tensor, more: int = 0) -> None:
         """SteeringError for token ids (prompts, tokens), or as many positions and `more`, that the model lacks."""

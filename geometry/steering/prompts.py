@@ -89,6 +89,13 @@ def encode(
     return Batch(ids, mask, (mask.cumsum(dim=1) - 1).clamp(min=0), tuple(filter(None, notes)))
 
 
+def beginning(tokenizer: Tokenizer, text: str, bos: bool | None = None) -> list[int]:
+    """The tokens that `encode` puts before a text."""
+    own = tokenizer.encode(text, add_special_tokens=False)
+    row, _, _ = _framed(tokenizer, text, bos)
+    return row[: len(row) - len(own)]
+
+
 def _framed(tokenizer: Tokenizer, prompt: str, bos: bool | None) -> tuple[list[int], list[int], list[int]]:
     """The tokens of a prompt, and what was not put before it and after it."""
     if not isinstance(prompt, str):

@@ -79,7 +79,7 @@ class ResidualStream:
         """
         self.architecture.check(site)
         if site.block is not None:
-            return Attached([self._hook(self.architecture.blocks[site.block], site, change, first)])
+            return Attached([self._hook(self.architecture.module_at(site), site, change, first)])
         # Before the norm's own, which asks whether the blocks are done.
         done = self.architecture.blocks[-1].register_forward_hook(self._block_done)
         return Attached([done, self._hook(self.architecture.norm, site, change, first)])
@@ -93,7 +93,7 @@ class ResidualStream:
         def changed(residual: torch.Tensor) -> torch.Tensor | None:
             return change(residual) if self._heeds(key, site, residual) else None
 
-        if site.place in ("output", "after_norm"):
+        if site.place not in ("input", "before_norm"):
 
             def after(_: nn.Module, __: Any, output: Any) -> Any:
                 # Blocks return a tensor since transformers 5, before that a tuple that begins with it.

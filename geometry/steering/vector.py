@@ -16,7 +16,9 @@ from geometry.errors import SteeringError
 if TYPE_CHECKING:
     from geometry.steering.belonging import RowSample
 
-Place = Literal["input", "output", "before_norm", "after_norm"]
+Place = Literal["input", "attention", "mlp", "output", "before_norm", "after_norm"]
+# What is added to the stream within a block, which can be read and has no site to be steered at.
+READ_ONLY = ("attention", "mlp")
 
 
 @checked(place=str, block=object)
@@ -28,8 +30,9 @@ class Site:
     output.27 output.27 before_norm.relative
 
     Parameters:
-        place: "input" or "output" of a block, "before_norm" or "after_norm" of the final norm.
-        block: 0-based, of "input" and "output" only. The input of block l is the output of block l − 1, but for block
+        place: "input" or "output" of a block, "before_norm" or "after_norm" of the final norm; to be read only, what
+            the "attention" or the "mlp" of a block puts out.
+        block: 0-based, of places in a block. The input of block l is the output of block l − 1, but for block
             0, whose input is the embedding.
         relative: the part is multiplied, position by position, with the residual norm there; of models that use
             LayerNorm, the norm after removing the mean, which no part of such a model sees.
@@ -44,7 +47,7 @@ class Site:
     def __post_init__(self) -> None:
         if self.place not in get_args(Place):
             raise SteeringError(f"unknown place {self.place!r}; choose from {', '.join(get_args(Place))}")
-        at_block = self.place in ("input", "output")
+        at_block = not self.place.endswith("_norm")
         if isinstance(self.block, np.integer):
             object.__setattr__(self, "block", int(self.block))
         given = isinstance(self.block, int) and not isinstance(self.block, bool) and self.block >= 0
@@ -114,6 +117,8 @@ class SteeringVector:
         if len(parts) < len(self.parts):
             raise SteeringError(f"{self.provenance}: two parts at the same site")
         for site, part in parts.items():
+            if site.place in READ_ONLY:
+                raise SteeringError(f"{self.provenance}: {site} can be read, not steered; steer at output.{site.block}")
             if part.ndim not in (1, 2) or not part.numel() or not part.is_floating_point():
                 raise SteeringError(
                     f"{self.provenance} at {site}: a part has shape (d,) or (positions, d) and floating-point numbers,"

@@ -1,0 +1,10 @@
+from .contexts import Contexts as Contexts
+from .contexts import OwnContexts as OwnContexts
+from .contexts import load_contexts as load_contexts
+from .contexts import packaged_contexts as packaged_contexts
+from .metrics import Metric as Metric
+from .metrics import NeutralText as NeutralText
+from .phrase_activations import PhraseActivations as PhraseActivations
+from .phrase_activations import PhraseVectors as PhraseVectors
+from .phrase_reading import read_phrases as read_phrases
+from .pulled_back_metrics import PulledBackMetrics as PulledBackMetrics

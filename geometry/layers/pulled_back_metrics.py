@@ -1,0 +1,198 @@
+"""Metrics of a layer pulled back through the rest of the model, of all layers by the same backward passes."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+
+from geometry.arguments import checked
+from geometry.causal import CausalSpace
+from geometry.display import short_repr
+from geometry.errors import SteeringError
+from geometry.layers.metrics import Metric
+from geometry.memory import in_passing
+from geometry.progress import progress_bar
+from geometry.steering.activations import sites_of
+from geometry.steering.architecture import Architecture, evaluating
+from geometry.steering.belonging import check_belongs
+from geometry.steering.prompts import Tokenizer, encode, load_prompts
+from geometry.steering.readout import logits_at
+from geometry.steering.residual_stream import ResidualStream
+from geometry.steering.vector import Site, SiteLike
+
+_TOKENS = 24  # of a text; its last one is what the rest of the model is differentiated at
+_NEUTRAL = "encyclopedia"
+_FINAL = Site("after_norm")
+
+
+@dataclass(frozen=True, eq=False)
+class PulledBackMetrics:
+    """What a difference of activations does to the model's output, to first order, on average over texts.
+
+    With J = ∂λ/∂h the Jacobian of the final hidden state by the residual stream at a site, at the same token:
+
+    - causal: E[Jᵀ Σ J], the variance over the vocabulary of the change of the logits; Σ = Cov(γ).
+    - Fisher: E[Jᵀ Cov_p(γ) J], twice the KL divergence of the next-token laws, to second order; p is the model's own.
+
+    Attributes:
+        causal, fisher: site → M, float64, shape (d, d).
+        samples, vectors: of how many texts, and of how many random vectors each, every one a backward pass.
+    """
+
+    causal: Mapping[Site, torch.Tensor]
+    fisher: Mapping[Site, torch.Tensor]
+    samples: int
+    vectors: int
+
+    __repr__ = short_repr
+
+    @classmethod
+    @checked
+    def of(
+        cls,
+        model: nn.Module,
+        tokenizer: Tokenizer,
+        space: CausalSpace,
+        *,
+        sites: Sequence[SiteLike],
+        texts: Sequence[str] | None = None,
+        n_samples: int = 64,
+        n_vectors: int = 32,
+        seed: int = 0,
+        progress: bool | None = None,
+    ) -> "PulledBackMetrics":
+        """Measure both at all sites.
+
+        Example::
+
+            metrics = PulledBackMetrics.of(model, tokenizer, causal_space, sites=["output.3", "output.12"])
+            space = activations.space("output.12", metrics["output.12"].fisher)
+
+        Parameters:
+            space: the model's own, of its unembedding, which Σ and γ are of.
+            texts: default, the packaged passages in the style of an encyclopedia; those of 24 tokens and more count,
+                each up to its 24th.
+            n_samples: of texts, at most.
+            n_vectors: random vectors u a text, with mean 0 and covariance Σ, or Cov_p(γ): the gradient of uᵀλ at all
+                sites is one backward pass. M has at most rank n_samples × n_vectors.
+            seed: of the random vectors.
+
+        Raises SteeringError: a space of another model, no text of 24 tokens, sites after the final norm, a model whose
+            final hidden state does not depend on a site.
+
+        Source: the causal inner product of Park et al., arXiv 2311.03658, and Fisher's information, each at the output
+        and pulled back. Hutchinson's estimate: E[Jᵀu uᵀJ] = Jᵀ Cov(u) J.
+        """
+        architecture, wanted = Architecture.of(model), sites_of(sites)
+        check_belongs(architecture.model, space.unembedding)
+        for site in wanted:
+            architecture.check(site)
+            if site.block is None:
+                raise SteeringError(f"{site}: metrics are pulled back to blocks; after the final norm there is nothing left")
+        if n_samples < 1 or n_vectors < 1:
+            raise SteeringError(f"metrics need a sample and a vector at least, not {n_samples} and {n_vectors}")
+        given = load_prompts(_NEUTRAL).texts if texts is None else texts
+        ids = _ids(tokenizer, given, n_samples).to(architecture.device)
+        rng = torch.Generator().manual_seed(seed)
+        with evaluating(architecture.model):
+            states, final = _graph(architecture, ids, wanted)
+            final_states = final.detach().double().cpu()
+            draws = {"causal": _causal(space, len(ids), rng), "fisher": _fisher(architecture, space, final_states, rng)}
+            total = {name: {site: 0.0 for site in wanted} for name in draws}
+            shown: Any = {"total": 2 * n_vectors, "desc": "pulling metrics back", "progress": progress}
+            with progress_bar(**shown) as bar:
+                for _ in range(n_vectors):
+                    for name, draw in draws.items():
+                        gradients = torch.autograd.grad(
+                            final, states, draw().to(final), retain_graph=True, allow_unused=True
+                        )
+                        for site, gradient in zip(wanted, gradients, strict=True):
+                            if gradient is None:
+                                raise SteeringError(f"{site}: the final hidden state does not depend on it")
+                            rows = gradient[:, -1].double().cpu()
+                            total[name][site] = total[name][site] + rows.T @ rows
+                        bar.update()
+        count = len(ids) * n_vectors
+        causal, fisher = ({site: total[name][site] / count for site in wanted} for name in ("causal", "fisher"))
+        return cls(causal, fisher, len(ids), n_vectors)  # type: ignore[arg-type]
+
+    def metric(self, name: str, site: SiteLike) -> Metric:
+        """One of them at a site, "causal" or "fisher"; SteeringError for another name, or where none was measured."""
+        matrices: Mapping[str, Mapping[Site, torch.Tensor]] = {"causal": self.causal, "fisher": self.fisher}
+        place = Site.parse(site)
+        if name not in matrices or place not in matrices[name]:
+            raise SteeringError(f"there is no metric {name!r} pulled back to {place}; measured: {', '.join(map(str, self.causal))}")
+        note = f"pulled back from {self.samples} texts × {self.vectors} vectors"
+        return Metric(name, matrices[name][place], place, note)
+
+
+def _ids(tokenizer: Tokenizer, texts: Sequence[str], count: int) -> torch.Tensor:
+    """The first 24 tokens of so many texts, shape (n, 24)."""
+    rows = []
+    for text in texts:
+        ids = encode(tokenizer, [text]).input_ids[0]
+        if len(ids) >= _TOKENS:
+            rows.append(ids[:_TOKENS])
+        if len(rows) == count:
+            break
+    if not rows:
+        raise SteeringError(f"metrics are pulled back at the {_TOKENS}th token of a text; none of {len(texts)} is so long")
+    return torch.stack(rows)
+
+
+def _graph(
+    architecture: Architecture, ids: torch.Tensor, sites: Sequence[Site]
+) -> tuple[list[torch.Tensor], torch.Tensor]:
+    """The residual stream at the sites and the final hidden state at the last token, with what leads from one to the other.
+
+    What stands before the last token does not depend on it, so its keys and values are numbers, and only the last token
+    is differentiated.
+    """
+    seen: dict[Site, torch.Tensor] = {}
+    stream = ResidualStream(architecture)
+    more: dict[str, Any] = {}
+    if architecture.caches:
+        with torch.no_grad():
+            more = {"past_key_values": architecture.model(input_ids=ids[:, :-1], use_cache=True).past_key_values}
+    positions = torch.arange(ids.shape[1], device=ids.device).expand(len(ids), -1)
+    arguments = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "position_ids": positions}
+    if more:
+        arguments |= {"input_ids": ids[:, -1:], "position_ids": positions[:, -1:]}
+    with ExitStack() as hooks, torch.enable_grad():
+        hooks.enter_context(stream.watched(norm=True))
+        # Before any weight, so that there is a graph also where no weight asks for gradients.
+        hooks.enter_context(stream.attach(Site("input", 0), lambda residual: residual.detach().requires_grad_()))
+        for site in (*sites, _FINAL):
+            hooks.enter_context(stream.attach(site, partial(_keep, seen, site)))
+        architecture.model(**architecture.accepted(arguments), **more)
+    return [seen[site] for site in sites], seen[_FINAL][:, -1]
+
+
+def _keep(seen: dict[Site, torch.Tensor], site: Site, residual: torch.Tensor) -> None:
+    seen[site] = residual
+
+
+def _causal(space: CausalSpace, count: int, rng: torch.Generator) -> "Any":
+    """Draws of vectors with covariance Σ, shape (n, d)."""
+    root = space.colourer.double().cpu()
+    return lambda: torch.randn(count, space.width, generator=rng, dtype=torch.float64) @ root
+
+
+def _fisher(architecture: Architecture, space: CausalSpace, states: torch.Tensor, rng: torch.Generator) -> "Any":
+    """Draws of γ(y) − E_p γ with y from each state's own next-token law p, shape (n, d)."""
+    matrix = space.unembedding.matrix
+    law = logits_at(architecture, states)[:, : len(matrix)].softmax(dim=1)
+    mean = torch.zeros(len(states), space.width, dtype=torch.float64)
+    blocks = torch.split(matrix, 1 << 14)
+    for share, block in zip(torch.split(law, 1 << 14, dim=1), in_passing(matrix, blocks), strict=True):
+        mean += share @ block.double().cpu()
+
+    def draw() -> torch.Tensor:
+        tokens = torch.multinomial(law, 1, generator=rng)[:, 0]
+        return matrix[tokens.to(matrix.device)].double().cpu() - mean
+
+    return draw
