@@ -146,7 +146,7 @@ class PromptSet:
 
 
 def load_prompts(source: str | Path) -> PromptSet:
-    """Read a packaged set ("neutral", "plain") or a YAML or JSON file of the same form.
+    """Read a packaged set, such as "neutral" or "encyclopedia", or a YAML or JSON file of the same form.
 
     Raises SteeringError: no such file, malformed, or without beginnings or texts.
     """
