@@ -20,10 +20,12 @@ def word_ranks() -> Mapping[str, int]:
     >>> ranks = geo.concepts.word_ranks()
     >>> ranks["dog"], ranks["aardvark"], "wolves" in ranks
     (2770, 81190, False)
+    >>> ranks["polar bear"], ranks["polar"] if "polar" in ranks else None  # that of its rarest word
+    (9604, None)
 
     Ranks are places in GloVe's vocabulary, which is in order of frequency, as a list of 341,479 of its 400,000 words
     has it; words of one letter are among those it leaves out. Plurals and conjugated verbs have ranks only where
-    WordNet lists them.
+    WordNet lists them; a lemma of several words has the rank of the rarest of them.
 
     Source: Pennington, Socher and Manning, GloVe: Global Vectors for Word Representation, EMNLP 2014 (Wikipedia 2014
     and Gigaword 5, 6 billion tokens).
@@ -32,7 +34,7 @@ def word_ranks() -> Mapping[str, int]:
     for _, _, _, lemmas, listed in packaged_rows():
         for lemma, rank in zip(lemmas.split(), listed.split(), strict=True):
             if rank != "-":
-                ranks[lemma.lower()] = int(rank)
+                ranks[lemma.lower().replace("_", " ")] = int(rank)
     return MappingProxyType(ranks)
 
 

@@ -18,8 +18,8 @@ class AnyPhrase(Vocabulary):
     >>> phrases.word_id("polar bear"), phrases.text(1), phrases.word_id("gyrfalcon"), phrases.word_id("ice pick")
     (1, ' polar bear', None, 2)
     >>> import geometry as geo
-    >>> geo.load_hierarchy({"bear": {"white": ["polar bear"], "brown": ["Kodiak", "grizzly bear"]}}, phrases).names
-    ('bear', 'white', 'brown')
+    >>> geo.load_hierarchy({"ice": {"solid": ["ice pick", "sea ice"], "sweet": ["ice cream"]}}, phrases).names
+    ('ice', 'solid', 'sweet')
 
     Parameters:
         most_frequent: only phrases each of whose words is among so many most frequent ones (`word_ranks`), so that most
@@ -62,7 +62,8 @@ class AnyPhrase(Vocabulary):
         if not parts or " ".join(parts) != phrase:
             return False
         ranks, most = word_ranks(), self.most_frequent
-        return most is None or all(ranks.get(part.lower(), most + 1) <= most for part in parts)
+        known = [ranks[phrase.lower()]] if phrase.lower() in ranks else [ranks.get(part.lower()) for part in parts]
+        return most is None or all(rank is not None and rank <= most for rank in known)
 
     def __len__(self) -> int:
         return 1 + len(self._known)

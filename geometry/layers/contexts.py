@@ -80,7 +80,7 @@ class Passage:
             if not (text[:start][-1:].isalnum() or text[end:][:1].isalnum()):
                 return cls(text, start, end)
             start = text.find(phrase, start + 1)
-        raise SteeringError(f"the phrase {shown(phrase)} does not stand in its context {shown(text)} as words of its own")
+        raise SteeringError(f"the phrase {shown(phrase)} is not in its context {shown(text)} as words of its own")
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,9 @@ class OwnContexts:
         """For each context every phrase within it."""
         if unknown := [phrase for phrase in phrases if phrase not in self.texts]:
             raise SteeringError(f"the phrase {shown(unknown[0])} has no contexts among those given")
-        return [[Passage.found(self.texts[phrase][number], phrase) for phrase in phrases] for number in range(len(self))]
+        return [
+            [Passage.found(self.texts[phrase][number], phrase) for phrase in phrases] for number in range(len(self))
+        ]
 
 
 ContextsLike = str | Path | Sequence[str] | Mapping[str, Sequence[str]] | Contexts | OwnContexts

@@ -1,6 +1,7 @@
 """Metrics of a layer: what one measured there makes of a difference of two activations."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -99,18 +100,16 @@ class NeutralText:
                 if size < 1:
                     continue
                 architecture.check_tokens(batch.input_ids)
-                try:
+                with suppress(seen.enough):
                     architecture.model(**architecture.accepted(batch.arguments))
-                except seen.enough:
-                    pass
                 for site, values in kept.items():
                     values.append(seen[site][0, _FIRST : _FIRST + size].float().cpu())
                 count += size
         if count < 2:
-            raise SteeringError(f"neutral text: {count} tokens beyond the first {_FIRST} of {len(texts)} texts; give more")
+            raise SteeringError(f"neutral text: {count} tokens beyond the first {_FIRST} of each text; give more")
         activations = Activations((site, torch.cat(values)) for site, values in kept.items())
-        for site, values in activations.items():
-            if not bool(values.isfinite().all()):
+        for site, rows in activations.items():
+            if not bool(rows.isfinite().all()):
                 raise SteeringError(f"the residual stream at {site} is not finite on neutral text; use float32")
         return cls(activations)
 
@@ -131,8 +130,8 @@ class NeutralText:
         values, vectors = torch.linalg.eigh(torch.from_numpy(covariance))
         if not bool(values[0] > 0):
             raise SteeringError(
-                f"{Site.parse(site)}: the covariance of {len(rows)} tokens of neutral text is singular even when shrunk;"
-                " give more text"
+                f"{Site.parse(site)}: the covariance of {len(rows)} tokens of neutral text is singular, shrunk or"
+                " not; give more text"
             )
         note = f"{len(rows):,} tokens of neutral text, shrinkage {shrinkage:.2g}"
         return Metric("covariance", (vectors / (values * scale**2)) @ vectors.T, Site.parse(site), note)

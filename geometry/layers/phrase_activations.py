@@ -120,13 +120,12 @@ class PhraseActivations:
         part of any concept. Raises SteeringError: a metric of another site or width, or phrases all at one point.
         """
         place, rows = Site.parse(site), self.vectors(site, contexts)
+        width = rows.matrix.shape[1]
         if isinstance(metric, str):
-            matrix, name = torch.eye(rows.matrix.shape[1], dtype=torch.float64), metric
-        else:
-            metric.check(place, rows.matrix.shape[1])
-            matrix, name = metric.matrix, metric.name
+            metric = Metric(metric, torch.eye(width, dtype=torch.float64), place)
+        metric.check(place, width)
         mean = rows.matrix.double().mean(dim=0)
-        return CausalSpace.with_metric(rows, matrix, mean=mean, metric=name, dtype=dtype)
+        return CausalSpace.with_metric(rows, metric.matrix, mean=mean, metric=metric.name, dtype=dtype)
 
     def __repr__(self) -> str:
         size = f"{len(self.phrases):,} phrases in {len(self.contexts)} contexts"

@@ -6,7 +6,6 @@ Owns the calls of the model; which tokens it is given is the business of phrase_
 import copy
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -87,7 +86,8 @@ def read_phrases(
     hooked = any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
     total = len(phrases) * len(rows)
     samples: dict[Site, list[torch.Tensor]] = {site: [] for site in read}
-    with progress_bar(total=total, desc="reading phrases", unit="phrase", progress=progress) as bar:
+    shown_as: Any = {"total": total, "desc": "reading phrases", "unit": "phrase", "progress": progress}
+    with progress_bar(**shown_as) as bar:
         for ids in rows:
             entry = None
             if cache and not hooked:

@@ -11,7 +11,7 @@ from torch import nn
 
 from geometry.arguments import checked
 from geometry.causal import CausalSpace
-from geometry.display import short_repr
+from geometry.display import listed, short_repr
 from geometry.errors import SteeringError
 from geometry.layers.metrics import Metric
 from geometry.memory import in_passing
@@ -70,7 +70,7 @@ class PulledBackMetrics:
         Example::
 
             metrics = PulledBackMetrics.of(model, tokenizer, causal_space, sites=["output.3", "output.12"])
-            space = activations.space("output.12", metrics["output.12"].fisher)
+            space = activations.space("output.12", metrics.metric("fisher", "output.12"))
 
         Parameters:
             space: the model's own, of its unembedding, which Σ and γ are of.
@@ -92,7 +92,7 @@ class PulledBackMetrics:
         for site in wanted:
             architecture.check(site)
             if site.block is None:
-                raise SteeringError(f"{site}: metrics are pulled back to blocks; after the final norm there is nothing left")
+                raise SteeringError(f"{site}: metrics are pulled back to blocks; write such as output.3")
         if n_samples < 1 or n_vectors < 1:
             raise SteeringError(f"metrics need a sample and a vector at least, not {n_samples} and {n_vectors}")
         given = load_prompts(_NEUTRAL).texts if texts is None else texts
@@ -102,7 +102,8 @@ class PulledBackMetrics:
             states, final = _graph(architecture, ids, wanted)
             final_states = final.detach().double().cpu()
             draws = {"causal": _causal(space, len(ids), rng), "fisher": _fisher(architecture, space, final_states, rng)}
-            total = {name: {site: 0.0 for site in wanted} for name in draws}
+            zero = torch.zeros(architecture.width, architecture.width, dtype=torch.float64)
+            total = {name: {site: zero.clone() for site in wanted} for name in draws}
             shown: Any = {"total": 2 * n_vectors, "desc": "pulling metrics back", "progress": progress}
             with progress_bar(**shown) as bar:
                 for _ in range(n_vectors):
@@ -114,18 +115,20 @@ class PulledBackMetrics:
                             if gradient is None:
                                 raise SteeringError(f"{site}: the final hidden state does not depend on it")
                             rows = gradient[:, -1].double().cpu()
-                            total[name][site] = total[name][site] + rows.T @ rows
+                            total[name][site] += rows.T @ rows
                         bar.update()
         count = len(ids) * n_vectors
         causal, fisher = ({site: total[name][site] / count for site in wanted} for name in ("causal", "fisher"))
-        return cls(causal, fisher, len(ids), n_vectors)  # type: ignore[arg-type]
+        return cls(causal, fisher, len(ids), n_vectors)
 
     def metric(self, name: str, site: SiteLike) -> Metric:
         """One of them at a site, "causal" or "fisher"; SteeringError for another name, or where none was measured."""
         matrices: Mapping[str, Mapping[Site, torch.Tensor]] = {"causal": self.causal, "fisher": self.fisher}
         place = Site.parse(site)
         if name not in matrices or place not in matrices[name]:
-            raise SteeringError(f"there is no metric {name!r} pulled back to {place}; measured: {', '.join(map(str, self.causal))}")
+            raise SteeringError(
+                f"there is no metric {name!r} pulled back to {place}, but to {listed(list(map(str, self.causal)))}"
+            )
         note = f"pulled back from {self.samples} texts × {self.vectors} vectors"
         return Metric(name, matrices[name][place], place, note)
 
@@ -140,14 +143,14 @@ def _ids(tokenizer: Tokenizer, texts: Sequence[str], count: int) -> torch.Tensor
         if len(rows) == count:
             break
     if not rows:
-        raise SteeringError(f"metrics are pulled back at the {_TOKENS}th token of a text; none of {len(texts)} is so long")
+        raise SteeringError(f"metrics are pulled back at the {_TOKENS}th token; none of {len(texts)} texts is so long")
     return torch.stack(rows)
 
 
 def _graph(
     architecture: Architecture, ids: torch.Tensor, sites: Sequence[Site]
 ) -> tuple[list[torch.Tensor], torch.Tensor]:
-    """The residual stream at the sites and the final hidden state at the last token, with what leads from one to the other.
+    """The residual stream at the sites, and at the last token the final hidden state, with what leads there.
 
     What stands before the last token does not depend on it, so its keys and values are numbers, and only the last token
     is differentiated.

@@ -24,17 +24,25 @@ def test_ranks_are_places_in_gloves_vocabulary(glove_words: list[str]) -> None:
     place = {word: rank for rank, word in enumerate(glove_words, start=1)}
     lemmas = {lemma.lower() for synset in wordnet_table().values() for lemma in synset.lemmas}
     assert len(glove_words) == 341479
-    assert geo.concepts.word_ranks() == {lemma: place[lemma] for lemma in lemmas & place.keys()}
+    ranks = geo.concepts.word_ranks()
+    assert {word: rank for word, rank in ranks.items() if " " not in word} == {w: place[w] for w in lemmas & place.keys()}
+    phrases = {lemma.replace("_", " "): lemma.split("_") for lemma in lemmas if "_" in lemma}
+    rarest = {phrase: max(place[w] for w in words) for phrase, words in phrases.items() if set(words) <= place.keys()}
+    assert {phrase: rank for phrase, rank in ranks.items() if " " in phrase} == rarest
 
 
 def test_the_table_has_each_rank_once_in_an_entry_of_its_lemma() -> None:
     rows = list(packaged_rows())
     assert all(len(row) == 5 and len(row[3].split()) == len(row[4].split()) for row in rows)
-    listed = [rank for row in rows for rank in row[4].split() if rank != "-"]
-    assert len(listed) == len(set(listed)) == len(geo.concepts.word_ranks()) == 41816
+    pairs = [pair for row in rows for pair in zip(row[3].lower().split(), row[4].split(), strict=True)]
+    listed = [(lemma, rank) for lemma, rank in pairs if rank != "-"]
+    single = [rank for lemma, rank in listed if "_" not in lemma]
+    assert len(single) == len(set(single)) == 41816
+    assert len(listed) == len(dict(listed)) == len(geo.concepts.word_ranks())
     ranks = geo.concepts.word_ranks()
     assert ranks["time"] < ranks["dog"] < ranks["wolf"] < ranks["aardvark"]
     assert all(word == word.lower() and "_" not in word for word in ranks)
+    assert ranks["polar bear"] > ranks["bear"]
 
 
 def ranks_of(hierarchy: geo.ConceptHierarchy) -> dict[str, float]:
