@@ -18,7 +18,7 @@ def largest_concepts(hierarchy: ConceptHierarchy, count: int) -> ConceptHierarch
     >>> import geometry as geo
     >>> organisms = geo.load_hierarchy("organisms", geo.concepts.AnyPhrase())
     >>> largest_concepts(organisms, 3).names
-    ('organism', 'animal', 'vertebrate')
+    ('organism', 'animal', 'plant')
 
     Of equally large ones the first count. HierarchyError: a count below 1.
     """

@@ -25,7 +25,8 @@ def test_ranks_are_places_in_gloves_vocabulary(glove_words: list[str]) -> None:
     lemmas = {lemma.lower() for synset in wordnet_table().values() for lemma in synset.lemmas}
     assert len(glove_words) == 341479
     ranks = geo.concepts.word_ranks()
-    assert {word: rank for word, rank in ranks.items() if " " not in word} == {w: place[w] for w in lemmas & place.keys()}
+    single = {word: rank for word, rank in ranks.items() if " " not in word}
+    assert single == {lemma: place[lemma] for lemma in lemmas & place.keys()}
     phrases = {lemma.replace("_", " "): lemma.split("_") for lemma in lemmas if "_" in lemma}
     rarest = {phrase: max(place[w] for w in words) for phrase, words in phrases.items() if set(words) <= place.keys()}
     assert {phrase: rank for phrase, rank in ranks.items() if " " in phrase} == rarest
