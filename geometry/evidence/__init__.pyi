@@ -38,6 +38,7 @@ from .statistics.categories import simplex_dimension as simplex_dimension
 from .statistics.categories import simplex_span as simplex_span
 from .statistics.child_separation import separation as separation
 from .statistics.existence import projection as projection
+from .statistics.leave_one_out import leave_one_lemma_out as leave_one_lemma_out
 from .statistics.logits import LogitChanges as LogitChanges
 from .statistics.logits import logit_changes as logit_changes
 from .statistics.logits import logit_selectivity as logit_selectivity

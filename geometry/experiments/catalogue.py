@@ -6,11 +6,14 @@ from geometry.experiments.behaviours.study import BehavioursStudy
 from geometry.experiments.calibration.study import CalibrationStudy
 from geometry.experiments.claims.study import ClaimsStudy
 from geometry.experiments.comparison.study import ComparisonStudy
+from geometry.experiments.layers.study import LayersStudy
 from geometry.experiments.maps.study import MapsStudy
 from geometry.experiments.steering.study import SteeringStudy
 from geometry.experiments.study import Study
 
 STUDIES: dict[str, type[Study[Any]]] = {
     study.name: study
-    for study in (ClaimsStudy, SteeringStudy, MapsStudy, BehavioursStudy, ComparisonStudy, CalibrationStudy)
+    for study in (
+        ClaimsStudy, LayersStudy, SteeringStudy, MapsStudy, BehavioursStudy, ComparisonStudy, CalibrationStudy
+    )  # fmt: skip
 }

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,10 +13,11 @@ from geometry.arguments import checked
 from geometry.display import listed, short_repr
 from geometry.errors import SteeringError
 from geometry.progress import progress_bar
+from geometry.steering.activation_cache import activations_file, keep_activations, kept_activations
 from geometry.steering.activation_table import Activations
 from geometry.steering.activations import sites_of, watched
 from geometry.steering.architecture import Architecture, evaluating
-from geometry.steering.prompts import Tokenizer, encode, load_prompts
+from geometry.steering.prompts import Tokenizer, encode, load_prompts, padded
 from geometry.steering.vector import Site, SiteLike
 
 _FIRST = 4  # tokens that are passed over: the first have residual norms of their own, and no context
@@ -72,6 +74,7 @@ class NeutralText:
         sites: Sequence[SiteLike],
         texts: Sequence[str] | None = None,
         most_tokens: int = _MOST,
+        cache: bool | str | Path = False,
         progress: bool | None = None,
     ) -> "NeutralText":
         """Read at most so many tokens, the first four of each text left out.
@@ -83,6 +86,8 @@ class NeutralText:
 
         Parameters:
             texts: default, the packaged passages in the style of an encyclopedia.
+            most_tokens: of all texts, the first ones.
+            cache: keep what was read, and take it again, as of `geo.read_activations`.
 
         Raises SteeringError: no text of more than four tokens, a site that the model lacks, or activations that are
             not finite.
@@ -91,26 +96,35 @@ class NeutralText:
         for site in read:
             architecture.check(site)
         texts = load_prompts(_NEUTRAL).texts if texts is None else list(texts)
+        rows = [encode(tokenizer, [text]).input_ids[0].tolist() for text in texts]
+        room = [most_tokens, *(most_tokens - np.cumsum([max(0, len(row) - _FIRST) for row in rows])).tolist()]
+        sizes = [max(0, min(len(row) - _FIRST, left)) for row, left in zip(rows, room, strict=False)]
+        if (count := sum(sizes)) < 2:
+            where = f"beyond the first {_FIRST} of each text"
+            raise SteeringError(f"neutral text: {count} tokens {where}; give more")
+        entry = None
+        if cache:
+            folder = None if cache is True else cache
+            entry = activations_file(folder, model, padded(rows), read, "neutral", most_tokens)
+        if entry is not None and (found := kept_activations(entry, read, (count, architecture.width))) is not None:
+            return cls(Activations(found))
         kept: dict[Site, list[torch.Tensor]] = {site: [] for site in read}
-        count = 0
         with torch.no_grad(), evaluating(architecture.model), watched(architecture, read) as seen:
-            for text in progress_bar(texts, "reading neutral text", progress=progress):
-                batch = encode(tokenizer, [text], device=architecture.device)
-                size = min(batch.input_ids.shape[1] - _FIRST, most_tokens - count)
-                if size < 1:
+            for row, size in zip(progress_bar(rows, "reading neutral text", progress=progress), sizes, strict=True):
+                if not size:
                     continue
+                batch = padded([row], architecture.device)
                 architecture.check_tokens(batch.input_ids)
                 with suppress(seen.enough):
                     architecture.model(**architecture.accepted(batch.arguments))
                 for site, values in kept.items():
                     values.append(seen[site][0, _FIRST : _FIRST + size].float().cpu())
-                count += size
-        if count < 2:
-            raise SteeringError(f"neutral text: {count} tokens beyond the first {_FIRST} of each text; give more")
         activations = Activations((site, torch.cat(values)) for site, values in kept.items())
-        for site, rows in activations.items():
-            if not bool(rows.isfinite().all()):
+        for site, numbers in activations.items():
+            if not bool(numbers.isfinite().all()):
                 raise SteeringError(f"the residual stream at {site} is not finite on neutral text; use float32")
+        if entry is not None:
+            keep_activations(entry, activations)
         return cls(activations)
 
     def covariance(self, site: SiteLike) -> Metric:

@@ -27,12 +27,15 @@ class PhraseVectors(Unembedding):
     >>> PhraseVectors(torch.eye(2, 3), Vocabulary([" polar bear", " oak"]), name="mine")
     PhraseVectors('mine', phrases, 2 x 3 torch.float32)
 
-    Of activations `PhraseActivations.vectors` makes them; of vectors of one's own, from wherever, the constructor.
+    Of activations `PhraseActivations.vectors` makes them, with the site where they were read and the architecture of the
+    model; of vectors of one's own, from wherever, the constructor.
     ModelError: as of `Unembedding`.
     """
 
     family: str = FAMILY
     tied: bool = True
+    site: Site | None = None
+    architecture: str = ""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -92,7 +95,7 @@ class PhraseActivations:
                 f"{place}: all {len(rows)} phrases lie at one point there; nothing can be measured of them (at the"
                 " input of block 0 phrases with one last token are alike)"
             )
-        return PhraseVectors(rows, self.vocabulary, f"{self.model} {place}")
+        return PhraseVectors(rows, self.vocabulary, f"{self.model} {place}", site=place, architecture=self.family)
 
     @checked
     def space(

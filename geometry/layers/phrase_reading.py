@@ -17,13 +17,15 @@ from geometry.arguments import checked
 from geometry.display import in_short
 from geometry.errors import SteeringError, shown
 from geometry.layers.contexts import ContextsLike, load_contexts
+from geometry.layers.key_values import keys_and_values, text_arguments
 from geometry.layers.phrase_activations import PhraseActivations
 from geometry.layers.phrase_tokens import phrase_tokens
 from geometry.progress import progress_bar
 from geometry.steering.activation_cache import activations_file, keep_activations, kept_activations
-from geometry.steering.activations import Watched, sites_of, watched
+from geometry.steering.activations import sites_of, watched
 from geometry.steering.architecture import Architecture, evaluating
-from geometry.steering.prompts import Batch, Tokenizer
+from geometry.steering.hook_manager import HookManager
+from geometry.steering.prompts import Tokenizer, padded
 from geometry.steering.vector import Site, SiteLike
 
 _PHRASES = 64  # that are run at a time
@@ -56,23 +58,26 @@ def read_phrases(
             texts that hold it; see `load_contexts`.
         sites: default the input of block 0 and the output of every block; also "attention.3" and "mlp.3", what these
             parts of a block put out.
-        bos: see `geo.steering.encode`.
+        bos: see `geo.steering.encode`; default, what vectors at work need, or else as the tokenizer does.
         batch_size: phrases run at a time, of one length, so that nothing is padded.
         cache: keep what was read, and take it again bit for bit, as of `read_activations`; a file a context.
         progress: show a bar; default, in a terminal and in a notebook.
 
     Returns PhraseActivations: float32, on the CPU, shape (c, n, d) a site: 4 c n d bytes of memory each.
-    Raises SteeringError: no phrases, one twice, one that is not in its context or shares a token with what stands
+    Raises SteeringError: no phrases, one twice, one with spaces around it, one that is not in its context or shares a token with what stands
         beside it, a text longer than the model's window, a site that the model lacks, activations that are not finite.
 
     The tokens that all phrases of a context share at the beginning are run once, and their keys and values kept; of a
-    model without such a cache, or with hooks of others, texts are run whole.
+    model that keeps other states than these, or whose tokens attend to later ones, or with hooks of others, texts are
+    run whole.
     """
     phrases, architecture = list(phrases), Architecture.of(model)
     if not phrases:
         raise SteeringError("there are no phrases to read")
     if twice := [phrase for phrase, others in groupby(sorted(phrases)) if len(list(others)) > 1]:
         raise SteeringError(f"the phrase {shown(twice[0])} stands twice among those to read")
+    if wrong := [phrase for phrase in phrases if not phrase or phrase != phrase.strip()]:
+        raise SteeringError(f"the phrase {shown(wrong[0])} is empty or has spaces around it; write it without")
     if batch_size < 1:
         raise SteeringError(f"a batch holds at least one phrase, not {batch_size}")
     found = load_contexts(contexts)
@@ -80,22 +85,27 @@ def read_phrases(
     read = sites_of(["input.0", *blocks] if sites is None else sites)
     for site in read:
         architecture.check(site)
+    manager = HookManager.at_work(model)
+    bos = bos if manager is None else manager.bos(bos)
     rows = [phrase_tokens(tokenizer, passages, bos=bos) for passages in found.passages(phrases)]
+    if manager is not None:
+        manager.check_begun(
+            tokenizer.bos_token_id is not None and any(row[0] == tokenizer.bos_token_id for ids in rows for row in ids)
+        )
     for label, ids in zip(found.labels, rows, strict=True):
         _check_window(architecture, label, ids)
-    hooked = any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
     total = len(phrases) * len(rows)
     samples: dict[Site, list[torch.Tensor]] = {site: [] for site in read}
     shown_as: Any = {"total": total, "desc": "reading phrases", "unit": "phrase", "progress": progress}
     with progress_bar(**shown_as) as bar:
         for ids in rows:
             entry = None
-            if cache and not hooked:
+            if cache:
                 folder = None if cache is True else cache
-                entry = activations_file(folder, model, _padded(ids), read, "phrases", batch_size)
+                entry = activations_file(folder, model, padded(ids), read, "phrases", batch_size)
             kept = None if entry is None else kept_activations(entry, read, (len(phrases), architecture.width))
             if kept is None:
-                kept = _read(architecture, ids, read, batch_size, bar, apart=hooked or not architecture.caches)
+                kept = _read(architecture, ids, read, batch_size, bar)
                 _check_finite(kept)
                 if entry is not None:
                     keep_activations(entry, kept)
@@ -128,52 +138,29 @@ def _check_finite(read: dict[Site, torch.Tensor]) -> None:
         raise SteeringError(f"the residual stream at {broken[0]} is not finite on these phrases; use float32")
 
 
-def _padded(rows: Sequence[Sequence[int]]) -> Batch:
-    """As one batch, whose hash is that of all texts."""
-    longest = max(map(len, rows))
-    ids = torch.tensor([[0] * (longest - len(row)) + list(row) for row in rows])
-    mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows])
-    return Batch(ids, mask, (mask.cumsum(dim=1) - 1).clamp(min=0))
-
-
 def _read(
-    architecture: Architecture, rows: Sequence[list[int]], sites: Sequence[Site], size: int, bar: Any, *, apart: bool
+    architecture: Architecture, rows: Sequence[list[int]], sites: Sequence[Site], size: int, bar: Any
 ) -> dict[Site, torch.Tensor]:
     """Site → activations at the last token of every row, shape (n, d)."""
-    shared = 0 if apart else _shared(rows)
     result = {site: torch.empty(len(rows), architecture.width) for site in sites}
     with torch.no_grad(), evaluating(architecture.model):
-        past = _past(architecture, rows[0][:shared]) if shared else None
+        begun = torch.tensor([rows[0][: _shared(rows)]], dtype=torch.long, device=architecture.device)
+        past = keys_and_values(architecture, begun) if begun.numel() else None
+        start = 0 if past is None else begun.shape[1]
         with watched(architecture, sites) as seen:
             for batch in _batches(rows, size):
-                ids = torch.tensor([rows[index][shared:] for index in batch], device=architecture.device)
-                _run(architecture, ids, past, seen)
+                ids = torch.tensor([rows[index][start:] for index in batch], device=architecture.device)
+                more: dict[str, Any] = {}
+                if past is not None:
+                    own = copy.deepcopy(past)
+                    own.batch_repeat_interleave(len(ids))
+                    more = {"past_key_values": own, "use_cache": True}
+                with suppress(seen.enough):
+                    architecture.model(**architecture.accepted(text_arguments(ids, start)), **more)
                 for site in sites:
                     result[site][batch] = seen[site][:, -1].float().cpu()
                 bar.update(len(batch))
     return result
-
-
-def _run(architecture: Architecture, ids: torch.Tensor, past: Any, seen: Watched) -> None:
-    """One call, ended after the last site."""
-    start = 0 if past is None else past.get_seq_length()
-    positions = torch.arange(start, start + ids.shape[1], device=ids.device).expand(len(ids), -1)
-    mask = torch.ones(len(ids), start + ids.shape[1], dtype=torch.long, device=ids.device)
-    arguments = {"input_ids": ids, "attention_mask": mask, "position_ids": positions}
-    more: dict[str, Any] = {}
-    if past is not None:
-        own = copy.deepcopy(past)
-        own.batch_repeat_interleave(len(ids))
-        more = {"past_key_values": own, "use_cache": True}
-    with suppress(seen.enough):
-        architecture.model(**architecture.accepted(arguments), **more)
-
-
-def _past(architecture: Architecture, ids: Sequence[int]) -> Any:
-    """Keys and values of the tokens that all texts begin with; None where the model keeps them in another way."""
-    arguments = {"input_ids": torch.tensor([ids], device=architecture.device)}
-    past = architecture.model(**arguments, use_cache=True).past_key_values
-    return past if hasattr(past, "batch_repeat_interleave") else None
 
 
 def _shared(rows: Sequence[list[int]]) -> int:

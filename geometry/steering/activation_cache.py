@@ -18,15 +18,16 @@ def activations_file(
 ) -> Entry | None:
     """The file of the activations of all prompts at the sites; of other weights, tokens or options another file.
 
-    None for a model whose weights cannot all be seen here: offloaded, sharded or quantised; and where nothing is to be
-    kept.
+    None for a model whose weights cannot all be seen here, offloaded, sharded or quantised, or that has hooks, whose
+    doing no hash can see; and where nothing is to be kept.
 
     `folder` None is `activations` beside the fetched models; `options` are what else decides, rounding included.
 
     OutputError: the limit of the cache is no number.
     """
     tensors = dict([*model.named_parameters(), *model.named_buffers()])
-    if not _all_in_view(model, tensors) or not (folder or limit()):
+    hooked = any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
+    if hooked or not _all_in_view(model, tensors) or not (folder or limit()):
         return None
     key = Key("activations")
     key.add(torch.__version__, type(model).__qualname__, model.training)

@@ -137,8 +137,7 @@ def read_activations(
         shortest = prompts[int(lengths.argmin())]
         raise SteeringError(f"the prompt {shortest!r} has {int(lengths.min())} tokens, and so none at {token}")
     path = None
-    # The hash cannot see what hooks do.
-    if cache and vectors is None and not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules()):
+    if cache and vectors is None:
         path = activations_file(None if cache is True else cache, model, encoded, read, token, batch_size)
         if path is not None and (kept := kept_activations(path, read, (len(prompts), architecture.width))) is not None:
             return Activations(kept)

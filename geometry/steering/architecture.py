@@ -128,8 +128,11 @@ class Architecture:
         if site.place not in READ_ONLY:
             return block
         kinds = _PARTS[site.place]
-        found = [child for child in block.children() if any(kind in type(child).__name__.lower() for kind in kinds)]
-        found = [child for child in found if "norm" not in type(child).__name__.lower()]
+        # Of a mixture of experts "Moe" may be in the name of every class.
+        others = ("norm",) if site.place == "attention" else ("norm", *_PARTS["attention"])
+        named = {child: type(child).__name__.lower() for child in block.children()}
+        found = [child for child, name in named.items() if any(kind in name for kind in kinds)]
+        found = [child for child in found if not any(kind in named[child] for kind in others)]
         if len(found) != 1:
             parts = ", ".join(type(child).__name__ for child in block.children())
             raise SteeringError(f"{site}: {type(self.model).__name__} has no one such part in a block, but {parts}")

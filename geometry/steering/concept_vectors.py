@@ -5,6 +5,7 @@ constant, to the logit of every token y; so these vectors are for the site "afte
 them elsewhere. Imports directions.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import pairwise
@@ -20,36 +21,28 @@ from geometry.steering.belonging import RowSample
 from geometry.steering.vector import Site, SteeringVector
 
 
-class ConceptSteering:
-    """Steering vectors of the concepts of a hierarchy.
+class HierarchySteering(ABC):
+    """The algebra of steering vectors of a hierarchy's concepts, in whatever space these were fitted.
 
-    >>> import geometry as geo
-    >>> unembedding = geo.Unembedding.load("smollm2-135m")
-    >>> space = geo.CausalSpace.fit(unembedding)
-    >>> organisms = geo.load_hierarchy("organisms", unembedding.vocabulary)
-    >>> concepts = ConceptSteering(space, geo.ConceptDirections.fit(space, organisms))
-    >>> (8 * concepts["animal"] + 4 * concepts.child("bird")).provenance
-    '8 × animal + 4 × (bird − animal)'
-
-    Parameters:
-        space: the unified space in which `directions` were fitted.
-        directions: ℓ of every concept.
-        unit: make every part of norm 1 in the unified space, so that coefficients compare across concepts: a
-            coefficient is then how many nats a token moves whose g(y) has projection 1. False keeps the lengths of ℓ
-            and their differences.
+    A subclass says how a direction of the space becomes a steering vector, and how long that is in the space.
 
     Raises SteeringError: space and directions of different width.
-    Source: Park et al., arXiv 2406.01506, for ℓ and δ = Σ^(-1/2) ℓ.
     """
 
-    @checked
-    def __init__(self, space: CausalSpace, directions: ConceptDirections, *, unit: bool = True) -> None:
+    def __init__(self, space: CausalSpace, directions: ConceptDirections, *, unit: bool) -> None:
         if directions.vectors.shape[1] != space.width:
             raise SteeringError(f"the space is {space.width} wide, the concept vectors {directions.vectors.shape[1]}")
         self.space = space
         self.directions = directions
         self.unit = unit
-        self._sample = RowSample.of(space.unembedding)
+
+    @abstractmethod
+    def _steering_vector(self, direction: torch.Tensor, provenance: str) -> SteeringVector:
+        """The steering vector of a direction of the space."""
+
+    @abstractmethod
+    def norm(self, vector: SteeringVector) -> float:
+        """Norm in the space of a vector of this object or a sum of such."""
 
     def __getitem__(self, name: str) -> SteeringVector:
         """The direct concept vector ℓ; HierarchyError for an unknown name."""
@@ -97,12 +90,8 @@ class ConceptSteering:
             names.insert(0, hierarchy.parents[names[0]][0])
         return tuple(names)
 
-    def norm(self, vector: SteeringVector) -> float:
-        """Norm in the unified space of a vector of this object or a sum of such."""
-        return float(torch.linalg.vector_norm(self.space.unify_hidden(vector["after_norm"])))
-
     def random(self, like: SteeringVector, seed: int) -> SteeringVector:
-        """A control: a random direction of the unified space, norm-matched there to `like`, through the same map."""
+        """A control: a random direction of the space, norm-matched there to `like`, through the same map."""
         drawn = torch.randn(self.space.width, generator=torch.Generator().manual_seed(seed)).to(self.space.mean)
         drawn = drawn * (self.norm(like) / torch.linalg.vector_norm(drawn))
         return self._steering_vector(drawn, f"norm-matched random direction {seed} for ({like.provenance})")
@@ -114,8 +103,41 @@ class ConceptSteering:
                 raise SteeringError(f"{provenance} is zero and has no direction")
             direction = direction / norm
         hierarchy = self.directions.hierarchy
+        vector = self._steering_vector(direction, provenance)
         notes = (note for name in concepts for note in lost_in_words(hierarchy[name].lost, name))
-        return replace(self._steering_vector(direction, provenance), notes=tuple(notes))
+        return replace(vector, notes=(*vector.notes, *notes))
+
+
+class ConceptSteering(HierarchySteering):
+    """Steering vectors of the concepts of a hierarchy.
+
+    >>> import geometry as geo
+    >>> unembedding = geo.Unembedding.load("smollm2-135m")
+    >>> space = geo.CausalSpace.fit(unembedding)
+    >>> organisms = geo.load_hierarchy("organisms", unembedding.vocabulary)
+    >>> concepts = ConceptSteering(space, geo.ConceptDirections.fit(space, organisms))
+    >>> (8 * concepts["animal"] + 4 * concepts.child("bird")).provenance
+    '8 × animal + 4 × (bird − animal)'
+
+    Parameters:
+        space: the unified space in which `directions` were fitted.
+        directions: ℓ of every concept.
+        unit: make every part of norm 1 in the unified space, so that coefficients compare across concepts: a
+            coefficient is then how many nats a token moves whose g(y) has projection 1. False keeps the lengths of ℓ
+            and their differences.
+
+    Raises SteeringError: space and directions of different width.
+    Source: Park et al., arXiv 2406.01506, for ℓ and δ = Σ^(-1/2) ℓ.
+    """
+
+    @checked
+    def __init__(self, space: CausalSpace, directions: ConceptDirections, *, unit: bool = True) -> None:
+        super().__init__(space, directions, unit=unit)
+        self._sample = RowSample.of(space.unembedding)
+
+    def norm(self, vector: SteeringVector) -> float:
+        """Norm in the unified space of a vector of this object or a sum of such."""
+        return float(torch.linalg.vector_norm(self.space.unify_hidden(vector["after_norm"])))
 
     def _steering_vector(self, direction: torch.Tensor, provenance: str) -> SteeringVector:
         family = self.space.unembedding.family

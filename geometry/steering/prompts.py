@@ -1,7 +1,7 @@
 """Prompts: sets of them from data files, and as a batch, tokenised and padded on the left with mask and positions."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -77,16 +77,20 @@ def encode(
     framed = [_framed(tokenizer, prompt, bos) for prompt in prompts]
     if not framed:
         raise SteeringError("there are no prompts")
-    rows = [row for row, _, _ in framed]
-    longest = max(map(len, rows))
-    # What stands in for padding is of no account, as the mask hides it.
-    ids = torch.tensor([[0] * (longest - len(row)) + row for row in rows], device=device)
-    mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows], device=device)
     notes = (
         _note(tokenizer, [twice for _, twice, _ in framed], "before a text, as it stands there already"),
         _note(tokenizer, [after for _, _, after in framed], "after a text, which is to go on"),
     )
-    return Batch(ids, mask, (mask.cumsum(dim=1) - 1).clamp(min=0), tuple(filter(None, notes)))
+    return replace(padded([row for row, _, _ in framed], device), notes=tuple(filter(None, notes)))
+
+
+def padded(rows: Sequence[Sequence[int]], device: torch.device | str = "cpu") -> Batch:
+    """Token ids of several prompts as one batch."""
+    longest = max(map(len, rows))
+    # What stands in for padding is of no account, as the mask hides it.
+    ids = torch.tensor([[0] * (longest - len(row)) + list(row) for row in rows], device=device)
+    mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows], device=device)
+    return Batch(ids, mask, (mask.cumsum(dim=1) - 1).clamp(min=0))
 
 
 def beginning(tokenizer: Tokenizer, text: str, bos: bool | None = None) -> list[int]:

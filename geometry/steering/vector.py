@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from geometry.steering.belonging import RowSample
 
 Place = Literal["input", "attention", "mlp", "output", "before_norm", "after_norm"]
-# What is added to the stream within a block, which can be read and has no site to be steered at.
+# What is worked out within a block, which can be read and has no site to be steered at.
 READ_ONLY = ("attention", "mlp")
 
 
@@ -31,7 +31,9 @@ class Site:
 
     Parameters:
         place: "input" or "output" of a block, "before_norm" or "after_norm" of the final norm; to be read only, what
-            the "attention" or the "mlp" of a block puts out.
+            the module of the "attention" or the "mlp" of a block puts out: in most families what is added to the
+            residual stream; in Gemma 2 and 3, OLMo 2 and others that before a norm; of BLOOM and MPT the "mlp" is the
+            sum already.
         block: 0-based, of places in a block. The input of block l is the output of block l − 1, but for block
             0, whose input is the embedding.
         relative: the part is multiplied, position by position, with the residual norm there; of models that use

@@ -1,0 +1,117 @@
+"""The method of the study of layers."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import geometry.evidence as evidence
+from geometry.directions import TokenCloud
+from geometry.evidence.fitting import Fitting
+from geometry.experiments.layers.by_block import DepthByBlock, claims_by_block
+from geometry.experiments.layers.result import LayersResult
+from geometry.experiments.layers.setup import Setup, chosen_claims, prepare
+from geometry.experiments.layers.study import METRICS
+from geometry.experiments.study import Step
+from geometry.results import Results, TestResult
+from geometry.steering import Site
+
+if TYPE_CHECKING:
+    from geometry.experiments.layers.study import LayersStudy
+
+# The claims' reference, and what nesting and arbitrary parents explain.
+NULLS = ("permuted", "random_subset", "random_parent")
+# Other inner products are compared with the study's own, not judged, so that few permutations do.
+METRIC_PERMUTATIONS = 9
+_DEPTHS = ("existence", "separation")
+
+
+def measure_layers(study: "LayersStudy", step: Step) -> LayersResult:
+    """Every claim at every site beside nulls and twins; depth of the tree, metrics, held-out contexts and lemmas.
+
+    Raises GeometryError: the model, the hierarchy or the contexts cannot be read, an unknown claim, or a hierarchy on
+        which nothing can be measured.
+    """
+    setup = prepare(study, step)
+    claims = chosen_claims(study.claims)
+    evidence.require_measurable(setup.hierarchy, claims)
+    with_twins = _with_twins(setup)
+    tests = {}
+    for number, site in enumerate(setup.sites, start=1):
+        step(f"testing {len(claims)} claims at {site} ({number} of {len(setup.sites)})")
+        tests[site] = _evaluate(setup, site, claims, n_twins=study.n_twins if site in with_twins else 0)
+    control = None
+    if setup.control is not None:
+        step(f"testing them on {setup.control.unembedding.name}")
+        options: dict[str, Any] = {"n_permutations": study.n_permutations, "n_twins": study.n_twins}
+        control = evidence.evaluate_claims(
+            setup.control, setup.hierarchy, claims=claims, nulls=NULLS, published=False, seed=study.seed, **options
+        )
+    named = [claim.name for claim in claims]
+    found = claims_by_block({site: Results(own[: len(named)]) for site, own in tests.items()}, control)
+    step("comparing metrics")
+    metrics = {name: _under_metric(setup, name, claims) for name in METRICS if name != study.metric}
+    step("holding out contexts and lemmas")
+    return LayersResult(
+        study=study,
+        model=setup.causal.unembedding.summary(),
+        hierarchy=setup.hierarchy,
+        contexts=setup.activations.contexts,
+        claims=found,
+        also={site: Results(own[len(named) :]) for site, own in tests.items()},
+        depths=[DepthByBlock.of(found[name], setup.hierarchy, seed=study.seed) for name in _DEPTHS if name in found],
+        metrics=metrics,
+        held_out_context=_held_out_contexts(setup),
+        without_control=setup.without_control,
+    )
+
+
+def _with_twins(setup: Setup) -> set[Site]:
+    outputs = [site for site in setup.sites if site.place == "output"]
+    chosen = np.linspace(0, len(outputs) - 1, min(setup.study.n_twin_blocks, len(outputs)))
+    return {outputs[int(index)] for index in chosen.round()}
+
+
+def _evaluate(setup: Setup, site: Site, claims: tuple[evidence.Claim, ...], *, n_twins: int) -> Results:
+    options: dict[str, Any] = {"nulls": NULLS, "n_permutations": setup.study.n_permutations, "n_others": 1}
+    options |= {"n_twins": n_twins, "published": False, "seed": setup.study.seed, "progress": False}
+    also = [evidence.leave_one_lemma_out()]
+    return evidence.evaluate_claims(setup.space(site), setup.hierarchy, claims=claims, also=also, **options)
+
+
+def _under_metric(setup: Setup, metric: str, claims: tuple[evidence.Claim, ...]) -> dict[str, dict[Site, TestResult]]:
+    """Claim → site → its statistic under another inner product, beside few permutations."""
+    statistics = [claim.statistic for claim in claims if not claim.orthogonality]
+    results: dict[str, dict[Site, TestResult]] = {claim.name: {} for claim in claims if not claim.orthogonality}
+    options: Any = {"nulls": ["permuted"], "n_permutations": METRIC_PERMUTATIONS, "missing": "nan", "progress": False}
+    for site in setup.sites:
+        tested = evidence.test_against_nulls(
+            setup.space(site, metric), setup.hierarchy, statistics, seed=setup.study.seed, **options
+        )
+        for name, test in zip(results, tested, strict=True):
+            results[name][site] = test
+    return results
+
+
+def _held_out_contexts(setup: Setup) -> dict[Site, list[float]]:
+    """Site → for each context, the projection of held-out words read in it on vectors of the other contexts."""
+    contexts = range(len(setup.activations.contexts))
+    if len(contexts) < 2:
+        return {}
+    statistic = evidence.projection()
+    options: Any = {"estimator": "lda", "train_fraction": 0.7, "max_tokens": evidence.MAX_TOKENS, "missing": "nan"}
+    fitting = Fitting.of(setup.hierarchy, (statistic.split,), seed=setup.study.seed, **options)
+    found: dict[Site, list[float]] = {}
+    for site in setup.sites:
+        found[site] = []
+        for held_out in contexts:
+            others = [number for number in contexts if number != held_out]
+            space = setup.space(site, contexts=others)
+            fits = fitting.fit(TokenCloud.of(space, setup.hierarchy), statistic.split)
+            rows = setup.activations[site][held_out].to(space.mean)
+            # What all phrases share in a context is no part of any concept, in this one as in the others.
+            points = (rows - rows.mean(dim=0)) @ space.whitener
+            moved = fits[0].cloud.moved(points[setup.hierarchy.tokens])
+            values = statistic.evaluate(*(replace(fit, cloud=moved) for fit in fits))
+            found[site].append(float(np.nanmean(values)))
+    return found

@@ -1,0 +1,112 @@
+"""The findings of the study of layers in sentences."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from geometry.experiments.layers.by_block import ClaimByBlock, DepthByBlock, place
+from geometry.results import LEVEL
+from geometry.steering import Site
+
+if TYPE_CHECKING:
+    from geometry.experiments.layers.result import LayersResult
+
+
+def at(site: Site) -> str:
+    """A site as one says it."""
+    passed = place(site)
+    return "before the first block" if not passed else f"after {passed} block{'s' if passed > 1 else ''}"
+
+
+def sentences(result: "LayersResult") -> list[str]:
+    """The main finding first."""
+    said = [claim_sentence(claim) for claim in result.claims.values()]
+    said += [sentence for claim in result.claims.values() if (sentence := control_sentence(claim))]
+    said += [depth_sentence(depth) for depth in result.depths]
+    said += [metric_sentence(result)] if result.metrics else []
+    said += [context_sentence(result)] if result.held_out_context else []
+    said += [lemma_sentence(result)]
+    if result.without_control:
+        said.append(f"Word vectors do not stand beside the model: {result.without_control}")
+    return [f"{sentence.rstrip('.')}." for sentence in said]
+
+
+def claim_sentence(claim: ClaimByBlock) -> str:
+    """Where a claim appears and is sharpest."""
+    name, site = _capital(claim.name), claim.sharpest
+    if site is None:
+        return f"{name} is {claim.first.verdict}"
+    test, number = claim.tests[site], list(claim.tests).index(site)
+    if claim.orthogonal:
+        return f"{name} has its smallest cosine {at(site)} ({test.value:.2f}): {test.verdict}"
+    beside = f"{test.value:.2f}, permuted phrases {claim.nulls[number]:.2f}"
+    if claim.appears is None:
+        few = test.p_value <= test.p_floor
+        how = "too few permutations to decide" if few else "not significant where it is sharpest,"
+        return f"{name}: {how} {at(site)} ({beside})"
+    where = f"is there {at(claim.appears)}, sharpest {at(site)}"
+    return f"{name} {where if claim.appears != site else f'is there, and sharpest, {at(site)}'} ({beside})"
+
+
+def control_sentence(claim: ClaimByBlock) -> str:
+    """Whether the sharpest block is beyond word vectors of the same phrases; empty without them."""
+    if claim.control is None or claim.sharpest is None or not np.isfinite(claim.control.value) or claim.orthogonal:
+        return ""
+    test, other = claim.tests[claim.sharpest], claim.control
+    own = test.interval if claim.sign > 0 else (-test.interval[1], -test.interval[0])
+    theirs = other.interval if claim.sign > 0 else (-other.interval[1], -other.interval[0])
+    how = "beyond" if own[0] > theirs[1] else "below" if own[1] < theirs[0] else "no clearer than"
+    return f"Where it is sharpest, {claim.name} is {how} GloVe's vectors of the same phrases ({other.value:.2f})"
+
+
+def depth_sentence(depth: DepthByBlock) -> str:
+    """Whether the coarse comes before the fine."""
+    if not np.isfinite(depth.correlation):
+        return f"By {depth.name} it cannot be said whether the coarse comes first: too few concepts appear"
+    numbers = f"ρ = {depth.correlation:.2f} [{depth.interval[0]:.2f}, {depth.interval[1]:.2f}], p = {depth.p_value:.2g}"
+    sure = depth.p_value <= LEVEL and depth.interval[0] * depth.interval[1] > 0
+    if not sure:
+        return f"By {depth.name}, depth in the tree does not tell where a concept appears ({numbers})"
+    order = ("coarse", "fine") if depth.correlation > 0 else ("fine", "coarse")
+    return f"By {depth.name}, {order[0]} concepts appear before {order[1]} ones ({numbers})"
+
+
+def metric_sentence(result: "LayersResult") -> str:
+    """The best values under each inner product, of the first claim with a null."""
+    claim = next((one for one in result.claims.values() if not one.orthogonal), None)
+    if claim is None:
+        return "No claim with a null was compared under other inner products"
+    best = {result.study.metric: float(np.nanmax(claim.sign * (claim.values - claim.nulls)))}
+    for metric, by in result.metrics.items():
+        tests = by[claim.name].values()
+        best[metric] = float(np.nanmax([claim.sign * (test.value - test.nulls["permuted"].mean) for test in tests]))
+    ranked = sorted(best, key=lambda name: -best[name])
+    said = ", ".join(f"{name} {best[name]:.2f}" for name in ranked)
+    return f"Of inner products, {claim.name} stands furthest from permuted phrases under the {ranked[0]} one ({said})"
+
+
+def context_sentence(result: "LayersResult") -> str:
+    """Held-out words in a held-out context, beside held-out words alone."""
+    means = {site: float(np.mean(values)) for site, values in result.held_out_context.items()}
+    best = max(means, key=lambda site: means[site])
+    beside = ""
+    if (claim := result.claims.get("existence")) is not None:
+        beside = f" ({claim.tests[best].value:.2f} in the contexts of the vectors)"
+    said = "Of held-out words in a held-out context the projection is at most"
+    return f"{said} {means[best]:.2f}, {at(best)}{beside}"
+
+
+def lemma_sentence(result: "LayersResult") -> str:
+    """Leave-one-lemma-out accuracy at its best."""
+    tests = {site: results["leave_one_lemma_out"] for site, results in result.also.items()}
+    measured = {site: test for site, test in tests.items() if test.measured}
+    if not measured:
+        return "No concept has children enough to classify words that are left out"
+    best = max(measured, key=lambda site: measured[site].value)
+    test = measured[best]
+    said = f"Words left out one lemma at a time are classified among siblings best {at(best)}"
+    return f"{said} (chance-corrected accuracy {test.value:.2f}, permuted phrases {test.nulls['permuted'].mean:.2f})"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
