@@ -17,6 +17,7 @@ from geometry.errors import EstimationError
 from geometry.estimators import Estimator
 from geometry.gram import RowGram, SetFits
 from geometry.nested_sets import fit_nested
+from geometry.symmetric import lower_gram, mirrored
 from geometry.token_cloud import TokenCloud as TokenCloud
 
 if TYPE_CHECKING:
@@ -149,7 +150,7 @@ class ConceptDirections(Mapping[str, torch.Tensor]):
 
     @property
     def scores(self) -> NDArray[np.floating[Any]]:
-        """⟨ℓ_w, g(y)⟩ of every concept with every held-out token, shape (k, H): what most statistics are made of."""
+        """⟨ℓ_w, g(y)⟩ of every concept with every held-out token, shape (k, H)."""
         if (scores := self.__dict__.get("_scores")) is None:  # cached_property would lock out all other threads
             held_out = self.cloud.at(np.flatnonzero(~self.train))
             scores = self.__dict__["_scores"] = (self.vectors @ held_out.T).cpu().numpy()
@@ -205,9 +206,22 @@ class ConceptDirections(Mapping[str, torch.Tensor]):
         return html_table(("concept", "parents", "words", "‖ℓ‖", "shrinkage"), rows, repr(self))
 
     def cosines(self) -> NDArray[np.float64]:
-        """cos(ℓ_w, ℓ_z) of every two concepts, shape (k, k)."""
-        units = torch.nn.functional.normalize(self.vectors, dim=1)
-        return (units @ units.T).cpu().numpy().astype(np.float64)
+        """cos(ℓ_w, ℓ_z) of every two concepts, shape (k, k); 0 of a vector that is."""
+        lengths = np.sqrt(self.inner_products.diagonal())
+        with np.errstate(invalid="ignore"):
+            return self.inner_products / np.maximum(np.outer(lengths, lengths), np.finfo(np.float64).tiny)
+
+    @property
+    def inner_products(self) -> NDArray[np.float64]:
+        """⟨ℓ_w, ℓ_z⟩ of every two concepts, shape (k, k)."""
+        if (products := self.__dict__.get("_products")) is None:  # as of `scores`
+            vectors = self.vectors.detach()
+            if vectors.device.type == "cpu" and vectors.dtype in {torch.float32, torch.float64}:
+                lower = torch.from_numpy(lower_gram(vectors.numpy()))
+            else:
+                lower = vectors @ vectors.T
+            products = self.__dict__["_products"] = mirrored(lower).cpu().double().numpy()
+        return products
 
 
 # Permutations share hierarchy and split with the model.

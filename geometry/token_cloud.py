@@ -86,6 +86,13 @@ class TokenCloud:
         """The points of some tokens, by their position, shape (n, d)."""
         return self.points[torch.from_numpy(tokens).to(self.points.device)]
 
+    def located(self, tokens: NDArray[np.int64]) -> tuple[torch.Tensor, NDArray[np.int64]]:
+        """The points of some tokens where they already lie: a matrix, and which of its rows each is."""
+        if self.permutation_of is None:
+            return self.points, tokens
+        cloud, rows = self.permutation_of
+        return cloud.products.rows, rows[tokens]
+
     def fit(self, sets: Sequence[NDArray[np.int64]]) -> SetFits:
         """LDA fits to sets of tokens, by their position; see `RowGram`."""
         if self.permutation_of is None:
@@ -115,6 +122,11 @@ class _Gathered(TokenCloud):
 
     def at(self, tokens: NDArray[np.int64]) -> torch.Tensor:
         return self._look_up(tokens)  # type: ignore[attr-defined]
+
+    def located(self, tokens: NDArray[np.int64]) -> tuple[torch.Tensor, NDArray[np.int64]]:
+        if self.permutation_of is not None:
+            return super().located(tokens)
+        return self.at(tokens), np.arange(len(tokens))
 
 
 def _permuted(cloud: TokenCloud, rows: NDArray[np.int64], tokens: NDArray[np.int64]) -> torch.Tensor:

@@ -79,6 +79,20 @@ def test_cosines_agree_with_sklearn(directions: geo.ConceptDirections) -> None:
     np.testing.assert_allclose(directions.cosines(), cosine_similarity(directions.vectors.numpy()), atol=1e-12)
 
 
+def test_inner_products_are_those_of_vectors(directions: geo.ConceptDirections) -> None:
+    vectors = directions.vectors.clone()
+    vectors[3] = 0
+    vectors[5] = torch.nan
+    for dtype, tolerance in ((torch.float32, 1e-5), (torch.float64, 1e-12), (torch.bfloat16, 0.02)):
+        some = replace(directions, vectors=vectors.to(dtype))
+        expected = some.vectors.double().numpy() @ some.vectors.double().numpy().T
+        np.testing.assert_allclose(some.inner_products, expected, rtol=tolerance, atol=tolerance * expected[0, 0])
+        cosines, others = some.cosines(), np.delete(np.arange(len(vectors)), [3, 5])
+        assert np.all(cosines[3, others] == 0)
+        assert np.isnan(cosines[5]).all()
+        np.testing.assert_allclose(cosines.diagonal()[others], 1, atol=1e-12)
+
+
 def test_scores_are_products_with_held_out_points(planted: Planted) -> None:
     train = np.arange(len(planted.hierarchy.tokens)) % 3 > 0
     space = geo.CausalSpace.fit(planted.unembedding)

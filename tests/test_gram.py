@@ -71,6 +71,18 @@ def test_sets_of_every_size_are_fitted_as_alone(route: str) -> None:
     assert furthest_off(rows, sets) < limit(route)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["single", "double"])
+def test_combinations_of_every_number_of_rows_are_weighted_sums(dtype: type) -> None:
+    rng = np.random.default_rng(0)
+    rows, sizes = rng.standard_normal((40, 33)).astype(dtype), np.arange(20)
+    members = [rng.choice(40, size, replace=False) for size in sizes]
+    weights = [rng.standard_normal(size).astype(dtype) for size in sizes]
+    sums, starts = np.zeros((20, 33), dtype), np.concatenate([[0], np.cumsum(sizes)])
+    gram_kernels.combine(rows, np.concatenate(members), starts, np.concatenate(weights), sums)
+    expected = [own.astype(np.float64) @ rows[where] for own, where in zip(weights, members, strict=True)]
+    np.testing.assert_allclose(sums, expected, atol=1e-5 if dtype == np.float32 else 1e-13)
+
+
 def test_an_empty_set_is_missing(route: str) -> None:
     points = torch.from_numpy(spread_rows(9, 5))
     empty = np.empty(0, np.int64)

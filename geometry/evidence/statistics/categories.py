@@ -5,9 +5,11 @@ that both halves of the words agree on (span), and do they stand at the angles o
 says nothing?
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -17,7 +19,11 @@ from geometry.concepts import ConceptHierarchy
 from geometry.directions import ConceptDirections, held_out_columns
 from geometry.evidence.requirements import DIVIDED, FEWEST, Requirement, divisible, halvable
 from geometry.evidence.splits import Split
+from geometry.evidence.statistics.family_scores import family_scores
 from geometry.evidence.statistics.statistic import Statistic
+
+if TYPE_CHECKING:
+    from geometry.evidence.statistics.score_kernels import Sets
 
 _FEWEST_VALUES = 3  # two make a line segment, which is always a regular simplex
 _WITHOUT_CONTRASTS = ("permuted", "shuffled", "gaussian", "random_subset")
@@ -62,21 +68,14 @@ def simplex_angles() -> Statistic:
 
 
 def _per_category(
-    name: str, split: Split, measure: Callable[..., float], fewest: int, needed: Requirement
+    name: str, split: Split, evaluate: Callable[..., NDArray[np.float64]], fewest: int, needed: Requirement
 ) -> Statistic:
-    """One number, from the children and the fits, for every concept with at least so many children."""
-
-    evaluate, labels = partial(_evaluate, measure, fewest), partial(_labels, fewest)
-    return Statistic(name, split, 0.0, evaluate, labels, requires=(needed,))
+    """One number for every concept with at least so many children."""
+    return Statistic(name, split, 0.0, evaluate, partial(_labels, fewest), requires=(needed,))
 
 
 def _categories(hierarchy: ConceptHierarchy, fewest: int) -> dict[int, tuple[int, ...]]:
     return {parent: subset for parent, subset in hierarchy.reported_families.items() if len(subset) >= fewest}
-
-
-def _evaluate(measure: Callable[..., float], fewest: int, *fits: ConceptDirections) -> NDArray[np.float64]:
-    families = _categories(fits[0].hierarchy, fewest).values()
-    return np.array([measure(children, *fits) for children in families], dtype=np.float64)
 
 
 def _labels(fewest: int, directions: ConceptDirections) -> tuple[str, ...]:
@@ -85,7 +84,10 @@ def _labels(fewest: int, directions: ConceptDirections) -> tuple[str, ...]:
 
 
 def _of_simplex(name: str, split: Split, measure: Callable[..., torch.Tensor]) -> Statistic:
-    """From the vertices ℓ of the children that every fit has, shape (k, d) of each fit; nan if they are too few."""
+    """From the vertices ℓ of the children that every fit has, shape (m, k, d) of each fit, to m numbers.
+
+    Of the m families with k such children; nan of those with too few.
+    """
     needed = Requirement(f"concept with {_FEWEST_VALUES} children of 2 lemmas each", 1, _halved_families)
     return _per_category(name, split, partial(_of_vertices, measure), _FEWEST_VALUES, needed)
 
@@ -105,74 +107,132 @@ def _with_own_words(hierarchy: ConceptHierarchy, children: Sequence[int]) -> int
     return int((divisible(hierarchy)[list(children)] & own).sum())
 
 
-def _of_vertices(measure: Callable[..., torch.Tensor], children: Sequence[int], *fits: ConceptDirections) -> float:
-    vertices = torch.stack([directions.vectors[torch.tensor(children)] for directions in fits])
-    whole = vertices.isfinite().all(dim=2).all(dim=0)
-    return float(measure(*vertices[:, whole])) if int(whole.sum()) >= _FEWEST_VALUES else np.nan
+def _of_vertices(measure: Callable[..., torch.Tensor], *fits: ConceptDirections) -> NDArray[np.float64]:
+    fitted = np.logical_and.reduce([_fitted(directions) for directions in fits])
+    places, alike = defaultdict[int, list[int]](list), defaultdict[int, list[list[int]]](list)
+    families = _categories(fits[0].hierarchy, _FEWEST_VALUES).values()
+    for place, family in enumerate(families):
+        children = [child for child in family if fitted[child]]
+        places[len(children)].append(place)
+        alike[len(children)].append(children)
+    result = np.full(len(families), np.nan)
+    for k in alike:
+        if k >= _FEWEST_VALUES:
+            own = torch.tensor(alike[k])
+            found = measure(*(directions.vectors[own] for directions in fits))
+            result[places[k]] = found.cpu().double().numpy()
+    return result
 
 
-def _membership(children: Sequence[int], directions: ConceptDirections) -> float:
-    fitted = [child for child in children if bool(directions.vectors[child].isfinite().all())]
-    if len(fitted) < 2:
-        return np.nan
-    confusion = nearest_vertices(directions, fitted)
-    enough = confusion.sum(axis=1) >= FEWEST
-    if enough.sum() < 2:
-        return np.nan
+def _fitted(directions: ConceptDirections) -> NDArray[np.bool_]:
+    """Which concepts have a vector."""
+    return directions.vectors.sum(dim=1).isfinite().cpu().numpy()  # a number that is not finite leaves no sum that is
+
+
+def _membership(directions: ConceptDirections) -> NDArray[np.float64]:
+    fitted = _fitted(directions)
+    families = [
+        tuple(child for child in children if fitted[child])
+        for children in _categories(directions.hierarchy, 2).values()
+    ]
+    result = np.full(len(families), np.nan)
+    measured = [place for place, children in enumerate(families) if len(children) > 1]
+    if not measured:
+        return result
+    alone = _held_out_alone(
+        directions.hierarchy, tuple(families[place] for place in measured), directions.train.tobytes()
+    )
+    right = _nearest(directions, family_scores(directions), alone) == alone.truth
+    starts, sizes = alone.concepts.starts[:-1], np.diff(alone.concepts.starts)
+    child = np.repeat(starts, np.diff(alone.words.starts)) + alone.truth
+    counts, hits = (np.bincount(child, weights, minlength=int(sizes.sum())) for weights in (None, right))
     # A child with too few held-out words stays a vertex that others may be nearest to.
-    accuracy = (confusion.diagonal()[enough] / confusion.sum(axis=1)[enough]).mean()
-    return float((accuracy - 1 / len(fitted)) / (1 - 1 / len(fitted)))
+    enough = counts >= FEWEST
+    recalls, counted = np.where(enough, hits / np.maximum(counts, 1), 0), np.add.reduceat(enough, starts, dtype=int)
+    accuracy = np.add.reduceat(recalls, starts) / np.maximum(counted, 1)
+    result[measured] = np.where(counted < 2, np.nan, (accuracy - 1 / sizes) / (1 - 1 / sizes))
+    return result
 
 
 def nearest_vertices(directions: ConceptDirections, concepts: Sequence[int]) -> NDArray[np.int64]:
     """Held-out tokens of concept i alone among `concepts`, whose nearest ℓ is that of j: counts, shape (k, k)."""
-    columns, truth = _held_out_alone(directions.hierarchy, tuple(concepts), directions.train.tobytes())
-    squares = directions.vectors[list(concepts)].square().sum(dim=1).cpu().numpy()
-    # ‖y − ℓ‖² without the ‖y‖² that all vertices have in common.
-    distances = squares[:, None] - 2 * directions.scores[np.array(concepts)[:, None], columns]
-    flat = np.bincount(truth * len(concepts) + distances.argmin(axis=0), minlength=len(concepts) ** 2)
-    return flat.reshape(len(concepts), len(concepts))
+    alone, k = _held_out_alone(directions.hierarchy, (tuple(concepts),), directions.train.tobytes()), len(concepts)
+    nearest = _nearest(directions, directions.scores, alone)
+    return np.bincount(alone.truth * k + nearest, minlength=k * k).reshape(k, k)
+
+
+def _nearest(directions: ConceptDirections, scores: NDArray[np.floating[Any]], alone: "_Alone") -> NDArray[np.int64]:
+    """The concept of its family that each word is nearest, by its place there."""
+    from geometry.evidence.statistics.score_kernels import nearest  # numba takes a second to import
+
+    squares = directions.vectors.square().sum(dim=1).cpu().numpy()
+    result = np.empty_like(alone.truth)
+    nearest(scores, squares, alone.concepts, alone.words, result)
+    return result
+
+
+class _Alone(NamedTuple):
+    """Of some families of concepts the held-out tokens of a single one, as columns of the scores, and of which."""
+
+    concepts: "Sets"
+    words: "Sets"
+    truth: NDArray[np.int64]
 
 
 # Permutations share hierarchy and split with the model.
-@lru_cache(maxsize=1 << 11)
-def _held_out_alone(
-    hierarchy: ConceptHierarchy, concepts: tuple[int, ...], train: bytes
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Held-out tokens of a single one of some concepts, as columns of the scores, and of which."""
-    columns = [held_out_columns(hierarchy, train)[concept] for concept in concepts]
-    owners = np.bincount(np.concatenate(columns))
-    alone = [own[owners[own] == 1] for own in columns]
-    return np.concatenate(alone), np.repeat(np.arange(len(concepts)), [len(own) for own in alone])
+@lru_cache(maxsize=16)
+def _held_out_alone(hierarchy: ConceptHierarchy, families: tuple[tuple[int, ...], ...], train: bytes) -> _Alone:
+    from geometry.evidence.statistics.score_kernels import Sets
+
+    words, truth = list[NDArray[np.int64]](), [np.empty(0, np.int64)]
+    for concepts in families:
+        columns = [held_out_columns(hierarchy, train)[concept] for concept in concepts]
+        owners = np.bincount(np.concatenate(columns))
+        alone = [own[owners[own] == 1] for own in columns]
+        words.append(np.concatenate(alone))
+        truth.append(np.repeat(np.arange(len(concepts)), [len(own) for own in alone]))
+    return _Alone(Sets.of([np.array(concepts) for concepts in families]), Sets.of(words), np.concatenate(truth))
 
 
 def _span(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-    if len(first) > first.shape[1]:
-        return torch.tensor(torch.nan)
-    first, second = (torch.linalg.qr((vertices[1:] - vertices[0]).T).Q for vertices in (first, second))
-    return (first.T @ second).square().sum() / first.shape[1]
+    k, d = first.shape[1:]
+    if k > d:
+        return torch.full_like(first[:, 0, 0], torch.nan)
+    first, second = (torch.linalg.qr((vertices[:, 1:] - vertices[:, :1]).mT).Q for vertices in (first, second))
+    return (first.mT @ second).square().sum(dim=(1, 2)) / (k - 1)
 
 
 def _dimension(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-    i, j = torch.triu_indices(len(first), len(first), 1)
-    cosines = torch.nn.functional.cosine_similarity(first[i] - first[j], second[i] - second[j], dim=1)
-    clear = cosines.square().mean()
-    return _span(first, second) / clear if clear > _NOISE / first.shape[1] else torch.tensor(torch.nan)
+    k, d = first.shape[1:]
+    i, j = torch.triu_indices(k, k, 1)
+    # Family by family: of all at once there would be as many numbers as in no other statistic.
+    cosines = [
+        torch.nn.functional.cosine_similarity(one[i] - one[j], other[i] - other[j], dim=1)
+        for one, other in zip(first, second, strict=True)
+    ]
+    clear = torch.stack(cosines).square().mean(dim=1)
+    return torch.where(clear > _NOISE / d, _span(first, second) / clear, torch.nan)
 
 
 def _angle(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-    gram = first @ second.T
-    cosines = _corner_cosines((gram + gram.T) / 2)
-    return (torch.rad2deg(torch.acos(cosines.clamp(-1, 1))) - 60).abs().mean()
+    gram = first @ second.mT
+    cosines = _corner_cosines((gram + gram.mT) / 2)
+    return (torch.rad2deg(torch.acos(cosines.clamp(-1, 1))) - 60).abs().mean(dim=1)
 
 
 def _corner_cosines(gram: torch.Tensor) -> torch.Tensor:
-    """cos of the angle between edges i→j and i→m at every corner i of a simplex, from its vertices' Gram matrix."""
-    k = len(gram)
-    squared = gram.diagonal()[:, None] + gram.diagonal()[None] - 2 * gram
+    """cos of the angle between edges i→j and i→m at every corner i of simplices, from their vertices' Gram matrices."""
+    k = gram.shape[1]
+    diagonal = gram.diagonal(dim1=1, dim2=2)
+    squared = diagonal[:, :, None] + diagonal[:, None] - 2 * gram
+    i, j, m = _corners(k)
     # ⟨v_j − v_i, v_m − v_i⟩ by the law of cosines; squared edges may be negative where halves disagree.
-    inner = (squared[:, :, None] + squared[:, None, :] - squared[None]) / 2
+    inner = (squared[:, i, j] + squared[:, i, m] - squared[:, j, m]) / 2
     lengths = squared.sqrt()
-    cosines = inner / (lengths[:, :, None] * lengths[:, None, :])
+    return inner / (lengths[:, i, j] * lengths[:, i, m])
+
+
+@lru_cache(maxsize=64)
+def _corners(k: int) -> torch.Tensor:
     i, j, m = torch.meshgrid(*[torch.arange(k)] * 3, indexing="ij")
-    return cosines[(j < m) & (i != j) & (i != m)]
+    return torch.stack([i, j, m])[:, (j < m) & (i != j) & (i != m)]

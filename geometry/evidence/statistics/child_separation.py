@@ -10,6 +10,7 @@ from geometry.concepts import ConceptHierarchy
 from geometry.directions import ConceptDirections, held_out_columns
 from geometry.evidence.requirements import DIVIDED, FEWEST, Requirement, divisible, others
 from geometry.evidence.splits import Split
+from geometry.evidence.statistics.family_scores import family_scores
 from geometry.evidence.statistics.statistic import Statistic, edge_families, edge_labels, keyed
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def separation_auc(directions: ConceptDirections, *, contrast: bool = False) -> 
     inside, outside = _held_out(directions.hierarchy, directions.train.tobytes())
     from geometry.evidence.statistics.score_kernels import aucs  # numba takes a second to import
 
-    aucs(directions.scores, children, lower, inside, outside, FEWEST, result)
+    aucs(family_scores(directions), children, lower, inside, outside, FEWEST, result)
     return result
 
 

@@ -1,5 +1,8 @@
 """Existence: held-out words project on their concept vector."""
 
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -7,7 +10,11 @@ from geometry.concepts import ConceptHierarchy
 from geometry.directions import ConceptDirections, held_out_columns
 from geometry.evidence.requirements import DIVIDED, FEWEST, Requirement, divisible
 from geometry.evidence.splits import Split
+from geometry.evidence.statistics.family_scores import family_scores
 from geometry.evidence.statistics.statistic import Statistic, concept_families, concept_labels, keyed
+
+if TYPE_CHECKING:
+    from geometry.evidence.statistics.score_kernels import Sets
 
 
 def held_out_projection(directions: ConceptDirections) -> NDArray[np.float64]:
@@ -18,13 +25,24 @@ def held_out_projection(directions: ConceptDirections) -> NDArray[np.float64]:
     permuted.
     """
     hierarchy, reported = directions.hierarchy, list(directions.hierarchy.reported)
-    columns = held_out_columns(hierarchy, directions.train.tobytes())
-    totals = [directions.scores[index, columns[index]].sum(dtype=np.float64) for index in reported]
-    sizes = np.array([len(columns[index]) for index in reported])
+    from geometry.evidence.statistics.score_kernels import means  # numba takes a second to import
+
+    own = _held_out(hierarchy, directions.train.tobytes())
+    where, sizes, projections = np.array(reported, np.int64), np.diff(own.starts)[reported], np.empty(len(reported))
+    means(family_scores(directions), where, where, own, projections)
     everything = np.array([len(hierarchy.members[index]) == len(hierarchy.tokens) for index in reported], dtype=bool)
     squares = directions.vectors[reported].square().sum(dim=1).cpu().double().numpy()
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where((sizes < FEWEST) | everything, np.nan, totals / (sizes * squares))
+        return np.where((sizes < FEWEST) | everything, np.nan, projections / squares)
+
+
+# Permutations share hierarchy and split with the model.
+@lru_cache(maxsize=4)
+def _held_out(hierarchy: ConceptHierarchy, train: bytes) -> "Sets":
+    """The held-out tokens of every concept, for compiled loops."""
+    from geometry.evidence.statistics.score_kernels import Sets
+
+    return Sets.of(held_out_columns(hierarchy, train))
 
 
 def projection(split: Split = "lemma") -> Statistic:

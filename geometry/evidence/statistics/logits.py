@@ -18,6 +18,7 @@ from geometry.concepts import ConceptHierarchy
 from geometry.directions import ConceptDirections, held_out_columns
 from geometry.display import short_repr
 from geometry.evidence.requirements import FEWEST, Requirement, others
+from geometry.evidence.statistics.family_scores import family_scores
 from geometry.evidence.statistics.statistic import Statistic
 
 if TYPE_CHECKING:
@@ -164,7 +165,7 @@ def _means(directions: ConceptDirections) -> NDArray[np.float64]:
     contrast, words = plan.projected.T
     ends = np.zeros((2, len(words)))
     for result, concepts in zip(ends, plan.contrasts[contrast].T, strict=True):
-        means(directions.scores, concepts, words, plan.sets, result)
+        means(family_scores(directions), concepts, words, plan.sets, result)
     return ((ends[0] - ends[1]) / _lengths(directions, plan)[contrast])[plan.quadruples]
 
 
@@ -173,7 +174,7 @@ def _variances(directions: ConceptDirections) -> NDArray[np.float64]:
     plan = _plan(directions.hierarchy, directions.train.tobytes())
     values = np.full(len(plan.projected), np.nan)
     for place, (contrast, words) in enumerate(plan.projected):
-        w1, w0 = directions.scores[np.ix_(plan.contrasts[contrast], plan.words[words])]
+        w1, w0 = family_scores(directions)[np.ix_(plan.contrasts[contrast], plan.words[words])]
         if len(w1):
             values[place] = np.subtract(w1, w0, dtype=np.float64).var()
     return (values / _lengths(directions, plan)[plan.projected[:, 0]] ** 2)[plan.quadruples]

@@ -11,6 +11,7 @@ import torch
 from scipy.stats import pearsonr, rankdata, spearmanr
 
 import geometry as geo
+from geometry.evidence.statistics.tree import _centred_ranks
 from tests.planted import planted_tree, result
 
 Pairs = list[tuple[int, int]]
@@ -60,6 +61,12 @@ def test_tree_correlation_is_spearmans(directions: geo.ConceptDirections, which:
     np.testing.assert_allclose(statistic.evaluate(directions), [expected])
     assert statistic.name == ("tree_correlation_all" if which == "all" else "tree_correlation")
     assert len(statistic.labels(directions)) == 1
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 9, 400])
+def test_centred_ranks_are_scipys_less_their_mean(n: int) -> None:
+    values = np.random.default_rng(n).integers(-20, 20, n) / 7  # many of them equal
+    assert np.array_equal(_centred_ranks(values), rankdata(values) - (n + 1) / 2)
 
 
 @pytest.mark.parametrize("which", ["all", "word-disjoint"])
