@@ -38,6 +38,7 @@ from .statistics.categories import simplex_dimension as simplex_dimension
 from .statistics.categories import simplex_span as simplex_span
 from .statistics.child_separation import separation as separation
 from .statistics.existence import projection as projection
+from .statistics.hyperbolicity import hyperbolicity as hyperbolicity
 from .statistics.leave_one_out import leave_one_lemma_out as leave_one_lemma_out
 from .statistics.logits import LogitChanges as LogitChanges
 from .statistics.logits import logit_changes as logit_changes
@@ -46,11 +47,15 @@ from .statistics.orthogonality import chain_orthogonality as chain_orthogonality
 from .statistics.orthogonality import parent_orthogonality as parent_orthogonality
 from .statistics.orthogonality import sibling_contrast_orthogonality as sibling_contrast_orthogonality
 from .statistics.orthogonality import sibling_orthogonality as sibling_orthogonality
+from .statistics.spectral import spectral_order as spectral_order
+from .statistics.spectral import spectral_splitting as spectral_splitting
 from .statistics.statistic import Statistic as Statistic
 from .statistics.tree import four_points as four_points
 from .statistics.tree import pairwise_cosines as pairwise_cosines
 from .statistics.tree import quartets as quartets
 from .statistics.tree import tree_correlation as tree_correlation
+from .statistics.tree_probes import depth_probe as depth_probe
+from .statistics.tree_probes import distance_probe as distance_probe
 from .strength import SignalStrength as SignalStrength
 from .twin import TILT as TILT
 from .twin import TheoryTwin as TheoryTwin

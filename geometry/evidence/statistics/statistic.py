@@ -29,7 +29,8 @@ class Statistic:
     Attributes:
         name: its key among results: what the user called.
         split: of tokens, on whose training part the vectors are fitted.
-        unstructured: its value where there is no structure: 0 for a cosine, 0.5 for an AUC.
+        unstructured: its value where there is no structure: 0 for a cosine, 0.5 for an AUC; nan where that depends on
+            the width, so that null models alone say it.
         evaluate: from directions to one number per label; nan where there is too little data. After the split "halves"
             it is given the directions of both.
         labels: what the numbers belong to.

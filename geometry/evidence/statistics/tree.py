@@ -45,7 +45,7 @@ def _n_pairs(pairs: Pairs, hierarchy: ConceptHierarchy) -> int:
 
 def _distances_apart(hierarchy: ConceptHierarchy) -> int:
     first, second = np.triu_indices(len(hierarchy), 1)
-    return len(np.unique(_closeness(hierarchy)[first, second][_shared(hierarchy)[first, second] == 0]))
+    return len(np.unique(_closeness(hierarchy)[first, second][shared_words(hierarchy)[first, second] == 0]))
 
 
 def _pairs_label(pairs: Pairs, directions: ConceptDirections) -> tuple[str, ...]:  # noqa: ARG001 (as of any statistic)
@@ -89,7 +89,7 @@ def _centred_ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
 def _pairs(hierarchy: ConceptHierarchy, pairs: Pairs) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """None of a flat tree, whose word-disjoint pairs are equally far: what is left is nesting, which all nulls have."""
     first, second = np.triu_indices(len(hierarchy), 1)
-    counted = _shared(hierarchy)[first, second] == 0
+    counted = shared_words(hierarchy)[first, second] == 0
     apart = _closeness(hierarchy)[first[counted], second[counted]]
     if not len(apart) or apart.min() == apart.max():
         counted[:] = False
@@ -180,10 +180,10 @@ def _sums(directions: ConceptDirections) -> tuple[NDArray[np.int64], NDArray[np.
     drawn = _drawn_quartets(directions.hierarchy)
     products = directions.inner_products
     squares = products.diagonal()
-    return drawn, _pair_sums(squares[:, None] + squares - 2 * products, drawn)
+    return drawn, pair_sums(squares[:, None] + squares - 2 * products, drawn)
 
 
-def _pair_sums(distance: NDArray[np.float64], quartet: NDArray[np.int64]) -> NDArray[np.float64]:
+def pair_sums(distance: NDArray[np.float64], quartet: NDArray[np.int64]) -> NDArray[np.float64]:
     """d(a,b) + d(c,d), d(a,c) + d(b,d), d(a,d) + d(b,c), shape (q, 3)."""
     a, b, c, d = quartet.T
     pairings = (((a, b), (c, d)), ((a, c), (b, d)), ((a, d), (b, c)))
@@ -207,9 +207,9 @@ def _drawn_quartets(hierarchy: ConceptHierarchy) -> NDArray[np.int64]:
         return np.empty((0, 4), dtype=np.int64)
     rng = np.random.default_rng(0)
     drawn = rng.integers(k, size=(200 * wanted, 4))
-    shared, distance = _shared(hierarchy) + np.eye(k, dtype=np.int64), hierarchy.tree_distance()
+    shared, distance = shared_words(hierarchy) + np.eye(k, dtype=np.int64), hierarchy.tree_distance()
     drawn = drawn[sum(shared[drawn[:, i], drawn[:, j]] for i, j in combinations(range(4), 2)) == 0]
-    sums = _pair_sums(distance, drawn)
+    sums = pair_sums(distance, drawn)
     parted = np.less(*np.sort(sums, axis=1)[:, :2].T)
     drawn, first = drawn[parted], sums[parted].argmin(axis=1)
     pairings = np.array([[0, 1, 2, 3], [0, 2, 1, 3], [0, 3, 1, 2]])
@@ -225,7 +225,7 @@ def _n_quartets(hierarchy: ConceptHierarchy) -> int:
 
 
 _QUARTET = (Requirement("quartet of concepts without a common word that the tree parts two from two", 1, _n_quartets),)
-_shared = lru_cache(maxsize=8)(ConceptHierarchy.shared_tokens)
+shared_words = lru_cache(maxsize=8)(ConceptHierarchy.shared_tokens)
 
 
 @lru_cache(maxsize=8)
