@@ -13,11 +13,12 @@ The flow runs one way::
                     save_vector, load_vector
     prompts         read_activations, record_activations, class_means, activation_addition,
                     contrastive_activation_addition
+    phrases         read_phrases → a space at every site, for all of the above
       → maps        umap_embedding, mapper
       → pictures    views.heatmap, plane, simplex, concept_map, mapper, in your own axes
 
 Every refusal is a GeometryError. Everything else stands in the modules `models`, `concepts`, `evidence`, `probing`,
-`steering`, `maps`, `compare`, `views`, `experiments`, `plots`, `report`, `cli`: help(geo.evidence) lists one. All of it
+`steering`, `layers`, `maps`, `compare`, `views`, `experiments`, `plots`, `report`, `cli`: help(geo.evidence) lists one. All of it
 is loaded when it is first used.
 """
 

@@ -8,6 +8,7 @@ from .calibration.study import CalibrationStudy as CalibrationStudy
 from .catalogue import STUDIES as STUDIES
 from .claims.study import ClaimsStudy as ClaimsStudy
 from .comparison.study import ComparisonStudy as ComparisonStudy
+from .layers.study import LayersStudy as LayersStudy
 from .maps.study import MapsStudy as MapsStudy
 from .result import FigureSpec as FigureSpec
 from .result import StudyResult as StudyResult

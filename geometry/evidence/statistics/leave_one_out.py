@@ -64,7 +64,7 @@ def _accuracy(points: torch.Tensor, children: tuple[tuple[NDArray[np.int64], NDA
     centroids = torch.stack([own.mean(dim=0) for own in rows])
     shares = []
     for child, (own, (_, lemmas)) in enumerate(zip(rows, children, strict=True)):
-        distances = torch.cdist(own, centroids, compute_mode="donot_use_mm_for_euclid_dist")
+        distances = torch.cdist(own, centroids)
         group = torch.from_numpy(lemmas).to(points.device)
         sums = torch.zeros(int(lemmas.max()) + 1, own.shape[1], dtype=own.dtype, device=own.device)
         sums.index_add_(0, group, own)

@@ -22,7 +22,8 @@ def all_figures(result: "LayersResult") -> list[FigureSpec]:
     found = [claims_figure(result), overview_figure(result)]
     found += [depth_figure(result)] if result.depths else []
     found += [metrics_figure(result)] if result.metrics else []
-    return [*found, held_out_figure(result)]
+    found += [held_out_figure(result)] if result.held_out_context or result.of_the_tree else []
+    return [*found, tree_figure(result)] if result.of_the_tree else found
 
 
 def claims_figure(result: "LayersResult") -> FigureSpec:
@@ -135,18 +136,36 @@ def held_out_figure(result: "LayersResult") -> FigureSpec:
         panels.append(
             plots.CurvePanel(_AXIS, "projection of held-out words", curves, title="context left out", marked=False)
         )
-    tests = {site: results["leave_one_lemma_out"] for site, results in result.also.items()}
-    low, high = np.array([test.interval for test in tests.values()]).T
-    places = [place(site) for site in tests]
-    null = [test.nulls["permuted"].mean for test in tests.values()]
-    curves = {
-        "held out": plots.Curve(places, [test.value for test in tests.values()], low=low, high=high),
-        "permuted phrases": plots.Curve(places, null, null=True),
-    }
-    panels.append(plots.CurvePanel(_AXIS, "accuracy, chance-corrected", curves, title="lemma left out", marked=False))
+    if result.of_the_tree:
+        lemma = result.of_the_tree["leave_one_lemma_out"]
+        low, high = lemma.intervals.T
+        curves = {
+            "held out": plots.Curve(lemma.places, lemma.values, low=low, high=high),
+            "permuted phrases": plots.Curve(lemma.places, lemma.nulls, null=True),
+        }
+        panels.append(
+            plots.CurvePanel(_AXIS, "accuracy, chance-corrected", curves, title="lemma left out", marked=False)
+        )
     caption = (
         "Context left out: vectors of the other contexts, held-out words read in the one left out (band: the lowest and"
         " highest of all contexts). Lemma left out: each word classified among siblings by centroids without its lemma."
     )
     title = words.context_sentence(result) if result.held_out_context else words.lemma_sentence(result)
     return FigureSpec("held_out", title, caption, partial(plots.curves, panels))
+
+
+def tree_figure(result: "LayersResult") -> FigureSpec:
+    """Further statistics of the tree: spectral splitting, probes, hyperbolicity."""
+    shown = [one for name, one in result.of_the_tree.items() if name != "leave_one_lemma_out"]
+    panels = [_panel(claim) for claim in shown if claim.sharpest is not None]
+    caption = (
+        "Spectral splitting: share of each level's contrasts in the next leading eigenvectors of the words' Gram"
+        " matrix, and order, Somers' D of level and mean eigen-index. Depth and distance probes: linear, on held-out"
+        f" families. δ-hyperbolicity: 0 for a tree. Grey: {_permutations(shown[0])} permutations of phrases; dotted:"
+        " GloVe's vectors of the same phrases."
+    )
+    return FigureSpec("tree", words.splitting_sentence(result), caption, partial(plots.curves, panels))
+
+
+def _permutations(claim: ClaimByBlock) -> int:
+    return len(claim.first.nulls["permuted"].values)

@@ -1,17 +1,19 @@
 """The method of the study of layers."""
 
+from collections.abc import Collection
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import geometry.evidence as evidence
+from geometry.causal import CausalSpace
 from geometry.directions import TokenCloud
 from geometry.evidence.fitting import Fitting
 from geometry.experiments.layers.by_block import DepthByBlock, claims_by_block
+from geometry.experiments.layers.choices import METRICS
 from geometry.experiments.layers.result import LayersResult
 from geometry.experiments.layers.setup import Setup, chosen_claims, prepare
-from geometry.experiments.layers.study import METRICS
 from geometry.experiments.study import Step
 from geometry.results import Results, TestResult
 from geometry.steering import Site
@@ -23,6 +25,18 @@ if TYPE_CHECKING:
 NULLS = ("permuted", "random_subset", "random_parent")
 # Other inner products are compared with the study's own, not judged, so that few permutations do.
 METRIC_PERMUTATIONS = 9
+# Of the tree: what stands beside the claims, with as many permutations as may say p = .05.
+OF_THE_TREE = (
+    evidence.leave_one_lemma_out(),
+    evidence.spectral_splitting(),
+    evidence.spectral_order(),
+    evidence.depth_probe(),
+    evidence.distance_probe(),
+    evidence.hyperbolicity(),
+)
+TREE_PERMUTATIONS = 19
+# Blocks at which that, metrics and held-out contexts are measured; the claims are at every block.
+SPARSE = 10
 _DEPTHS = ("existence", "separation")
 
 
@@ -35,56 +49,70 @@ def measure_layers(study: "LayersStudy", step: Step) -> LayersResult:
     setup = prepare(study, step)
     claims = chosen_claims(study.claims)
     evidence.require_measurable(setup.hierarchy, claims)
-    with_twins = _with_twins(setup)
-    tests = {}
+    with_twins, sparse = _evenly(setup, study.n_twin_blocks), _evenly(setup, SPARSE) | {setup.sites[0]}
+    tests, of_the_tree = {}, {}
     for number, site in enumerate(setup.sites, start=1):
         step(f"testing {len(claims)} claims at {site} ({number} of {len(setup.sites)})")
-        tests[site] = _evaluate(setup, site, claims, n_twins=study.n_twins if site in with_twins else 0)
-    control = None
+        space = setup.space(site)
+        tests[site] = _evaluate(setup, space, claims, n_twins=study.n_twins if site in with_twins else 0)
+        if "tree" in study.beside and site in sparse:
+            of_the_tree[site] = _of_the_tree(setup, space)
+    control = tree_of_control = None
     if setup.control is not None:
         step(f"testing them on {setup.control.unembedding.name}")
-        options: dict[str, Any] = {"n_permutations": study.n_permutations, "n_twins": study.n_twins}
-        control = evidence.evaluate_claims(
-            setup.control, setup.hierarchy, claims=claims, nulls=NULLS, published=False, seed=study.seed, **options
-        )
-    named = [claim.name for claim in claims]
-    found = claims_by_block({site: Results(own[: len(named)]) for site, own in tests.items()}, control)
-    step("comparing metrics")
-    metrics = {name: _under_metric(setup, name, claims) for name in METRICS if name != study.metric}
-    step("holding out contexts and lemmas")
+        control = _evaluate(setup, setup.control, claims, n_twins=study.n_twins)
+        tree_of_control = _of_the_tree(setup, setup.control) if of_the_tree else None
+    found = claims_by_block(tests, control)
+    metrics = {}
+    if "metrics" in study.beside:
+        for name in METRICS:
+            if name != study.metric:
+                step(f"testing under the {name} metric")
+                metrics[name] = _under_metric(setup, name, claims, sparse)
+    held_out: dict[Site, list[float]] = {}
+    if "held-out" in study.beside:
+        step("holding out contexts")
+        held_out = _held_out_contexts(setup, sparse)
     return LayersResult(
         study=study,
         model=setup.causal.unembedding.summary(),
         hierarchy=setup.hierarchy,
         contexts=setup.activations.contexts,
         claims=found,
-        also={site: Results(own[len(named) :]) for site, own in tests.items()},
+        of_the_tree=claims_by_block(of_the_tree, tree_of_control) if of_the_tree else {},
         depths=[DepthByBlock.of(found[name], setup.hierarchy, seed=study.seed) for name in _DEPTHS if name in found],
         metrics=metrics,
-        held_out_context=_held_out_contexts(setup),
+        held_out_context=held_out,
         without_control=setup.without_control,
     )
 
 
-def _with_twins(setup: Setup) -> set[Site]:
+def _evenly(setup: Setup, count: int) -> set[Site]:
+    """So many outputs of blocks, evenly spaced from the first to the last."""
     outputs = [site for site in setup.sites if site.place == "output"]
-    chosen = np.linspace(0, len(outputs) - 1, min(setup.study.n_twin_blocks, len(outputs)))
+    chosen = np.linspace(0, len(outputs) - 1, min(count, len(outputs)))
     return {outputs[int(index)] for index in chosen.round()}
 
 
-def _evaluate(setup: Setup, site: Site, claims: tuple[evidence.Claim, ...], *, n_twins: int) -> Results:
+def _evaluate(setup: Setup, space: CausalSpace, claims: tuple[evidence.Claim, ...], *, n_twins: int) -> Results:
     options: dict[str, Any] = {"nulls": NULLS, "n_permutations": setup.study.n_permutations, "n_others": 1}
     options |= {"n_twins": n_twins, "published": False, "seed": setup.study.seed, "progress": False}
-    also = [evidence.leave_one_lemma_out()]
-    return evidence.evaluate_claims(setup.space(site), setup.hierarchy, claims=claims, also=also, **options)
+    return evidence.evaluate_claims(space, setup.hierarchy, claims=claims, **options)
 
 
-def _under_metric(setup: Setup, metric: str, claims: tuple[evidence.Claim, ...]) -> dict[str, dict[Site, TestResult]]:
+def _of_the_tree(setup: Setup, space: CausalSpace) -> Results:
+    options: Any = {"nulls": ["permuted"], "n_permutations": TREE_PERMUTATIONS, "missing": "nan", "progress": False}
+    return evidence.test_against_nulls(space, setup.hierarchy, OF_THE_TREE, seed=setup.study.seed, **options)
+
+
+def _under_metric(
+    setup: Setup, metric: str, claims: tuple[evidence.Claim, ...], sites: Collection[Site]
+) -> dict[str, dict[Site, TestResult]]:
     """Claim → site → its statistic under another inner product, beside few permutations."""
     statistics = [claim.statistic for claim in claims if not claim.orthogonality]
     results: dict[str, dict[Site, TestResult]] = {claim.name: {} for claim in claims if not claim.orthogonality}
     options: Any = {"nulls": ["permuted"], "n_permutations": METRIC_PERMUTATIONS, "missing": "nan", "progress": False}
-    for site in setup.sites:
+    for site in [site for site in setup.sites if site in sites]:
         tested = evidence.test_against_nulls(
             setup.space(site, metric), setup.hierarchy, statistics, seed=setup.study.seed, **options
         )
@@ -93,7 +121,7 @@ def _under_metric(setup: Setup, metric: str, claims: tuple[evidence.Claim, ...])
     return results
 
 
-def _held_out_contexts(setup: Setup) -> dict[Site, list[float]]:
+def _held_out_contexts(setup: Setup, sites: Collection[Site]) -> dict[Site, list[float]]:
     """Site → for each context, the projection of held-out words read in it on vectors of the other contexts."""
     contexts = range(len(setup.activations.contexts))
     if len(contexts) < 2:
@@ -102,7 +130,7 @@ def _held_out_contexts(setup: Setup) -> dict[Site, list[float]]:
     options: Any = {"estimator": "lda", "train_fraction": 0.7, "max_tokens": evidence.MAX_TOKENS, "missing": "nan"}
     fitting = Fitting.of(setup.hierarchy, (statistic.split,), seed=setup.study.seed, **options)
     found: dict[Site, list[float]] = {}
-    for site in setup.sites:
+    for site in [site for site in setup.sites if site in sites]:
         found[site] = []
         for held_out in contexts:
             others = [number for number in contexts if number != held_out]

@@ -29,7 +29,7 @@ class LayersResult(StudyResult):
         hierarchy: over the phrases that were read.
         contexts: in which they were read.
         claims: name → the claim at every site.
-        also: site → what else was measured there, beside permutations.
+        of_the_tree: name → further statistics of the tree at every site, beside few permutations.
         depths: of which claims, whether the coarse comes first.
         metrics: of the other inner products, name → claim → site → its statistic.
         held_out_context: site → of each context, the projection of its held-out words on the others' vectors.
@@ -40,7 +40,7 @@ class LayersResult(StudyResult):
     hierarchy: ConceptHierarchy
     contexts: Sequence[str]
     claims: Mapping[str, ClaimByBlock]
-    also: Mapping[Site, Results]
+    of_the_tree: Mapping[str, ClaimByBlock]
     depths: Sequence[DepthByBlock]
     metrics: Mapping[str, Mapping[str, Mapping[Site, TestResult]]]
     held_out_context: Mapping[Site, Sequence[float]]
@@ -51,7 +51,7 @@ class LayersResult(StudyResult):
     @property
     def sites(self) -> list[Site]:
         """Where it was measured, in the order of the model."""
-        return list(self.also)
+        return list(next(iter(self.claims.values())).tests)
 
     @property
     def tests(self) -> dict[str, Results]:
@@ -71,14 +71,9 @@ class LayersResult(StudyResult):
                 "phrases": len(self.hierarchy.words),
             },
             "contexts": list(self.contexts),
-            "sites": {
-                str(site): {
-                    "claims": Results([claim.tests[site] for claim in self.claims.values()]).to_dict(),
-                    "also": self.also[site].to_dict(),
-                }
-                for site in self.sites
-            },
+            "sites": {site: results.to_dict() for site, results in self.tests.items()},
             "claims": {name: _claim_entry(claim) for name, claim in self.claims.items()},
+            "of_the_tree": {name: _claim_entry(claim) for name, claim in self.of_the_tree.items()},
             "word_vectors": [claim.control.to_dict() for claim in self.claims.values() if claim.control is not None]
             or {"left_out": self.without_control},
             "depth": [depth.to_dict() for depth in self.depths],
@@ -138,6 +133,7 @@ def _claim_entry(claim: ClaimByBlock) -> dict[str, Any]:
         "intervals": claim.intervals.tolist(),
         "permuted": claim.nulls.tolist(),
         "exact_twin": dict(zip(*(side.tolist() for side in claim.twins(EXACT)), strict=True)),
+        "word_vectors": None if claim.control is None else claim.control.value,
         "verdicts": verdicts,
     }
 

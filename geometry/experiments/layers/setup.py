@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from geometry.experiments.layers.study import LayersStudy
 
 CONTROL = "glove-6b-100d"
+MOST_FREQUENT = 20_000  # words that WordNet's phrases are made of
 _N_VECTORS = 16  # of pulled-back metrics, each from 64 texts: more than any width that they are measured on here
 _N_SAMPLES = 64
 
@@ -87,7 +88,8 @@ def chosen_claims(names: Sequence[str]) -> tuple[Claim, ...]:
 
 def phrases_of(study: "LayersStudy") -> ConceptHierarchy:
     """The hierarchy over phrases, its largest concepts, a sample of their words."""
-    whole = load_hierarchy(study.hierarchy, AnyPhrase())
+    of_wordnet = study.hierarchy.startswith("wordnet")
+    whole = load_hierarchy(study.hierarchy, AnyPhrase(MOST_FREQUENT if of_wordnet else None))
     return sample_words(largest_concepts(whole, study.n_concepts), study.words_per_concept, seed=study.seed)
 
 

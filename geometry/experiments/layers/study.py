@@ -4,15 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from geometry.errors import EstimationError
+from geometry.errors import EstimationError, shown
+from geometry.experiments.layers.choices import BESIDE, METRICS, TESTED
 from geometry.experiments.study import ModelStudy, Step, option
 
 if TYPE_CHECKING:
     from geometry.experiments.layers.result import LayersResult
-
-METRICS = ("covariance", "euclidean", "causal", "fisher")
-# At every block; "all" takes every claim.
-TESTED = ("existence", "separation", "tree-correlation-disjoint", "quartets")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,12 +45,18 @@ class LayersStudy(ModelStudy["LayersResult"]):
     n_permutations: int = option(99, "of phrases, at every block", least=1)
     n_twins: int = option(3, "theory twins, exact and tilted: so many of each", least=2)
     n_twin_blocks: int = option(5, "blocks that have twins beside them", least=1)
-    n_steered: int = option(3, "concepts to steer towards by vectors found at blocks; 0: none", least=0)
+    beside: tuple[str, ...] = option(
+        BESIDE, f"what is measured beside the claims, of {', '.join(BESIDE)}; none: the claims alone", metavar="B"
+    )
+    n_steered: int = option(3, "concepts to steer towards by vectors found at blocks", least=1)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.claims:
             raise EstimationError("claims must name at least one claim, or all")
+        object.__setattr__(self, "beside", () if self.beside == ("none",) else self.beside)
+        if unknown := [name for name in self.beside if name not in BESIDE]:
+            raise EstimationError(f"beside must be of {', '.join(BESIDE)}, or none, not {shown(unknown[0])}")
 
     def read_at(self, depth: int) -> list[int]:
         """The blocks of a model of so many whose outputs are read."""

@@ -25,7 +25,7 @@ def sentences(result: "LayersResult") -> list[str]:
     said += [depth_sentence(depth) for depth in result.depths]
     said += [metric_sentence(result)] if result.metrics else []
     said += [context_sentence(result)] if result.held_out_context else []
-    said += [lemma_sentence(result)]
+    said += [lemma_sentence(result), splitting_sentence(result)] if result.of_the_tree else []
     if result.without_control:
         said.append(f"Word vectors do not stand beside the model: {result.without_control}")
     return [f"{sentence.rstrip('.')}." for sentence in said]
@@ -98,14 +98,29 @@ def context_sentence(result: "LayersResult") -> str:
 
 def lemma_sentence(result: "LayersResult") -> str:
     """Leave-one-lemma-out accuracy at its best."""
-    tests = {site: results["leave_one_lemma_out"] for site, results in result.also.items()}
-    measured = {site: test for site, test in tests.items() if test.measured}
-    if not measured:
+    claim = result.of_the_tree["leave_one_lemma_out"]
+    best = claim.sharpest
+    if best is None:
         return "No concept has children enough to classify words that are left out"
-    best = max(measured, key=lambda site: measured[site].value)
-    test = measured[best]
+    test = claim.tests[best]
     said = f"Words left out one lemma at a time are classified among siblings best {at(best)}"
     return f"{said} (chance-corrected accuracy {test.value:.2f}, permuted phrases {test.nulls['permuted'].mean:.2f})"
+
+
+def splitting_sentence(result: "LayersResult") -> str:
+    """Whether the leading eigenvectors of the words' Gram matrix split the tree from the top."""
+    claim = result.of_the_tree["spectral_order"]
+    site = claim.sharpest
+    if site is None:
+        return "The order of eigenvectors cannot be compared with the tree: it has too few levels"
+    test = claim.tests[site]
+    beyond = test.p_value <= test.p_floor
+    said = "Coarse levels of the tree lie in leading eigenvectors, fine ones in later ones"
+    if not beyond:
+        said = "Levels of the tree lie in eigenvectors in no order beyond chance"
+    null, control = test.nulls["permuted"].mean, claim.control
+    beside = "" if control is None or not np.isfinite(control.value) else f", GloVe {control.value:.2f}"
+    return f"{said} (Somers' D at most {test.value:.2f}, {at(site)}; permuted phrases {null:.2f}{beside})"
 
 
 def _capital(text: str) -> str:
