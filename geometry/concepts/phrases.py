@@ -8,22 +8,23 @@ from geometry.errors import HierarchyError
 from geometry.models import Vocabulary
 
 
-
 @checked
 class AnyPhrase(Vocabulary):
     """A vocabulary in which every word and every phrase is one entry, whatever tokens a model makes of it.
 
     >>> phrases = AnyPhrase()
-    >>> phrases.word_id("polar bear"), phrases.text(1), phrases.word_id("gyrfalcon"), AnyPhrase(20_000).word_id("gyrfalcon")
-    (1, ' polar bear', 2, None)
+    >>> phrases.word_id("polar bear"), phrases.text(1), phrases.word_id("gyrfalcon")
+    (1, ' polar bear', 2)
+    >>> AnyPhrase(20_000).word_id("gyrfalcon") is None
+    True
     >>> import geometry as geo
     >>> geo.load_hierarchy({"bear": {"white": ["polar bear"], "brown": ["Kodiak", "grizzly"]}}, phrases)["bear"].words
     ('polar bear', 'Kodiak', 'grizzly')
 
     Parameters:
         most_frequent: only phrases each of whose words is among so many most frequent ones (`word_ranks`), for WordNet,
-            most of whose 119,034 nouns few models know; 20,000 leave 34,453. All models are asked for the same. Default:
-            all phrases, as is right for words of one's own.
+            most of whose 119,034 nouns few models know; 20,000 leave 34,453. All models are asked for the same.
+            Default: all phrases, as is right for words of one's own.
 
     Hierarchies over it, WordNet's too, hold words as they are written, without plurals and capitals; `read_phrases`
     reads their words, and `hierarchy.over(activations.vocabulary)` belongs to what was read.

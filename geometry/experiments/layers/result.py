@@ -124,7 +124,7 @@ class LayersResult(StudyResult):
 def _claim_entry(claim: ClaimByBlock) -> dict[str, Any]:
     verdicts = {
         word: [str(site) for site, test in claim.tests.items() if any(test is one for one in own)]
-        for word, own in by_verdict(claim.tests.values()).items()
+        for word, own in by_verdict(test for test in claim.tests.values() if test.rule).items()
     }
     return {
         "appears": None if claim.appears is None else str(claim.appears),
