@@ -11,7 +11,7 @@ ONE_THREAD := OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1
 
 help:
 	@echo "make figures [MODEL=...]  install, fetch the model, run its studies and write a page of all their figures into figures/<model>/"
-	@echo "make gallery [MODEL=...]  the same with more permutations, twins and blocks, and classes of behaviour; takes about half an hour"
+	@echo "make gallery [MODEL=...]  the same with more permutations, twins and blocks, classes of behaviour and all layers; takes about 40 minutes"
 	@echo "make comparison           SmolLM2, Gemma 3 and TinyLlama side by side in figures/comparison/; needs npm"
 	@echo "make test                 install, fetch what the tests need, run all but the long ones"
 	@echo "make test-long            the long tests, and SmolLM2 in llama.cpp with an exported vector; compiles llama.cpp"

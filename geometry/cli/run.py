@@ -105,7 +105,7 @@ def add_figures(parser: argparse.ArgumentParser) -> None:
 
     names = [name for name, study in STUDIES.items() if any(field.name == "model" for field in fields(study))]
     parser.add_argument("model", nargs="?", default="smollm2-135m", metavar="MODEL", help="(default: smollm2-135m)")
-    parser.add_argument("--full", action="store_true", help="all permutations and blocks, and behaviours")
+    parser.add_argument("--full", action="store_true", help="all permutations and blocks, behaviours and layers")
     parser.add_argument("--studies", nargs="+", choices=names, metavar="STUDY", help=f"some of {', '.join(names)}")
     parser.add_argument("--seed", type=whole_number(0), default=0, metavar="N", help="(default: 0)")
     add_placement(parser)
@@ -127,11 +127,12 @@ def run_figures(options: argparse.Namespace) -> None:
 
     place = placement_of(options)  # no device of that name is one line, not one a study
     given = {"model": options.model, "seed": options.seed, "device": place.device, "dtype": place.dtype}
-    names = options.studies or ["claims", "steering", "maps", *(["behaviours"] if options.full else [])]
+    names = options.studies or ["claims", "steering", "maps", *(["behaviours", "layers"] if options.full else [])]
     if not options.studies and is_word_vectors(options.model):
         left = [name for name in names if STUDIES[name].whole_model]
         names = [name for name in names if name not in left]
-        print(f"{' and '.join(left)} left out: word vectors have no language model behind them", file=sys.stderr)
+        said = " and ".join(filter(None, [", ".join(left[:-1]), *left[-1:]]))
+        print(f"{said} left out: word vectors have no language model behind them", file=sys.stderr)
     failed, session = [], Session()
     for name in sorted(names, key=lambda name: STUDIES[name].whole_model):
         preset: Any = STUDIES[name].full if options.full else STUDIES[name].quick

@@ -29,6 +29,7 @@ from geometry.steering.prompts import Tokenizer, padded
 from geometry.steering.vector import Site, SiteLike
 
 _PHRASES = 64  # that are run at a time
+_CONTEXTS = 4  # of the packaged ones, unless others are asked for
 
 
 @checked
@@ -37,7 +38,7 @@ def read_phrases(
     tokenizer: Tokenizer,
     phrases: Sequence[str],
     *,
-    contexts: ContextsLike = "neutral",
+    contexts: ContextsLike | None = None,
     sites: Sequence[SiteLike] | None = None,
     bos: bool | None = None,
     batch_size: int = _PHRASES,
@@ -54,8 +55,8 @@ def read_phrases(
 
     Parameters:
         phrases: n different words and phrases, as they are to be written.
-        contexts: c of them: a packaged set, a file, templates with a gap, "I saw a {}", or a mapping of each phrase to
-            texts that hold it; see `load_contexts`.
+        contexts: c of them, by default four packaged ones: a packaged set, a file, templates with a gap, "I saw a {}",
+            or a mapping of each phrase to texts that hold it; see `load_contexts`.
         sites: default the input of block 0 and the output of every block; also "attention.3" and "mlp.3", what these
             parts of a block put out.
         bos: see `geo.steering.encode`; default, what vectors at work need, or else as the tokenizer does.
@@ -64,8 +65,9 @@ def read_phrases(
         progress: show a bar; default, in a terminal and in a notebook.
 
     Returns PhraseActivations: float32, on the CPU, shape (c, n, d) a site: 4 c n d bytes of memory each.
-    Raises SteeringError: no phrases, one twice, one with spaces around it, one that is not in its context or shares a token with what stands
-        beside it, a text longer than the model's window, a site that the model lacks, activations that are not finite.
+    Raises SteeringError: no phrases, one twice, one with spaces around it, one that is not in its context or shares a
+        token with what stands beside it, a text longer than the model's window, a site that the model lacks,
+        activations that are not finite.
 
     The tokens that all phrases of a context share at the beginning are run once, and their keys and values kept; of a
     model that keeps other states than these, or whose tokens attend to later ones, or with hooks of others, texts are
@@ -80,7 +82,7 @@ def read_phrases(
         raise SteeringError(f"the phrase {shown(wrong[0])} is empty or has spaces around it; write it without")
     if batch_size < 1:
         raise SteeringError(f"a batch holds at least one phrase, not {batch_size}")
-    found = load_contexts(contexts)
+    found = load_contexts(count=_CONTEXTS) if contexts is None else load_contexts(contexts)
     blocks = range(len(architecture.blocks))
     read = sites_of(["input.0", *blocks] if sites is None else sites)
     for site in read:
@@ -113,7 +115,10 @@ def read_phrases(
                 bar.update(len(phrases))
             for site, values in kept.items():
                 samples[site].append(values)
-    name = str(getattr(getattr(architecture.model, "config", None), "_name_or_path", "") or type(model).__name__)
+    config: Any = architecture.model.config
+    source = str(getattr(config, "_name_or_path", ""))
+    # Of a file it is the folder on this machine.
+    name = source if source and not Path(source).exists() else type(architecture.model).__name__
     stacked = {}
     for site in list(samples):  # one site after the other, so that memory is not twice that of the result
         stacked[site] = torch.stack(samples.pop(site))

@@ -122,11 +122,11 @@ def test_interrupts_leave_nothing(counting: Path, capsys: pytest.CaptureFixture[
 def test_figures_of_word_vectors_leave_out_what_runs_a_language_model(
     counting: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name in ("claims", "steering", "maps", "behaviours"):
+    for name in ("claims", "steering", "maps", "behaviours", "layers"):
         fields = {"name": name, "whole_model": STUDIES[name].whole_model}
         monkeypatch.setitem(STUDIES, name, type("Own", (CountStudy,), fields))
     assert main(["figures", "glove-6b-100d", "--full"]) == 0
-    line = "steering and behaviours left out: word vectors have no language model behind them"
+    line = "steering, behaviours and layers left out: word vectors have no language model behind them"
     assert capsys.readouterr().err.splitlines()[0] == line
     assert {path.name for path in (counting / "figures" / "glove-6b-100d").iterdir()} == {
         "claims",

@@ -115,3 +115,11 @@ def test_what_a_language_or_a_threshold_lacks_is_said(wordnet: Any) -> None:
     for wrong in (0, -1, "3", 1.5):
         with pytest.raises(geo.errors.HierarchyError, match="min_words must be a whole number from 1"):
             geo.concepts.wordnet_hierarchy("noun", vocabulary, wordnet=wordnet, language="fra", min_words=wrong)
+
+
+def test_of_phrases_several_words_count_in_any_language(wordnet: Any) -> None:
+    hierarchy = geo.concepts.wordnet_hierarchy(
+        "noun", geo.concepts.AnyPhrase(), wordnet=wordnet, language="fra", recipe="complete", min_words=1
+    )
+    assert hierarchy["hen.n.01"].words == ("poule d'eau",)
+    assert hierarchy["dog.n.01"].words == ("chien",)  # as it is written

@@ -126,6 +126,17 @@ def read(names: Names) -> None:
     assert names["in_the_unified_space"].shape == (2, 576)
 
 
+def phrases_at_a_layer(names: Names) -> None:
+    assert names["inside"]["output.9"].shape == (1, len(names["phrases"].words), 576)
+    existence = names["at_a_layer"]["existence"]
+    assert existence.value > existence.nulls["permuted"].mean + 0.1
+
+
+def other_representations(names: Names) -> None:
+    for results in names["of_all"]:
+        assert results["separation"].value > results["separation"].nulls["permuted"].mean
+
+
 def table_of_vectors(names: Names) -> None:
     assert names["array"].shape == (len(names["names"]), 576)
     assert Path("directions.csv").read_text(encoding="utf-8").count("\n") == len(names["names"]) + 1
@@ -163,6 +174,8 @@ MUST_GIVE = {
     "Keep a vector, for llama.cpp too": kept,
     "Compare two models on four concepts": compared,
     "Read hidden states at every layer": read,
+    "Test a hierarchy of phrases at a middle layer": phrases_at_a_layer,
+    "Test any other representation": other_representations,
     "Take the vectors as a table or an array": table_of_vectors,
     "See results in a notebook": shown,
     "Repeat with another seed, size and number of permutations": repeated,

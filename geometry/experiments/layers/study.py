@@ -34,6 +34,8 @@ class LayersStudy(ModelStudy["LayersResult"]):
     )
     quick: ClassVar[Mapping[str, Any]] = {"n_permutations": 19, "n_concepts": 60, "every": 3, "n_steered": 1}
 
+    full: ClassVar[Mapping[str, Any]] = {"n_permutations": 199, "n_twins": 5}
+
     hierarchy: str = option("wordnet-noun", "wordnet-noun, wordnet:SYNSET, a packaged name, or a YAML or JSON file")
     n_concepts: int = option(200, "concepts, those with the most words", least=4)
     words_per_concept: int = option(20, "words and phrases of a concept's own, at most", least=3)
