@@ -9,7 +9,7 @@
 3. At every site the claims are tested as on the unembedding: permuted phrases give the p-values, theory twins at five
    blocks say what the numbers would be if the theory were true, GloVe's vectors of the same phrases what words alone
    give without a language model.
-4. For every concept, the block at which it appears against its depth in the tree: does the coarse come first?
+4. For every level of the tree, the block at which its concepts are there: does the coarse come first?
 5. Contexts are left out one by one, and so are lemmas.
 6. Concept vectors found at a block steer from there, beside those pulled back from the output, at one KL divergence.
 
@@ -21,14 +21,10 @@ import geometry as geo
 
 def main(study: geo.experiments.LayersStudy) -> geo.experiments.StudyResult:
     result = study.run()
-    # The concepts that appear first, and last.
+    # After how many blocks the concepts of each level of the tree are there.
     for depth in result.depths:
-        labels = result.claims[depth.name].first.labels
-        placed = zip(depth.appears.tolist(), labels, strict=True)
-        order = [
-            label for _, label in sorted((blocks, label) for blocks, label in placed if blocks == blocks)
-        ]  # not nan
-        print(f"{depth.name}: first {', '.join(order[:5])}; last {', '.join(order[-5:])}")
+        levels = ", ".join(f"level {level} after {blocks:.1f} blocks" for level, blocks in depth.appears.items())
+        print(f"{depth.name}: {levels}")
     return result
 
 

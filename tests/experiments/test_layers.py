@@ -10,7 +10,8 @@ import geometry as geo
 from analysis import layers
 from geometry.errors import GeometryError
 from geometry.experiments import LayersStudy
-from geometry.experiments.layers.by_block import ClaimByBlock, DepthByBlock, claims_by_block
+from geometry.experiments.layers.by_block import ClaimByBlock, claims_by_block
+from geometry.experiments.layers.depth import DepthByBlock
 from geometry.experiments.layers.result import LayersResult
 from geometry.results import Results, TestResult
 from geometry.steering import Site
@@ -98,9 +99,12 @@ def test_where_a_claim_appears_and_is_sharpest() -> None:
 
 
 def test_coarse_before_fine_is_told_where_it_is_planted_and_not_where_it_is_not() -> None:
-    words = {f"leaf{n}": [f"word{n} {m}" for m in range(4)] for n in range(16)}
-    parents = {f"leaf{n}": (f"branch{n // 4}",) for n in range(16)} | {f"branch{n}": ("root",) for n in range(4)}
-    words |= {f"branch{n}": [] for n in range(4)} | {"root": []}
+    words = {f"leaf{n}": [f"word{n} {m}" for m in range(4)] for n in range(54)}
+    parents = {f"leaf{n}": (f"twig{n // 3}",) for n in range(54)} | {
+        f"twig{n}": (f"branch{n // 3}",) for n in range(18)
+    }
+    parents |= {f"branch{n}": ("root",) for n in range(6)}
+    words |= {f"twig{n}": [] for n in range(18)} | {f"branch{n}": [] for n in range(6)} | {"root": []}
     hierarchy = geo.concepts.hierarchy_from_words("toy", words, parents, geo.concepts.AnyPhrase(), forms="none")
     rng = np.random.default_rng(0)
 
@@ -121,11 +125,12 @@ def test_coarse_before_fine_is_told_where_it_is_planted_and_not_where_it_is_not(
         return DepthByBlock.of(claims_by_block(tests, None)["existence"], hierarchy)
 
     coarse_first = planted(lambda depths: 1 + depths)
-    assert coarse_first.correlation > 0.9
-    assert coarse_first.p_value < 0.01
+    assert coarse_first.slope == pytest.approx(1, abs=0.1)
+    assert coarse_first.p_value < 0.05
+    assert coarse_first.interval[0] > 0
     anyhow = planted(lambda depths: 1 + rng.permutation(np.arange(len(depths)) % 3))
     assert anyhow.p_value > 0.05
-    assert coarse_first.by_depth().keys() == {1, 2}
+    assert coarse_first.appears.keys() == {1, 2, 3}
 
 
 @pytest.mark.parametrize(
@@ -155,4 +160,4 @@ def test_the_script_names_what_appears_first(capsys: pytest.CaptureFixture[str],
             return result
 
     layers.main(Done(**SMALL))
-    assert "existence: first" in capsys.readouterr().out
+    assert "existence: level 1 after" in capsys.readouterr().out

@@ -2,6 +2,6 @@
 
 METRICS = ("covariance", "euclidean", "causal", "fisher")
 # What is measured beside the claims.
-BESIDE = ("metrics", "held-out", "tree", "pictures", "steering")
+BESIDE = ("orthogonality", "metrics", "held-out", "tree", "pictures", "steering")
 # At every block; "all" takes every claim.
 TESTED = ("existence", "separation", "tree-correlation-disjoint", "quartets")

@@ -20,6 +20,7 @@ _AXIS = "blocks passed"
 def all_figures(result: "LayersResult") -> list[FigureSpec]:
     """The main figure first."""
     found = [claims_figure(result), overview_figure(result)]
+    found += [orthogonality_figure(result)] if result.orthogonality else []
     found += [depth_figure(result)] if result.depths else []
     found += [metrics_figure(result)] if result.metrics else []
     found += [held_out_figure(result)] if result.held_out_context or result.of_the_tree else []
@@ -29,7 +30,7 @@ def all_figures(result: "LayersResult") -> list[FigureSpec]:
 def claims_figure(result: "LayersResult") -> FigureSpec:
     """Every claim by block, between permuted phrases and theory twins, beside word vectors."""
     panels = [_panel(claim) for claim in result.claims.values() if claim.sharpest is not None]
-    title = words.claim_sentence(next(iter(result.claims.values())))
+    title = words.headline(result)
     caption = (
         f"{len(result.hierarchy.words):,} words and phrases of {len(result.hierarchy)} concepts"
         f" ({result.hierarchy.name}), read at their last token in {len(result.contexts)} contexts; inner product:"
@@ -51,7 +52,8 @@ def _panel(claim: ClaimByBlock) -> "plots.CurvePanel":
             curves[name] = plots.Curve(places, means, null=True)
     known = claim.control is not None and np.isfinite(claim.control.value)
     references = {claim.control.value: "GloVe"} if known and claim.control is not None else {}
-    return plots.CurvePanel(_AXIS, _short(claim), curves, title=claim.name, references=references, marked=False)
+    title = claim.name.replace("_", " ")
+    return plots.CurvePanel(_AXIS, _short(claim), curves, title=title, references=references, marked=False)
 
 
 def _short(claim: ClaimByBlock) -> str:
@@ -78,19 +80,30 @@ def overview_figure(result: "LayersResult") -> FigureSpec:
     return FigureSpec("overview", title, caption, partial(plots.heatmap, [panel]))
 
 
+def orthogonality_figure(result: "LayersResult") -> FigureSpec:
+    """Debiased cosines at the blocks with twins, beside those of the exact and of the tilted twin."""
+    panels = [_panel(claim) for claim in result.orthogonality.values() if claim.sharpest is not None]
+    caption = (
+        "Debiased cosines (a: child contrast and parent; b: sibling contrast and parent; c: contrasts of parents and of"
+        " their children; d: steps down a chain) from word-disjoint folds, with 95% bootstrap intervals over families."
+        " Grey: the theory planted in the same activations, exactly and tilted by a cosine of 0.3."
+    )
+    return FigureSpec("orthogonality", words.orthogonality_sentence(result), caption, partial(plots.curves, panels))
+
+
 def depth_figure(result: "LayersResult") -> FigureSpec:
     """Values by depth in the tree: does the coarse come first?"""
     panels = []
     for depth in result.depths:
         claim = result.claims[depth.name]
-        curves = {f"depth {level}": plots.Curve(depth.places, means) for level, means in _few(depth.by_depth()).items()}
+        curves = {f"depth {level}": plots.Curve(depth.places, means) for level, means in _few(depth.means).items()}
         curves["permuted phrases"] = plots.Curve(claim.places, claim.nulls, null=True)
         panels.append(plots.CurvePanel(_AXIS, _short(claim), curves, title=depth.name, marked=False))
     title = words.depth_sentence(result.depths[0])
     caption = (
-        "Means over concepts of one depth in the tree, 0 the root; of separation the depth of the child. A concept has"
-        " appeared where it has 90% of its largest distance from permuted phrases; ρ is Spearman's of depth and the"
-        " blocks passed by then."
+        "Means over concepts of one depth in the tree, 0 the root; of separation the depth of the child. A level has"
+        " appeared where its mean has 90% of its largest distance from permuted phrases; the slope of blocks passed by"
+        " then over depth, with a 95% bootstrap interval over families and p of permuted depths."
     )
     return FigureSpec("depth", title, caption, partial(plots.curves, panels))
 

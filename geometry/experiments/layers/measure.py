@@ -10,8 +10,9 @@ import geometry.evidence as evidence
 from geometry.causal import CausalSpace
 from geometry.directions import TokenCloud
 from geometry.evidence.fitting import Fitting
-from geometry.experiments.layers.by_block import DepthByBlock, claims_by_block
+from geometry.experiments.layers.by_block import claims_by_block
 from geometry.experiments.layers.choices import METRICS
+from geometry.experiments.layers.depth import DepthByBlock
 from geometry.experiments.layers.result import LayersResult
 from geometry.experiments.layers.setup import Setup, chosen_claims, prepare
 from geometry.experiments.study import Step
@@ -50,11 +51,14 @@ def measure_layers(study: "LayersStudy", step: Step) -> LayersResult:
     claims = chosen_claims(study.claims)
     evidence.require_measurable(setup.hierarchy, claims)
     with_twins, sparse = _evenly(setup, study.n_twin_blocks), _evenly(setup, SPARSE) | {setup.sites[0]}
-    tests, of_the_tree = {}, {}
+    angles = [claim for claim in evidence.CLAIMS if claim.orthogonality and claim not in claims]
+    tests, orthogonality, of_the_tree = {}, {}, {}
     for number, site in enumerate(setup.sites, start=1):
         step(f"testing {len(claims)} claims at {site} ({number} of {len(setup.sites)})")
         space = setup.space(site)
         tests[site] = _evaluate(setup, space, claims, n_twins=study.n_twins if site in with_twins else 0)
+        if "orthogonality" in study.beside and site in with_twins and angles:
+            orthogonality[site] = _evaluate(setup, space, tuple(angles), n_twins=study.n_twins)
         if "tree" in study.beside and site in sparse:
             of_the_tree[site] = _of_the_tree(setup, space)
     control = tree_of_control = None
@@ -79,6 +83,7 @@ def measure_layers(study: "LayersStudy", step: Step) -> LayersResult:
         hierarchy=setup.hierarchy,
         contexts=setup.activations.contexts,
         claims=found,
+        orthogonality=claims_by_block(orthogonality, None) if orthogonality else {},
         of_the_tree=claims_by_block(of_the_tree, tree_of_control) if of_the_tree else {},
         depths=[DepthByBlock.of(found[name], setup.hierarchy, seed=study.seed) for name in _DEPTHS if name in found],
         metrics=metrics,

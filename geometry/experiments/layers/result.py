@@ -11,7 +11,8 @@ from geometry.concepts import ConceptHierarchy
 from geometry.display import short_repr
 from geometry.evidence import by_verdict
 from geometry.experiments.layers import figures
-from geometry.experiments.layers.by_block import ClaimByBlock, DepthByBlock
+from geometry.experiments.layers.by_block import ClaimByBlock
+from geometry.experiments.layers.depth import DepthByBlock
 from geometry.experiments.layers.words import sentences
 from geometry.experiments.result import FigureSpec, StudyResult, TableSpec
 from geometry.results import EXACT, Results, TestResult
@@ -29,6 +30,7 @@ class LayersResult(StudyResult):
         hierarchy: over the phrases that were read.
         contexts: in which they were read.
         claims: name → the claim at every site.
+        orthogonality: its four claims at the blocks that have twins.
         of_the_tree: name → further statistics of the tree at every site, beside few permutations.
         depths: of which claims, whether the coarse comes first.
         metrics: of the other inner products, name → claim → site → its statistic.
@@ -40,6 +42,7 @@ class LayersResult(StudyResult):
     hierarchy: ConceptHierarchy
     contexts: Sequence[str]
     claims: Mapping[str, ClaimByBlock]
+    orthogonality: Mapping[str, ClaimByBlock]
     of_the_tree: Mapping[str, ClaimByBlock]
     depths: Sequence[DepthByBlock]
     metrics: Mapping[str, Mapping[str, Mapping[Site, TestResult]]]
@@ -73,6 +76,7 @@ class LayersResult(StudyResult):
             "contexts": list(self.contexts),
             "sites": {site: results.to_dict() for site, results in self.tests.items()},
             "claims": {name: _claim_entry(claim) for name, claim in self.claims.items()},
+            "orthogonality": {name: _claim_entry(claim) for name, claim in self.orthogonality.items()},
             "of_the_tree": {name: _claim_entry(claim) for name, claim in self.of_the_tree.items()},
             "word_vectors": [claim.control.to_dict() for claim in self.claims.values() if claim.control is not None]
             or {"left_out": self.without_control},
@@ -91,7 +95,7 @@ class LayersResult(StudyResult):
             arrays[f"{name}:values"] = np.array([test.values for test in claim.tests.values()])
             arrays[f"{name}:labels"] = np.array(claim.first.labels)
         for depth in self.depths:
-            arrays |= {f"depth:{depth.name}:depths": depth.depths, f"depth:{depth.name}:appears": depth.appears}
+            arrays |= {f"depth:{depth.name}:depths": depth.depths, f"depth:{depth.name}:values": depth.values}
         return arrays
 
     def figures(self) -> list[FigureSpec]:
@@ -102,7 +106,7 @@ class LayersResult(StudyResult):
         """Each claim where it is sharpest."""
         head = ("claim", "appears", "sharpest", "value", "permuted", "exact twin", "word vectors", "verdict there")
         rows = []
-        for name, claim in self.claims.items():
+        for name, claim in (self.claims | self.orthogonality).items():  # type: ignore[operator]
             site = claim.sharpest
             if site is None:
                 rows.append((name, *["–"] * 6, claim.first.verdict))

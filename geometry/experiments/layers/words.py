@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from geometry.experiments.layers.by_block import ClaimByBlock, DepthByBlock, place
+from geometry.experiments.layers.by_block import ClaimByBlock, place
+from geometry.experiments.layers.depth import DepthByBlock
 from geometry.results import LEVEL
 from geometry.steering import Site
 
@@ -20,7 +21,9 @@ def at(site: Site) -> str:
 
 def sentences(result: "LayersResult") -> list[str]:
     """The main finding first."""
-    said = [claim_sentence(claim) for claim in result.claims.values()]
+    said = [headline(result)]
+    said += [sentence for claim in result.claims.values() if (sentence := claim_sentence(claim)) not in said]
+    said += [orthogonality_sentence(result)] if result.orthogonality else []
     said += [sentence for claim in result.claims.values() if (sentence := control_sentence(claim))]
     said += [depth_sentence(depth) for depth in result.depths]
     said += [metric_sentence(result)] if result.metrics else []
@@ -31,21 +34,32 @@ def sentences(result: "LayersResult") -> list[str]:
     return [f"{sentence.rstrip('.')}." for sentence in said]
 
 
+def headline(result: "LayersResult") -> str:
+    """How much of the hierarchy is there from the start, and where the first claim is sharpest."""
+    claims = [claim for claim in result.claims.values() if not claim.orthogonal and claim.sharpest is not None]
+    if not claims:
+        return claim_sentence(next(iter(result.claims.values())))
+    start = sum(bool(claim.significant[0]) for claim in claims)
+    said = f"{start} of {len(claims)} claims hold before the first block"
+    return f"{said}; {claim_sentence(claims[0])[0].lower()}{claim_sentence(claims[0])[1:]}"
+
+
 def claim_sentence(claim: ClaimByBlock) -> str:
-    """Where a claim appears and is sharpest."""
+    """Where a claim is sharpest, and where it has appeared."""
     name, site = _capital(claim.name), claim.sharpest
     if site is None:
         return f"{name} is {claim.first.verdict}"
     test, number = claim.tests[site], list(claim.tests).index(site)
     if claim.orthogonal:
         return f"{name} has its smallest cosine {at(site)} ({test.value:.2f}): {test.verdict}"
-    beside = f"{test.value:.2f}, permuted phrases {claim.nulls[number]:.2f}"
+    control = "" if claim.control is None else f", GloVe {claim.control.value:.2f}"
+    beside = f"{test.value:.2f}; permuted phrases {claim.nulls[number]:.2f}{control}"
     if claim.appears is None:
         few = test.p_value <= test.p_floor
         how = "too few permutations to decide" if few else "not significant where it is sharpest,"
         return f"{name}: {how} {at(site)} ({beside})"
-    where = f"is there {at(claim.appears)}, sharpest {at(site)}"
-    return f"{name} {where if claim.appears != site else f'is there, and sharpest, {at(site)}'} ({beside})"
+    reached = "" if claim.appears == site else f", 90% of it {at(claim.appears)}"
+    return f"{name} is sharpest {at(site)} ({beside}){reached}"
 
 
 def control_sentence(claim: ClaimByBlock) -> str:
@@ -61,14 +75,14 @@ def control_sentence(claim: ClaimByBlock) -> str:
 
 def depth_sentence(depth: DepthByBlock) -> str:
     """Whether the coarse comes before the fine."""
-    if not np.isfinite(depth.correlation):
-        return f"By {depth.name} it cannot be said whether the coarse comes first: too few concepts appear"
-    numbers = f"ρ = {depth.correlation:.2f} [{depth.interval[0]:.2f}, {depth.interval[1]:.2f}], p = {depth.p_value:.2g}"
-    sure = depth.p_value <= LEVEL and depth.interval[0] * depth.interval[1] > 0
-    if not sure:
-        return f"By {depth.name}, depth in the tree does not tell where a concept appears ({numbers})"
-    order = ("coarse", "fine") if depth.correlation > 0 else ("fine", "coarse")
-    return f"By {depth.name}, {order[0]} concepts appear before {order[1]} ones ({numbers})"
+    if not np.isfinite(depth.slope):
+        return f"By {depth.name} it cannot be said whether the coarse comes first: too few levels with enough concepts"
+    low, high = depth.interval
+    numbers = f"{depth.slope:+.1f} blocks a level [{low:+.1f}, {high:+.1f}], p = {depth.p_value:.2g}"
+    if not (depth.p_value <= LEVEL and low * high > 0):
+        return f"By {depth.name}, coarse levels of the tree come neither before nor after fine ones ({numbers})"
+    order = ("coarse", "fine") if depth.slope > 0 else ("fine", "coarse")
+    return f"By {depth.name}, {order[0]} levels of the tree come before {order[1]} ones ({numbers})"
 
 
 def metric_sentence(result: "LayersResult") -> str:
@@ -113,14 +127,22 @@ def splitting_sentence(result: "LayersResult") -> str:
     site = claim.sharpest
     if site is None:
         return "The order of eigenvectors cannot be compared with the tree: it has too few levels"
-    test = claim.tests[site]
-    beyond = test.p_value <= test.p_floor
-    said = "Coarse levels of the tree lie in leading eigenvectors, fine ones in later ones"
-    if not beyond:
-        said = "Levels of the tree lie in eigenvectors in no order beyond chance"
-    null, control = test.nulls["permuted"].mean, claim.control
+    beyond = sum(test.p_value <= LEVEL for test in claim.tests.values())
+    said = f"Leading eigenvectors hold the coarse levels of the tree first at {beyond} of {len(claim.tests)} sites"
+    null, control = claim.tests[site].nulls["permuted"].mean, claim.control
     beside = "" if control is None or not np.isfinite(control.value) else f", GloVe {control.value:.2f}"
-    return f"{said} (Somers' D at most {test.value:.2f}, {at(site)}; permuted phrases {null:.2f}{beside})"
+    return f"{said} (Somers' D at most {claim.tests[site].value:.2f}, {at(site)}; permuted phrases {null:.2f}{beside})"
+
+
+def orthogonality_sentence(result: "LayersResult") -> str:
+    """The verdicts on orthogonality at the blocks with twins."""
+    verdicts = [test.verdict for claim in result.orthogonality.values() for test in claim.tests.values()]
+    held = sum(verdict.startswith(("orthogonal", "near-orthogonal")) for verdict in verdicts)
+    against = sum(verdict.startswith("contradicted") for verdict in verdicts)
+    return (
+        f"Of {len(verdicts)} verdicts on orthogonality inside the model, {held} are for it, {against} contradict it and"
+        f" {len(verdicts) - held - against} are inconclusive"
+    )
 
 
 def _capital(text: str) -> str:
