@@ -126,13 +126,16 @@ class CausalSpace:
             mean: the origin γ̄, shape (d,); default, the mean of the usable rows.
             metric: what figures call the inner product.
 
-        EstimationError: another shape, not finite, not symmetric, zero, or with a negative eigenvalue.
+        EstimationError: another shape, not finite, not symmetric, zero, or with a negative eigenvalue; a mean of
+            another shape, or not finite.
         """
         _check_dtype(dtype)
         width, name = unembedding.matrix.shape[1], unembedding.name
         given = matrix.to(unembedding.matrix.device, torch.float64)
-        if given.shape != (width, width) or not bool(given.isfinite().all()):
-            raise EstimationError(f"{name}: a metric is {width} x {width} finite numbers, not {tuple(given.shape)}")
+        if given.shape != (width, width):
+            raise EstimationError(f"{name}: a metric of its rows is {width} x {width}, not {tuple(given.shape)}")
+        if not bool(given.isfinite().all()):
+            raise EstimationError(f"{name}: the metric {metric!r} is not finite")
         if not torch.allclose(given, given.T, rtol=1e-6, atol=1e-9 * float(given.abs().max())):
             raise EstimationError(f"{name}: the metric {metric!r} is not symmetric")
         values, vectors = torch.linalg.eigh((given + given.T) / 2)
@@ -145,6 +148,8 @@ class CausalSpace:
         order = torch.argsort(spread, stable=True)
         if mean is None:
             mean = unembedding.matrix[torch.from_numpy(unembedding.rows)].double().mean(dim=0)
+        if mean.shape != (width,) or not bool(mean.isfinite().all()):
+            raise EstimationError(f"{name}: mean must be {width} finite numbers, of shape {(width,)}")
         numbers = (mean.to(given), spread[order], axes[:, order])
         origin, spread, axes = (number.to(dtype) for number in numbers)
         return cls._of_spectrum(unembedding, origin, spread, axes, kept[order], metric)

@@ -79,6 +79,7 @@ def valid() -> dict[str, tuple[Callable[..., Any], dict[str, Any]]]:
         "mapper": (geo.mapper, {"labelled": points, "lens": height}),
         "pull_back": (geo.pull_back, {**moved, "vector": tiny.vector("after_norm"), "site": "before_norm"}),
         "read_activations": (geo.read_activations, {**reads, "prompts": prompts, "sites": sites}),
+        "read_phrases": (geo.read_phrases, {**reads, "phrases": ["w3"], "contexts": ["{}"], "sites": sites}),
         "record_activations": (geo.record_activations, {"model": model, "sites": sites}),
         "save_vector": (geo.save_vector, {"vector": moved["vector"], "path": "nothing/v.gguf"}),
         "steer": (geo.steer, moved),

@@ -21,6 +21,7 @@ from .phrases import AnyPhrase as AnyPhrase
 from .series import Series as Series
 from .series import load_series as load_series
 from .subsets import largest_concepts as largest_concepts
+from .subsets import proper_concepts as proper_concepts
 from .subsets import sample_words as sample_words
 from .wordnet import wordnet_hierarchy as wordnet_hierarchy
 from .words import short_name as short_name

@@ -29,6 +29,24 @@ def largest_concepts(hierarchy: ConceptHierarchy, count: int) -> ConceptHierarch
 
 
 @checked
+def proper_concepts(hierarchy: ConceptHierarchy) -> ConceptHierarchy:
+    """Without concepts that hold every word, such as WordNet's entity: where all words together are the origin, as of
+    activations, their vector is nothing but rounding.
+
+    >>> import geometry as geo
+    >>> organisms = geo.load_hierarchy("organisms", geo.concepts.AnyPhrase())
+    >>> "organism" in proper_concepts(organisms), len(organisms) - len(proper_concepts(organisms))
+    (False, 1)
+
+    HierarchyError: every concept does.
+    """
+    kept = [concept.name for concept in hierarchy if len(concept) < len(hierarchy.tokens)]
+    if not kept:
+        raise HierarchyError(f"hierarchy {hierarchy.name!r}: every concept holds all words; nothing sets them apart")
+    return hierarchy if len(kept) == len(hierarchy) else hierarchy.only(kept)
+
+
+@checked
 def sample_words(hierarchy: ConceptHierarchy, per_concept: int, *, seed: int = 0) -> ConceptHierarchy:
     """The same concepts with at most so many words of each that none of its children holds, drawn at random.
 
@@ -37,9 +55,10 @@ def sample_words(hierarchy: ConceptHierarchy, per_concept: int, *, seed: int = 0
     >>> len(organisms.words) > len(sample_words(organisms, 5).words)
     True
 
-    A concept keeps all words of its children. Whole words are drawn, not their forms: a hierarchy of inflected words
-    may keep one form and not another. `notes` say how many are left. HierarchyError: fewer than 1 word, or a concept
-    that is left with exactly the words of a parent.
+    A concept keeps all words of its children, and a word that is drawn for one concept stays in all that hold it, which
+    may then have more. Whole words are drawn, not their forms: a hierarchy of inflected words may keep one form and not
+    another. `notes` say how many are left. HierarchyError: fewer than 1 word, or a concept that is left with exactly
+    the words of a parent; try another seed.
     """
     if per_concept < 1:
         raise HierarchyError(f"hierarchy {hierarchy.name!r}: at least 1 word a concept must be kept, not {per_concept}")

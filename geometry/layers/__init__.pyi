@@ -1,7 +1,10 @@
+from .block_vectors import BlockSteering as BlockSteering
+from .block_vectors import mean_difference as mean_difference
 from .contexts import Contexts as Contexts
 from .contexts import OwnContexts as OwnContexts
 from .contexts import load_contexts as load_contexts
 from .contexts import packaged_contexts as packaged_contexts
+from .equal_kl import EqualKL as EqualKL
 from .metrics import Metric as Metric
 from .metrics import NeutralText as NeutralText
 from .phrase_activations import PhraseActivations as PhraseActivations

@@ -49,6 +49,10 @@ class Contexts:
         """What to call each context: its text."""
         return self.templates
 
+    def first(self, count: int) -> "Contexts":
+        """The first so many of them."""
+        return Contexts(self.name, self.templates[:count])
+
     def passages(self, phrases: Sequence[str]) -> "list[list[Passage]]":
         """For each context every phrase within it."""
         return [[Passage.of(template, phrase) for phrase in phrases] for template in self.templates]
@@ -114,6 +118,10 @@ class OwnContexts:
         """What to call each context: its number."""
         return tuple(f"text {number}" for number in range(1, len(self) + 1))
 
+    def first(self, count: int) -> "OwnContexts":
+        """The first so many texts of each phrase."""
+        return OwnContexts({phrase: texts[:count] for phrase, texts in self.texts.items()}, self.name)
+
     def passages(self, phrases: Sequence[str]) -> list[list[Passage]]:
         """For each context every phrase within it."""
         if unknown := [phrase for phrase in phrases if phrase not in self.texts]:
@@ -141,11 +149,12 @@ def load_contexts(source: ContextsLike = "neutral", *, count: int | None = None)
 
     Raises SteeringError: no such file, malformed, fewer than `count`, or what `Contexts` refuses.
     """
+    found: Contexts | OwnContexts
     if isinstance(source, Contexts | OwnContexts):
-        return source
-    if isinstance(source, Mapping):
-        return OwnContexts({phrase: tuple(texts) for phrase, texts in source.items()})
-    if not isinstance(source, str | Path):
+        found = source
+    elif isinstance(source, Mapping):
+        found = OwnContexts({phrase: tuple(texts) for phrase, texts in source.items()})
+    elif not isinstance(source, str | Path):
         found = Contexts("own", tuple(source))
     elif isinstance(source, str) and GAP in source:
         found = Contexts("own", (source,))
@@ -153,7 +162,7 @@ def load_contexts(source: ContextsLike = "neutral", *, count: int | None = None)
         found = _of_file(source)
     if count is not None and not 1 <= count <= len(found):
         raise SteeringError(f"contexts {found.name!r}: there are {len(found)}, {count} are asked for")
-    return found if count is None else Contexts(found.name, found.templates[:count])
+    return found if count is None else found.first(count)
 
 
 def _of_file(source: str | Path) -> Contexts:

@@ -27,8 +27,8 @@ class PhraseVectors(Unembedding):
     >>> PhraseVectors(torch.eye(2, 3), Vocabulary([" polar bear", " oak"]), name="mine")
     PhraseVectors('mine', phrases, 2 x 3 torch.float32)
 
-    Of activations `PhraseActivations.vectors` makes them, with the site where they were read and the architecture of the
-    model; of vectors of one's own, from wherever, the constructor.
+    Of activations `PhraseActivations.vectors` makes them, with the site where they were read and the architecture of
+    the model; of vectors of one's own, from wherever, the constructor.
     ModelError: as of `Unembedding`.
     """
 
@@ -112,7 +112,7 @@ class PhraseActivations:
 
             neutral = NeutralText.read(model, tokenizer, sites=activations.sites)
             space = activations.space("output.12", neutral.covariance("output.12"))
-            results = geo.evaluate_claims(space, hierarchy.over(activations.vocabulary), nulls=geo.evidence.ROW_NULLS)
+            results = geo.evaluate_claims(space, hierarchy.over(activations.vocabulary))
 
         Parameters:
             metric: "euclidean", or one that was measured there: the covariance of neutral text, or one pulled back.
@@ -120,7 +120,7 @@ class PhraseActivations:
             dtype: of the computation.
 
         The origin is the mean of the phrases, so that what all of them share, as being read at such a place, is no
-        part of any concept. Raises SteeringError: a metric of another site or width, or phrases all at one point.
+        part of any concept; one that holds all of them has no vector then (`geo.concepts.proper_concepts`). Raises SteeringError: a metric of another site or width, or phrases all at one point.
         """
         place, rows = Site.parse(site), self.vectors(site, contexts)
         width = rows.matrix.shape[1]

@@ -135,7 +135,13 @@ class PulledBackMetrics:
                 f"there is no metric {name!r} pulled back to {place}, but to {listed(list(map(str, self.causal)))}"
             )
         note = f"pulled back from {self.samples} texts × {self.vectors} vectors"
-        return Metric(name, matrices[name][place], place, note)
+        matrix, rank = matrices[name][place], self.samples * self.vectors
+        if rank < len(matrix):
+            # As float32 its other eigenvalues are rounding error, not the zeros that they were.
+            values, vectors = torch.linalg.eigh(matrix)
+            values[:-rank] = 0
+            matrix = (vectors * values) @ vectors.T
+        return Metric(name, matrix, place, note)
 
 
 def _measured(
@@ -205,7 +211,7 @@ def _graph(
         for site in (*sites, _FINAL):
             hooks.enter_context(stream.attach(site, partial(_keep, seen, site)))
         architecture.model(**architecture.accepted(arguments), **more)
-    return [seen[site] for site in sites], seen[_FINAL][:, -1]
+        return [seen[site] for site in sites], seen[_FINAL][:, -1]
 
 
 def _keep(seen: dict[Site, torch.Tensor], site: Site, residual: torch.Tensor) -> None:

@@ -54,8 +54,6 @@ def record_activations(model: nn.Module, sites: Sequence[SiteLike]) -> Iterator[
 
 @contextmanager
 def _attached(architecture: Architecture, watchers: Mapping[Site, Sequence[Change]]) -> Iterator[None]:
-    if not watchers or any(site.relative for site in watchers):
-        raise SteeringError("name at least one site to read, and none that is relative")
     stream = ResidualStream(architecture)
     with ExitStack() as hooks:
         hooks.enter_context(stream.watched(norm=any(site.block is None for site in watchers)))
@@ -66,8 +64,11 @@ def _attached(architecture: Architecture, watchers: Mapping[Site, Sequence[Chang
 
 
 def sites_of(sites: Sequence[SiteLike]) -> list[Site]:
-    """Sites from their names; a single name is one site, not a sequence of letters."""
-    return [Site.parse(site) for site in ([sites] if isinstance(sites, str | int | Site) else sites)]
+    """Sites to read from their names; a single name is one site. SteeringError for none, and for relative ones."""
+    read = [Site.parse(site) for site in ([sites] if isinstance(sites, str | int | Site) else sites)]
+    if not read or any(site.relative for site in read):
+        raise SteeringError("name at least one site to read, and none that is relative")
+    return read
 
 
 def _record(activations: dict[Site, torch.Tensor], site: Site, residual: torch.Tensor) -> None:

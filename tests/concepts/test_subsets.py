@@ -166,3 +166,14 @@ def test_what_is_no_whole_number_is_refused(organisms: geo.ConceptHierarchy, num
         largest_concepts(organisms, number)  # type: ignore[arg-type]
     with pytest.raises(geo.errors.ArgumentError, match="per_concept must be a whole number"):
         sample_words(organisms, number)  # type: ignore[arg-type]
+
+
+def test_without_concepts_that_hold_every_word() -> None:
+    tree = {"all": {"left": ["a", "b"], "right": ["c", "d"]}}
+    hierarchy = geo.load_hierarchy(tree, geo.concepts.AnyPhrase())
+    kept = geo.concepts.proper_concepts(hierarchy)
+    assert kept.names == ("left", "right")
+    assert geo.concepts.proper_concepts(kept) is kept
+    one = geo.load_hierarchy({"all": ["a", "b"]}, geo.concepts.AnyPhrase())
+    with pytest.raises(geo.errors.HierarchyError, match="every concept holds all words"):
+        geo.concepts.proper_concepts(one)

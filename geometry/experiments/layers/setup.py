@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from geometry.causal import CausalSpace
-from geometry.concepts import AnyPhrase, ConceptHierarchy, largest_concepts, load_hierarchy, sample_words
+from geometry.concepts import AnyPhrase, ConceptHierarchy, largest_concepts, load_hierarchy, proper_concepts, sample_words
 from geometry.display import short_repr
 from geometry.errors import EstimationError, GeometryError
 from geometry.evidence import CLAIMS, Claim
@@ -90,7 +90,8 @@ def phrases_of(study: "LayersStudy") -> ConceptHierarchy:
     """The hierarchy over phrases, its largest concepts, a sample of their words."""
     of_wordnet = study.hierarchy.startswith("wordnet")
     whole = load_hierarchy(study.hierarchy, AnyPhrase(MOST_FREQUENT if of_wordnet else None))
-    return sample_words(largest_concepts(whole, study.n_concepts), study.words_per_concept, seed=study.seed)
+    sample = sample_words(largest_concepts(whole, study.n_concepts), study.words_per_concept, seed=study.seed)
+    return proper_concepts(sample)
 
 
 def prepare(study: "LayersStudy", step: Step) -> Setup:
