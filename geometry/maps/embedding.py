@@ -24,6 +24,7 @@ def umap_embedding(
     min_distance: float = 0.1,
     epochs: int = 200,
     nearest: Neighbours | None = None,
+    initial: Points | None = None,
     seed: int | None = 0,
     progress: bool | None = None,
 ) -> NDArray[np.float32]:
@@ -42,11 +43,13 @@ def umap_embedding(
         min_distance: how closely points may be packed on the map.
         epochs: of the optimisation; the time is proportional.
         nearest: of the same points, if known already (see `nearest_neighbours`); then `neighbours` is theirs.
+        initial: coordinates to begin from, shape (n, dimensions), such as a map of the same things elsewhere: fewer
+            epochs do, and the maps look alike; default, the first principal axes.
         seed: the map is the same on one machine for one seed; None optimises in parallel and differs from run to run.
         progress: show a bar, or lines in a log; default, a bar in a terminal and in a notebook.
 
     EstimationError: points that cannot be mapped, not more of them than neighbours, fewer than 2 neighbours, neighbours
-    of other points, or dimensions, distance or epochs out of range.
+    or initial coordinates of other points, or dimensions, distance or epochs out of range.
     Source: McInnes, Healy, Melville: UMAP, arXiv 1802.03426.
     """
     if seed is not None and seed >= 2**32:
@@ -64,6 +67,9 @@ def umap_embedding(
         raise EstimationError(f"the neighbours of {len(nearest)} points were given for a map of {len(array)}")
     if nearest.k < 2:
         raise EstimationError("UMAP needs at least 2 neighbours of each point, not 1")
+    start = "pca" if initial is None else checked_points(initial, "initial coordinates")
+    if not isinstance(start, str) and start.shape != (len(array), dimensions):
+        raise EstimationError(f"initial coordinates must have shape {(len(array), dimensions)}, not {start.shape}")
     with hidden_bars():  # a kernel without widgets says so
         from umap import UMAP  # takes seconds to import
 
@@ -75,7 +81,7 @@ def umap_embedding(
         n_neighbors=nearest.k + 1,
         min_dist=min_distance,
         n_epochs=epochs,
-        init="pca",
+        init=start,
         precomputed_knn=(indices, distances, None),
         random_state=seed,
         n_jobs=1 if seed is not None else -1,

@@ -30,18 +30,19 @@ class SimplexPanel:
 
 @checked
 def simplex(panels: Sequence[SimplexPanel], **options: Unpack[Options]) -> Figure:
-    """Simplices side by side to one scale. ValueError: not three or four vertices, or words of what is no vertex."""
+    """Simplices to one scale, three in a row. ValueError: not three or four vertices, or words of what is no vertex."""
     for panel in panels:
         if len(panel.vertices) not in (3, 4) or not set(panel.words) <= set(panel.vertices):
             raise ValueError(f"panel {panel.title!r}: give 3 or 4 vertices, and words of these only")
-    with Canvas.of(len(panels), len(panels), **options) as canvas:
+    with Canvas.of(len(panels), 3, **options) as canvas:
         looks = canvas.looks([name for panel in panels for name in panel.vertices])
         for axes in canvas.axes:
             axes.set_axis_off()
         shown = {name for panel in panels for name, words in panel.words.items() if len(words)}
         marks = {f"{name} words": look | {"ms": 3} for name, look in looks.items() if name in shown}
         canvas.legend({"concept vectors": {"color": "white", "mec": INK, "mew": 0.8, "ms": 6.5}} | marks)
-        figure = canvas.finish([2.9] * len(panels), [panel.title for panel in panels])
+        side = min(2.9, 6.6 / min(len(panels), 3))
+        figure = canvas.finish([side] * len(panels), [panel.title for panel in panels])
         # One scale: every window is as wide as the widest simplex with its words.
         seen = [_seen(panel) for panel in panels]
         clouds = [np.vstack([*corners.values(), *words.values()]) for corners, words in seen]

@@ -34,12 +34,12 @@ _SPANS: tuple[tuple[Axis, Axis, tuple[str, ...], tuple[str, ...]], ...] = (
 Fits = tuple[ConceptDirections, ConceptDirections]
 
 
-def first_fits(space: CausalSpace, cloud: TokenCloud, split: Split, seed: int) -> Fits:
-    """The vectors that the tests are made on, of the model and of the first permutation of shuffled rows."""
+def first_fits(space: CausalSpace, cloud: TokenCloud, split: Split, seed: int, null: str = "shuffled") -> Fits:
+    """The vectors that the tests are made on, of the model and of the first permutation of a null."""
     train = evidence.train_mask(cloud.hierarchy, split, generator(seed, split))
     options: dict[str, Any] = {"train": train, "max_tokens": evidence.MAX_TOKENS, "missing": "nan"}
     model = ConceptDirections.fit_cloud(cloud, **options)
-    return model, null_directions(space, model, "shuffled", seed=seed)
+    return model, null_directions(space, model, null, seed=seed)
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,6 +13,7 @@ from geometry.evidence.fitting import Fitting
 from geometry.experiments.layers.by_block import claims_by_block
 from geometry.experiments.layers.choices import METRICS
 from geometry.experiments.layers.depth import DepthByBlock
+from geometry.experiments.layers.pictures import measure_pictures
 from geometry.experiments.layers.result import LayersResult
 from geometry.experiments.layers.setup import Setup, chosen_claims, prepare
 from geometry.experiments.study import Step
@@ -77,6 +78,7 @@ def measure_layers(study: "LayersStudy", step: Step) -> LayersResult:
     if "held-out" in study.beside:
         step("holding out contexts")
         held_out = _held_out_contexts(setup, sparse)
+    pictures = measure_pictures(setup, found, step) if "pictures" in study.beside else None
     return LayersResult(
         study=study,
         model=setup.causal.unembedding.summary(),
@@ -88,7 +90,9 @@ def measure_layers(study: "LayersStudy", step: Step) -> LayersResult:
         depths=[DepthByBlock.of(found[name], setup.hierarchy, seed=study.seed) for name in _DEPTHS if name in found],
         metrics=metrics,
         held_out_context=held_out,
+        pictures=pictures,
         without_control=setup.without_control,
+        left_out=setup.left_out,
     )
 
 

@@ -13,6 +13,8 @@ from geometry.evidence import by_verdict
 from geometry.experiments.layers import figures
 from geometry.experiments.layers.by_block import ClaimByBlock
 from geometry.experiments.layers.depth import DepthByBlock
+from geometry.experiments.layers.pictures import Pictures
+from geometry.experiments.layers.pictures_figures import picture_figures, picture_pages
 from geometry.experiments.layers.words import sentences
 from geometry.experiments.result import FigureSpec, StudyResult, TableSpec
 from geometry.results import EXACT, Results, TestResult
@@ -35,6 +37,7 @@ class LayersResult(StudyResult):
         depths: of which claims, whether the coarse comes first.
         metrics: of the other inner products, name → claim → site → its statistic.
         held_out_context: site → of each context, the projection of its held-out words on the others' vectors.
+        pictures: planes, simplices and maps of layers.
         without_control: why no word vectors stand beside the model; empty where they do.
     """
 
@@ -47,7 +50,9 @@ class LayersResult(StudyResult):
     depths: Sequence[DepthByBlock]
     metrics: Mapping[str, Mapping[str, Mapping[Site, TestResult]]]
     held_out_context: Mapping[Site, Sequence[float]]
+    pictures: Pictures | None = None
     without_control: str = ""
+    left_out: str = ""
 
     __repr__ = short_repr
 
@@ -85,6 +90,7 @@ class LayersResult(StudyResult):
                 metric: {name: _means_and_nulls(own) for name, own in by.items()} for metric, by in self.metrics.items()
             },
             "held_out_context": {str(site): list(values) for site, values in self.held_out_context.items()},
+            "pictures": None if self.pictures is None else self.pictures.to_dict(),
         }
 
     def arrays(self) -> dict[str, ArrayLike]:
@@ -96,11 +102,15 @@ class LayersResult(StudyResult):
             arrays[f"{name}:labels"] = np.array(claim.first.labels)
         for depth in self.depths:
             arrays |= {f"depth:{depth.name}:depths": depth.depths, f"depth:{depth.name}:values": depth.values}
-        return arrays
+        return arrays | (self.pictures.arrays() if self.pictures else {})
+
+    def pages(self) -> dict[str, tuple[str, str]]:
+        """A page that moves through the layers, and the Mapper graph."""
+        return picture_pages(self.pictures) if self.pictures else {}
 
     def figures(self) -> list[FigureSpec]:
         """Claims × blocks, the claims' curves, depth, metrics, held-out contexts and lemmas."""
-        return figures.all_figures(self)
+        return [*figures.all_figures(self), *(picture_figures(self.pictures) if self.pictures else [])]
 
     def tables(self) -> list[TableSpec]:
         """Each claim where it is sharpest."""

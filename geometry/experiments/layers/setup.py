@@ -1,15 +1,22 @@
 """What the study of layers is made on: phrases, the model's activations, metrics, and word vectors beside them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from geometry.causal import CausalSpace
-from geometry.concepts import AnyPhrase, ConceptHierarchy, largest_concepts, load_hierarchy, proper_concepts, sample_words
+from geometry.concepts import (
+    AnyPhrase,
+    ConceptHierarchy,
+    largest_concepts,
+    load_hierarchy,
+    proper_concepts,
+    sample_words,
+)
 from geometry.display import short_repr
-from geometry.errors import EstimationError, GeometryError
+from geometry.errors import EstimationError, GeometryError, SteeringError
 from geometry.evidence import CLAIMS, Claim
 from geometry.experiments.study import Step
 from geometry.layers import (
@@ -45,6 +52,7 @@ class Setup:
         causal: the space of the model's unembedding.
         activations, neutral, pulled_back: what was read and measured of the model, site by site.
         control: GloVe's vectors of the same phrases; None where they are not fetched, or lack one.
+        without_control, left_out: why there is no control; why the input of the first block is left out.
     """
 
     study: "LayersStudy"
@@ -57,6 +65,7 @@ class Setup:
     pulled_back: PulledBackMetrics
     control: CausalSpace | None
     without_control: str
+    left_out: str
 
     __repr__ = short_repr
 
@@ -116,6 +125,7 @@ def prepare(study: "LayersStudy", step: Step) -> Setup:
     pulled_back = PulledBackMetrics.of(
         model, tokenizer, causal, sites=sites, n_samples=_N_SAMPLES, n_vectors=_N_VECTORS, seed=study.seed, cache=True
     )
+    activations, left_out = _varying(activations)
     hierarchy = hierarchy.over(activations.vocabulary)
     control, reason = None, ""
     try:
@@ -123,8 +133,18 @@ def prepare(study: "LayersStudy", step: Step) -> Setup:
     except GeometryError as error:
         reason = str(error)
     return Setup(
-        study, model, tokenizer, hierarchy, causal, activations, neutral, pulled_back, control, reason
+        study, model, tokenizer, hierarchy, causal, activations, neutral, pulled_back, control, reason, left_out
     )  # fmt: skip
+
+
+def _varying(activations: PhraseActivations) -> tuple[PhraseActivations, str]:
+    """Without the input of the first block where all phrases end in one token, and why it is left out."""
+    first = Site("input", 0)
+    try:
+        activations.vectors(first)
+    except SteeringError as error:
+        return replace(activations, samples={s: v for s, v in activations.samples.items() if s != first}), str(error)
+    return activations, ""
 
 
 def _control(study: "LayersStudy", step: Step, activations: PhraseActivations) -> CausalSpace:

@@ -29,6 +29,9 @@ def sentences(result: "LayersResult") -> list[str]:
     said += [metric_sentence(result)] if result.metrics else []
     said += [context_sentence(result)] if result.held_out_context else []
     said += [lemma_sentence(result), splitting_sentence(result)] if result.of_the_tree else []
+    said += [result.left_out] if result.left_out else []
+    if result.pictures is not None:
+        said += [f"No {name}: {reason}" for name, reason in result.pictures.left_out.items()]
     if result.without_control:
         said.append(f"Word vectors do not stand beside the model: {result.without_control}")
     return [f"{sentence.rstrip('.')}." for sentence in said]

@@ -119,10 +119,11 @@ def mapper_figure(mapper: MapperOfConcept) -> FigureSpec:
         f" {cover.cubes} intervals, overlap {cover.overlap:.0%}, chosen by stability. {tests['components'].value:.0f}"
         f" components, {tests['loops'].value:.0f} loops, {holes.value:.0f} not filled by triple overlaps ({p})."
     )
-    return FigureSpec("mapper", title, caption, lambda **heading: plots.graph(_drawing(mapper), **heading))
+    return FigureSpec("mapper", title, caption, lambda **heading: plots.graph(mapper_drawing(mapper), **heading))
 
 
-def _drawing(mapper: MapperOfConcept) -> "plots.MapperDrawing":
+def mapper_drawing(mapper: MapperOfConcept) -> "plots.MapperDrawing":
+    """What the figure and the page draw."""
     return drawing(mapper.comparison.graph, mapper.labelled, mapper.concepts, mapper.bridges)
 
 
@@ -142,7 +143,7 @@ def pages(
         "concepts.html": ("Explore the concepts", maps_page(concepts, **_headed(concepts_figure(hierarchy, concepts)))),
     }
     if mapper:
-        page = plots.pages.mapper_page(_drawing(mapper), **_headed(mapper_figure(mapper)))
+        page = plots.pages.mapper_page(mapper_drawing(mapper), **_headed(mapper_figure(mapper)))
         found["mapper.html"] = ("Explore the Mapper graph", page)
     return found
 

@@ -49,7 +49,7 @@ def measure_maps(study: "MapsStudy", step: Step) -> MapsResult:
     vocabulary_maps = {}
     for name, points in {"causal": labelled, "euclidean": labelled.moved(centred)}.items():
         step(f"mapping the vocabulary, {PRODUCTS[name]}")
-        vocabulary_maps[name] = _vocabulary_map(points, study.seed)
+        vocabulary_maps[name] = trusted_map(points, study.seed)
     texts = [unembedding.vocabulary.text(token) for token in unembedding.rows.tolist()]
     directions = ConceptDirections.fit_cloud(cloud)
     # Of every concept its tokens' positions in the vocabulary, the farthest along its vector first.
@@ -63,7 +63,9 @@ def measure_maps(study: "MapsStudy", step: Step) -> MapsResult:
     if concept:
         step(f"Mapper of the words of {concept}")
         try:
-            mapper = _mapper(space, cloud, words, concept, study)
+            mapper = mapper_of_concept(
+                space, cloud, words, concept, n_permutations=study.n_permutations, seed=study.seed
+            )
         except EstimationError as error:  # few words may give no cluster, which only the search for one shows
             without = f"{concept}: {error}"
     measured: Any = {"vocabulary": vocabulary, "concepts": concepts, "mapper": mapper}
@@ -87,7 +89,7 @@ def _labelled_vocabulary(space: CausalSpace, hierarchy: ConceptHierarchy) -> map
     return maps.LabelledPoints(space.unified.cpu().numpy(), members, groups=groups)
 
 
-def _vocabulary_map(labelled: maps.LabelledPoints, seed: int) -> VocabularyMap:
+def trusted_map(labelled: maps.LabelledPoints, seed: int) -> VocabularyMap:
     """UMAP of the points; how far to trust it; kNN purity in space and on the map."""
     nearest = maps.nearest_neighbours(labelled.points, _NEIGHBOURS)
     coordinates = maps.umap_embedding(labelled.points, nearest=nearest, seed=seed)
@@ -113,15 +115,21 @@ def _concept_maps(space: CausalSpace, directions: ConceptDirections, seed: int) 
     return {name: views.concept_map(fit, neighbours=_NEIGHBOURS_OF_CONCEPTS, seed=seed) for name, fit in fits.items()}
 
 
-def _mapper(
-    space: CausalSpace, cloud: TokenCloud, labelled: maps.LabelledPoints, concept: str, study: "MapsStudy"
+def mapper_of_concept(
+    space: CausalSpace,
+    cloud: TokenCloud,
+    labelled: maps.LabelledPoints,
+    concept: str,
+    *,
+    n_permutations: int,
+    seed: int,
 ) -> MapperOfConcept:
     """Cover and clusterer by stability, then the graph beside shuffled rows and shuffled labels."""
     lens = maps.projection_lens()
-    sweep = maps.stability_sweep(labelled, lens, seed=study.seed)
+    sweep = maps.stability_sweep(labelled, lens, seed=seed)
     choice = {"cover": sweep.choice.cover, "clusterer": sweep.choice.clusterer}
     nulls = {"shuffled": maps.token_null(space, cloud), "labels": maps.POINT_NULLS["labels"]}
-    options: dict[str, Any] = {**choice, "nulls": nulls, "n_permutations": study.n_permutations, "seed": study.seed}
+    options: dict[str, Any] = {**choice, "nulls": nulls, "n_permutations": n_permutations, "seed": seed}
     comparison = maps.compare_mapper(labelled, lens, **options)
     graph = comparison.graph
     concepts_and_bridges = (maps.node_concepts(graph, labelled), maps.bridges(graph, labelled))

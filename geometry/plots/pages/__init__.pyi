@@ -8,5 +8,6 @@ from .document import document_page as document_page
 from .document import downsampled as downsampled
 from .interactive import explorer_page as explorer_page
 from .interactive import mapper_page as mapper_page
+from .layers import layers_page as layers_page
 from .texts import TextTable as TextTable
 from .texts import texts_page as texts_page

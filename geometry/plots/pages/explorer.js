@@ -268,7 +268,9 @@ function showTicks() {
   boxes.forEach((box, concept) => Object.assign(box, { checked: ticked[concept], indeterminate: !uniform(concept) }));
 }
 
-const views = page.panels.map((panel, which) => new View(panel, drawPanel(which), drawMarks(which), pick(which)));
+// Of a map that moves, panels are where its points go, and the first is drawn (layers.js).
+const views = page.panels.slice(0, page.moving === undefined ? undefined : 1)
+  .map((panel, which) => new View(panel, drawPanel(which), drawMarks(which), pick(which)));
 const sidebar = [searchBox(points ? "find a token or a concept" : "find a concept", find, choose), said,
   element("div", {}, element("h3", { textContent: "coloured by" }), chooser, legend)];
 if (points && items > points) {

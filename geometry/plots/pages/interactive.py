@@ -26,6 +26,14 @@ def explorer_page(
     colouring is shown. A word is coloured as long as one of its narrowest concepts is ticked in the tree. Coordinates
     are kept to 1/65535 of a panel's extent. ValueError: panels, texts, colourings and tree do not fit each other.
     """
+    data = map_data(panels, texts, colourings, tree)
+    return drawn_page("explorer.js", title=title, detail=detail, **data)
+
+
+def map_data(
+    panels: Sequence[MapPanel], texts: Sequence[str], colourings: Sequence[Colouring], tree: ConceptTree | None
+) -> dict[str, Any]:
+    """What `explorer.js` draws; errors as of `explorer_page`."""
     points, _ = check_map(panels, colourings, tree)
     if len(texts) != points:
         raise ValueError(f"texts: {len(texts)} of them for {points} points; give one a point")
@@ -44,8 +52,8 @@ def explorer_page(
         }
         for item in colourings
     ]
-    data = {"points": points, "texts": texts, "panels": [*map(_panel, panels)], "colourings": colours, "tree": concepts}
-    return _page("explorer.js", title=title, detail=detail, **data)
+    drawn = [*map(_panel, panels)]
+    return {"points": points, "texts": texts, "panels": drawn, "colourings": colours, "tree": concepts}
 
 
 def _panel(panel: MapPanel) -> dict[str, Any]:
@@ -69,7 +77,7 @@ def mapper_page(drawing: MapperDrawing, *, title: str, detail: str = "") -> str:
     purity, shares = (np.round(values, 4).tolist() for values in (drawing.purity, drawing.shares))
     nodes = zip(drawing.positions.tolist(), drawing.labels, purity, shares, drawing.members, strict=True)
     edges = zip(drawing.edges, drawing.shared.tolist(), drawing.meanings, strict=True)
-    return _page(
+    return drawn_page(
         "mapper.js",
         title=title,
         detail=detail,
@@ -84,9 +92,9 @@ def mapper_page(drawing: MapperDrawing, *, title: str, detail: str = "") -> str:
     )
 
 
-def _page(script: str, **data: Any) -> str:
-    """A page that shows `data`, a title and a detail among them, by one of our scripts."""
-    return page("interactive", "canvas.js", script, title=data["title"], data=_all_visible(data))
+def drawn_page(*scripts: str, **data: Any) -> str:
+    """A page that shows `data`, a title and a detail among them, by some of our scripts."""
+    return page("interactive", "canvas.js", *scripts, title=data["title"], data=_all_visible(data))
 
 
 def _all_visible(data: Any) -> Any:
