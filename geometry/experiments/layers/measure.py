@@ -16,6 +16,7 @@ from geometry.experiments.layers.depth import DepthByBlock
 from geometry.experiments.layers.pictures import measure_pictures
 from geometry.experiments.layers.result import LayersResult
 from geometry.experiments.layers.setup import Setup, chosen_claims, prepare
+from geometry.experiments.layers.steered import steer_at_blocks
 from geometry.experiments.study import Step
 from geometry.results import Results, TestResult
 from geometry.steering import Site
@@ -78,6 +79,9 @@ def measure_layers(study: "LayersStudy", step: Step) -> LayersResult:
     if "held-out" in study.beside:
         step("holding out contexts")
         held_out = _held_out_contexts(setup, sparse)
+    steered, without_steering = (None, "")
+    if "steering" in study.beside:
+        steered, without_steering = steer_at_blocks(setup, step)
     pictures = measure_pictures(setup, found, step) if "pictures" in study.beside else None
     return LayersResult(
         study=study,
@@ -91,6 +95,8 @@ def measure_layers(study: "LayersStudy", step: Step) -> LayersResult:
         metrics=metrics,
         held_out_context=held_out,
         pictures=pictures,
+        steered=steered,
+        without_steering=without_steering,
         without_control=setup.without_control,
         left_out=setup.left_out,
     )

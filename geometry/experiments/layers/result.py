@@ -11,6 +11,8 @@ from geometry.concepts import ConceptHierarchy
 from geometry.display import short_repr
 from geometry.evidence import by_verdict
 from geometry.experiments.layers import figures
+from geometry.experiments.layers.block_steering_figures import block_steering_figures
+from geometry.experiments.layers.block_steering_result import BlockSteeringResult
 from geometry.experiments.layers.by_block import ClaimByBlock
 from geometry.experiments.layers.depth import DepthByBlock
 from geometry.experiments.layers.pictures import Pictures
@@ -38,6 +40,7 @@ class LayersResult(StudyResult):
         metrics: of the other inner products, name → claim → site → its statistic.
         held_out_context: site → of each context, the projection of its held-out words on the others' vectors.
         pictures: planes, simplices and maps of layers.
+        steered: vectors found at blocks beside others; `without_steering` says why there is none.
         without_control: why no word vectors stand beside the model; empty where they do.
     """
 
@@ -51,6 +54,8 @@ class LayersResult(StudyResult):
     metrics: Mapping[str, Mapping[str, Mapping[Site, TestResult]]]
     held_out_context: Mapping[Site, Sequence[float]]
     pictures: Pictures | None = None
+    steered: BlockSteeringResult | None = None
+    without_steering: str = ""
     without_control: str = ""
     left_out: str = ""
 
@@ -90,6 +95,7 @@ class LayersResult(StudyResult):
                 metric: {name: _means_and_nulls(own) for name, own in by.items()} for metric, by in self.metrics.items()
             },
             "held_out_context": {str(site): list(values) for site, values in self.held_out_context.items()},
+            "steering": {"left_out": self.without_steering} if self.steered is None else self.steered.to_dict(),
             "pictures": None if self.pictures is None else self.pictures.to_dict(),
         }
 
@@ -102,7 +108,8 @@ class LayersResult(StudyResult):
             arrays[f"{name}:labels"] = np.array(claim.first.labels)
         for depth in self.depths:
             arrays |= {f"depth:{depth.name}:depths": depth.depths, f"depth:{depth.name}:values": depth.values}
-        return arrays | (self.pictures.arrays() if self.pictures else {})
+        beside = (self.pictures, self.steered)
+        return arrays | {name: values for one in beside if one is not None for name, values in one.arrays().items()}
 
     def pages(self) -> dict[str, tuple[str, str]]:
         """A page that moves through the layers, and the Mapper graph."""
@@ -110,7 +117,9 @@ class LayersResult(StudyResult):
 
     def figures(self) -> list[FigureSpec]:
         """Claims × blocks, the claims' curves, depth, metrics, held-out contexts and lemmas."""
-        return [*figures.all_figures(self), *(picture_figures(self.pictures) if self.pictures else [])]
+        found = figures.all_figures(self)
+        found += block_steering_figures(self.steered) if self.steered else []
+        return [*found, *(picture_figures(self.pictures) if self.pictures else [])]
 
     def tables(self) -> list[TableSpec]:
         """Each claim where it is sharpest."""

@@ -29,6 +29,10 @@ def sentences(result: "LayersResult") -> list[str]:
     said += [metric_sentence(result)] if result.metrics else []
     said += [context_sentence(result)] if result.held_out_context else []
     said += [lemma_sentence(result), splitting_sentence(result)] if result.of_the_tree else []
+    if result.steered is not None:
+        said += result.steered.summary()
+    elif result.without_steering:
+        said.append(f"Nothing was steered: {result.without_steering}")
     said += [result.left_out] if result.left_out else []
     if result.pictures is not None:
         said += [f"No {name}: {reason}" for name, reason in result.pictures.left_out.items()]
