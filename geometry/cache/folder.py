@@ -14,6 +14,7 @@ from geometry.output import Busy, locked, sweep
 KINDS = {
     "spectra": "mean and eigensystem of Σ of large unembeddings",
     "activations": "the residual stream on prompts",
+    "claims": "claims of single checkpoints, of the study of training",
 }
 LIMIT = "CONCEPT_GEOMETRY_CACHE_LIMIT"
 SUFFIX = ".safetensors"

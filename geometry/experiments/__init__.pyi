@@ -17,3 +17,4 @@ from .steering.study import SteeringStudy as SteeringStudy
 from .study import ModelStudy as ModelStudy
 from .study import Study as Study
 from .study import option as option
+from .training.study import TrainingStudy as TrainingStudy

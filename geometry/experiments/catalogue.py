@@ -10,10 +10,18 @@ from geometry.experiments.layers.study import LayersStudy
 from geometry.experiments.maps.study import MapsStudy
 from geometry.experiments.steering.study import SteeringStudy
 from geometry.experiments.study import Study
+from geometry.experiments.training.study import TrainingStudy
 
 STUDIES: dict[str, type[Study[Any]]] = {
     study.name: study
     for study in (
-        ClaimsStudy, LayersStudy, SteeringStudy, MapsStudy, BehavioursStudy, ComparisonStudy, CalibrationStudy
-    )  # fmt: skip
+        ClaimsStudy,
+        LayersStudy,
+        TrainingStudy,
+        SteeringStudy,
+        MapsStudy,
+        BehavioursStudy,
+        ComparisonStudy,
+        CalibrationStudy,
+    )
 }

@@ -10,4 +10,5 @@ from .metrics import NeutralText as NeutralText
 from .phrase_activations import PhraseActivations as PhraseActivations
 from .phrase_activations import PhraseVectors as PhraseVectors
 from .phrase_reading import read_phrases as read_phrases
+from .phrase_word_vectors import phrase_word_vectors as phrase_word_vectors
 from .pulled_back_metrics import PulledBackMetrics as PulledBackMetrics

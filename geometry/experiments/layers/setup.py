@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from geometry.causal import CausalSpace
 from geometry.concepts import (
     AnyPhrase,
@@ -24,9 +22,9 @@ from geometry.layers import (
     Metric,
     NeutralText,
     PhraseActivations,
-    PhraseVectors,
     PulledBackMetrics,
     load_contexts,
+    phrase_word_vectors,
     read_phrases,
 )
 from geometry.models import require_language_model
@@ -129,7 +127,7 @@ def prepare(study: "LayersStudy", step: Step) -> Setup:
     hierarchy = hierarchy.over(activations.vocabulary)
     control, reason = None, ""
     try:
-        control = _control(study, step, activations)
+        control = phrase_word_vectors(session.space(CONTROL, place), activations.vocabulary)
     except GeometryError as error:
         reason = str(error)
     return Setup(
@@ -145,19 +143,3 @@ def _varying(activations: PhraseActivations) -> tuple[PhraseActivations, str]:
     except SteeringError as error:
         return replace(activations, samples={s: v for s, v in activations.samples.items() if s != first}), str(error)
     return activations, ""
-
-
-def _control(study: "LayersStudy", step: Step, activations: PhraseActivations) -> CausalSpace:
-    """GloVe's space with the phrases as rows: each the mean of the vectors of its words."""
-    space = step.session.space(CONTROL, study.placement)
-    vocabulary = space.unembedding.vocabulary
-    rows = []
-    for phrase in activations.phrases:
-        ids = [vocabulary.word_id(word) for word in phrase.lower().split()]
-        if None in ids:
-            raise EstimationError(f"{CONTROL} has no vector of {phrase!r}")
-        rows.append(space.unembedding.matrix[torch.tensor(ids)].double().mean(dim=0))
-    matrix = torch.stack(rows)
-    vectors = PhraseVectors(matrix, activations.vocabulary, CONTROL)
-    inverse = (space.whitener @ space.whitener).double()
-    return CausalSpace.with_metric(vectors, (inverse + inverse.T) / 2, mean=matrix.mean(dim=0), metric="covariance")

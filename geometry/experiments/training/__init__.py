@@ -1,0 +1,1 @@
+"""The study of training: the claims over the checkpoints of one model."""
