@@ -120,7 +120,9 @@ class PhraseActivations:
             dtype: of the computation.
 
         The origin is the mean of the phrases, so that what all of them share, as being read at such a place, is no
-        part of any concept; one that holds all of them has no vector then (`geo.concepts.proper_concepts`). Raises SteeringError: a metric of another site or width, or phrases all at one point.
+        part of any concept; one that holds all of them has no vector then (`geo.concepts.proper_concepts`).
+
+        Raises SteeringError: a metric of another site or width, or phrases all at one point.
         """
         place, rows = Site.parse(site), self.vectors(site, contexts)
         width = rows.matrix.shape[1]

@@ -33,7 +33,7 @@ def test_where_blocks_turn_the_stream_the_vector_found_there_is_better(turned: B
     assert turned.overall["pulled_back"].verdict == "found at the block"
     assert turned.overall["pulled_back"].in_favour == 4
     assert turned.overall["random"].verdict == "found at the block"
-    assert turned.where_better("pulled_back") == ("block 0", "")
+    assert turned.where_better("pulled_back") == ("after 1 block", "")
     assert turned.values("found").mean() > 2 * turned.values("pulled_back").mean()
     assert "steer better than those of the kind “pulled back”" in turned.summary()[0]
     assert turned.summary()[-1].startswith("The highest P(child) at that cost is ")
@@ -53,7 +53,7 @@ def test_where_the_phrases_are_shuffled_the_vector_pulled_back_is_better() -> No
     assert result.overall["pulled_back"].verdict == "pulled back"
     assert result.overall["pulled_back"].in_favour == 0
     assert result.overall["random"].verdict != "found at the block"
-    assert result.where_better("pulled_back") == ("", "block 0")
+    assert result.where_better("pulled_back") == ("", "after 1 block")
 
 
 def test_every_vector_costs_the_same_and_numbers_are_those_of_its_law(turned: BlockSteeringResult) -> None:

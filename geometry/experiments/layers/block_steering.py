@@ -178,7 +178,7 @@ def measure_block_steering(
         model=activations.model,
         metric=", ".join(dict.fromkeys(space.metric for space in by_site.values())),
         sites=tuple(map(str, sites)),
-        blocks=tuple(int(site.block or 0) - (site.place == "input") for site in sites),
+        blocks=tuple(int(site.block or 0) + (site.place == "output") for site in sites),
         concepts=tuple((parent, child) for parent, child in concepts),
         phrases=tuple(len(hierarchy[child]) for _, child in concepts),
         words=tuple(len(words[child]) for _, child in concepts),

@@ -38,7 +38,7 @@ def probabilities(result: BlockSteeringResult) -> FigureSpec:
         means, low, high = result.curve(name)
         curves[LABELS[name]] = plots.Curve(result.blocks, means, null=name == RANDOM, low=low, high=high)
     references = {float(result.unsteered["child"].mean()): "unsteered"}
-    panel = plots.CurvePanel("steered after block", "P(child's words)", curves, references=references)
+    panel = plots.CurvePanel("blocks passed", "P(child's words)", curves, references=references)
     return FigureSpec(
         "block_steering",
         _title(result),
@@ -64,7 +64,7 @@ def differences(result: BlockSteeringResult) -> FigureSpec:
         panels.append(
             plots.ForestPanel("difference of P(child)", rows, title=f"found − {LABELS[name]}", references={0.0: ""})
         )
-    names = [*(f"block {block}" for block in result.blocks), "all blocks"]
+    names = [*(f"after {block} block{'' if block == 1 else 's'}" for block in result.blocks), "all blocks"]
     overall = result.overall[PULLED_BACK]
     return FigureSpec(
         "block_steering_differences",
@@ -85,10 +85,10 @@ def _where(result: BlockSteeringResult) -> str:
     if not (better or worse):
         return "Vectors found at the block steer no better and no worse than those pulled back from the output"
     if not worse:
-        return f"Vectors found at the block steer better than those pulled back from the output at {better}"
+        return f"Vectors found at the block steer better than those pulled back from the output {better}"
     if not better:
-        return f"Vectors pulled back from the output steer better than those found at the block at {worse}"
-    return f"Vectors found at the block steer better at {better}, those pulled back from the output at {worse}"
+        return f"Vectors pulled back from the output steer better than those found at the block {worse}"
+    return f"Vectors found at the block steer better {better}, those pulled back from the output {worse}"
 
 
 def _title(result: BlockSteeringResult) -> str:

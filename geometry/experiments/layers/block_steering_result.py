@@ -58,7 +58,7 @@ class BlockSteeringResult:
 
     Attributes:
         model, metric: where, and the inner product of the blocks' spaces.
-        sites, blocks: in the order of the model, and the number of the block that each ends.
+        sites, blocks: in the order of the model, and how many blocks are passed at each.
         concepts: (parent, child) by name; phrases, words: how many of the child were fitted, and measure it.
         nats, tolerance: the mean KL divergence that all coefficients were chosen for, and to which part of it.
         coefficients, perplexities: shape (c, b, 4); times the residual norm; perplexity of neutral texts over the
@@ -192,7 +192,7 @@ class BlockSteeringResult:
             return f"Found at the block against {other}: not measurable, for want of pairs that reach the divergence."
         better, worse = self.where_better(against)
         interval = f"{overall.difference:+.3g} [{overall.low:.3g}, {overall.high:.3g}]"
-        counts = f"better at {better or 'no block'}, worse at {worse or 'no block'} of {len(self.blocks)}"
+        counts = f"of {len(self.blocks)} tried, better {better or 'nowhere'}, worse {worse or 'nowhere'}"
         said = {LABELS[FOUND]: "steer better than", other: "steer worse than", NO_DIFFERENCE: "steer no better than"}
         return (
             f"Over all blocks vectors found at the block {said[overall.verdict]} those of the kind “{other}”: P(child)"
@@ -244,7 +244,7 @@ class BlockSteeringResult:
 
 
 def _runs(blocks: Sequence[int], chosen: Sequence[bool]) -> str:
-    """Some of the blocks, those next to each other in one: "blocks 2–8, 20"."""
+    """Where some of the sites are, those next to each other in one: "after 2–8, 20 blocks"."""
     runs: list[list[int]] = []
     for index, block in enumerate(blocks):
         if chosen[index] and index and chosen[index - 1]:
@@ -252,7 +252,7 @@ def _runs(blocks: Sequence[int], chosen: Sequence[bool]) -> str:
         elif chosen[index]:
             runs.append([block, block])
     said = ", ".join(f"{first}" if first == last else f"{first}–{last}" for first, last in runs)
-    return f"block{'s' if sum(chosen) > 1 else ''} {said}" if runs else ""
+    return f"after {said} block{'' if said == '1' else 's'}" if runs else ""
 
 
 def _verdict(low: float, high: float, resolution: float, other: str) -> str:

@@ -13,7 +13,11 @@ from geometry.experiments.study import Step
 
 N_BLOCKS = 10
 # Those of the project's other studies, where the model has them.
-PREFERRED: Sequence[tuple[str, str]] = (("animal.n.01", "bird.n.01"), ("food.n.01", "beverage.n.01"))
+PREFERRED: Sequence[tuple[str, str]] = (
+    ("animal.n.01", "bird.n.01"),
+    ("food.n.01", "beverage.n.01"),
+    ("conveyance.n.03", "wheeled_vehicle.n.01"),
+)
 _FEWEST = 8  # words of a child, in either hierarchy
 
 
@@ -47,16 +51,19 @@ def steered_pairs(phrases: ConceptHierarchy, tokens: ConceptHierarchy, count: in
     """
 
     def enough(name: str) -> bool:
-        return name in tokens and min(len(tokens[name]), len(phrases[name])) >= _FEWEST
+        return name in tokens and name in phrases and min(len(tokens[name]), len(phrases[name])) >= _FEWEST
 
-    found = [
-        (parent, child)
-        for child in phrases.names
-        for parent in phrases.parents[child]
-        if enough(parent) and enough(child) and child in tokens.descendants(parent)
-    ]
-    first = [pair for pair in PREFERRED if pair in found]
-    rest = sorted((pair for pair in found if pair not in first), key=lambda pair: -len(tokens[pair[1]]))
+    def usable(parent: str, child: str) -> bool:
+        below = parent in tokens and parent in phrases and child in phrases.descendants(parent)
+        return below and enough(parent) and enough(child) and child in tokens.descendants(parent)
+
+    first = [pair for pair in PREFERRED if usable(*pair)]
+    edges = [(parent, child) for child in phrases.names for parent in phrases.parents[child]]
+    # Leaves, which are about one thing, before what is above others.
+    rest = sorted(
+        (pair for pair in edges if pair not in first and usable(*pair)),
+        key=lambda pair: (bool(phrases.children[pair[1]]), -len(tokens[pair[1]])),
+    )
     chosen: list[tuple[str, str]] = []
     for parent, child in [*first, *rest]:
         kin = {child, *phrases.descendants(child), parent}
