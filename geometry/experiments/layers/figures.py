@@ -99,7 +99,8 @@ def depth_figure(result: "LayersResult") -> FigureSpec:
         curves = {f"depth {level}": plots.Curve(depth.places, means) for level, means in _few(depth.means).items()}
         curves["permuted phrases"] = plots.Curve(claim.places, claim.nulls, null=True)
         panels.append(plots.CurvePanel(_AXIS, _short(claim), curves, title=depth.name, marked=False))
-    title = words.depth_sentence(result.depths[0])
+    first, *others = [words.depth_sentence(depth) for depth in result.depths]
+    title = "; ".join([first, *(said[0].lower() + said[1:] for said in others)])
     caption = (
         "Means over concepts of one depth in the tree, 0 the root; of separation the depth of the child. A level has"
         " appeared where its mean has 90% of its largest distance from permuted phrases; the slope of blocks passed by"

@@ -22,7 +22,8 @@ def at(site: Site) -> str:
 def sentences(result: "LayersResult") -> list[str]:
     """The main finding first."""
     said = [headline(result)]
-    said += [sentence for claim in result.claims.values() if (sentence := claim_sentence(claim)) not in said]
+    told = [claim_sentence(claim) for claim in result.claims.values()]
+    said += [sentence for sentence in told if sentence[1:] not in said[0]]
     said += [orthogonality_sentence(result)] if result.orthogonality else []
     said += [sentence for claim in result.claims.values() if (sentence := control_sentence(claim))]
     said += [depth_sentence(depth) for depth in result.depths]
