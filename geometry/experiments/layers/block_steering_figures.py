@@ -88,7 +88,7 @@ def _where(result: BlockSteeringResult) -> str:
         return f"Vectors found at the block steer better than those pulled back from the output {better}"
     if not better:
         return f"Vectors pulled back from the output steer better than those found at the block {worse}"
-    return f"Vectors found at the block steer better {better}, those pulled back from the output {worse}"
+    return f"Vectors found at the block steer better than those pulled back {better}, worse {worse}"
 
 
 def _title(result: BlockSteeringResult) -> str:

@@ -1,7 +1,7 @@
 """Claims by block: their values beside null, twin and word vectors, and where they are sharpest."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -117,5 +117,14 @@ def claims_by_block(tests: Mapping[Site, Results], control: Results | None) -> d
     found = {}
     for index, name in enumerate(names):
         own = {site: adjusted[number * size + index] for number, site in enumerate(tests)}
-        found[name] = ClaimByBlock(name, own, None if control is None else control[name])
+        found[name] = ClaimByBlock(name, _between_twins(own), None if control is None else control[name])
     return found
+
+
+def _between_twins(tests: dict[Site, TestResult]) -> dict[Site, TestResult]:
+    """Where there is no twin its mean is taken from the blocks that have one, so that all are judged alike."""
+    known = {place(site): float(np.mean(test.twin[EXACT])) for site, test in tests.items() if EXACT in test.twin}
+    if not known or any(test.reference is None for test in tests.values()):
+        return tests
+    ends = {site: float(np.interp(place(site), list(known), list(known.values()))) for site in tests}
+    return {site: test if EXACT in test.twin else replace(test, predicted=ends[site]) for site, test in tests.items()}

@@ -15,6 +15,13 @@ if TYPE_CHECKING:
     from geometry.experiments.layers.result import LayersResult
 
 _AXIS = "blocks passed"
+_UNITS = {
+    "spectral_splitting": "share of contrasts",
+    "spectral_order": "Somers' D",
+    "depth_probe": "Spearman's ρ",
+    "distance_probe": "Spearman's ρ",
+    "hyperbolicity": "relative Gromov δ",
+}
 
 
 def all_figures(result: "LayersResult") -> list[FigureSpec]:
@@ -46,6 +53,9 @@ def _panel(claim: ClaimByBlock) -> "plots.CurvePanel":
     curves = {"model": plots.Curve(claim.places, claim.values, low=low, high=high)}
     if not claim.orthogonal:
         curves["permuted phrases"] = plots.Curve(claim.places, claim.nulls, null=True)
+    elif all("unrelated" in test.nulls for test in claim.tests.values()):
+        unrelated = [test.nulls["unrelated"].mean for test in claim.tests.values()]
+        curves["unrelated parents"] = plots.Curve(claim.places, unrelated, null=True)
     for kind, name in ((EXACT, "exact twin"), (TILTED, "tilted twin")):
         places, means = claim.twins(kind)
         if len(places):
@@ -58,7 +68,7 @@ def _panel(claim: ClaimByBlock) -> "plots.CurvePanel":
 
 def _short(claim: ClaimByBlock) -> str:
     """What the number is, without how it was held out, which the caption says."""
-    return (claim.first.measure or claim.name).partition(",")[0]
+    return _UNITS.get(claim.name) or (claim.first.measure or claim.name).partition(",")[0]
 
 
 def overview_figure(result: "LayersResult") -> FigureSpec:
@@ -86,7 +96,8 @@ def orthogonality_figure(result: "LayersResult") -> FigureSpec:
     caption = (
         "Debiased cosines (a: child contrast and parent; b: sibling contrast and parent; c: contrasts of parents and of"
         " their children; d: steps down a chain) from word-disjoint folds, with 95% bootstrap intervals over families."
-        " Grey: the theory planted in the same activations, exactly and tilted by a cosine of 0.3."
+        " Grey: the theory planted in the same activations, exactly and tilted by a cosine of 0.3"
+        " (not at 0 either: what this cosine is, of so few words, when the theory holds), and unrelated parents."
     )
     return FigureSpec("orthogonality", words.orthogonality_sentence(result), caption, partial(plots.curves, panels))
 
@@ -110,9 +121,9 @@ def depth_figure(result: "LayersResult") -> FigureSpec:
 
 
 def _few(by_depth: "dict[int, np.ndarray]") -> "dict[int, np.ndarray]":
-    """At most six depths, evenly spread."""
+    """At most seven depths, evenly spread."""
     depths = list(by_depth)
-    chosen = sorted({depths[int(index)] for index in np.linspace(0, len(depths) - 1, min(6, len(depths))).round()})
+    chosen = sorted({depths[int(index)] for index in np.linspace(0, len(depths) - 1, min(7, len(depths))).round()})
     return {depth: by_depth[depth] for depth in chosen}
 
 
@@ -126,7 +137,7 @@ def metrics_figure(result: "LayersResult") -> FigureSpec:
         for metric, by in result.metrics.items():
             differences = [test.value - test.nulls["permuted"].mean for test in by[name].values()]
             curves[metric] = plots.Curve([place(site) for site in by[name]], differences)
-        label = f"{_short(claim)}, less permuted"
+        label = f"{name} − permuted"
         panels.append(plots.CurvePanel(_AXIS, label, curves, title=name, references={0.0: "null"}, marked=False))
     caption = (
         "Inner products of activations: of the layer's covariance on neutral text, Euclidean, and pulled back through"
@@ -157,9 +168,10 @@ def held_out_figure(result: "LayersResult") -> FigureSpec:
             "held out": plots.Curve(lemma.places, lemma.values, low=low, high=high),
             "permuted phrases": plots.Curve(lemma.places, lemma.nulls, null=True),
         }
-        panels.append(
-            plots.CurvePanel(_AXIS, "accuracy, chance-corrected", curves, title="lemma left out", marked=False)
-        )
+        known = lemma.control is not None and np.isfinite(lemma.control.value)
+        beside = {lemma.control.value: "GloVe"} if known and lemma.control is not None else {}
+        measure = "accuracy, chance-corrected"
+        panels.append(plots.CurvePanel(_AXIS, measure, curves, title="lemma left out", references=beside, marked=False))
     caption = (
         "Context left out: vectors of the other contexts, held-out words read in the one left out (band: the lowest and"
         " highest of all contexts). Lemma left out: each word classified among siblings by centroids without its lemma."

@@ -139,7 +139,7 @@ class LayersResult(StudyResult):
         says = (
             "Appears: the first site with 90% of the way from permuted phrases to the sharpest site. Exact twin: theory"
             " planted in the model's own activations, between blocks that have one by interpolation. Word vectors:"
-            " GloVe, the mean of a phrase's words. Verdicts of sites without twins go by p-values alone."
+            " GloVe, the mean of a phrase's words. So do verdicts."
         )
         return [TableSpec("Claims where they are sharpest", head, rows, says)]
 

@@ -48,7 +48,7 @@ def headline(result: "LayersResult") -> str:
     if not claims:
         return claim_sentence(next(iter(result.claims.values())))
     start = sum(bool(claim.significant[0]) for claim in claims)
-    said = f"{start} of {len(claims)} claims hold before the first block"
+    said = f"{start} of {len(claims)} claims are significant {at(next(iter(claims[0].tests)))}"
     return f"{said}; {claim_sentence(claims[0])[0].lower()}{claim_sentence(claims[0])[1:]}"
 
 
@@ -103,8 +103,8 @@ def metric_sentence(result: "LayersResult") -> str:
         tests = by[claim.name].values()
         best[metric] = float(np.nanmax([claim.sign * (test.value - test.nulls["permuted"].mean) for test in tests]))
     ranked = sorted(best, key=lambda name: -best[name])
-    said = ", ".join(f"{name} {best[name]:.2f}" for name in ranked)
-    return f"Of inner products, {claim.name} stands furthest from permuted phrases under the {ranked[0]} one ({said})"
+    said = ", ".join(f"{best[name]:.2f} ({name})" for name in ranked)
+    return f"At its best block {claim.name} stands above permuted phrases by {said}, by inner product"
 
 
 def context_sentence(result: "LayersResult") -> str:
@@ -136,7 +136,8 @@ def splitting_sentence(result: "LayersResult") -> str:
     if site is None:
         return "The order of eigenvectors cannot be compared with the tree: it has too few levels"
     beyond = sum(test.p_value <= LEVEL for test in claim.tests.values())
-    said = f"Leading eigenvectors hold the coarse levels of the tree first at {beyond} of {len(claim.tests)} sites"
+    where = f"{beyond} of {len(claim.tests)} sites by p = .05"
+    said = f"Leading eigenvectors hold the coarse levels of the tree first at {where}"
     null, control = claim.tests[site].nulls["permuted"].mean, claim.control
     beside = "" if control is None or not np.isfinite(control.value) else f", GloVe {control.value:.2f}"
     return f"{said} (Somers' D at most {claim.tests[site].value:.2f}, {at(site)}; permuted phrases {null:.2f}{beside})"
