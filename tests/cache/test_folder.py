@@ -49,9 +49,10 @@ def test_holdings_and_clear_are_of_our_files_alone(tmp_path: Path) -> None:
         other.write_text("mine")
     assert holdings(tmp_path) == {kind: (2, 2 * size) for kind, size in sizes.items()}
     assert clear(tmp_path, ["activations"]).files == 2
-    assert [each.path.exists() for each in kept] == [each.kind == "spectra" for each in kept]
+    assert [each.path.exists() for each in kept] == [each.kind != "activations" for each in kept]
     assert not (tmp_path / "activations").exists()
-    assert clear(tmp_path) == (2, 2 * sizes["spectra"])
+    rest = [size for kind, size in sizes.items() if kind != "activations"]
+    assert clear(tmp_path) == (2 * len(rest), 2 * sum(rest))
     assert all(other.exists() for other in others)
     assert clear(tmp_path / "missing") == (0, 0)
 
