@@ -74,7 +74,7 @@ class CovarianceSolver:
         logits = vectors @ self._gamma.T
         logits -= (law * logits).sum(axis=1, keepdims=True)
         logits *= law
-        return logits @ self._gamma
+        return np.asarray(logits @ self._gamma, dtype=np.float32)
 
 
 def _times(matrices: Single, vectors: Single) -> Single:

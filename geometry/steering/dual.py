@@ -48,16 +48,17 @@ def dual_step(
 
     λ* minimises KL(p_λ0 ‖ p_λ) among all λ of one value of βᵀλ, so that E_λ*[γ] = E_λ0[γ] + νβ. Where that leaves the
     convex hull of γ no λ exists, and P(target) may turn before that: then `reached` is False, and λ* is the last on the
-    line that Newton steps reach, with the largest P(target) found (the limit may be some hundredths larger). A probe that lowers P(target) at first is not followed, nor backwards. Laws are those of γ alone:
-    p_λ(y) ∝ exp(λᵀγ(y)); soft caps, scales and biases of logits are not heeded.
+    line that Newton steps reach, with the largest P(target) found (the limit may be some hundredths larger). A probe
+    that lowers P(target) at first is not followed, nor backwards. Laws are those of γ alone, p_λ(y) ∝ exp(λᵀγ(y)): soft
+    caps, scales and biases of logits are not heeded.
 
     Parameters:
         space: the unembedding γ, or a space of it.
         hidden: λ0, after the final norm, shape (n, d).
         probe: β, shape (d,) or (n, d), or a vector with one part, "after_norm". None: `mean_probe` of the target.
         target: ids of tokens.
-        probability, expectation, probe_value: what to reach, one of the three: P(target), E[βᵀγ] or βᵀλ; a number or one
-            a state, under the law of S.
+        probability, expectation, probe_value: what to reach, one of the three: P(target), E[βᵀγ] or βᵀλ; a number or
+            one a state, under the law of S.
         n_tokens: S is so many tokens, the likeliest at λ0, and the target's; probability outside is reported.
         tolerance: of the residual, as a part of ‖νβ‖.
 

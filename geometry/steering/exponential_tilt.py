@@ -1,4 +1,4 @@
-"""Plain addition at the output layer: the exponential tilt of the law by a probe, to the same goals as the dual step."""
+"""Plain addition at the output layer: the exponential tilt of the law by a probe, to the dual step's goals."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -50,7 +50,7 @@ def addition_step(
 
 
 def addition_shift(laws: OutputLaws, goal: Goal, _: float) -> tuple[Array, NDArray[np.bool_]]:
-    """tβ, shape (n, d), and where the goal is reached: steps outwards until it is passed, then bisection."""
+    """tβ, shape (n, d), and where the goal is reached: steps outwards until it is passed, then bisection to float64."""
     n = len(laws.states)
     sign = np.where(goal.wanted >= goal.start, 1.0, -1.0)
     index = np.arange(n)
@@ -76,7 +76,7 @@ def addition_shift(laws: OutputLaws, goal: Goal, _: float) -> tuple[Array, NDArr
     for _ in range(_MOST_STEPS):
         if not len(rows):
             break
-        value, _, spread = number(at[rows], rows)
+        value, slope, spread = number(at[rows], rows)
         over, new = value >= wanted[rows], value > record[rows]
         high[rows[over]], passed[rows[over]] = at[rows[over]], True
         stride[rows] = np.minimum(_DEVIATIONS / np.maximum(spread, _CERTAIN), 2 * stride[rows])
@@ -90,9 +90,9 @@ def addition_shift(laws: OutputLaws, goal: Goal, _: float) -> tuple[Array, NDArr
         at[rows] += stride[rows]
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
-        value, slope, _ = number(middle, index)
+        value, slope, spread = number(middle, index)
         beyond = np.where(passed, value >= wanted, slope <= 0)
         high, low = np.where(beyond, middle, high), np.where(beyond, low, middle)
-    found, _, _ = number(low, index)
+    found = number(low, index)[0]
     length = np.where(passed, high, np.where(found >= record, low, best))
     return (sign * length)[:, None] * goal.probe, passed & np.isfinite(goal.wanted)

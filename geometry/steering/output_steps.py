@@ -21,7 +21,8 @@ MEASURES = ("kl", "reverse_kl", "off_target_kl", "off_target_reverse_kl", "rank_
 class OutputSteps:
     """Steps from n final hidden states, dual or by addition; all laws and divergences are of S, in nats, float64.
 
-    S is the n_tokens likeliest tokens of each state and the target's; `left_out` says what that leaves out.
+    S is the n_tokens likeliest tokens of each state and the target's; `left_out` says what that leaves out. In
+    divergences probabilities below 2e-308 count as that.
 
     Attributes:
         route: "dual" or "addition".
@@ -119,7 +120,7 @@ class OutputSteps:
             (states * probe).sum(axis=1),
             law[:, target].sum(axis=1), laws.law[:, target].sum(axis=1), reached,
             divergence(law, laws.law), divergence(laws.law, law), divergence(after, before), divergence(before, after),
-            np.array([_rank_change(*pair, kept) for *pair, kept in zip(before, after, inside[:, ~target], strict=True)]),
+            np.array([_rank_change(*each) for each in zip(before, after, inside[:, ~target], strict=True)]),
             inside.sum(axis=1), laws.left_out(laws.states), laws.left_out(states),
         )  # fmt: skip
 

@@ -118,6 +118,14 @@ def dual_steered(names: Names) -> None:
     assert dual.reached.all()
     assert dual.residual.max() <= 1e-4
     assert abs(dual.probability - 0.3).max() < 1e-5
+    same = geo.steering.addition_step(
+        names["unembedding"], names["states"], target=names["birds"], probe_value=dual.probe_value
+    )
+    assert (dual.reverse_kl < same.reverse_kl).all()
+    same = geo.steering.addition_step(
+        names["unembedding"], names["states"], target=names["birds"], expectation=dual.expectation
+    )
+    assert (same.kl < dual.kl)[same.reached].all()
     assert names["differences"]["reached"]["second"] == added.reached.sum()
 
 

@@ -1,10 +1,12 @@
 """The dual step and plain addition at the output layer, on small softmaxes that scipy solves independently."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from scipy.optimize import linprog, minimize
+from scipy import optimize
 from scipy.special import logsumexp
 
 import geometry as geo
@@ -16,6 +18,8 @@ Array = NDArray[np.float64]
 TOKENS, WIDTH, STATES = 50, 5, 6
 TARGET = np.arange(7)
 PARENT = np.arange(14)
+
+minimize: Any = optimize.minimize
 
 
 def unembedding(tokens: int = TOKENS, width: int = WIDTH, seed: int = 0) -> geo.Unembedding:
@@ -43,7 +47,7 @@ PROBE = mean_probe(SMALL, HIDDEN, TARGET) + 0.05 * np.random.default_rng(2).stan
 GOAL = 0.3
 
 
-def exact(**goal: object) -> OutputSteps:
+def exact(**goal: Any) -> OutputSteps:
     return dual_step(SMALL, HIDDEN, PROBE, target=TARGET, tolerance=1e-9, **goal)
 
 
@@ -62,7 +66,7 @@ def test_dual_step_agrees_with_the_constrained_minimum_of_scipy() -> None:
             logits = GAMMA @ (base + x @ free)
             return float(logsumexp(logits) - before @ logits)
 
-        found = minimize(divergence, np.zeros(WIDTH - 1), method="BFGS", options={"gtol": 1e-10})
+        found: Any = minimize(divergence, np.zeros(WIDTH - 1), method="BFGS", options={"gtol": 1e-10})
         np.testing.assert_allclose(steps.states[i], base + found.x @ free, atol=1e-6)
 
 
@@ -72,7 +76,7 @@ def test_dual_step_agrees_with_the_convex_dual_at_its_nu() -> None:
     np.testing.assert_allclose(steps.probability, GOAL, atol=1e-8)
     for i in range(STATES):
         mean = law(HIDDEN[i : i + 1])[0] @ GAMMA + steps.nu[i] * PROBE[i]
-        found = minimize(
+        found: Any = minimize(
             lambda x, mean=mean: logsumexp(GAMMA @ x) - x @ mean,
             HIDDEN[i],
             jac=lambda x, mean=mean: law(x[None])[0] @ GAMMA - mean,
@@ -91,7 +95,7 @@ def test_addition_agrees_with_the_i_projection_of_scipy() -> None:
     np.testing.assert_allclose(added.states, HIDDEN + added.coefficient[:, None] * PROBE, atol=1e-12)
     for i in (0, 1):
         before, products = law(HIDDEN[i : i + 1])[0], GAMMA @ PROBE[i]
-        found = minimize(
+        found: Any = minimize(
             lambda p, before=before: float((p * np.log(p / before)).sum()),
             before,
             jac=lambda p, before=before: np.log(p / before) + 1,
@@ -163,7 +167,8 @@ def test_a_mean_beyond_the_hull_is_reported_and_the_largest_probability_kept() -
         # The largest ν at which E_λ0[γ] + νβ is still a mean of some law, by linear programming.
         equations = np.vstack([np.column_stack([GAMMA.T, -PROBE[i]]), np.append(np.ones(TOKENS), 0.0)])
         mean = np.append(law(HIDDEN[i : i + 1])[0] @ GAMMA, 1.0)
-        most = linprog(np.append(np.zeros(TOKENS), -1.0), A_eq=equations, b_eq=mean).x[-1]
+        found: Any = optimize.linprog(np.append(np.zeros(TOKENS), -1.0), A_eq=equations, b_eq=mean)
+        most = found.x[-1]
         assert 0.85 * most < steps.nu[i] < most < steps.nu_bound[i]
     added = addition_step(SMALL, HIDDEN, PROBE, target=TARGET, expectation=far)
     assert not added.reached.any()
@@ -192,7 +197,8 @@ def test_default_probe_is_the_targets_weighted_mean_and_a_contrast_adds_up() -> 
     both = dual_step(SMALL, HIDDEN, parent + child, target=TARGET, probability=GOAL)
     np.testing.assert_allclose(both.states, dual_step(SMALL, HIDDEN, target=TARGET, probability=GOAL).states, atol=1e-9)
     only_parent = dual_step(SMALL, HIDDEN, parent, target=PARENT, probability=GOAL)
-    assert both.reached.all() and only_parent.reached.all()
+    assert both.reached.all()
+    assert only_parent.reached.all()
 
 
 def test_truncation_is_said_and_falls_to_nothing_with_all_tokens() -> None:
@@ -254,8 +260,8 @@ def test_differences_are_paired_over_those_that_both_reach() -> None:
     ],
     ids=["one state", "nan", "narrow", "zeros", "twice", "foreign", "whole", "certain", "two", "none", "both", "empty"],
 )
-def test_refusals(change: dict[str, object], says: str) -> None:
-    given = {"hidden": HIDDEN, "probe": PROBE, "target": TARGET, "probability": 0.5} | change
+def test_refusals(change: dict[str, Any], says: str) -> None:
+    given: dict[str, Any] = {"hidden": HIDDEN, "probe": PROBE, "target": TARGET, "probability": 0.5} | change
     hidden, probe = given.pop("hidden"), given.pop("probe")
     if isinstance(given["target"], range):
         given["target"] = np.array(given["target"])
