@@ -10,6 +10,8 @@ from .architecture import Architecture as Architecture
 from .belonging import check_belongs as check_belongs
 from .chat import chat_prompts as chat_prompts
 from .concept_vectors import ConceptSteering as ConceptSteering
+from .dual import dual_step as dual_step
+from .exponential_tilt import addition_step as addition_step
 from .final_norm import FinalNorm as FinalNorm
 from .final_norm import logit_lens as logit_lens
 from .final_norm import pull_back as pull_back
@@ -25,12 +27,15 @@ from .measure import excess_kl as excess_kl
 from .measure import kl_divergence as kl_divergence
 from .measure import perplexity as perplexity
 from .measure import probability as probability
+from .output_steps import OutputSteps as OutputSteps
+from .output_steps import step_differences as step_differences
 from .pair_file import load_text_pairs as load_text_pairs
 from .positions import PositionName as PositionName
 from .positions import Positions as Positions
 from .prompts import PromptSet as PromptSet
 from .prompts import encode as encode
 from .prompts import load_prompts as load_prompts
+from .step_route import mean_probe as mean_probe
 from .strength import to_absolute as to_absolute
 from .text_cost import TextCost as TextCost
 from .vector import Site as Site

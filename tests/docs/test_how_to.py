@@ -113,6 +113,22 @@ def kept(names: Names) -> None:
         torch.testing.assert_close(loaded["output.15"].double(), caa, rtol=1e-5, atol=1e-5)
 
 
+def dual_steered(names: Names) -> None:
+    dual, added = names["dual"], names["added"]
+    assert dual.reached.all()
+    assert dual.residual.max() <= 1e-4
+    assert abs(dual.probability - 0.3).max() < 1e-5
+    same = geo.steering.addition_step(
+        names["unembedding"], names["states"], target=names["birds"], probe_value=dual.probe_value
+    )
+    assert (dual.reverse_kl < same.reverse_kl).all()
+    same = geo.steering.addition_step(
+        names["unembedding"], names["states"], target=names["birds"], expectation=dual.expectation
+    )
+    assert (same.kl < dual.kl)[same.reached].all()
+    assert names["differences"]["reached"]["second"] == added.reached.sum()
+
+
 def compared(names: Names) -> None:
     assert list(names["four"].names) == ["animal", "mammal", "bird", "fish"]
     assert {measure.name for measure in names["comparison"]} == {each.name for each in geo.compare.PAIR_MEASURES}
@@ -172,6 +188,7 @@ MUST_GIVE = {
     "Make a vector from ten pairs of texts (CAA)": steered,
     "Steer between levels of politeness": steered,
     "Keep a vector, for llama.cpp too": kept,
+    "Steer the output distribution with the least off-target change": dual_steered,
     "Compare two models on four concepts": compared,
     "Read hidden states at every layer": read,
     "Test a hierarchy of phrases at a middle layer": phrases_at_a_layer,
