@@ -23,6 +23,16 @@ def test_the_public_face_shows_how_it_is_called() -> None:
     assert not [name for name in ours if name not in EXAMPLES and ">>> " not in (getattr(geo, name).__doc__ or "")]
 
 
+def final_states(model: Any, tokenizer: Any) -> dict[str, Any]:
+    """What examples of steps at the output layer start from."""
+    unembedding = geo.Unembedding.from_model(model, tokenizer)
+    hierarchy = geo.load_hierarchy("organisms", unembedding.vocabulary)
+    prompts = ["Yesterday I bought a", "Behind the house stood a"]
+    states = geo.read_activations(model, tokenizer, prompts, ["after_norm"])["after_norm"]
+    tokens = {"birds": sorted(hierarchy["bird"].tokens), "animals": sorted(hierarchy["animal"].tokens)}
+    return {"unembedding": unembedding, "hierarchy": hierarchy, "prompts": prompts, "states": states, **tokens}
+
+
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_examples_run(
     name: str, smollm2_model: tuple[Any, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -35,6 +45,7 @@ def test_examples_run(
     Path("calm.csv").write_text("positive,negative\nAll is well.,Get out!\nHow kind of you.,How dare you!\n")
     for example in EXAMPLES[name]:
         used = {"geo": geo, "model": model, "tokenizer": tokenizer, "vector": vector, "concepts": {"bird": vector}}
+        used |= final_states(model, tokenizer) if "unembedding, states" in example else {}
         exec(textwrap.dedent(example), used)  # noqa: S102
         if "generations" in used:
             assert used["generations"][0][0].text

@@ -82,6 +82,7 @@ def measure_layers(study: "LayersStudy", step: Step) -> LayersResult:
     steered, without_steering = (None, "")
     if "steering" in study.beside:
         steered, without_steering = steer_at_blocks(setup, step)
+    setup = setup.without_model(step)
     pictures = measure_pictures(setup, found, step) if "pictures" in study.beside else None
     return LayersResult(
         study=study,

@@ -67,6 +67,11 @@ class Setup:
 
     __repr__ = short_repr
 
+    def without_model(self, step: Step) -> "Setup":
+        """The same for what needs activations alone, so that the model's weights make room."""
+        step.session.make_room()
+        return replace(self, model=None, tokenizer=None)  # type: ignore[arg-type]
+
     @property
     def sites(self) -> tuple[Site, ...]:
         """The input of the first block and the outputs of those read."""
