@@ -63,6 +63,7 @@ def test_other_metrics_contexts_and_lemmas_stand_beside(result: LayersResult) ->
     assert lemma.values[-1] > lemma.nulls[-1] + 0.05
 
 
+@pytest.mark.long
 def test_the_claims_alone_are_what_they_are_with_all_beside_them(result: LayersResult) -> None:
     alone = LayersStudy(**SMALL | {"beside": ("none",)}).run()
     assert isinstance(alone, LayersResult)
