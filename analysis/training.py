@@ -9,7 +9,7 @@
    be read have theory twins. What is measured is kept in the cache, so that an interrupted run goes on where it was.
 3. A claim is there at the first step with 90% of the way from its null to its best; families are drawn again for an
    interval of that step. Does existence come before separation, before the tree, before orthogonality?
-4. For every concept, the step at which it appears against its depth in the tree: does the coarse come first? And do
+4. For every level of the tree, the checkpoint at which its concepts appear: does the coarse come first? And do
    early blocks come before late ones?
 
 Writes figures, results.json and results.npz to figures/training/.
@@ -20,13 +20,11 @@ import geometry as geo
 
 def main(study: geo.experiments.TrainingStudy) -> geo.experiments.StudyResult:
     result = study.run()
-    # The concepts that appear first, and last.
+    # The checkpoint, counted from 0, at which the concepts of each level of the tree appear.
     for site, depths in result.depths.items():
         for depth in depths:
-            labels = result.claims[site][depth.name].first.labels
-            placed = zip(depth.appears.tolist(), labels, strict=True)
-            order = [label for _, label in sorted((step, label) for step, label in placed if step == step)]  # not nan
-            print(f"{depth.name} at {site}: first {', '.join(order[:5])}; last {', '.join(order[-5:])}")
+            levels = ", ".join(f"level {level} at checkpoint {place:.1f}" for level, place in depth.appears.items())
+            print(f"{depth.name} at {site}: {levels}")
     return result
 
 

@@ -11,7 +11,7 @@ from analysis import layers
 from geometry.errors import GeometryError
 from geometry.experiments import LayersStudy
 from geometry.experiments.layers.by_block import ClaimByBlock, claims_by_block
-from geometry.experiments.layers.depth import DepthByBlock
+from geometry.experiments.layers.depth import DepthOrder
 from geometry.experiments.layers.result import LayersResult
 from geometry.results import Results, TestResult
 from geometry.steering import Site
@@ -110,7 +110,7 @@ def test_coarse_before_fine_is_told_where_it_is_planted_and_not_where_it_is_not(
     hierarchy = geo.concepts.hierarchy_from_words("toy", words, parents, geo.concepts.AnyPhrase(), forms="none")
     rng = np.random.default_rng(0)
 
-    def planted(onset: Any) -> DepthByBlock:
+    def planted(onset: Any) -> DepthOrder:
         tests = {
             site: Results(
                 [
@@ -124,7 +124,7 @@ def test_coarse_before_fine_is_told_where_it_is_planted_and_not_where_it_is_not(
             )
             for place, site in enumerate(SITES)
         }
-        return DepthByBlock.of(claims_by_block(tests, None)["existence"], hierarchy)
+        return DepthOrder.of(claims_by_block(tests, None)["existence"], hierarchy)
 
     coarse_first = planted(lambda depths: 1 + depths)
     assert coarse_first.slope == pytest.approx(1, abs=0.1)

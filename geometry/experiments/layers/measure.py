@@ -12,7 +12,7 @@ from geometry.directions import TokenCloud
 from geometry.evidence.fitting import Fitting
 from geometry.experiments.layers.by_block import claims_by_block
 from geometry.experiments.layers.choices import METRICS
-from geometry.experiments.layers.depth import DepthByBlock
+from geometry.experiments.layers.depth import DepthOrder
 from geometry.experiments.layers.pictures import measure_pictures
 from geometry.experiments.layers.result import LayersResult
 from geometry.experiments.layers.setup import Setup, chosen_claims, prepare
@@ -92,7 +92,7 @@ def measure_layers(study: "LayersStudy", step: Step) -> LayersResult:
         claims=found,
         orthogonality=claims_by_block(orthogonality, None) if orthogonality else {},
         of_the_tree=claims_by_block(of_the_tree, tree_of_control) if of_the_tree else {},
-        depths=[DepthByBlock.of(found[name], setup.hierarchy, seed=study.seed) for name in _DEPTHS if name in found],
+        depths=[DepthOrder.of(found[name], setup.hierarchy, seed=study.seed) for name in _DEPTHS if name in found],
         metrics=metrics,
         held_out_context=held_out,
         pictures=pictures,

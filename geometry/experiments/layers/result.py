@@ -14,7 +14,7 @@ from geometry.experiments.layers import figures
 from geometry.experiments.layers.block_steering_figures import block_steering_figures
 from geometry.experiments.layers.block_steering_result import BlockSteeringResult
 from geometry.experiments.layers.by_block import ClaimByBlock
-from geometry.experiments.layers.depth import DepthByBlock
+from geometry.experiments.layers.depth import DepthOrder
 from geometry.experiments.layers.pictures import Pictures
 from geometry.experiments.layers.pictures_figures import picture_figures, picture_pages
 from geometry.experiments.layers.words import sentences
@@ -50,7 +50,7 @@ class LayersResult(StudyResult):
     claims: Mapping[str, ClaimByBlock]
     orthogonality: Mapping[str, ClaimByBlock]
     of_the_tree: Mapping[str, ClaimByBlock]
-    depths: Sequence[DepthByBlock]
+    depths: Sequence[DepthOrder]
     metrics: Mapping[str, Mapping[str, Mapping[Site, TestResult]]]
     held_out_context: Mapping[Site, Sequence[float]]
     pictures: Pictures | None = None

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from geometry.experiments.layers.by_block import ClaimByBlock, place
-from geometry.experiments.layers.depth import DepthByBlock
+from geometry.experiments.layers.depth import DepthOrder
 from geometry.results import LEVEL
 from geometry.steering import Site
 
@@ -81,7 +81,7 @@ def control_sentence(claim: ClaimByBlock) -> str:
     return f"Where it is sharpest, {claim.name} is {how} GloVe's vectors of the same phrases ({other.value:.2f})"
 
 
-def depth_sentence(depth: DepthByBlock) -> str:
+def depth_sentence(depth: DepthOrder) -> str:
     """Whether the coarse comes before the fine."""
     if not np.isfinite(depth.slope):
         return f"By {depth.name} it cannot be said whether the coarse comes first: too few levels with enough concepts"

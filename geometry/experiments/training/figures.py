@@ -162,9 +162,9 @@ def depth_figure(result: "TrainingResult") -> FigureSpec:
             panels.append(axis.panel(claim, curves, f"{depth.name}, {words.at(site)}", control=False))
     site, depths = next((site, depths) for site, depths in result.depths.items() if depths)
     caption = (
-        "Means over concepts of one depth in the tree, 0 the root; of separation the depth of the child. A concept has"
-        " appeared at the first step with 90% of its largest distance from permuted words; ρ is Spearman's of depth and"
-        " that step."
+        "Means over concepts of one depth in the tree, 0 the root; of separation the depth of the child. A level has"
+        " appeared where its mean has 90% of its largest distance from permuted words; the slope of which checkpoint"
+        " that is over depth, with a 95% bootstrap interval over families and p of permuted depths."
     )
     return FigureSpec("depth", words.depth_sentence(depths[0], site), caption, partial(axis.draw, panels))
 

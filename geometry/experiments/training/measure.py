@@ -4,17 +4,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
+
 import geometry.evidence as evidence
 from geometry.causal import CausalSpace
 from geometry.concepts import ConceptHierarchy, load_hierarchy
 from geometry.errors import GeometryError, ModelError
 from geometry.experiments.announce import announce
+from geometry.experiments.layers.depth import DepthOrder
 from geometry.experiments.layers.setup import chosen_claims, phrases_of
 from geometry.experiments.study import Step
 from geometry.experiments.training.by_step import claims_by_step
 from geometry.experiments.training.checkpoints import Checkpoint, named_steps
 from geometry.experiments.training.control import control_values, require_word_vectors
-from geometry.experiments.training.depth import DepthByStep
 from geometry.experiments.training.kept import claims_file
 from geometry.experiments.training.measured import Claims, MeasuredClaim, keep_claims, kept_claims
 from geometry.experiments.training.result import UNEMBEDDING, TrainingResult
@@ -74,7 +76,8 @@ def measure_training(study: "TrainingStudy", step: Step) -> TrainingResult:
         hierarchies=hierarchies,
         depths={
             site: [
-                DepthByStep.of(found[site][name], hierarchies[site], seed=study.seed)
+                # Of steps only the order counts, since they are as one has saved them.
+                DepthOrder.of(found[site][name], hierarchies[site], places=np.arange(len(run.about)), seed=study.seed)
                 for name in _DEPTHS
                 if name in found[site]
             ]

@@ -9,10 +9,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from geometry.concepts import ConceptHierarchy
 from geometry.display import short_repr
+from geometry.experiments.layers.depth import DepthOrder
 from geometry.experiments.result import FigureSpec, StudyResult, TableSpec
 from geometry.experiments.training import figures, words
 from geometry.experiments.training.by_step import ClaimByStep
-from geometry.experiments.training.depth import DepthByStep
 
 if TYPE_CHECKING:
     from geometry.experiments.training.study import TrainingStudy
@@ -40,7 +40,7 @@ class TrainingResult(StudyResult):
     named: bool
     claims: Mapping[str, Mapping[str, ClaimByStep]]
     hierarchies: Mapping[str, ConceptHierarchy]
-    depths: Mapping[str, Sequence[DepthByStep]]
+    depths: Mapping[str, Sequence[DepthOrder]]
     left_out: Mapping[str, str]
     notes: Sequence[str] = ()
     without_control: str = ""
@@ -99,7 +99,7 @@ class TrainingResult(StudyResult):
         }
 
     def arrays(self) -> dict[str, ArrayLike]:
-        """Values of every claim, of shape (steps, labels); of depth the steps of appearance."""
+        """Values of every claim, of shape (steps, labels); of depth the same."""
         arrays: dict[str, ArrayLike] = {"steps": self.steps}
         for site, own in self.claims.items():
             for name, claim in own.items():
@@ -107,7 +107,7 @@ class TrainingResult(StudyResult):
                 arrays[f"{site}:{name}:labels"] = np.array(claim.first.labels)
             for depth in self.depths.get(site, ()):
                 arrays[f"{site}:depth:{depth.name}:depths"] = depth.depths
-                arrays[f"{site}:depth:{depth.name}:appears"] = depth.appears
+                arrays[f"{site}:depth:{depth.name}:values"] = depth.values
         return arrays
 
     def figures(self) -> list[FigureSpec]:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from geometry.display import listed
+from geometry.experiments.layers.depth import DepthOrder
 from geometry.experiments.layers.words import at as after
 from geometry.experiments.training.by_step import ClaimByStep
-from geometry.experiments.training.depth import DepthByStep
 from geometry.results import LEVEL
 from geometry.steering import Site
 
@@ -117,17 +117,17 @@ def blocks_sentence(result: "TrainingResult") -> str:
     return f"{name} is there {listed(found)}: {order}"
 
 
-def depth_sentence(depth: DepthByStep, site: str) -> str:
+def depth_sentence(depth: DepthOrder, site: str) -> str:
     """Whether the coarse comes before the fine."""
     where = at(site)
-    if not np.isfinite(depth.correlation):
-        return f"By {depth.name} {where} it cannot be said whether the coarse comes first: too few concepts appear"
+    if not np.isfinite(depth.slope):
+        return f"By {depth.name} {where} it cannot be said whether the coarse comes first: too few levels appear"
     low, high = depth.interval
-    numbers = f"ρ of depth and step = {depth.correlation:.2f} [{low:.2f}, {high:.2f}], p = {depth.p_value:.2g}"
-    if depth.p_value > LEVEL or low * high <= 0:
-        return f"By {depth.name} {where}, depth in the tree does not tell when a concept appears ({numbers})"
-    order = ("coarse", "fine") if depth.correlation > 0 else ("fine", "coarse")
-    return f"By {depth.name} {where}, {order[0]} concepts appear before {order[1]} ones ({numbers})"
+    numbers = f"{depth.slope:+.1f} checkpoints a level [{low:+.1f}, {high:+.1f}], p = {depth.p_value:.2g}"
+    if not (depth.p_value <= LEVEL and low * high > 0):
+        return f"By {depth.name} {where}, coarse levels of the tree come neither before nor after fine ones ({numbers})"
+    order = ("coarse", "fine") if depth.slope > 0 else ("fine", "coarse")
+    return f"By {depth.name} {where}, {order[0]} levels of the tree come before {order[1]} ones ({numbers})"
 
 
 def first_sentence(result: "TrainingResult") -> str:
