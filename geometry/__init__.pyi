@@ -9,6 +9,7 @@ from . import evidence as evidence
 from . import experiments as experiments
 from . import frames as frames
 from . import intervals as intervals
+from . import judging as judging
 from . import layers as layers
 from . import maps as maps
 from . import models as models
@@ -18,9 +19,11 @@ from . import probing as probing
 from . import randomness as randomness
 from . import report as report
 from . import results as results
+from . import selectivity as selectivity
 from . import serving as serving
 from . import significance as significance
 from . import steering as steering
+from . import tuning as tuning
 from . import views as views
 from .causal import CausalSpace as CausalSpace
 from .concepts.behaviours import load_behaviour as load_behaviour
@@ -58,5 +61,6 @@ from .steering.vector import Site as Site
 from .steering.vector import SteeringVector as SteeringVector
 from .steering.vector_file import load_vector as load_vector
 from .steering.vector_file import save_vector as save_vector
+from .tuning.choosing import tune as tune
 
 __version__: str

@@ -15,6 +15,7 @@ KINDS = {
     "spectra": "mean and eigensystem of Σ of large unembeddings",
     "activations": "the residual stream on prompts",
     "claims": "claims of single checkpoints, of the study of training",
+    "forecasts": "fitted forecasts of what steering brings",
 }
 LIMIT = "CONCEPT_GEOMETRY_CACHE_LIMIT"
 SUFFIX = ".safetensors"

@@ -3,9 +3,12 @@
 import argparse
 import operator
 import sys
+import warnings
 from functools import reduce
 
 from geometry.cli.placement import placement_of
+from geometry.cli.steer_auto import check_auto, chooser
+from geometry.cli.steer_condition import condition, said
 from geometry.cli.steer_sources import Make, sources
 from geometry.errors import SteeringError
 from geometry.models import load_model, require_language_model
@@ -37,11 +40,16 @@ def run_steer(options: argparse.Namespace) -> None:
     require_language_model(options.model)
     kept = load_vector(options.vector) if options.vector else None
     makes = [] if kept is not None else sources(options)
+    choose = chooser(options, makes) if options.auto else None
+    make_condition = condition(options)
     if kept is not None:
         _positions(options, kept)  # refuses what does not suit before the model is loaded
     model, tokenizer = load_model(options.model, **place.of_model)
     prompts = chat_prompts(tokenizer, options.prompts) if options.chat else options.prompts
-    vector = kept if kept is not None else _composed(options, makes, model, tokenizer)
+    if choose is not None:
+        vector = choose(model, tokenizer)
+    else:
+        vector = kept if kept is not None else _composed(options, makes, model, tokenizer)
     positions = _positions(options, vector)
     for note in (*vector.notes, *(encode(tokenizer, prompts, bos=vector.bos).notes if prompts else ())):
         print(f"note: {note}", file=sys.stderr)
@@ -54,8 +62,12 @@ def run_steer(options: argparse.Namespace) -> None:
 
     sampling = {name: getattr(options, name) for name in ("temperature", "top_p", "frequency_penalty", "seed")}
     sampling |= {"max_new_tokens": options.tokens, "num_return_sequences": options.completions, "bos": vector.bos}
-    with steer(model, vector, positions=positions):
+    when = None if make_condition is None else make_condition(vector, model, tokenizer)
+    with warnings.catch_warnings(), steer(model, vector, positions=positions, when=when) as handle:
+        warnings.filterwarnings("ignore", ".* never held")  # of a condition: it is said below
         steered = generate(model, tokenizer, prompts, **sampling)
+    if when is not None:
+        print(f"note: {said(when, handle.fired, handle.asked)}", file=sys.stderr)
     unsteered = generate(model, tokenizer, prompts, **sampling)
     if steered == unsteered:
         print(
@@ -79,8 +91,9 @@ def _check(options: argparse.Namespace) -> None:
         )
     if options.vector and (options.coefficient or options.site or options.strength is not None):
         raise SteeringError("--coefficient, --site and --strength go with what is made here; a file holds its own")
-    if options.hierarchy and not options.add:
-        raise SteeringError("--hierarchy says where the concepts of --add come from, and there is no --add")
+    check_auto(options)
+    if options.hierarchy and not options.add and options.when is None:
+        raise SteeringError("--hierarchy says where the concepts of --add and --when come from, and there is neither")
     added = len(options.add + options.pair + options.pairs + options.behaviour)
     if len(options.coefficient) not in (0, 1, added):
         raise SteeringError(f"{added} to add: give --coefficient once or as often, not {len(options.coefficient)}")
@@ -124,5 +137,5 @@ def _save(
 
 def _places(options: argparse.Namespace, vector: SteeringVector, model: LanguageModel) -> str:
     places = f"{', '.join(map(str, vector.sites))} of {len(Architecture.of(model).blocks)} blocks"
-    chosen = options.site or options.add or options.vector
+    chosen = options.auto or options.site or options.add or options.vector
     return places if chosen else f"{places}, the middle one; --site chooses another"

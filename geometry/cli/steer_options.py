@@ -26,9 +26,16 @@ def add_steer(parser: argparse.ArgumentParser) -> None:
         metavar="R",
         help="scale to R × the residual norm; needed for concepts at blocks",
     )
+    says = "choose site and strength: the greatest effect within --bound; for one --add, --pairs or --behaviour"
+    add("--auto", action="store_true", help=says)
+    says = "what --auto may cost: KL(steered ‖ unsteered) on neutral prompts (default: 0.5)"
+    add("--bound", type=finite_number, metavar="NATS", help=says)
     choices = ["first", "middle", "last", "all", "prompt", "generated", "front", "back"]
     says = "tokens to steer (default: the prompt's last; its first for a vector with a row for each of several)"
     add("--positions", choices=choices, help=says)
+    says = "act on tokens about to name a concept or what is below it, or on prompts like the positive ones of a .csv"
+    add("--when", metavar="CONCEPT|FILE", help=says)
+    add("--when-site", type=_site, metavar="SITE", help="where that is read (default: where the vector acts first)")
     add("--tokens", type=whole_number(1), default=30, help="new tokens at most (default: 30)")
     add(
         "--completions",

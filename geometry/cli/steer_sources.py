@@ -110,7 +110,8 @@ def _mean_difference(
     return contrastive_activation_addition(model, tokenizer, pairs, [site or middle_block(model)])
 
 
-def _classes(entry: str) -> Make:
+def classes_of(entry: str) -> tuple[dict[str, tuple[str, ...]], str]:
+    """The texts by class that an entry of --behaviour compares, and the class that is steered to."""
     source, colon, asked = entry.rpartition(":")
     family = load_behaviour(source if colon else entry)
     texts = family.texts()
@@ -122,10 +123,14 @@ def _classes(entry: str) -> Make:
             f"--behaviour {entry}: the classes of {family.name} are {', '.join(texts)}; write for example"
             f" {source or entry}:{last}/{first}"
         )
+    return {name: texts[name] for name in wanted} if slash else texts, name
+
+
+def _classes(entry: str) -> Make:
+    texts, name = classes_of(entry)
 
     def make(model: LanguageModel, tokenizer: Tokenizer, site: Site | None) -> SteeringVector:
-        read = {name: texts[name] for name in wanted} if slash else texts
         place = site or middle_block(model)
-        return class_difference(class_means(model, tokenizer, read, [place]), name)
+        return class_difference(class_means(model, tokenizer, texts, [place]), name)
 
     return make

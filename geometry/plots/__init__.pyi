@@ -40,4 +40,6 @@ from .style import short as short
 from .style import signed as signed
 from .style import style as style
 from .style import tag_panel as tag_panel
+from .token_map import TokenPanel as TokenPanel
+from .token_map import token_map as token_map
 from .tree import dendrogram as dendrogram

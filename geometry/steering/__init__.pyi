@@ -10,6 +10,7 @@ from .architecture import Architecture as Architecture
 from .belonging import check_belongs as check_belongs
 from .chat import chat_prompts as chat_prompts
 from .concept_vectors import ConceptSteering as ConceptSteering
+from .condition import Condition as Condition
 from .dual import dual_step as dual_step
 from .exponential_tilt import addition_step as addition_step
 from .final_norm import FinalNorm as FinalNorm
@@ -27,6 +28,9 @@ from .measure import excess_kl as excess_kl
 from .measure import kl_divergence as kl_divergence
 from .measure import perplexity as perplexity
 from .measure import probability as probability
+from .next_token_kl import kl_contributions as kl_contributions
+from .next_token_kl import next_token_laws as next_token_laws
+from .output_states import OutputStates as OutputStates
 from .output_steps import OutputSteps as OutputSteps
 from .output_steps import step_differences as step_differences
 from .pair_file import load_text_pairs as load_text_pairs
@@ -35,9 +39,15 @@ from .positions import Positions as Positions
 from .prompts import PromptSet as PromptSet
 from .prompts import encode as encode
 from .prompts import load_prompts as load_prompts
+from .sibling_mixture import MixtureSteps as MixtureSteps
+from .sibling_mixture import mixture_step as mixture_step
 from .step_route import mean_probe as mean_probe
 from .strength import to_absolute as to_absolute
 from .text_cost import TextCost as TextCost
+from .token_costs import PerplexityRatio as PerplexityRatio
+from .token_costs import ScoredText as ScoredText
+from .token_costs import perplexity_ratio as perplexity_ratio
+from .token_costs import score_tokens as score_tokens
 from .vector import Site as Site
 from .vector import SiteLike as SiteLike
 from .vector import SteeringVector as SteeringVector

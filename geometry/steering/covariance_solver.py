@@ -1,4 +1,5 @@
-"""Solves Cov_p(γ) x = b of many laws at once by conjugate gradients; no d × d matrix but one a state, made once.
+"""Solves Cov_p(γ) x = b of many laws at once by conjugate gradients; no d × d matrix but one a state, made once for all
+targets.
 
 At d = 576 and 5,000 tokens a product with Cov_p(γ) of every state costs a fortieth of forming the matrix, and some 100
 of them take a state from λ0 to its goal; forming and solving it at every step took about twice the time.
@@ -11,10 +12,10 @@ from geometry.steering.output_law import OutputLaws
 
 Array = NDArray[np.float64]
 Single = NDArray[np.float32]
-_TOKENS = 3000  # the likeliest, of which the preconditioner is made
-_RIDGE = 1e-3  # of its mean eigenvalue
 _TOLERANCE = 0.1  # steps are Newton's but for this part; what they lead to is judged in float64
-_MOST = 80
+_MOST = 40
+_SEEN = 1e-9
+_MOSTLY = 0.8
 _TINY = np.float32(1e-30)
 _FLAT = np.float32(1e-12)
 
@@ -24,18 +25,7 @@ class CovarianceSolver:
 
     def __init__(self, laws: OutputLaws) -> None:
         self._gamma = laws.gamma.astype(np.float32)
-        count = min(_TOKENS, laws.law.shape[1])
-        inverses = []
-        for law in laws.law:
-            likeliest = np.argpartition(-law, count - 1)[:count]
-            weights, rows = law[likeliest].astype(np.float32), self._gamma[likeliest]
-            mean = weights @ rows / weights.sum()
-            rows = rows - mean
-            covariance = (rows * weights[:, None]).T @ rows
-            scale = float(np.trace(covariance)) / len(covariance) or 1.0
-            covariance.flat[:: len(covariance) + 1] += np.float32(_RIDGE * scale)
-            inverses.append(np.linalg.inv(covariance))
-        self._inverses = np.stack(inverses)
+        self._inverses = laws.batch.inverses
 
     def solve(self, law: Array, right: Array, subset: NDArray[np.int64]) -> Array:
         """x of Cov x = b, shape (k, d), for laws (k, m) of a subset of the states."""
@@ -43,12 +33,16 @@ class CovarianceSolver:
         size = np.where(size > 0, size, 1.0)
         residual = (right / size).astype(np.float32)
         solution = np.zeros_like(residual)
-        law32, inverses = law.astype(np.float32), self._inverses[subset]
+        # Tokens that no law heeds any more, of which there are the more, the further the step, are left out.
+        seen = law.max(axis=0) > _SEEN
+        gamma = self._gamma if seen.mean() > _MOSTLY else self._gamma[seen]
+        law32 = (law if gamma is self._gamma else law[:, seen]).astype(np.float32)
+        inverses = self._inverses[subset]
         left, whole = np.arange(len(residual)), solution
         part, direction = np.zeros_like(residual), _times(inverses, residual)
         dot = (residual * direction).sum(axis=1)
         for _ in range(_MOST):
-            product = self._product(law32, direction)
+            product = _product(gamma, law32, direction)
             curvature = (direction * product).sum(axis=1)
             # A law on the rim of the hull is flat in some directions: no step along them.
             flat = curvature <= _FLAT * (direction * direction).sum(axis=1)
@@ -70,11 +64,12 @@ class CovarianceSolver:
         whole[left] = part
         return whole.astype(np.float64) * size
 
-    def _product(self, law: Single, vectors: Single) -> Single:
-        logits = vectors @ self._gamma.T
-        logits -= (law * logits).sum(axis=1, keepdims=True)
-        logits *= law
-        return np.asarray(logits @ self._gamma, dtype=np.float32)
+
+def _product(gamma: Single, law: Single, vectors: Single) -> Single:
+    logits = vectors @ gamma.T
+    logits -= (law * logits).sum(axis=1, keepdims=True)
+    logits *= law
+    return np.asarray(logits @ gamma, dtype=np.float32)
 
 
 def _times(matrices: Single, vectors: Single) -> Single:

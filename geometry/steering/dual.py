@@ -5,9 +5,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from geometry.arguments import checked
 from geometry.causal import CausalSpace
+from geometry.errors import SteeringError
 from geometry.models import Unembedding
 from geometry.steering.covariance_solver import CovarianceSolver
-from geometry.steering.output_law import OutputLaws
+from geometry.steering.output_law import OutputLaws, softmax
+from geometry.steering.output_states import OutputStates
 from geometry.steering.output_steps import OutputSteps
 from geometry.steering.step_goal import Goal
 from geometry.steering.step_route import stepped
@@ -17,6 +19,9 @@ Array = NDArray[np.float64]
 _MOST_NATS = 3.0  # that a Newton step moves any logit against the mean
 _SEEN = 1e-7  # of tokens at least so probable
 _MOST_STEPS = 20
+_MOST_IN_ALL = 40  # Newton steps of a state, after which what is reached is the end
+_PATIENCE = 5
+_FIRST = 0.05  # of the divergence's root
 _MOST_SHIFT = 100.0  # nats: a law that far off has left for the rim of the hull
 _ATTEMPTS = 14
 _RIM = 12.0  # log-odds taken for a goal at the end of its range, or beyond it
@@ -26,15 +31,17 @@ _LEAST_STEP = 0.01  # of the goal's number (log-odds, mostly) between what is re
 @checked
 def dual_step(
     space: CausalSpace | Unembedding,
-    hidden: ArrayLike,
+    hidden: ArrayLike | OutputStates,
     probe: SteeringVector | ArrayLike | None = None,
     *,
     target: ArrayLike,
     probability: ArrayLike | None = None,
     expectation: ArrayLike | None = None,
     probe_value: ArrayLike | None = None,
-    n_tokens: int = 5000,
+    kl: ArrayLike | None = None,
+    n_tokens: int | None = None,
     tolerance: float = 1e-5,
+    start: OutputSteps | None = None,
 ) -> OutputSteps:
     """Move final hidden states along the straight line of the dual coordinates E_λ[γ] in direction β.
 
@@ -54,64 +61,88 @@ def dual_step(
 
     Parameters:
         space: the unembedding γ, or a space of it.
-        hidden: λ0, after the final norm, shape (n, d).
+        hidden: λ0, after the final norm, shape (n, d), or `OutputStates` of them, which serve many targets.
         probe: β, shape (d,) or (n, d), or a vector with one part, "after_norm". None: `mean_probe` of the target.
         target: ids of tokens.
-        probability, expectation, probe_value: what to reach, one of the three: P(target), E[βᵀγ] or βᵀλ; a number or
-            one a state, under the law of S.
-        n_tokens: S is so many tokens, the likeliest at λ0, and the target's; probability outside is reported.
+        probability, expectation, probe_value, kl: what to reach, one of the four: P(target), E[βᵀγ], βᵀλ, or
+            KL(p_λ ‖ p_λ0) in nats along +β; a number or one a state, under the law of S.
+        n_tokens: S is so many tokens, the likeliest at λ0, and the target's; probability outside is reported. Default,
+            5,000, or as `OutputStates` were made.
         tolerance: of the residual, as a part of ‖νβ‖.
+        start: dual steps from the same states along the same β, from which to go on: to reach several goals one after
+            the other.
 
     Newton steps by conjugate gradients on Cov_λ(γ), in log-odds of the goal and at most 3 nats long, float64 (the
     conjugate gradients in float32: they give directions only). The same input gives the same numbers, to the tolerance.
 
     Returns OutputSteps of n.
-    Raises SteeringError: shapes, numbers or ids that do not fit, or not one goal.
+    Raises SteeringError: shapes, numbers or ids that do not fit, not one goal, or a start elsewhere.
     Source: Park et al., arXiv 2602.15293, on dual steering; the truncation to S and the solver are ours.
     """
-    return stepped("dual", dual_shift, space, hidden, probe, target, n_tokens, tolerance,
-                   probability=probability, expectation=expectation, probe_value=probe_value)  # fmt: skip
+    if start is not None and start.route != "dual":
+        raise SteeringError("start: an addition does not lie on the dual line; give dual steps")
+    return stepped("dual", dual_shift, space, hidden, probe, target, n_tokens, tolerance, start,
+                   probability=probability, expectation=expectation, probe_value=probe_value, kl=kl)  # fmt: skip
 
 
-def dual_shift(laws: OutputLaws, goal: Goal, tolerance: float) -> tuple[Array, NDArray[np.bool_]]:
-    """λ* − λ0, shape (n, d), and where the goal is reached; from what is reached on, by steps that halve on failure."""
+def dual_shift(
+    laws: OutputLaws, goal: Goal, tolerance: float, shift: Array | None = None
+) -> tuple[Array, NDArray[np.bool_]]:
+    """λ* − λ0, shape (n, d), and where the goal is reached; from what is reached on, by steps that halve on failure.
+
+    `shift`: a shift on the same dual line (same β) to begin at.
+    """
     solver = CovarianceSolver(laws)
-    shift, at = np.zeros_like(laws.states), goal.start.copy()
+    if shift is None:
+        shift, at = np.zeros_like(laws.states), goal.start.copy()
+    else:
+        shift, at = shift.copy(), goal.at(laws, laws.moved(shift), slice(None), shift)
+    if goal.kind == "kl" and (still := np.flatnonzero(at == 0)).size:
+        # The root of a divergence has no gradient at 0: a first step without it.
+        along = solver.solve(laws.law[still], goal.probe[still], still)
+        size = np.sqrt(np.maximum((along * goal.probe[still]).sum(axis=1), _SEEN))
+        shift[still] = (_FIRST * goal.wanted[still] / size)[:, None] * along
     # A goal out of reach has no number of its own.
     wanted = (
         goal.wanted
-        if goal.kind == "probe_value"
+        if goal.kind in ("probe_value", "kl")
         else np.where(np.isfinite(goal.wanted), goal.wanted, np.sign(goal.wanted) * _RIM)
     )
-    step = wanted - at
+    step, taken = wanted - at, np.zeros(len(at), dtype=np.int64)
     for _ in range(_ATTEMPTS):
         going = np.flatnonzero(
-            (at != wanted) & (np.abs(step) >= _LEAST_STEP * (np.abs(wanted - goal.start) > _LEAST_STEP))
+            (at != wanted)
+            & (taken < _MOST_IN_ALL)
+            & (np.abs(step) >= _LEAST_STEP * (np.abs(wanted - goal.start) > _LEAST_STEP))
         )
         if not len(going):
             break
         ahead = np.where(np.abs(step) < np.abs(wanted - at), at + step, wanted)[going]
-        found, converged = _newton(laws, goal, solver, shift[going], ahead, going, tolerance)
+        found, converged, steps = _newton(laws, goal, solver, shift[going], ahead, going, tolerance)
+        taken[going] += steps
         good = going[converged]
         shift[good], at[good] = found[converged], ahead[converged]
         step[good] *= 2
-        step[going[~converged]] /= 2
+        step[going[~converged]] /= 4
+    shift[at == goal.start] = 0 if goal.kind == "kl" else shift[at == goal.start]
     return shift, (at == wanted) & np.isfinite(goal.wanted)
 
 
 def _newton(
     laws: OutputLaws, goal: Goal, solver: CovarianceSolver, shift: Array, wanted: Array, subset: NDArray[np.int64],
     tolerance: float,
-) -> tuple[Array, NDArray[np.bool_]]:  # fmt: skip
-    """From shifts on the dual path of a subset to where the goal's number is the wanted; which of them got there.
+) -> tuple[Array, NDArray[np.bool_], NDArray[np.int64]]:  # fmt: skip
+    """From shifts on the dual path of a subset to where the goal's number is the wanted; which got there, steps taken.
 
     One step solves for λ and for ν: Cov x = E_λ0[γ] + νβ − E_λ[γ] and Cov y = β, and takes so much of y that the goal's
     number is met to first order. ν is not stepped but read off E_λ[γ] anew, since it grows exponentially.
     """
     shift, left = shift.copy(), np.arange(len(subset))
-    done = np.zeros(len(subset), dtype=bool)
+    done, taken = np.zeros(len(subset), dtype=bool), np.zeros(len(subset), dtype=np.int64)
     upward = np.sign(wanted - goal.start[subset])
-    law = laws.moved(shift, subset)
+    moves = shift @ laws.gamma.T
+    law = softmax(laws.logits[subset] + moves)
+    best, stuck = np.full(len(subset), np.inf), np.zeros(len(subset), dtype=np.int64)
     for _ in range(_MOST_STEPS):
         rows = subset[left]
         probe, here = goal.probe[rows], shift[left]
@@ -119,16 +150,24 @@ def _newton(
         nu = ((mean - laws.mean[rows]) * probe).sum(axis=1) / (probe * probe).sum(axis=1)
         miss = laws.mean[rows] + nu[:, None] * probe - mean
         short = wanted[left] - goal.at(laws, law, rows, here)
-        close = np.linalg.norm(miss, axis=1) <= tolerance * np.abs(nu) * np.linalg.norm(probe, axis=1)
-        close &= np.abs(short) <= 1e-3 * tolerance + 1e-9
+        length = np.maximum(np.abs(nu) * np.linalg.norm(probe, axis=1), np.finfo(np.float64).tiny)
+        off = np.linalg.norm(miss, axis=1) / length
+        close = (off <= tolerance) & (np.abs(short) <= 1e-3 * tolerance + 1e-9)
         done[left[close & (nu * upward[left] >= 0)]] = True
-        lost = ~np.isfinite(here).all(axis=1) | (np.abs(here @ laws.gamma.T).max(axis=1) > _MOST_SHIFT)
+        # Newton steps that bring nothing nearer several times over will not.
+        merit = np.maximum(off / max(tolerance, _SEEN), np.abs(short) / (1e-3 * tolerance + 1e-9))
+        nearer = merit < 0.7 * best[left]
+        best[left] = np.minimum(best[left], merit)
+        stuck[left] = np.where(nearer, 0, stuck[left] + 1)
+        lost = ~np.isfinite(here).all(axis=1) | (np.abs(moves).max(axis=1) > _MOST_SHIFT) | (stuck[left] > _PATIENCE)
         kept = ~(close | lost)
         if not kept.any():
             break
-        left, law, rows, probe, miss, short = (each[kept] for each in (left, law, rows, probe, miss, short))
-        along, across = (solver.solve(law, right, rows) for right in (probe, miss))
-        slope = goal.slope(laws, law, rows)
+        left, law, rows, probe, miss, short, here = (each[kept] for each in (left, law, rows, probe, miss, short, here))
+        taken[left] += 1
+        both = solver.solve(np.concatenate([law, law]), np.concatenate([probe, miss]), np.concatenate([rows, rows]))
+        along, across = both[: len(rows)], both[len(rows) :]
+        slope = goal.slope(laws, law, rows, here)
         rate = (slope * along).sum(axis=1)
         kept = rate > 0  # else the path has turned
         if not kept.any():
@@ -140,5 +179,6 @@ def _newton(
         moves -= (law * moves).sum(axis=1, keepdims=True)
         longest = np.where(law > _SEEN, np.abs(moves), 0.0).max(axis=1)
         shift[left] += np.minimum(1.0, _MOST_NATS / np.maximum(longest, _SEEN))[:, None] * step
-        law = laws.moved(shift[left], rows)
-    return shift, done
+        moves = shift[left] @ laws.gamma.T
+        law = softmax(laws.logits[rows] + moves)
+    return shift, done, taken

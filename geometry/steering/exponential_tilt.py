@@ -6,7 +6,8 @@ from numpy.typing import ArrayLike, NDArray
 from geometry.arguments import checked
 from geometry.causal import CausalSpace
 from geometry.models import Unembedding
-from geometry.steering.output_law import OutputLaws, softmax
+from geometry.steering.output_law import OutputLaws
+from geometry.steering.output_states import OutputStates
 from geometry.steering.output_steps import OutputSteps
 from geometry.steering.step_goal import Goal
 from geometry.steering.step_route import stepped
@@ -17,19 +18,21 @@ _DEVIATIONS = 0.5  # of βᵀγ that one step of the search adds
 _MOST_STEPS = 200
 _HALVINGS = 60
 _CERTAIN = 1e-12
+_EXACT = 1e-13
 
 
 @checked
 def addition_step(
     space: CausalSpace | Unembedding,
-    hidden: ArrayLike,
+    hidden: ArrayLike | OutputStates,
     probe: SteeringVector | ArrayLike | None = None,
     *,
     target: ArrayLike,
     probability: ArrayLike | None = None,
     expectation: ArrayLike | None = None,
     probe_value: ArrayLike | None = None,
-    n_tokens: int = 5000,
+    kl: ArrayLike | None = None,
+    n_tokens: int | None = None,
 ) -> OutputSteps:
     """Add tβ to final hidden states, with the t at which the goal is reached: p_λ(y) ∝ p_λ0(y) exp(t βᵀγ(y)).
 
@@ -45,11 +48,11 @@ def addition_step(
     Parameters, result and errors are those of `dual_step`.
     Source: Park et al., arXiv 2602.15293; Csiszár, Ann. Probab. 3 (1975), for the tilt as I-projection.
     """
-    return stepped("addition", addition_shift, space, hidden, probe, target, n_tokens, 0.0,
-                   probability=probability, expectation=expectation, probe_value=probe_value)  # fmt: skip
+    return stepped("addition", addition_shift, space, hidden, probe, target, n_tokens, 0.0, None,
+                   probability=probability, expectation=expectation, probe_value=probe_value, kl=kl)  # fmt: skip
 
 
-def addition_shift(laws: OutputLaws, goal: Goal, _: float) -> tuple[Array, NDArray[np.bool_]]:
+def addition_shift(laws: OutputLaws, goal: Goal, _: float, __: Array | None) -> tuple[Array, NDArray[np.bool_]]:
     """tβ, shape (n, d), and where the goal is reached: steps outwards until it is passed, then bisection to float64."""
     n = len(laws.states)
     sign = np.where(goal.wanted >= goal.start, 1.0, -1.0)
@@ -61,12 +64,8 @@ def addition_shift(laws: OutputLaws, goal: Goal, _: float) -> tuple[Array, NDArr
 
     def number(length: Array, rows: NDArray[np.int64]) -> tuple[Array, Array, Array]:
         """The goal's number and its slope, in the direction in which it is to grow, and the deviation of βᵀγ."""
-        law = softmax(laws.logits[rows] + (sign[rows] * length)[:, None] * goal.products[rows])
-        value = sign[rows] * goal.at(laws, law, rows)
-        slope = (goal.slope(laws, law, rows) * goal.probe[rows]).sum(axis=1)
-        mean = (law * goal.products[rows]).sum(axis=1)
-        spread = (law * (goal.products[rows] - mean[:, None]) ** 2).sum(axis=1)
-        return value, slope, np.sqrt(spread)
+        value, slope, spread = goal.along_probe(laws, sign[rows] * length, rows)
+        return sign[rows] * value, slope, spread
 
     wanted, record, best = sign * goal.wanted, sign * goal.start, np.zeros(n)
     low, high = np.zeros(n), np.zeros(n)
@@ -88,11 +87,21 @@ def addition_shift(laws: OutputLaws, goal: Goal, _: float) -> tuple[Array, NDArr
         rows = rows[~over & (spread > _CERTAIN * np.ptp(goal.products[rows], axis=1))]
         last[rows] = at[rows]
         at[rows] += stride[rows]
+    rows, tried = index, (low + high) / 2
     for _ in range(_HALVINGS):
-        middle = (low + high) / 2
-        value, slope, spread = number(middle, index)
-        beyond = np.where(passed, value >= wanted, slope <= 0)
-        high, low = np.where(beyond, middle, high), np.where(beyond, low, middle)
+        value, slope, spread = number(tried[rows], rows)
+        beyond = np.where(passed[rows], value >= wanted[rows], slope <= 0)
+        high[rows[beyond]], low[rows[~beyond]] = tried[rows[beyond]], tried[rows[~beyond]]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            short = wanted[rows] - value
+            newton = tried[rows] + short / slope
+        inside = passed[rows] & (low[rows] < newton) & (newton < high[rows])
+        met = passed[rows] & (np.abs(short) <= _EXACT * np.maximum(1.0, np.abs(wanted[rows])))
+        high[rows[met]] = tried[rows[met]]
+        tried[rows] = np.where(inside, newton, (low[rows] + high[rows]) / 2)
+        rows = rows[~met & (high[rows] - low[rows] > _EXACT * high[rows])]
+        if not len(rows):
+            break
     found = number(low, index)[0]
     length = np.where(passed, high, np.where(found >= record, low, best))
     return (sign * length)[:, None] * goal.probe, passed & np.isfinite(goal.wanted)

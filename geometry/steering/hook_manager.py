@@ -1,30 +1,28 @@
 """HookManager: all the vectors at work in one model, in their order, through one hook a site.
 
 What is steered in a call is worked out once, before the first block runs, so bad input is refused there and
-blocks only add. Imported by injection alone.
+blocks only add. Conditions are read where their sites are passed. Imported by injection alone.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from functools import cached_property
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import nn
 from torch.utils.hooks import RemovableHandle
 
-from geometry.display import short_repr
 from geometry.errors import SteeringError
 from geometry.steering.architecture import Architecture, unwrapped
+from geometry.steering.gate import Decisions, Gate
 from geometry.steering.padding import check_padding
-from geometry.steering.positions import Positions, Selection, every_token, select
+from geometry.steering.part import Part
+from geometry.steering.positions import every_token, of_prompts, select
 from geometry.steering.residual_stream import Attached, ResidualStream
 from geometry.steering.vector import Site
 
-Mode = Literal["add", "ablate"]
-_OF_THE_PROMPT = ("prompt", "first", "middle", "last")
 _IN_PIECES = (
     "only positions 'all' can be steered when a prompt is run in pieces, by assisted generation or on a cache from"
     " before steering began; run the whole prompt at once while steering is at work"
@@ -32,99 +30,14 @@ _IN_PIECES = (
 
 
 @dataclass(eq=False)
-class Part:
-    """One part of a vector at its site, for some prompts of a batch (None: all), each in `copies` rows of it.
-    `bos` is the vector's.
-
-    `plan` says where in the running call it acts; None: nowhere.
-    """
-
-    site: Site
-    tensor: torch.Tensor
-    positions: Positions
-    mode: Mode
-    centred: bool
-    prompts: torch.Tensor | None = None
-    copies: int = 1
-    bos: bool | None = None
-    plan: Selection | Literal["everywhere", "unknown"] | None = None
-    ready: dict[tuple[torch.device, torch.dtype], torch.Tensor] = field(default_factory=dict)
-
-    __repr__ = short_repr
-
-    def __post_init__(self) -> None:
-        if self.mode == "ablate":
-            # In float64, as squares leave the range of float32; a zero row has no direction and takes nothing away.
-            length = torch.linalg.vector_norm(self.tensor.double(), dim=-1, keepdim=True)
-            self.tensor = torch.where(length > 0, self.tensor / length, 0.0).float()
-        self.plan = self.outside
-
-    @cached_property
-    def place(self) -> Site:
-        """Where it acts, whatever its unit: absolute and relative parts share a hook. Asked for at every block."""
-        return replace(self.site, relative=False)
-
-    @property
-    def rows(self) -> int | None:
-        """For how many positions it has a row; None: one for all."""
-        return len(self.tensor) if self.tensor.ndim == 2 else None
-
-    @property
-    def everywhere(self) -> bool:
-        """Whether every token is steered."""
-        return isinstance(self.positions, str) and self.positions == "all"
-
-    @property
-    def of_prompt(self) -> bool:
-        """Whether no generated token is steered."""
-        return not isinstance(self.positions, str) or self.positions in _OF_THE_PROMPT
-
-    @property
-    def outside(self) -> Literal["everywhere", "unknown"]:
-        """The plan while the whole model is not being called."""
-        return "everywhere" if self.everywhere and self.prompts is None else "unknown"
-
-    def changed(self, residual: torch.Tensor) -> torch.Tensor:
-        """The residual stream with this part's change, shape (batch, positions, d)."""
-        plan = self.plan
-        if plan is None:
-            return residual
-        if plan == "unknown":
-            raise SteeringError("a part of the model was called by itself; steering needs the call of the whole model")
-        if isinstance(plan, str):
-            return self._applied(residual, None)
-        steered = residual.clone()
-        batch, position, row = (index.to(residual.device) for index in (plan.batch, plan.position, plan.row))
-        steered[batch, position] = self._applied(residual[batch, position], row)
-        return steered
-
-    def _applied(self, residual: torch.Tensor, row: torch.Tensor | None) -> torch.Tensor:
-        exact = self.mode == "add" and not self.site.relative
-        vector = self._on(residual.device, residual.dtype if exact else torch.float32)
-        if self.rows and row is not None:
-            vector = vector[row]
-        if exact:
-            return torch.add(residual, vector)
-        wide = residual.float()
-        if self.mode == "ablate":
-            return (wide - (wide * vector).sum(dim=-1, keepdim=True) * vector).to(residual.dtype)
-        read = wide - wide.mean(dim=-1, keepdim=True) if self.centred else wide
-        added = torch.linalg.vector_norm(read, dim=-1, keepdim=True) * vector
-        return torch.add(residual, added.to(residual.dtype))
-
-    def _on(self, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
-        if (device, dtype) not in self.ready:
-            self.ready[device, dtype] = self.tensor.to(device, dtype)
-        return self.ready[device, dtype]
-
-
-@dataclass(eq=False)
 class _Prompt:
-    """A prompt that was run: its token ids (or embeddings), the parts at work then, and how far the text has come."""
+    """A prompt that was run: its token ids (or embeddings), the parts at work then, how far the text has come, and what
+    conditions on prompts have decided."""
 
     tokens: torch.Tensor
     parts: tuple[Part, ...]
     run: int
+    decisions: Decisions = field(default_factory=dict)
 
     @property
     def length(self) -> int:
@@ -169,7 +82,7 @@ class HookManager:
     def remove(self, parts: list[Part]) -> None:
         """Take parts out; with the last of them go all hooks."""
         self._parts = [part for part in self._parts if part not in parts]
-        self._detach(kept={part.place for part in self._parts})
+        self._detach(kept=_places(self._parts))
         if not self._parts:
             for hook in self._calls:
                 hook.remove()
@@ -210,17 +123,19 @@ class HookManager:
         return all(part.prompts is None and not isinstance(part.positions, torch.Tensor) for part in self._parts)
 
     def _attach(self) -> None:
-        for site in {part.place: None for part in self._parts if part.plan is not None}:
+        for site in _places(part for part in self._parts if part.plan is not None):
             if site not in self._hooks:
                 self._hooks[site] = self._stream.attach(site, self._change_at(site), first=True)
 
-    def _detach(self, kept: set[Site]) -> None:
+    def _detach(self, kept: Container[Site]) -> None:
         for site in [site for site in self._hooks if site not in kept]:
             self._hooks.pop(site).remove()
 
     def _change_at(self, site: Site) -> Any:
         def change(residual: torch.Tensor) -> torch.Tensor:
             for part in self._parts:
+                if part.gate is not None and part.gate.place == site:
+                    part.gate.read(residual)
                 if part.place == site:
                     residual = part.changed(residual)
             return residual
@@ -252,19 +167,21 @@ class HookManager:
         # A cache that was cut back holds another text than the one that was followed.
         followed = known is not None and tokens.shape[1] == 1 and known.run == _length(past)
         for part in self._parts:
-            if part.everywhere:
+            if part.in_pieces:
                 part.plan = every_token(part.prompts, tokens, self._copies or part.copies)
             elif known is None or part not in known.parts or not followed:
                 raise SteeringError(_IN_PIECES)
             else:
                 part.plan = None if part.of_prompt else every_token(part.prompts, tokens, self._copies or part.copies)
+        every = torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device)
+        self._begin_gates(every, None, known.decisions if known is not None else {})
         self._running = known
         if known is not None:
             known.run = _length(past) + int(tokens.shape[1])
 
     def _start(self, past: Any, tokens: torch.Tensor, call: Mapping[str, Any]) -> None:
         """A call on the whole text: a prompt, or without a cache a prompt and what was generated so far."""
-        strict = any(not part.everywhere for part in self._parts)
+        strict = any(not part.in_pieces for part in self._parts)
         kept = call.get("logits_to_keep")
         # Assisted generation runs guesses together with the prompt, and alone asks for their logits as well.
         if strict and past is not None and isinstance(kept, int) and kept > 1:
@@ -283,11 +200,24 @@ class HookManager:
                 part.plan = select(part.positions, part.rows, real, prompt.length, part.prompts, copies)
         if not unpadded:
             check_padding(self._architecture, call=self._architecture.model.forward)
+        self._begin_gates(real, prompt.length, prompt.decisions)
         # Only now, as a call that was refused has begun nothing.
         prompt.run = int(tokens.shape[1])
         self._running, self._uncached = prompt, prompt if uncached else None
         if past is not None and _can_be_weak(past):
             self._prompts[past] = prompt
+
+    def _begin_gates(self, real: torch.Tensor, prompt: int | None, decisions: Decisions) -> None:
+        """Every condition is read once a call, on real tokens of the prompts that its vector is for."""
+        for gate, part in self._gates().items():
+            counted = real
+            if part.prompts is not None:
+                counted = real & of_prompts(part.prompts, real, self._copies or part.copies)
+            gate.begin(counted, prompt, decisions)
+
+    def _gates(self) -> dict[Gate, Part]:
+        """The conditions at work, with a part of each."""
+        return {part.gate: part for part in self._parts if part.gate is not None}
 
     def _end(self, entry: nn.Module, *rest: Any) -> None:
         if self._stream.undisturbed or (self._called is not None and self._called[0] is not entry):
@@ -300,8 +230,15 @@ class HookManager:
         steered = any(part.site.block is None and part.plan is not None for part in self._parts)
         for part in self._parts:
             part.plan = part.outside
-        self._detach(kept={part.place for part in self._parts if not part.of_prompt})
+        for gate in self._gates():
+            gate.end()
+        self._detach(kept=_places(part for part in self._parts if not part.of_prompt))
         self._stream.end(finished=rest[-1] is not None, norm=steered)
+
+
+def _places(parts: Iterable[Part]) -> dict[Site, None]:
+    """Where parts act and their conditions are read."""
+    return {site: None for part in parts for site in part.places}
 
 
 def _can_be_weak(past: Any) -> bool:
@@ -334,6 +271,6 @@ def _real_tokens(tokens: torch.Tensor, mask: Any, *, strict: bool) -> torch.Tens
     if mask is not None and strict:
         raise SteeringError(
             f"the attention mask must have the shape {tuple(shape)} of the tokens for positions other than 'all'"
-            " (a static cache brings another)"
+            " and conditions on prompts (a static cache brings another)"
         )
     return torch.ones(shape, dtype=torch.bool, device=tokens.device)

@@ -1,7 +1,9 @@
 """Inject a steering vector while a model runs: `steer`, a context manager and a removable handle."""
 
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import get_args
 
 import torch
@@ -10,11 +12,14 @@ from torch import nn
 from geometry.arguments import checked
 from geometry.errors import SteeringError
 from geometry.steering.architecture import Architecture
-from geometry.steering.belonging import check_source
+from geometry.steering.belonging import check_belongs, check_source
 from geometry.steering.final_norm import removes_mean
-from geometry.steering.hook_manager import HookManager, Mode, Part
+from geometry.steering.gate import Gate
+from geometry.steering.hook_manager import HookManager
+from geometry.steering.part import Mode, Part
 from geometry.steering.positions import Positions, checked_positions, checked_prompts
-from geometry.steering.vector import SteeringVector
+from geometry.steering.projection_test import ProjectionTest
+from geometry.steering.vector import SteeringVector, depth
 
 
 @checked
@@ -26,6 +31,7 @@ def steer(
     prompts: Sequence[bool] | torch.Tensor | None = None,
     mode: Mode = "add",
     num_return_sequences: int = 1,
+    when: ProjectionTest | None = None,
 ) -> "SteeringHandle":
     """Steer every call of `model` until the returned handle is removed or its `with` block ends.
 
@@ -52,14 +58,18 @@ def steer(
         mode: "add", or "ablate" to project the vector's direction out of the residual stream.
         num_return_sequences: how many rows of a batch are generations (or beams) of each prompt, for `prompts` and
             masks of positions when the model's own `generate` is called; `geo.generate` tells it by itself.
+        when: a `geo.steering.Condition`: act only at the tokens, or in the prompts, where the hidden state projects on
+            a direction beyond a threshold. It is read where the first part acts or before, without this vector and with
+            those that were put to work earlier; all else is left bit for bit as it is.
 
     Returns SteeringHandle: at work at once; call its `remove()` or use it in `with`. Several may be at work together,
-        in the order in which they were made.
+        in the order in which they were made. Of a condition it counts how often it `fired`, and warns if it never did.
     Raises SteeringError: an unknown architecture, a compiled model, a vector for another model or width, or from an
         unembedding that is not this model's, a block that the model lacks, numbers too large for its dtype, unsuitable
-        positions; and when the model is called, before its first block runs, a prompt too short for the positions,
-        another number of prompts, or padding in a model that does not heed it; at its site, a residual stream of
-        another shape, or one that a call passes twice.
+        positions, a condition for another model or one that is read later than the vector acts; and when the model is
+        called, before its first block runs, a prompt too short for the positions, another number of prompts, or padding
+        in a model that does not heed it; at its site, a residual stream of another shape, or one that a call passes
+        twice.
 
     A relative site scales with the residual norm (see `Site`). Hooks of steering come before those of others, which
     therefore see the steered residual stream. A call that finds nothing in its KV-cache is the prompt, and the cache it
@@ -84,6 +94,7 @@ def steer(
             f"{type(model).__name__} is compiled and would not heed a vector; steer it before compiling"
         )
     check_source(model, vector)
+    gate = None if when is None else _gate(model, architecture, vector, when)
     selected = checked_prompts(prompts)
     parts = []
     for site, tensor in vector.parts.items():
@@ -105,11 +116,29 @@ def steer(
                 selected,
                 num_return_sequences,
                 vector.bos,
+                gate,
             )
         )
-    if not architecture.caches and not all(part.everywhere for part in parts):
-        raise SteeringError(f"{type(model).__name__} keeps no KV-cache; only positions 'all' can be steered in it")
+    if not architecture.caches and not all(part.in_pieces for part in parts):
+        raise SteeringError(
+            f"{type(model).__name__} keeps no KV-cache; only positions 'all' can be steered in it, and on no condition"
+            " that is decided once a prompt"
+        )
     return SteeringHandle(architecture, parts)
+
+
+def _gate(model: nn.Module, architecture: Architecture, vector: SteeringVector, when: ProjectionTest) -> Gate:
+    """The condition, if it suits the model and is read in time."""
+    when.check(architecture)
+    if when.sample is not None:
+        check_belongs(model, when.sample)
+    first = vector.sites[0]
+    if depth(when.site) > depth(replace(first, relative=False)):
+        raise SteeringError(
+            f"{when.name} is read at {when.site}, after the vector acts at {first}, where it cannot be known yet; read"
+            f" it at {replace(first, relative=False)} or before, or let the vector act later"
+        )
+    return Gate(when, architecture)
 
 
 @checked
@@ -120,6 +149,7 @@ def steer_each(
     *,
     positions: Positions | None = None,
     num_return_sequences: int = 1,
+    when: ProjectionTest | None = None,
 ) -> Iterator[None]:
     """Steer every prompt of a batch by a vector of its own, or by none: many vectors in the time of one batch.
 
@@ -135,7 +165,7 @@ def steer_each(
     Parameters:
         vectors: one for each prompt, in their order; None leaves a prompt as it is. Prompts with the same vector (the
             same object) share a hook.
-        positions: of all of them; see `steer`.
+        positions, when: of all of them; see `steer`.
         num_return_sequences: generations of each prompt in a batch; see `steer`.
 
     Raises SteeringError: no vectors, or what `steer` refuses; when the model is called, another number of prompts.
@@ -147,7 +177,14 @@ def steer_each(
         for vector in distinct.values():
             chosen = [other is vector for other in vectors]
             at_work.enter_context(
-                steer(model, vector, positions=positions, prompts=chosen, num_return_sequences=num_return_sequences)
+                steer(
+                    model,
+                    vector,
+                    positions=positions,
+                    prompts=chosen,
+                    num_return_sequences=num_return_sequences,
+                    when=when,
+                )
             )
         yield
 
@@ -157,15 +194,54 @@ class SteeringHandle:
 
     def __init__(self, architecture: Architecture, parts: list[Part]) -> None:
         self._parts = parts
+        self._gate = parts[0].gate
         self._hook_manager = HookManager.of(architecture)
         self._hook_manager.add(parts)
 
     def __enter__(self) -> "SteeringHandle":
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.remove()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._take_out()
+        if kind is None:
+            self._say()
+
+    @property
+    def fired(self) -> int:
+        """How often the condition has held: tokens, or prompts (with each of their generations).
+
+        Raises SteeringError: a vector without a condition.
+        """
+        return self._condition.counted[0]
+
+    @property
+    def asked(self) -> int:
+        """How often it was asked."""
+        return self._condition.counted[1]
+
+    @property
+    def decisions(self) -> torch.Tensor | None:
+        """Whether it held, of the last call that asked it: bool on the CPU, shape (batch, tokens) or, of a condition on
+        prompts, (batch,); None before the first."""
+        return self._condition.decisions
+
+    @property
+    def _condition(self) -> Gate:
+        if self._gate is None:
+            raise SteeringError("the vector is at work without a condition; give one as steer(..., when=condition)")
+        return self._gate
 
     def remove(self) -> None:
-        """Take the vector out again; without others at work the model is then as it was."""
+        """Take the vector out again; without others at work the model is then as it was.
+
+        Warns (UserWarning) of a condition that was asked and never held: the vector has then done nothing.
+        """
+        self._take_out()
+        self._say()
+
+    def _take_out(self) -> None:
         self._hook_manager.remove(self._parts)
+
+    def _say(self) -> None:
+        if self._gate is not None and (note := self._gate.never_held()):
+            warnings.warn(note, stacklevel=3)

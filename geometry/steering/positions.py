@@ -87,7 +87,7 @@ def every_token(
     if prompts is None:
         return "everywhere"
     real = torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device)
-    batch, position = (real & _of_prompts(prompts, real, copies)).nonzero(as_tuple=True)
+    batch, position = (real & of_prompts(prompts, real, copies)).nonzero(as_tuple=True)
     return Selection(batch, position, torch.zeros_like(batch))
 
 
@@ -143,12 +143,12 @@ def select(
                 raise SteeringError(f"positions {list(positions)} name a token twice in a prompt of {shortest} tokens")
             chosen, row = chosen | here, torch.where(here, number if rows else 0, row)
     if prompts is not None:
-        chosen = chosen & _of_prompts(prompts, real, copies)
+        chosen = chosen & of_prompts(prompts, real, copies)
     batch, position = chosen.nonzero(as_tuple=True)
     return Selection(batch, position, row[batch, position]) if len(batch) else None
 
 
-def _of_prompts(prompts: torch.Tensor, real: torch.Tensor, copies: int) -> torch.Tensor:
+def of_prompts(prompts: torch.Tensor, real: torch.Tensor, copies: int) -> torch.Tensor:
     """True for every generation of a chosen prompt, shape (batch, 1)."""
     if len(real) != len(prompts) * copies:
         raise SteeringError(

@@ -1,6 +1,6 @@
 """The way that both steps at the output layer go: arguments checked, states in batches, results joined."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Literal
 
 import numpy as np
@@ -13,61 +13,83 @@ from geometry.errors import SteeringError
 from geometry.models import Unembedding
 from geometry.steering.output_law import (
     OutputLaws,
+    StateBatch,
     checked_states,
     checked_target,
     checked_unembedding,
 )
+from geometry.steering.output_states import N_TOKENS, OutputStates, divided
 from geometry.steering.output_steps import OutputSteps
 from geometry.steering.step_goal import Goal, checked_goal
 from geometry.steering.vector import Site, SteeringVector
 
 Array = NDArray[np.float64]
-Shift = Callable[[OutputLaws, Goal, float], tuple[Array, NDArray[np.bool_]]]
-_MOST_STATES = 32
-_MOST_NUMBERS = 1 << 26  # of the d × d matrices, one a state
+Shift = Callable[[OutputLaws, Goal, float, Array | None], tuple[Array, NDArray[np.bool_]]]
 
 
 def stepped(
     route: Literal["dual", "addition"],
     shift: Shift,
     space: CausalSpace | Unembedding,
-    hidden: ArrayLike,
+    hidden: ArrayLike | OutputStates,
     probe: SteeringVector | ArrayLike | None,
     target: ArrayLike,
-    n_tokens: int,
+    n_tokens: int | None,
     tolerance: float,
+    start: OutputSteps | None,
     **goals: ArrayLike | None,
 ) -> OutputSteps:
     """The steps of a route, some states at a time.
 
     Raises SteeringError: what does not fit.
     """
-    unembedding = checked_unembedding(space)
-    states = checked_states(hidden, unembedding)
+    unembedding, states, batches = _prepared(space, hidden, n_tokens)
     ids = checked_target(target, unembedding)
-    if n_tokens < 1 or not 0 <= tolerance < 1:
-        raise SteeringError(f"n_tokens must be 1 or more and tolerance below 1, not {n_tokens} and {tolerance}")
+    if not 0 <= tolerance < 1:
+        raise SteeringError(f"tolerance must be below 1, not {tolerance}")
     given = None if probe is None else checked_probe(probe, states.shape)
     kind, values = checked_goal(len(states), **goals)
-    many = max(1, min(_MOST_STATES, _MOST_NUMBERS // states.shape[1] ** 2))
-    parts = []
-    for start in range(0, len(states), many):
-        part = slice(start, start + many)
-        laws = OutputLaws.at(unembedding, states[part], ids, n_tokens)
+    if start is not None and start.states.shape != states.shape:
+        raise SteeringError(f"start: {len(start.states)} steps are none from these {len(states)} states")
+    parts, first = [], 0
+    for batch in batches:
+        part = slice(first, first := first + len(batch.states))
+        laws = batch.laws(ids)
         beta = mean_difference(laws) if given is None else given[part]
+        if start is not None and not np.allclose(start.probe[part], beta, rtol=1e-6, atol=1e-9):
+            raise SteeringError("start: steps along another β do not lie on the same line; leave it out")
         goal = Goal.of(laws, beta, kind, values[part])
-        parts.append(OutputSteps.measured(route, laws, beta, *shift(laws, goal, tolerance)))
+        begun = None if start is None else start.states[part] - batch.states
+        parts.append(OutputSteps.measured(route, laws, beta, *shift(laws, goal, tolerance, begun)))
     return OutputSteps.joined(parts)
+
+
+def _prepared(
+    space: CausalSpace | Unembedding, hidden: ArrayLike | OutputStates, n_tokens: int | None
+) -> tuple[Unembedding, Array, Iterable[StateBatch]]:
+    """γ, the states, and batches of them, which are made one after the other unless the caller keeps them."""
+    unembedding = checked_unembedding(space)
+    if isinstance(hidden, OutputStates):
+        if hidden.unembedding is not unembedding or n_tokens not in (None, hidden.n_tokens):
+            raise SteeringError(
+                f"{hidden!r} was made of another unembedding or with other n_tokens than {n_tokens}; make it anew"
+            )
+        return unembedding, hidden.states, hidden.batches
+    states = checked_states(hidden, unembedding)
+    n_tokens = N_TOKENS if n_tokens is None else n_tokens
+    if n_tokens < 1:
+        raise SteeringError(f"n_tokens must be 1 or more, not {n_tokens}")
+    return unembedding, states, (StateBatch(unembedding, part, n_tokens) for part in divided(states))
 
 
 @checked
 def mean_probe(
     space: CausalSpace | Unembedding,
-    hidden: ArrayLike,
+    hidden: ArrayLike | OutputStates,
     target: ArrayLike,
     *,
     base: ArrayLike | None = None,
-    n_tokens: int = 5000,
+    n_tokens: int | None = None,
 ) -> Array:
     """β = E[γ | target] − E[γ | base] of the law at each final hidden state, shape (n, d).
 
@@ -84,18 +106,18 @@ def mean_probe(
         hidden: λ0, shape (n, d).
         target, base: ids of tokens. No base: the whole law, E_λ0[γ]; a parent as base gives the child contrast, and
             parent + child the probe of the child alone.
-        n_tokens: the likeliest tokens at λ0 that stand for the whole law, beside the target's.
+        n_tokens: the likeliest tokens at λ0 that stand for the whole law, beside the target's; default, as `dual_step`.
 
     Raises SteeringError: shapes, numbers or ids that do not fit.
     Source: after the mean differences of Park et al., arXiv 2602.15293; the weights are ours.
     """
-    unembedding = checked_unembedding(space)
-    states = checked_states(hidden, unembedding)
-    mine = OutputLaws.at(unembedding, states, checked_target(target, unembedding), n_tokens)
-    beta = mean_difference(mine)
-    if base is None:
-        return beta
-    return beta - mean_difference(OutputLaws.at(unembedding, states, checked_target(base, unembedding), n_tokens))
+    unembedding, _, batches = _prepared(space, hidden, n_tokens)
+    ids = [checked_target(tokens, unembedding) for tokens in (target, base) if tokens is not None]
+    parts = []
+    for batch in batches:
+        beta, *below = (mean_difference(batch.laws(own)) for own in ids)
+        parts.append(beta - below[0] if below else beta)
+    return np.concatenate(parts)
 
 
 def mean_difference(laws: OutputLaws) -> Array:

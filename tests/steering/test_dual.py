@@ -12,6 +12,8 @@ from scipy.special import logsumexp
 import geometry as geo
 from geometry.errors import SteeringError
 from geometry.steering import OutputSteps, addition_step, dual_step, mean_probe, step_differences
+from geometry.steering.covariance_solver import CovarianceSolver
+from geometry.steering.output_states import OutputStates
 from geometry.steering.step_goal import Kind
 
 Array = NDArray[np.float64]
@@ -221,6 +223,69 @@ def test_states_do_not_depend_on_their_batch() -> None:
     assert steps.states.shape == many.shape
 
 
+@pytest.mark.parametrize("nats", [0.02, 0.5])
+def test_a_goal_by_divergence_is_met_on_the_line_and_as_an_i_projection(nats: float) -> None:
+    dual = exact(kl=nats)
+    added = addition_step(SMALL, HIDDEN, PROBE, target=TARGET, kl=nats)
+    assert dual.reached.all()
+    assert added.reached.all()
+    for steps in (dual, added):
+        np.testing.assert_allclose(kl(law(steps.states), law(HIDDEN)), nats, rtol=1e-6)
+    assert dual.residual.max() < 1e-8
+    assert (dual.nu > 0).all()
+    assert (added.coefficient > 0).all()
+    # The other direction is least on the dual line among all λ of its βᵀλ.
+    same = addition_step(SMALL, HIDDEN, PROBE, target=TARGET, probe_value=dual.probe_value)
+    assert (dual.reverse_kl <= same.reverse_kl + 1e-12).all()
+
+
+def test_up_to_the_mean_of_the_target_the_divergence_is_below_that_of_the_target_alone() -> None:
+    """p_λ* is the I-projection of p_λ0 to its mean, which a mixture of p_λ0 and its target part has for ν ≤ 1."""
+    most = -np.log(law(HIDDEN)[:, TARGET].sum(axis=1))
+    steps = dual_step(SMALL, HIDDEN, target=TARGET, kl=most)
+    assert steps.reached.any()
+    assert (steps.nu[steps.reached] > 1).all()
+
+
+def test_prepared_states_and_a_start_on_the_line_give_the_same_steps() -> None:
+    states = OutputStates(SMALL, np.concatenate([HIDDEN] * 7))
+    assert len(states.batches) == 2
+    direct = dual_step(SMALL, states.states, target=TARGET, probability=GOAL, tolerance=1e-9)
+    for target in (PARENT, TARGET):
+        first = dual_step(SMALL, states, target=target, probability=0.25, tolerance=1e-9)
+        steps = dual_step(SMALL, states, target=target, probability=GOAL, tolerance=1e-9, start=first)
+        assert steps.reached.all()
+    np.testing.assert_allclose(steps.states, direct.states, atol=1e-6)
+    np.testing.assert_allclose(steps.left_out, direct.left_out)
+    np.testing.assert_allclose(mean_probe(SMALL, states, TARGET, base=PARENT)[:STATES],
+                               mean_probe(SMALL, HIDDEN, TARGET, base=PARENT), atol=1e-12)  # fmt: skip
+    with pytest.raises(SteeringError, match="with other n_tokens"):
+        dual_step(SMALL, states, target=TARGET, probability=GOAL, n_tokens=20)
+    with pytest.raises(SteeringError, match="another β"):
+        dual_step(SMALL, states, target=PARENT, probability=GOAL, start=direct)
+
+
+def test_what_is_out_of_reach_takes_few_newton_steps() -> None:
+    """A probe to one other token: bounded work, and the same answer as before."""
+    away = np.broadcast_to(GAMMA[40] - GAMMA[TARGET].mean(axis=0), HIDDEN.shape)
+    solved: list[int] = []
+    original = CovarianceSolver.solve
+
+    def counted(self: CovarianceSolver, law: Array, right: Array, subset: NDArray[np.int64]) -> Array:
+        solved.append(len(right))
+        return original(self, law, right, subset)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(CovarianceSolver, "solve", counted)
+        goals: tuple[dict[str, Any], ...] = ({"probability": 0.9}, {"expectation": 1e6}, {"kl": 40.0})
+        for goal in goals:
+            solved.clear()
+            steps = dual_step(SMALL, HIDDEN, away, target=TARGET, **goal)
+            assert not steps.reached.any()
+            # Two systems a step and state; an attempt may begin below the limit and take 20 more.
+            assert sum(solved) <= 2 * STATES * 60 + STATES
+
+
 def test_steering_away_goes_backwards_along_the_probe() -> None:
     before = law(HIDDEN)[:, TARGET].sum(axis=1)
     less = dual_step(SMALL, HIDDEN, target=TARGET, probability=before / 2)
@@ -256,9 +321,24 @@ def test_differences_are_paired_over_those_that_both_reach() -> None:
         ({"probability": [0.1, 0.2]}, "one for each of 6"),
         ({"probability": None}, "give one of"),
         ({"expectation": 1.0}, "give one of"),
+        ({"probability": None, "kl": 0.0}, "kl must be positive"),
         ({"n_tokens": 0}, "n_tokens must be 1 or more"),
     ],
-    ids=["one state", "nan", "narrow", "zeros", "twice", "foreign", "whole", "certain", "two", "none", "both", "empty"],
+    ids=[
+        "one state",
+        "nan",
+        "narrow",
+        "zeros",
+        "twice",
+        "foreign",
+        "whole",
+        "certain",
+        "two",
+        "none",
+        "both",
+        "no nats",
+        "empty",
+    ],
 )
 def test_refusals(change: dict[str, Any], says: str) -> None:
     given: dict[str, Any] = {"hidden": HIDDEN, "probe": PROBE, "target": TARGET, "probability": 0.5} | change

@@ -41,10 +41,11 @@ def test_examples_run(
     monkeypatch.setitem(geo.generate.__wrapped__.__kwdefaults__, "max_new_tokens", 3)
     model, tokenizer = smollm2_model
     vector = geo.SteeringVector({"after_norm": torch.ones(576)}, "bird")
+    concepts = {"bird": vector, "mammal": geo.SteeringVector({"after_norm": torch.linspace(-1, 1, 576)}, "mammal")}
     geo.save_vector(vector, "bird.safetensors")
     Path("calm.csv").write_text("positive,negative\nAll is well.,Get out!\nHow kind of you.,How dare you!\n")
     for example in EXAMPLES[name]:
-        used = {"geo": geo, "model": model, "tokenizer": tokenizer, "vector": vector, "concepts": {"bird": vector}}
+        used = {"geo": geo, "model": model, "tokenizer": tokenizer, "vector": vector, "concepts": concepts}
         used |= final_states(model, tokenizer) if "unembedding, states" in example else {}
         exec(textwrap.dedent(example), used)  # noqa: S102
         if "generations" in used:

@@ -12,9 +12,12 @@ SETS = {
     "aggression": (8, 40, 12, 30),
     "birds": (8, 40, 12, 30),
     "calm": (8, 40, 12, 30),
+    "chemistry": (8, 60, 5, 15),
     "encyclopedia": (48, 120, 40, 70),
+    "geese": (8, 40, 10, 20),
     "neutral": (48, 6, 30, 50),
     "plain": (24, 60, 7, 16),
+    "questions": (8, 60, 5, 15),
     "shipping": (8, 40, 12, 30),
     "weddings": (8, 40, 12, 30),
 }

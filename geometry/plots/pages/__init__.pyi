@@ -3,6 +3,7 @@ from .document import Commands as Commands
 from .document import Links as Links
 from .document import Paragraph as Paragraph
 from .document import Picture as Picture
+from .document import ScoredText as ScoredText
 from .document import Table as Table
 from .document import document_page as document_page
 from .document import downsampled as downsampled

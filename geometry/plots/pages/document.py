@@ -16,6 +16,7 @@ _RELATIVE = re.compile(r"(?!/)[\w.~%/#!$&'()*+,;=@-]+", re.ASCII)
 _NUMBER = re.compile(r"[+\N{MINUS SIGN}]?[\d.,]+(e[+\N{MINUS SIGN}-]?\d+)?%?|[–—]?")
 # A checksum has no place to break at, and a phone no room for it.
 _LONG = re.compile(r"(\S{16})(?=\S{8})")
+_STEPS = 5  # of a token's ground, either way
 
 
 @dataclass(frozen=True)
@@ -61,16 +62,31 @@ class Commands:
     text: str
 
 
-Block = Paragraph | Table | Picture | Links | Commands
+@dataclass(frozen=True)
+class ScoredText:
+    """A text whose tokens have a number each, nan for none; `largest` has the darkest ground, blue below 0, red above.
+
+    The number of a token is shown where the pointer rests on it, with its `unit`.
+    """
+
+    tokens: Sequence[str]
+    values: Sequence[float]
+    largest: float
+    unit: str = ""
+    caption: str = ""
+
+
+Block = Paragraph | Table | Picture | Links | Commands | ScoredText
 
 
 def document_page(title: str, detail: str, sections: Sequence[tuple[str, Sequence[Block]]]) -> str:
     """The page as one string of HTML that works from a file, without script and without a network, and prints.
 
     Below the title and a sentence or two stand the sections, (heading, its blocks); several get a table of contents.
-    ValueError: a row of a table is not as long as its head, an address is not relative, or a picture is no PNG.
+    ValueError: a row of a table is not as long as its head, an address is not relative, a picture is no PNG, or a
+    scored text has another number of tokens than of values.
     """
-    parts = {"address": _address, "columns": _columns, "opened": _opened, "pieces": _LONG.split}
+    parts = {"address": _address, "columns": _columns, "opened": _opened, "pieces": _LONG.split, "shades": _shades}
     return page("document", title=title, detail=detail, sections=sections, **parts)
 
 
@@ -90,6 +106,21 @@ def downsampled(png: bytes, dpi: int = 150) -> bytes:
     held = io.BytesIO()
     (few if alike else solid).save(held, "PNG", optimize=True, dpi=(min(own, dpi),) * 2)
     return held.getvalue()
+
+
+def _shades(text: ScoredText) -> list[tuple[str, str, str]]:
+    """Every token with the class of its ground (styles cannot be written at a token) and its number."""
+    if len(text.tokens) != len(text.values) or not text.largest > 0:
+        raise ValueError(
+            f"{text.caption!r}: {len(text.values)} values up to {text.largest} for {len(text.tokens)} tokens"
+        )
+    shades = []
+    for token, value in zip(text.tokens, text.values, strict=True):
+        step = round(_STEPS * min(abs(value) / text.largest, 1.0)) if np.isfinite(value) else 0
+        shade = "none" if not np.isfinite(value) else f"{'up' if value > 0 else 'down'}{step}" if step else "level"
+        said = signed(f"{value:+.3f} {text.unit}".strip()) if np.isfinite(value) else "not measured"
+        shades.append((token, shade, said))
+    return shades
 
 
 def _columns(table: Table) -> tuple[list[list[str]], list[bool]]:
