@@ -1,0 +1,1 @@
+"""The study of selectivity along the tree."""

@@ -1,0 +1,14 @@
+from .closeness import ClosenessTest as ClosenessTest
+from .concept_odds import ConceptOdds as ConceptOdds
+from .concept_odds import Odds as Odds
+from .downstream import ConceptProjections as ConceptProjections
+from .downstream import DownstreamEffects as DownstreamEffects
+from .downstream import downstream_effects as downstream_effects
+from .effects import OutputSelectivity as OutputSelectivity
+from .effects import TreeEffects as TreeEffects
+from .relations import ASIDE as ASIDE
+from .relations import RELATIONS as RELATIONS
+from .relations import TreeRelations as TreeRelations
+from .relations import spread_over_depths as spread_over_depths
+from .tilt import Tilted as Tilted
+from .tilt import tilts_at_kl as tilts_at_kl
