@@ -1,0 +1,1 @@
+"""The study of chosen sites and strengths, and of what geometry forecasts."""

@@ -1,0 +1,9 @@
+from .bench import Trial as Trial
+from .calibration import Calibration as Calibration
+from .calibration import Prediction as Prediction
+from .choosing import tune as tune
+from .features import SteeringFeatures as SteeringFeatures
+from .features import concept_features as concept_features
+from .forecast import Forecast as Forecast
+from .goals import TextContrast as TextContrast
+from .tuned import Tuned as Tuned
