@@ -1,0 +1,9 @@
+from .address import address_judge as address_judge
+from .concept_words import word_judge as word_judge
+from .harness import harness_model as harness_model
+from .instruct import instruct_judge as instruct_judge
+from .judge import Judge as Judge
+from .judgement import Judgement as Judgement
+from .judgement import judge_texts as judge_texts
+from .probe_judge import ProbeJudge as ProbeJudge
+from .probe_judge import probe_judge as probe_judge
