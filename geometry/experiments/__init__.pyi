@@ -1,3 +1,4 @@
+from .actadd.study import ActAddStudy as ActAddStudy
 from .behaviours.study import BehavioursStudy as BehavioursStudy
 from .benchmark.gpu import GPU_PARTS as GPU_PARTS
 from .benchmark.gpu import run_gpu_benchmark as run_gpu_benchmark
@@ -8,13 +9,16 @@ from .calibration.study import CalibrationStudy as CalibrationStudy
 from .catalogue import STUDIES as STUDIES
 from .claims.study import ClaimsStudy as ClaimsStudy
 from .comparison.study import ComparisonStudy as ComparisonStudy
+from .conditional.study import ConditionalStudy as ConditionalStudy
 from .layers.study import LayersStudy as LayersStudy
 from .maps.study import MapsStudy as MapsStudy
 from .result import FigureSpec as FigureSpec
 from .result import StudyResult as StudyResult
 from .result import TableSpec as TableSpec
+from .selectivity.study import SelectivityStudy as SelectivityStudy
 from .steering.study import SteeringStudy as SteeringStudy
 from .study import ModelStudy as ModelStudy
 from .study import Study as Study
 from .study import option as option
 from .training.study import TrainingStudy as TrainingStudy
+from .tuning.study import TuningStudy as TuningStudy

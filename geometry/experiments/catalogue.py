@@ -2,15 +2,19 @@
 
 from typing import Any
 
+from geometry.experiments.actadd.study import ActAddStudy
 from geometry.experiments.behaviours.study import BehavioursStudy
 from geometry.experiments.calibration.study import CalibrationStudy
 from geometry.experiments.claims.study import ClaimsStudy
 from geometry.experiments.comparison.study import ComparisonStudy
+from geometry.experiments.conditional.study import ConditionalStudy
 from geometry.experiments.layers.study import LayersStudy
 from geometry.experiments.maps.study import MapsStudy
+from geometry.experiments.selectivity.study import SelectivityStudy
 from geometry.experiments.steering.study import SteeringStudy
 from geometry.experiments.study import Study
 from geometry.experiments.training.study import TrainingStudy
+from geometry.experiments.tuning.study import TuningStudy
 
 STUDIES: dict[str, type[Study[Any]]] = {
     study.name: study
@@ -19,6 +23,10 @@ STUDIES: dict[str, type[Study[Any]]] = {
         LayersStudy,
         TrainingStudy,
         SteeringStudy,
+        SelectivityStudy,
+        ActAddStudy,
+        TuningStudy,
+        ConditionalStudy,
         MapsStudy,
         BehavioursStudy,
         ComparisonStudy,

@@ -1,0 +1,1 @@
+"""The study of activation addition as its post measures it."""
