@@ -53,6 +53,7 @@ def valid() -> dict[str, tuple[Callable[..., Any], dict[str, Any]]]:
         ),
         "ConceptSteering": (geo.ConceptSteering, {"space": space, "directions": directions}),
         "NullModel": (geo.NullModel, {"draw": len, "label": "x"}),
+        "tune": (geo.tune, {**reads, "vectors": tiny.vector("output.1"), "goal": [3], "prompts": prompts}),
         "Site": (geo.Site, {"place": "output", "block": 1}),
         "Statistic": (
             geo.Statistic,

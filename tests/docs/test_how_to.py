@@ -129,6 +129,42 @@ def dual_steered(names: Names) -> None:
     assert names["differences"]["reached"]["second"] == added.reached.sum()
 
 
+def tuned(names: Names) -> None:
+    chosen = names["tuned"]
+    assert chosen.cost <= 0.5
+    assert chosen.effect > 5 * chosen.unsteered.mean()
+    assert chosen.passes <= chosen.exhaustive_passes / 10
+    assert len(names["_"]) == len(chosen.trials)
+
+
+def mixed(names: Names) -> None:
+    assert names["mixture"].reached.all()
+    assert [row[1] for row in names["_"]] == pytest.approx([0.4, 0.6])
+    assert names["mixture"].total == pytest.approx(names["mixture"].total_unsteered, rel=1e-3)
+
+
+def selective(names: Names) -> None:
+    effects = names["effects"]
+    assert effects.kl.mean() == pytest.approx(0.5, rel=1e-3)
+    assert effects.change("self").mean() > effects.change("sibling").mean()
+    assert len(effects.to_frame()) == len(names["hierarchy"])
+
+
+def conditioned(names: Names) -> None:
+    assert names["handle"].decisions.tolist() == [True, False]
+    prompts = ["Two geese walked up to the", "The bank opens at"]
+    unsteered = geo.generate(names["model"], names["tokenizer"], prompts, max_new_tokens=5)
+    assert names["generations"][1] == unsteered[1]
+    assert names["generations"][0] != unsteered[0]
+
+
+def raised(names: Names) -> None:
+    laws = names["laws"]
+    (divergence,) = geo.steering.kl_divergence(laws[1:], laws[:1])
+    assert float(names["contributions"].sum()) == pytest.approx(divergence, rel=1e-3)
+    assert names["raised"].strip()
+
+
 def compared(names: Names) -> None:
     assert list(names["four"].names) == ["animal", "mammal", "bird", "fish"]
     assert {measure.name for measure in names["comparison"]} == {each.name for each in geo.compare.PAIR_MEASURES}
@@ -189,6 +225,11 @@ MUST_GIVE = {
     "Steer between levels of politeness": steered,
     "Keep a vector, for llama.cpp too": kept,
     "Steer the output distribution with the least off-target change": dual_steered,
+    "Let site and strength be chosen": tuned,
+    "Mix siblings: 40% bird, 60% mammal": mixed,
+    "See what steering does to all other concepts": selective,
+    "Steer only where a prompt mentions something": conditioned,
+    "See which tokens a vector raises": raised,
     "Compare two models on four concepts": compared,
     "Read hidden states at every layer": read,
     "Test a hierarchy of phrases at a middle layer": phrases_at_a_layer,
