@@ -26,12 +26,12 @@ def effects(target: str, size: float) -> DownstreamEffects:
 
 
 def found() -> Downstream:
-    return Downstream(SITES[0], 0.5, {"bird": effects("bird", 1.0), "fish": effects("fish", 0.5)})
+    return Downstream(SITES[0], 0.5, {"fish": effects("fish", 0.5), "bird": effects("bird", 1.0)})
 
 
 def test_changes_are_means_over_a_relations_concepts_and_beyond_is_counted_beside_all_random_vectors() -> None:
     measured = found()
-    np.testing.assert_allclose(measured.changes("unrelated"), [[-0.15] * 3, [-0.075] * 3], atol=1e-12)
+    np.testing.assert_allclose(measured.changes("unrelated"), [[-0.075] * 3, [-0.15] * 3], atol=1e-12)
     np.testing.assert_allclose(measured.kept(), [0.25, 0.25])
     # Of two unrelated concepts one moves, and of the weaker vector as well: 0.15 > 0.1.
     np.testing.assert_allclose(measured.beyond("unrelated"), 0.5)

@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 STRENGTH = 0.5  # × residual norm
 _CONCEPTS, _WORDS, _MOST_FREQUENT, _CONTEXTS = 100, 24, 20_000, 2
-_EXAMPLE = "bird.n.01"
 N_RANDOM = 19  # with which one vector beyond them all is significant at .05
 
 
@@ -104,8 +103,8 @@ class Downstream(Part):
 
     @property
     def example(self) -> str:
-        """The target that is shown concept by concept: the first."""
-        return next(iter(self.effects))
+        """The target that is shown concept by concept: the last, the deepest in the tree."""
+        return list(self.effects)[-1]
 
     def summary(self) -> list[str]:
         """How much is kept, and who moves along."""
@@ -183,10 +182,10 @@ def followed_downstream(bench: Bench) -> Downstream:
     activations = read_phrases(bench.model, bench.tokenizer, phrases.words, contexts=contexts, sites=sites, cache=True)
     neutral = NeutralText.read(bench.model, bench.tokenizer, sites=sites, cache=True)
     hierarchy = phrases.over(activations.vocabulary)
-    targets = [*([_EXAMPLE] if _EXAMPLE in hierarchy else []), *spread_over_depths(hierarchy, study.n_downstream)]
+    targets = spread_over_depths(hierarchy, study.n_downstream)
     metrics = {place: neutral.covariance(place) for place in sites}
     return measure_downstream(
-        bench.model, bench.tokenizer, activations, hierarchy, metrics, [*dict.fromkeys(targets)][: study.n_downstream],
+        bench.model, bench.tokenizer, activations, hierarchy, metrics, targets,
         site, bench.beginnings[::2], seed=study.seed,
     )  # fmt: skip
 

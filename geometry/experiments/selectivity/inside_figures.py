@@ -36,7 +36,7 @@ def downstream(found: "Downstream") -> FigureSpec:
     )
     kept, siblings, unrelated = found.kept().mean(), found.changes("sibling")[:, -1], found.beyond("unrelated")[:, -1]
     panels = [
-        plots.CurvePanel("output of block", "change of projection (1: the whole vector)", lines, marked=False,
+        plots.CurvePanel("output of block", "change of projection", lines, marked=False,
                          title="How far projections move", references={0.0: "unsteered"}),
         plots.CurvePanel("output of block", "fraction of concepts", shares, marked=False, limits=(0, 1),
                          title="Concepts moved beyond all random vectors", references={found.chance: "by chance"}),
@@ -50,9 +50,9 @@ def downstream(found: "Downstream") -> FigureSpec:
         "downstream",
         title,
         f"Differences of mean activations of {len(found.effects)} concepts, {found.strength:g} × residual norm, at the"
-        " last token. Projections on every concept's vector as fitted at each block; means over prompts and concepts,"
-        f" bands: 95% bootstrap over the {len(found.effects)} targets; grey: the range of {found.n_random} random"
-        " vectors of the same norm.",
+        " last token. Projections on every concept's vector as fitted at each block, 1: by the whole vector; means over"
+        f" prompts and concepts, bands: 95% bootstrap over the {len(found.effects)} targets; grey: the range of"
+        f" {found.n_random} random vectors of the same norm.",
         partial(plots.curves, panels),
     )
 
