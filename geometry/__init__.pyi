@@ -1,3 +1,4 @@
+from . import anatomy as anatomy
 from . import causal as causal
 from . import cli as cli
 from . import compare as compare

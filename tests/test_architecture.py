@@ -35,7 +35,7 @@ FLOORS = [
     {"nested_sets", "token_cloud"},
     {"directions", "frames"},
     {"evidence", "probing", "steering"},
-    {"maps", "compare", "layers"},
+    {"maps", "compare", "layers", "anatomy"},
     {"views"},
     {"experiments"},
     {"report"},
