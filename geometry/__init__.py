@@ -18,7 +18,7 @@ The flow runs one way::
       → pictures    views.heatmap, plane, simplex, concept_map, mapper, in your own axes
 
 Every refusal is a GeometryError. Everything else stands in the modules `models`, `concepts`, `evidence`, `probing`,
-`steering`, `layers`, `maps`, `compare`, `views`, `experiments`, `plots`, `report`, `cli`: help(geo.evidence) lists one.
+`steering`, `layers`, `dictionaries`, `maps`, `compare`, `views`, `experiments`, `plots`, `report`, `cli`: help(geo.evidence) lists one.
 All of it is loaded when it is first used.
 """
 

@@ -1,0 +1,17 @@
+from .codebook import Codebook as Codebook
+from .concept_features import ConceptFeatures as ConceptFeatures
+from .concept_features import concept_features as concept_features
+from .dictionary import Dictionary as Dictionary
+from .feature_dictionary import FeatureDictionary as FeatureDictionary
+from .loading import load_dictionary as load_dictionary
+from .quality import Quality as Quality
+from .quality import measure as measure
+from .random_dictionary import random_dictionary as random_dictionary
+from .saving import save_dictionary as save_dictionary
+from .training import Training as Training
+from .training import train_dictionary as train_dictionary
+from .tree_features import TreeFeatures as TreeFeatures
+from .tree_features import tree_features as tree_features
+from .vectors import FeatureDifference as FeatureDifference
+from .vectors import feature_difference as feature_difference
+from .vectors import feature_vector as feature_vector
