@@ -35,7 +35,7 @@ FLOORS = [
     {"nested_sets", "token_cloud"},
     {"directions", "frames"},
     {"evidence", "probing", "steering"},
-    {"maps", "compare", "layers", "anatomy"},
+    {"maps", "compare", "layers", "anatomy", "dictionaries"},
     {"views"},
     {"experiments"},
     {"report"},

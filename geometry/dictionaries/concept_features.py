@@ -9,6 +9,7 @@ from scipy.sparse import csr_array
 
 from geometry.arguments import checked
 from geometry.concepts import ConceptHierarchy
+from geometry.concepts.frequency import word_ranks
 from geometry.dictionaries.dictionary import Dictionary
 from geometry.dictionaries.feature_dictionary import FeatureDictionary
 from geometry.dictionaries.feature_scores import Array, Mask, auc, best, precision_recall
@@ -23,6 +24,7 @@ from geometry.significance import permutation_p
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+_MOST_KNOWN = 0.8
 FEWEST = 4  # words of a concept, and outside it: two for choosing, two for scoring
 
 
@@ -118,7 +120,7 @@ def concept_features(
     folds = lemma_folds(hierarchy, 2, generator(seed, "halves of words"))
     z = dictionary.encode_sparse(x)
     scored = _scored(z, members, folds)
-    blocks = LemmaBlocks.of(hierarchy)
+    blocks = exchangeable(hierarchy)
     permuted = np.array([
         _scored(csr_array(z[blocks.permutation(generator(seed, "permuted words", draw))]), members, folds)[0]
         for draw in range(n_permutations)
@@ -156,6 +158,16 @@ def prepared(rows: Any, hierarchy: ConceptHierarchy) -> tuple[Any, Mask, NDArray
         raise EstimationError(f"hierarchy {hierarchy.name!r}: no concept has {FEWEST} words and {FEWEST} outside it")
     kept = np.flatnonzero(enough)
     return x, members[kept], kept, tuple(hierarchy.names[index] for index in np.flatnonzero(~enough))
+
+
+def exchangeable(hierarchy: ConceptHierarchy) -> LemmaBlocks:
+    """The lemmas that may change places: among those as frequent, if that is known of most of them.
+
+    Of the others only the place in the list of phrases is known, and phrases are mostly listed concept by concept.
+    """
+    known = word_ranks()
+    share = np.mean([word.lower() in known for word in hierarchy.words])
+    return LemmaBlocks.of(hierarchy, by_frequency=bool(share >= _MOST_KNOWN))
 
 
 def _scored(z: csr_array, members: Mask, folds: NDArray[np.int64]) -> tuple[Array, Array, Array, Mask]:

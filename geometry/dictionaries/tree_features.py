@@ -14,14 +14,14 @@ from scipy.sparse import csr_array
 
 from geometry.arguments import checked
 from geometry.concepts import ConceptHierarchy
-from geometry.dictionaries.concept_features import FEWEST, prepared
+from geometry.dictionaries.concept_features import FEWEST, exchangeable, prepared
 from geometry.dictionaries.dictionary import Dictionary
 from geometry.dictionaries.feature_dictionary import FeatureDictionary
 from geometry.dictionaries.feature_scores import Array, Mask, auc, best, f1
 from geometry.dictionaries.random_dictionary import random_dictionary
 from geometry.display import html_table, short_repr
 from geometry.errors import EstimationError
-from geometry.evidence import LemmaBlocks, lemma_folds
+from geometry.evidence import lemma_folds
 from geometry.intervals import interval_of, mean_of
 from geometry.randomness import generator
 
@@ -38,7 +38,7 @@ class TreeFeatures:
         silent: share of the child's words on which the parent's feature is silent.
         silent_beside: the same of the parent's other words.
         absorbed: share of the child's words on which it is silent, the child's feature fires, and no active feature
-            adds more to the parent's direction than the child's.
+            adds more to the parent's direction than the child's, whose cosine with it exceeds 2/√d.
         same: whether parent and child have one feature, in one half of the words at least.
         families: names of the parents with at least 2 children measured.
         single, union: F1 of a parent's words by the parent's own feature, and by any of its children's firing.
@@ -100,6 +100,7 @@ class _Plan(NamedTuple):
     families: dict[int, list[int]]
 
 
+_CLOSE = 2.0  # standard deviations of the cosine of random directions, 1/√d
 _MEASURES = ("silent", "silent_beside", "absorbed", "single", "union", "splitting")
 _OF_FAMILIES = ("single", "union", "splitting")
 
@@ -123,7 +124,8 @@ def tree_features(
 
     One half of the words chooses, by AUC, the feature of each parent (against all other words) and of each child
     (against its parent's others); the other half, which shares no lemma with it, is measured, and both ways are
-    averaged. The parent's direction is the difference of the mean rows of its words and all others.
+    averaged. The parent's direction is the difference of the mean rows of its other words, which the child does not
+    hold, and of all words outside it.
 
     Parameters: as of `concept_features`.
 
@@ -146,7 +148,7 @@ def tree_features(
     points = torch.as_tensor(x).float().numpy() if not isinstance(x, torch.Tensor) else x.float().numpy()
     z = dictionary.encode_sparse(points)
     found = _measured(dictionary, z, points, plan, folds)
-    blocks = LemmaBlocks.of(hierarchy)
+    blocks = exchangeable(hierarchy)
     orders = (blocks.permutation(generator(seed, "permuted words", draw)) for draw in range(n_permutations))
     permuted = [_measured(dictionary, csr_array(z[order]), points[order], plan, folds) for order in orders]
     drawn = []
@@ -194,18 +196,17 @@ def _one_way(dictionary: Dictionary, z: csr_array, points: Any, plan: _Plan, tes
         feature = chosen[parent]
         inside = train & members[parent]
         childs = best(auc(csr_array(z[inside]), members[[child]][:, inside]))[0]
-        if min(feature, childs) < 0 or not own.any() or not beside.any():
+        if min(feature, childs) < 0 or not own.any() or not beside.any() or members[child, inside].all():
             for kept in values.values():
                 kept.append(np.nan)
             continue
-        rest = train & ~members[parent]
-        direction = points[inside].mean(axis=0) - points[rest].mean(axis=0)
+        # Of the parent's other words: that of all its words is in part the child's own.
+        others, rest = inside & ~members[child], train & ~members[parent]
+        direction = points[others].mean(axis=0) - points[rest].mean(axis=0)
         quiet = _activity(z, feature, own) == 0
         values["silent"].append(float(quiet.mean()))
         values["silent_beside"].append(float((_activity(z, feature, beside) == 0).mean()))
-        absorbed = (
-            quiet & _leads(csr_array(z[own]), childs, decoder @ direction) if childs != feature else quiet & False
-        )
+        absorbed = quiet & _leads(csr_array(z[own]), childs, decoder, direction) if childs != feature else quiet & False
         values["absorbed"].append(float(absorbed.mean()))
         values["same"].append(float(childs == feature))
     fires = z[test] > 0
@@ -227,9 +228,16 @@ def _any_of(fires: csr_array, features: Any) -> Mask:
     return np.asarray(csr_array(fires)[:, np.asarray(features, dtype=np.int64)].toarray().any(axis=1))
 
 
-def _leads(z: csr_array, feature: int, along: Array) -> Mask:
-    """On which rows a feature fires and adds more to a direction than any other active one, and adds at all."""
+def _leads(z: csr_array, feature: int, decoder: Any, direction: Array) -> Mask:
+    """On which rows a feature fires and adds more to a direction than any other active one.
+
+    None, if its own direction is no closer to it than 2.5% of random ones are.
+    """
+    along = decoder @ direction
+    own = decoder[feature]
+    if not along[feature] > _CLOSE / np.sqrt(len(direction)) * np.linalg.norm(own) * np.linalg.norm(direction):
+        return np.zeros(z.shape[0], dtype=bool)
     adds = csr_array(z.multiply(along[None, :]))
-    own = np.asarray(adds[:, [feature]].toarray()).ravel()
+    childs = np.asarray(adds[:, [feature]].toarray()).ravel()
     most = np.asarray(adds.max(axis=1).toarray()).ravel()
-    return (own > 0) & (own >= most)
+    return (childs > 0) & (childs >= most)

@@ -22,7 +22,7 @@ def test_one_folder_is_fetched_and_found_offline(hub: FakeHub, no_hub: Callable[
     first = load_dictionary("lab/tiny", FOLDER)
     assert set(hub.requested) == {f"{FOLDER}/cfg.json", f"{FOLDER}/sae_weights.safetensors"}
     assert (first.source, first.site) == (f"lab/tiny/{FOLDER}", geo.Site("input", 8))
-    with pytest.raises(geo.errors.ModelError, match="2 in folders of its own; name one: blocks.8.hook_resid_pre"):
+    with pytest.raises(geo.errors.ModelError, match=r"2 in folders of its own; name one: blocks.8.hook_resid_pre"):
         load_dictionary("lab/tiny")
     no_hub()
     assert torch.equal(load_dictionary("lab/tiny", FOLDER).encode(ROWS), first.encode(ROWS))

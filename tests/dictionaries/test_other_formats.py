@@ -9,7 +9,7 @@ import pytest
 
 import geometry as geo
 from geometry.dictionaries import FeatureDictionary, load_dictionary
-from tests.dictionaries.folders import D, F, ROWS, Array, jump, largest, saelens, weights, write
+from tests.dictionaries.folders import ROWS, Array, D, F, jump, largest, saelens, weights, write
 
 W = weights(2)
 PRE = ROWS @ W["W_enc"] + W["b_enc"]
@@ -36,7 +36,7 @@ def test_gemma_scope_names_its_layer_by_its_folders(tmp_path: Path) -> None:
     with pytest.raises(geo.errors.ModelError, match="give site="):
         load_dictionary(moved)
     assert load_dictionary(moved, site="output.5", model="google/gemma-2-2b").site == geo.Site("output", 5)
-    with pytest.raises(geo.errors.ModelError, match="is for output.12"):
+    with pytest.raises(geo.errors.ModelError, match=r"is for output\.12"):
         load_dictionary(tmp_path / GEMMA, site=11)
 
 

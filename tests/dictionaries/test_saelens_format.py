@@ -9,7 +9,7 @@ import torch
 
 import geometry as geo
 from geometry.dictionaries import load_dictionary, save_dictionary
-from tests.dictionaries.folders import D, F, ROWS, Array, jump, largest, relu, saelens, weights, write
+from tests.dictionaries.folders import ROWS, Array, D, F, jump, largest, relu, saelens, weights, write
 
 W = weights()
 PRE = (ROWS - W["b_dec"]) @ W["W_enc"] + W["b_enc"]
