@@ -111,7 +111,7 @@ class Codebook(Dictionary):
             raise EstimationError("the rows hold NaN or infinity")
         mean = points.mean(axis=0, dtype=np.float64).astype(np.float32)
         points -= mean
-        means = MiniBatchKMeans(n_codes, batch_size=batch, max_iter=epochs, n_init=3, random_state=seed % 2**32)
+        means = MiniBatchKMeans(n_codes, batch_size=batch, max_iter=epochs, n_init=1, random_state=seed % 2**32)
         centres = np.unique(means.fit(points).cluster_centers_.astype(np.float32), axis=0)
         centres = centres[np.linalg.norm(centres, axis=1) > 1e-6 * np.abs(points).max()]
         if len(centres) < max(2, k):

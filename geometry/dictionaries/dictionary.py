@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -109,7 +110,9 @@ class Dictionary(ABC):
         if self.site is not None:
             architecture.check(self.site)
         name = str(getattr(architecture.model.config, "name_or_path", "") or "")
-        if same_name and self.model and name and known_as(name) != known_as(self.model):
+        # Of a folder on this machine the name may be anything.
+        comparable = same_name and self.model and name and not Path(name).is_absolute()
+        if comparable and known_as(name) != known_as(self.model):
             raise SteeringError(
                 f"{self.source}: is for {self.model}, and this model is called {shown(name)}; if it is the same, or is"
                 " meant to be another, use check(model, same_name=False)"

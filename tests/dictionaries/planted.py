@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 D, TRUE, ACTIVE = 24, 32, 3
 
 
-def planted(n: int = 2500, noise: float = 0.05, seed: int = 0) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+def planted(n: int = 2000, noise: float = 0.05, seed: int = 0) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """Sums of 3 of 32 unit directions in 24 dimensions with noise, and the directions."""
     rng = np.random.default_rng(seed)
     directions = rng.standard_normal((TRUE, D))

@@ -11,8 +11,8 @@ from geometry.dictionaries import Codebook, feature_vector, measure
 
 RNG = np.random.default_rng(5)
 PLACES = RNG.standard_normal((12, 20)) * 4 + 7
-WHICH = RNG.integers(0, 12, 1500)
-ROWS = (PLACES[WHICH] + 0.1 * RNG.standard_normal((1500, 20))).astype(np.float32)
+WHICH = RNG.integers(0, 12, 600)
+ROWS = (PLACES[WHICH] + 0.1 * RNG.standard_normal((600, 20))).astype(np.float32)
 
 
 def test_planted_places_are_found_and_give_rows_back() -> None:
