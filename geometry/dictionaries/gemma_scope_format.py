@@ -33,6 +33,8 @@ def read(folder: Path, given: Given) -> FeatureDictionary:
     parts: dict[str, Any] = {"encoder": encoder, "decoder": decoder, "encoder_bias": encoder_bias}
     parts |= {"decoder_bias": decoder_bias, "threshold": threshold, "activation": "jumprelu"}
     config = read_json(folder / CONFIG) if (folder / CONFIG).is_file() else {}
+    if (stated := config.get("width")) not in (None, encoder.shape[-1]):
+        raise ModelError(f"{folder}: {CONFIG} says {shown(stated)} features, and the encoder has {encoder.shape[-1]}")
     model, hook = _configured(config, folder) if config else _named(given.path)
     site, note = site_of(hook, model) if hook else (None, "")
     if site is None and not note and given.site is None:

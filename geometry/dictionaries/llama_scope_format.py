@@ -1,5 +1,8 @@
 """Llama Scope, hyperparams.json with checkpoints/final.safetensors, and the format that followed it, config.json with
 sae_weights.safetensors (He et al., arXiv 2410.20526).
+
+The threshold of hyperparams.json was found after the factor of all rows and the decoder's norms had been folded into
+the weights; the thresholds of the later format are trained before.
 """
 
 import math
@@ -10,20 +13,19 @@ import torch
 
 from geometry.dictionaries.feature_dictionary import FeatureDictionary
 from geometry.dictionaries.hook_names import site_of
-from geometry.dictionaries.reading import Given, rescaled, weights_folded
+from geometry.dictionaries.reading import Given, check_size, flag, rescaled, weights_folded
 from geometry.dictionaries.tensor_file import read_tensors, wanted
 from geometry.errors import ModelError, shown
 from geometry.models.checkpoint import read_json
 
 HYPERPARAMETERS, CONFIG, MODEL = "hyperparams.json", "config.json", "lm_config.json"
 CHECKPOINTS, WEIGHTS = "checkpoints", "sae_weights.safetensors"
+_LARGEST = 1e30  # of a norm or a threshold
+_PREFERRED = ("pruned.safetensors", "final.safetensors")
 _LINEAR = ("encoder.weight", "encoder.bias", "decoder.weight")
 _PLAIN = ("W_E", "b_E", "W_D")
 _LOGS = ("log_jumprelu_threshold", "activation_function.log_jumprelu_threshold")
-_RAW = (
-    "the threshold of hyperparams.json is in units of activations as they are, as SAELens takes it: over the layers it"
-    " grows as their norm does"
-)
+_RAW = "features are in units of activations as they are, and so is their threshold"
 
 
 def read(folder: Path, given: Given) -> FeatureDictionary:
@@ -33,27 +35,34 @@ def read(folder: Path, given: Given) -> FeatureDictionary:
     path = _checkpoint(folder) if first else folder / WEIGHTS
     tensors = read_tensors(path)
     parts = _parts(tensors, path)
+    check_size(config, parts, folder, "d_model", "d_sae")
     hook = str(config.get("hook_point_in") or "")
     _refuse(config, hook, folder)
     notes: list[str] = []
     scale_in, scale_out = _scales(config, tensors, hook, parts["encoder"].shape[0], given, folder)
     act = str(config.get("act_fn", "relu")).lower()
-    by_norm = bool(config.get("sparsity_include_decoder_norm", not first))
+    by_norm = flag(config, "sparsity_include_decoder_norm", True, folder)
+    if first:
+        notes += _in_units_of_activations(parts, scale_in, scale_out, by_norm=by_norm)
+        # A TopK autoencoder with a threshold is used as JumpReLU.
+        act = "jumprelu" if act == "topk" and _positive(config.get("jump_relu_threshold")) else act
     if act == "jumprelu":
-        parts |= {"activation": "jumprelu", "threshold": _threshold(config, tensors, parts, scale_in, by_norm, folder)}
-        notes += [_RAW] if first else []
+        threshold = _threshold(config, tensors, parts, folder)
+        if by_norm and not first:
+            threshold = threshold / parts["decoder"].norm(dim=1).clamp(min=1e-8)
+        parts |= {"activation": "jumprelu", "threshold": threshold}
     elif act == "topk":
-        notes += weights_folded(parts) if by_norm else []
+        notes += weights_folded(parts) if by_norm and not first else []
         parts |= {"activation": "topk", "k": config.get("top_k")}
         if not isinstance(parts["k"], int):
             raise ModelError(f"{folder}: does not say how many features are active: top_k is {shown(parts['k'])}")
     elif act != "relu":
         raise ModelError(f"{folder}: its activation is {shown(act)}; relu, jumprelu and topk are read")
-    if scale_in != 1 or scale_out != 1:
+    if not first and (scale_in != 1 or scale_out != 1):
         rescaled(parts, scale_in, notes, scale_out)
     model = _model(folder)
     site, note = site_of(hook, model)
-    parts |= {"subtract_decoder_bias": bool(config.get("apply_decoder_bias_to_pre_encoder", False))}
+    parts |= {"subtract_decoder_bias": flag(config, "apply_decoder_bias_to_pre_encoder", first, folder)}
     return given.finished(parts | {"site": site, "model": model}, [*notes, note], folder)
 
 
@@ -77,7 +86,7 @@ def _scales(
     config: dict[str, Any], tensors: dict[str, torch.Tensor], hook: str, width: int, given: Given, folder: Path
 ) -> tuple[float, float]:
     """√d over the mean norm of what goes in and of what comes out."""
-    how = config.get("norm_activation", "dataset-wise")
+    how = config.get("norm_activation")
     if how == "inference":
         return 1.0, 1.0
     if how != "dataset-wise":
@@ -90,31 +99,36 @@ def _scales(
     return (scale := given.norm_scale_for(folder)), scale
 
 
+def _in_units_of_activations(parts: dict[str, Any], scale_in: float, scale_out: float, *, by_norm: bool) -> list[str]:
+    """s x W + b is s (x W + b / s): features that are so much smaller take rows as they are."""
+    parts["encoder_bias"], parts["decoder_bias"] = parts["encoder_bias"] / scale_in, parts["decoder_bias"] / scale_out
+    parts["decoder"] = parts["decoder"] * (scale_in / scale_out)
+    noted = [f"scaled by {scale_in:.6g} so that the mean norm is √d; the factor is folded into the weights", _RAW]
+    return [*noted, *(weights_folded(parts) if by_norm else [])]
+
+
 def _threshold(
-    config: dict[str, Any], tensors: dict[str, torch.Tensor], parts: dict[str, Any], scale: float, by_norm: bool,
-    folder: Path,
-) -> torch.Tensor:  # fmt: skip
-    """θ of each feature in the encoder's units; where z‖W_dec‖ is compared with it, over that norm."""
+    config: dict[str, Any], tensors: dict[str, torch.Tensor], parts: dict[str, Any], folder: Path
+) -> torch.Tensor:
+    """θ of each feature."""
     stored = next((tensors[name] for name in _LOGS if name in tensors), None)
     if stored is not None:
-        threshold = stored.float().exp()
-    elif isinstance(number := config.get("jump_relu_threshold"), int | float) and number >= 0:
-        threshold = torch.full_like(parts["encoder_bias"], float(number) * scale)
-    else:
-        raise ModelError(f"{folder}: says jumprelu and holds no threshold")
-    return threshold / parts["decoder"].norm(dim=1).clamp(min=1e-8) if by_norm else threshold
+        return stored.float().exp()
+    if isinstance(number := config.get("jump_relu_threshold"), int | float) and 0 <= number < _LARGEST:
+        return torch.full_like(parts["encoder_bias"], float(number))
+    raise ModelError(f"{folder}: says jumprelu and holds no threshold")
 
 
 def _positive(number: object) -> bool:
-    return isinstance(number, int | float) and not isinstance(number, bool) and 0 < number < math.inf
+    return isinstance(number, int | float) and not isinstance(number, bool) and 0 < number < _LARGEST
 
 
 def _checkpoint(folder: Path) -> Path:
-    found = sorted((folder / CHECKPOINTS).glob("*.safetensors"))
-    final = [path for path in found if path.name == "final.safetensors"] or found
-    if len(final) != 1:
-        raise ModelError(f"{folder}: {CHECKPOINTS} holds {len(found)} .safetensors files and no final.safetensors")
-    return final[0]
+    found = {path.name: path for path in (folder / CHECKPOINTS).glob("*.safetensors")}
+    for name in (*_PREFERRED, *(found if len(found) == 1 else ())):
+        if name in found:
+            return found[name]
+    raise ModelError(f"{folder}: {CHECKPOINTS} holds {len(found)} .safetensors files and no final.safetensors")
 
 
 def _model(folder: Path) -> str:

@@ -24,12 +24,15 @@ class _Format(NamedTuple):
 
 
 _CHECKPOINT = f"{llama_scope_format.CHECKPOINTS}/final.safetensors"
+_PRUNED = f"{llama_scope_format.CHECKPOINTS}/pruned.safetensors"
 _FORMATS = (
     _Format((saelens_format.CONFIG, saelens_format.WEIGHTS), (), saelens_format.read),
     _Format((sparsify_format.CONFIG, sparsify_format.WEIGHTS), (f"../{sparsify_format.RUN}",), sparsify_format.read),
     _Format((gemma_scope_format.ARCHIVE,), (gemma_scope_format.CONFIG,), gemma_scope_format.read),
     _Format((gemma_scope_format.TENSORS,), (gemma_scope_format.CONFIG,), gemma_scope_format.read),
-    _Format((llama_scope_format.HYPERPARAMETERS, _CHECKPOINT), (llama_scope_format.MODEL,), llama_scope_format.read),
+    _Format(
+        (llama_scope_format.HYPERPARAMETERS, _CHECKPOINT), (llama_scope_format.MODEL, _PRUNED), llama_scope_format.read
+    ),
     _Format(
         (llama_scope_format.CONFIG, llama_scope_format.WEIGHTS), (llama_scope_format.MODEL,), llama_scope_format.read
     ),

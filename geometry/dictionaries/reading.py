@@ -1,12 +1,13 @@
 """What all formats share: what a caller adds to what the files say, and factors that are folded into weights."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from geometry.dictionaries.dictionary import known_as
 from geometry.dictionaries.feature_dictionary import FeatureDictionary
-from geometry.errors import EstimationError, ModelError
+from geometry.errors import EstimationError, ModelError, shown
 from geometry.steering.vector import Site
 
 
@@ -35,16 +36,14 @@ class Given:
             raise ModelError(f"{folder}: norm_scale is a positive factor, not {self.norm_scale}")
         return self.norm_scale
 
-    def finished(
-        self, parts: dict[str, Any], notes: list[str], folder: Path, *, scaled: bool = False
-    ) -> FeatureDictionary:
+    def finished(self, parts: dict[str, Any], notes: list[str], folder: Path) -> FeatureDictionary:
         """The dictionary of what was read, unless it contradicts the caller, which is a ModelError."""
         site, model = parts.get("site"), str(parts.get("model") or "")
         if self.site is not None and site not in (None, self.site):
             raise ModelError(f"{folder}: is for {site}, not for {self.site}")
         if self.model is not None and model and known_as(model) != known_as(self.model):
             raise ModelError(f"{folder}: is for {model}, not for {self.model}")
-        if self.norm_scale is not None and not scaled and not any(note.startswith("scaled by") for note in notes):
+        if self.norm_scale is not None and not any(note.startswith("scaled by") for note in notes):
             raise ModelError(f"{folder}: its files say all about scale; leave norm_scale out")
         if self.centred and parts.get("normalisation") not in ("centre", "layer"):
             raise ModelError(f"{folder}: of this kind of file the residual stream is never centred; leave centred out")
@@ -54,6 +53,22 @@ class Given:
             return FeatureDictionary(**parts, notes=kept)
         except EstimationError as error:
             raise ModelError(f"{folder}: not a sparse autoencoder: {error}") from error
+
+
+def flag(config: Mapping[str, Any], name: str, default: bool, folder: Path) -> bool:
+    """A setting that is true or false; ModelError for anything else."""
+    value = config.get(name)
+    if value is None or isinstance(value, bool):
+        return default if value is None else value
+    raise ModelError(f"{folder}: {name} is true or false, not {shown(value)}")
+
+
+def check_size(config: Mapping[str, Any], parts: Mapping[str, Any], folder: Path, *names: str) -> None:
+    """ModelError where the width and the number of features that are stated are not those of the encoder."""
+    for name, size in zip(names, parts["encoder"].shape, strict=False):
+        stated = config.get(name)
+        if stated is not None and (isinstance(stated, bool) or stated not in (0, size)):
+            raise ModelError(f"{folder}: {name} is said to be {shown(stated)}, and the encoder has {size}")
 
 
 def rescaled(parts: dict[str, Any], scale: float, notes: list[str], scale_out: float | None = None) -> None:

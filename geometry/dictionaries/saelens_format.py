@@ -7,7 +7,7 @@ import torch
 
 from geometry.dictionaries.feature_dictionary import FeatureDictionary
 from geometry.dictionaries.hook_names import site_of
-from geometry.dictionaries.reading import Given, rescaled, weights_folded
+from geometry.dictionaries.reading import Given, check_size, flag, rescaled, weights_folded
 from geometry.dictionaries.tensor_file import read_tensors, wanted
 from geometry.errors import ModelError, shown
 from geometry.models.checkpoint import read_json
@@ -36,11 +36,12 @@ def read(folder: Path, given: Given) -> FeatureDictionary:
         "decoder": decoder.float(),
         "decoder_bias": decoder_bias.float(),
     }
+    check_size(config, parts, folder, "d_in", "d_sae")
     notes = [*_activation(config, tensors, parts, path)]
     # What training scales each feature by before the decoder, after its thresholds.
     factor = tensors.get("scaling_factor", tensors.get("finetuning_scaling_factor"))
     if factor is not None and not torch.allclose(factor.float(), torch.ones(())):
-        if not config.get("finetuning_scaling_factor"):
+        if not flag(config, "finetuning_scaling_factor", False, folder):
             raise ModelError(f"{path}: holds factors of its features that {CONFIG} does not know of")
         parts["decoder"] = parts["decoder"] * factor.float()[:, None]
         notes.append("factors of fine-tuning are folded into the decoder")
@@ -52,8 +53,8 @@ def read(folder: Path, given: Given) -> FeatureDictionary:
     if "hook_name_out" in said and said["hook_name_out"] not in (None, hook):
         raise ModelError(f"{folder}: a transcoder, from {hook} to {said['hook_name_out']}; autoencoders alone are read")
     parts |= {"normalisation": _normalisation(config, said, given, folder, notes)}
-    parts |= {"subtract_decoder_bias": bool(config.get("apply_b_dec_to_input", True)), "site": site, "model": model}
-    if config.get("normalize_activations") in (_ONE_FACTOR, True):
+    parts |= {"subtract_decoder_bias": flag(config, "apply_b_dec_to_input", True, folder), "site": site, "model": model}
+    if config.get("normalize_activations") is True or config.get("normalize_activations") == _ONE_FACTOR:
         rescaled(parts, given.norm_scale_for(folder), notes)
     return given.finished(parts, [*notes, note], folder)
 
@@ -79,7 +80,7 @@ def _activation(
     if kind not in ("standard", "jumprelu", "topk", "batchtopk", "matryoshka_batchtopk"):
         raise ModelError(f"{path.parent}: its architecture is {shown(kind)}; standard, gated, jumprelu, topk are read")
     (parts["encoder_bias"],) = (tensor.float() for tensor in wanted(tensors, ("b_enc",), path))
-    notes = weights_folded(parts) if config.get("rescale_acts_by_decoder_norm") else []
+    notes = weights_folded(parts) if flag(config, "rescale_acts_by_decoder_norm", False, path.parent) else []
     if kind == "topk":
         if not isinstance(k, int) or isinstance(k, bool):
             raise ModelError(f"{path.parent}: {CONFIG} does not say how many features are active: k is {shown(k)}")
@@ -109,12 +110,13 @@ def _gated(tensors: dict[str, torch.Tensor], parts: dict[str, Any], path: Path) 
 
 def _normalisation(config: dict[str, Any], said: dict[str, Any], given: Given, folder: Path, notes: list[str]) -> str:
     asked = config.get("normalize_activations") or "none"
-    if asked in (True, _ONE_FACTOR):
+    if asked is True or asked == _ONE_FACTOR:
         asked = "none"
-    if asked not in _NORMALISATIONS:
+    if not isinstance(asked, str) or asked not in _NORMALISATIONS:
         raise ModelError(f"{folder}: activations are to be normalised by {shown(asked)}, which is not known here")
-    loading = said.get("model_from_pretrained_kwargs")
-    centred = loading.get("center_writing_weights") if isinstance(loading, dict) else None
+    loading: Any = said.get("model_from_pretrained_kwargs")
+    said_so = isinstance(loading, dict) and loading.get("center_writing_weights") is not None
+    centred = flag(loading, "center_writing_weights", False, folder) if said_so else None
     if given.centred is not None:
         if centred is not None and bool(centred) != given.centred:
             raise ModelError(f"{folder}: {CONFIG} says that the residual stream was {'' if centred else 'not '}centred")

@@ -5,7 +5,7 @@ from typing import Any
 
 from geometry.dictionaries.feature_dictionary import FeatureDictionary
 from geometry.dictionaries.hook_names import site_of
-from geometry.dictionaries.reading import Given
+from geometry.dictionaries.reading import Given, check_size
 from geometry.dictionaries.tensor_file import read_tensors, wanted
 from geometry.errors import ModelError, shown
 from geometry.models.checkpoint import read_json
@@ -37,5 +37,6 @@ def read(folder: Path, given: Given) -> FeatureDictionary:
         "decoder": decoder,
         "decoder_bias": decoder_bias,
     }
+    check_size(config, parts, folder, "d_in", "num_latents")
     parts |= {"activation": "topk", "k": k, "subtract_decoder_bias": True, "site": site, "model": model}
     return given.finished(parts, [note], folder)

@@ -68,25 +68,32 @@ def llama(path: Path, config: dict[str, Any], tensors: dict[str, Array] = LINEAR
     return write(path, files)
 
 
-def test_llama_scope_scales_rows_to_their_mean_norm(tmp_path: Path) -> None:
-    found = load_dictionary(llama(tmp_path, LLAMA))
+def as_used(threshold: float | None, k: int | None = None, *, by_norm: bool = True) -> tuple[Array, Array]:
+    """Weights as they are before use: the factor of all rows and then the decoder's norms folded into them."""
     scale = math.sqrt(D) / 4
-    z = jump(ROWS * scale @ W["W_enc"] + W["b_enc"], 0.3 * scale)
-    agrees(found, z, (z @ W["W_dec"] + W["b_dec"]) / scale)
+    encoder, bias, decoder, decoder_bias = W["W_enc"], W["b_enc"] / scale, W["W_dec"], W["b_dec"] / scale
+    if by_norm:
+        encoder, bias, decoder = encoder * NORMS, bias * NORMS, decoder / NORMS[:, None]
+    pre = ROWS @ encoder + bias
+    z = jump(pre, threshold) if threshold is not None else largest(pre, k or 1)
+    return z, z @ decoder + decoder_bias
+
+
+def test_llama_scope_folds_its_factor_and_its_norms_before_its_threshold(tmp_path: Path) -> None:
+    found = load_dictionary(llama(tmp_path / "a", LLAMA))
+    agrees(found, *as_used(0.3))
     assert (found.site, found.model) == (geo.Site("output", 24), "meta-llama/Llama-3.1-8B")
     assert any("0.612" in note for note in found.notes)
-    assert load_dictionary(tmp_path / "checkpoints" / "final.safetensors").site == found.site
-
-
-def test_llama_scope_compares_with_the_decoders_norm_where_it_says_so(tmp_path: Path) -> None:
-    scale = math.sqrt(D) / 4
-    pre = ROWS * scale @ W["W_enc"] + W["b_enc"]
-    found = load_dictionary(llama(tmp_path / "a", LLAMA | {"sparsity_include_decoder_norm": True}))
-    z = np.where(pre * NORMS > 0.3 * scale, pre, 0)
-    agrees(found, z, (z @ W["W_dec"] + W["b_dec"]) / scale)
-    topk = LLAMA | {"act_fn": "topk", "top_k": 3, "sparsity_include_decoder_norm": True}
-    z = largest(pre * NORMS, 3)
-    agrees(load_dictionary(llama(tmp_path / "b", topk)), z, (z / NORMS @ W["W_dec"] + W["b_dec"]) / scale)
+    assert load_dictionary(tmp_path / "a" / "checkpoints" / "final.safetensors").site == found.site
+    plain = load_dictionary(llama(tmp_path / "b", LLAMA | {"sparsity_include_decoder_norm": False}))
+    agrees(plain, *as_used(0.3, by_norm=False))
+    # TopK with a threshold is used as JumpReLU, without one as it is.
+    agrees(load_dictionary(llama(tmp_path / "c", LLAMA | {"act_fn": "topk"})), *as_used(0.3))
+    topk = LLAMA | {"act_fn": "topk", "top_k": 3, "jump_relu_threshold": 0.0}
+    agrees(load_dictionary(llama(tmp_path / "d", topk)), *as_used(None, 3))
+    # Where it was pruned, that is the one in use.
+    write(tmp_path / "a", {"checkpoints/pruned.safetensors": LINEAR | {"encoder.bias": W["b_enc"] + 9}})
+    assert float(load_dictionary(tmp_path / "a").encoder_bias.mean()) > float(found.encoder_bias.mean()) + 1
 
 
 def test_the_format_that_followed_llama_scope(tmp_path: Path) -> None:

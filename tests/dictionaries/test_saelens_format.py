@@ -128,6 +128,9 @@ REFUSED: dict[str, tuple[dict[str, Any], dict[str, Array], str]] = {
     "not numbers": (saelens(), PLAIN | {"b_enc": np.full(F, np.nan)}, "NaN"),
     "factors that nothing tells of": (saelens(), PLAIN | {"scaling_factor": FACTOR}, "factors"),
     "a transcoder": (saelens(hook_name_out="blocks.8.hook_mlp_out"), PLAIN, "transcoder"),
+    "another width": (saelens(d_in=D + 1), PLAIN, "d_in is said to be 7, and the encoder has 6"),
+    "another number of features": (saelens(d_sae="many"), PLAIN, "d_sae is said to be 'many'"),
+    "neither true nor false": (saelens(apply_b_dec_to_input="no"), PLAIN, "true or false, not 'no'"),
     "another normalisation": (saelens(normalize_activations="batch"), PLAIN, "'batch'"),
 }
 
