@@ -1,3 +1,5 @@
+from .class_activity import ClassActivity as ClassActivity
+from .class_activity import class_activity as class_activity
 from .codebook import Codebook as Codebook
 from .concept_features import ConceptFeatures as ConceptFeatures
 from .concept_features import concept_features as concept_features

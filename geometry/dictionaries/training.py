@@ -107,7 +107,8 @@ def train_dictionary(
         "auxiliary": auxiliary,
     }
     settings |= {"dead_after": dead_after, "held_out": held_out, "seed": seed, "shape": list(rows.shape)}
-    settings["learning_rate"] = learning_rate or max(1e-3, 2e-4 * math.sqrt(16384 / max(n_features, 1)))
+    default = max(1e-3, 2e-4 * math.sqrt(16384 / max(n_features, 1)))
+    settings["learning_rate"] = default if learning_rate is None else learning_rate
     _check(rows, settings, every)
     place = None if site is None else Site.parse(site)
     left_out, trained = _divided(len(rows), held_out, seed)
@@ -162,8 +163,9 @@ def _rows(activations: Any) -> Any:
 
 
 def _check(rows: Any, settings: dict[str, Any], every: int) -> None:
-    if min(settings["n_features"], settings["k"], settings["epochs"], settings["batch"], every) < 1:
-        raise EstimationError("n_features, k, epochs, batch and every are at least 1")
+    counts = [settings[name] for name in ("n_features", "k", "epochs", "batch", "dead_after")]
+    if min(*counts, every) < 1:
+        raise EstimationError("n_features, k, epochs, batch, dead_after and every are at least 1")
     if settings["k"] > settings["n_features"]:
         raise EstimationError(f"k is at most the number of features, {settings['n_features']}, not {settings['k']}")
     if not 0 < settings["held_out"] < 1 or settings["auxiliary"] < 0 or not 0 < settings["learning_rate"] < math.inf:

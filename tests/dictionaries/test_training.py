@@ -135,7 +135,8 @@ def test_dead_features_are_revived_by_their_own_loss() -> None:
         (ROWS[:50], {"k": 41}, "k is at most"),
         (ROWS[:50], {"epochs": 0}, "at least 1"),
         (ROWS[:50], {"held_out": 1.0}, "held_out"),
-        (ROWS[:50], {"learning_rate": -1.0}, "learning_rate"),
+        (ROWS[:50], {"learning_rate": 0.0}, "learning_rate"),
+        (ROWS[:50], {"dead_after": 0}, "dead_after"),
         ("nowhere.npy", {}, "not a readable .npy"),
     ],
 )

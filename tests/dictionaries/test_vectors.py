@@ -11,6 +11,7 @@ import geometry as geo
 from geometry.dictionaries import (
     Codebook,
     FeatureDictionary,
+    class_activity,
     feature_difference,
     feature_vector,
     measure,
@@ -114,6 +115,21 @@ def test_codes_of_a_class_steer() -> None:
     points = np.concatenate([centres[[0] * 20], centres[[1] * 20]]) + 0.1
     found = feature_difference(book, points, ["a"] * 20 + ["b"] * 20, "a", of="b")
     np.testing.assert_allclose(found.vector["output.2"].numpy(), centres[0] - centres[1], atol=1e-5)
+
+
+def test_features_per_class_by_hand() -> None:
+    beyond_rounding = replace(READS, encoder_bias=np.full(D, -1e-4))
+    activity = class_activity(beyond_rounding, ROWS, LABELS)
+    assert activity.classes == ("angry", "calm", "other")
+    np.testing.assert_allclose(activity.rates[0], (Z[:EACH] > 1e-4).mean(axis=0), atol=1e-9)
+    np.testing.assert_allclose(activity.means[2], Z[2 * EACH :].mean(axis=0), rtol=1e-3)
+    top = activity.top("angry", 3)
+    assert top.index[0] == 3
+    assert top.loc[3, "elsewhere"] == pytest.approx((Z[EACH:, 3] > 1e-4).mean())
+    with pytest.raises(geo.errors.EstimationError, match="no class 'sad'"):
+        activity.top("sad")
+    with pytest.raises(geo.errors.EstimationError, match="as many labels"):
+        class_activity(READS, ROWS, LABELS[1:])
 
 
 @pytest.mark.parametrize(
