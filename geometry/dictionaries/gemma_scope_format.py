@@ -16,7 +16,7 @@ from geometry.models.checkpoint import read_json
 
 ARCHIVE, TENSORS, CONFIG = "params.npz", "params.safetensors", "config.json"
 _REPOSITORY = re.compile(r"gemma-scope-(2b|9b|27b)-(pt|it)-(res|mlp|att|transcoders)\b")
-_LAYER = re.compile(r"\blayer_(\d{1,4})(?!\d)")
+_LAYER = re.compile(r"(?:^|/)layer_(\d{1,4})(?=/|$)")
 _HOOKS = {"res": "hook_resid_post", "mlp": "hook_mlp_out", "att": "attn.hook_z"}
 _NAMES = ("w_enc", "w_dec", "b_enc", "b_dec", "threshold")
 
@@ -58,12 +58,13 @@ def _configured(config: dict[str, Any], folder: Path) -> tuple[str, str]:
 
 def _named(path: str) -> tuple[str, str]:
     """Model and hook by the names of the repository and its folders, as Gemma Scope has no configuration."""
-    repository, layer = _REPOSITORY.search(path), _LAYER.search(path)
-    if repository is None:
+    # The innermost folders that are called so: those above them may be called anything.
+    repositories, layers = _REPOSITORY.findall(path), _LAYER.findall(path)
+    if not repositories:
         return "", ""
-    size, training, kind = repository.groups()
+    size, training, kind = repositories[-1]
     if kind == "transcoders" or re.search(r"\bembedding\b", path):
         what = "a transcoder" if kind == "transcoders" else "of embeddings, which are scaled otherwise"
         raise ModelError(f"{path}: {what}; autoencoders of activations alone are read")
     model = f"google/gemma-2-{size}{'-it' if training == 'it' else ''}"
-    return model, f"blocks.{layer[1]}.{_HOOKS[kind]}" if layer else ""
+    return model, f"blocks.{layers[-1]}.{_HOOKS[kind]}" if layers else ""

@@ -1,6 +1,7 @@
 """Find out what kind of sparse autoencoder a folder holds, on this machine or on a hub, and read it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ from geometry.dictionaries.reading import Given
 from geometry.dictionaries.tensor_file import PICKLED
 from geometry.errors import ModelError, shown
 from geometry.models.hub import is_hub_id
+from geometry.models.hub_caches import COMMIT
 from geometry.models.hub_files import download_files
 from geometry.steering.vector import Site, SiteLike
 
@@ -81,7 +83,14 @@ def load_dictionary(
     path = _local(source, folder)
     if path is None:
         path = _from_hub(str(source), folder)
-    given = Given(name, f"{name}/{path}" if _local(source, "") else name, place, model, norm_scale, centred)
+        read = _read(path, Given(name, name, place, model, norm_scale, centred))
+        commit = next((part for part in reversed(path.parts) if COMMIT.fullmatch(part)), "")
+        return replace(read, notes=(*read.notes, f"commit {commit}"))
+    whole = path.parent.as_posix() if path.is_file() else path.as_posix()
+    return _read(path, Given(name, whole, place, model, norm_scale, centred))
+
+
+def _read(path: Path, given: Given) -> FeatureDictionary:
     if path.is_file():
         path = _folder_of(path)
     for kind in _FORMATS:
@@ -92,7 +101,7 @@ def load_dictionary(
     names = (
         {file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file()} if path.is_dir() else set()
     )
-    raise ModelError(_says(name, names, ""))
+    raise ModelError(_says(given.name, names, ""))
 
 
 def _local(source: str | Path, folder: str) -> Path | None:

@@ -21,7 +21,10 @@ def download_files(model: str, choose: Callable[[set[str]], Iterable[str]]) -> P
     except UnreachableError as error:
         if (folder := _kept(hub_id)) is None:
             raise ModelError(f"{model}: nothing of it is here, and {error}") from error
-        list(choose({path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}))
+        try:
+            list(choose({path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}))
+        except ModelError as lacking:
+            raise ModelError(f"{lacking}, as far as it is here; {error}") from error
         return folder
     except ModelError as error:
         raise ModelError(f"{model}: {str(error).removeprefix(f'{model}: ')}") from error

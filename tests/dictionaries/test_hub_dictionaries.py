@@ -9,7 +9,7 @@ import geometry as geo
 from geometry.dictionaries import load_dictionary
 from tests.dictionaries.folders import ROWS, saelens, weights, write
 from tests.models.conftest import hub, no_hub  # noqa: F401 (fixtures)
-from tests.models.fake_hub import FakeHub
+from tests.models.fake_hub import NEW, FakeHub
 
 FOLDER = "blocks.8.hook_resid_pre"
 
@@ -21,12 +21,15 @@ def test_one_folder_is_fetched_and_found_offline(hub: FakeHub, no_hub: Callable[
         write(hub.commit() / name, {"cfg.json": config, "sae_weights.safetensors": tensors, "sparsity.safetensors": {}})
     first = load_dictionary("lab/tiny", FOLDER)
     assert set(hub.requested) == {f"{FOLDER}/cfg.json", f"{FOLDER}/sae_weights.safetensors"}
+    assert first.notes == (f"commit {NEW}",)
     assert (first.source, first.site) == (f"lab/tiny/{FOLDER}", geo.Site("input", 8))
     with pytest.raises(geo.errors.ModelError, match=r"2 in folders of its own; name one: blocks.8.hook_resid_pre"):
         load_dictionary("lab/tiny")
     no_hub()
     assert torch.equal(load_dictionary("lab/tiny", FOLDER).encode(ROWS), first.encode(ROWS))
-    with pytest.raises(geo.errors.ModelError, match="there are no files"):
+    with pytest.raises(
+        geo.errors.ModelError, match="there are no files, as far as it is here; the hub cannot be reached"
+    ):
         load_dictionary("lab/tiny", "blocks.9.hook_resid_pre")
 
 

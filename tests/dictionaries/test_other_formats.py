@@ -32,6 +32,8 @@ def test_gemma_scope_names_its_layer_by_its_folders(tmp_path: Path) -> None:
     # Behind a norm that our site lies before.
     behind = load_dictionary(write(tmp_path / "gemma-scope-9b-it-mlp/layer_3", {"params.npz": W}))
     assert (behind.site, behind.model) == (None, "google/gemma-2-9b-it")
+    nested = write(tmp_path / "layer_7" / "my layer_3" / GEMMA, {"params.npz": W})
+    assert load_dictionary(nested).site == geo.Site("output", 12)
     moved = write(tmp_path / "mine", {"params.npz": W})
     with pytest.raises(geo.errors.ModelError, match="give site="):
         load_dictionary(moved)
