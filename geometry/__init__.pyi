@@ -1,7 +1,9 @@
+from . import anatomy as anatomy
 from . import causal as causal
 from . import cli as cli
 from . import compare as compare
 from . import concepts as concepts
+from . import dictionaries as dictionaries
 from . import directions as directions
 from . import errors as errors
 from . import estimators as estimators

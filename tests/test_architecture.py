@@ -35,7 +35,7 @@ FLOORS = [
     {"nested_sets", "token_cloud"},
     {"directions", "frames"},
     {"evidence", "probing", "steering"},
-    {"maps", "compare", "layers", "judging"},
+    {"maps", "compare", "layers", "judging", "anatomy", "dictionaries"},
     {"selectivity", "tuning"},
     {"views"},
     {"experiments"},

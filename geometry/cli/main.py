@@ -16,6 +16,7 @@ _COMMANDS = {
     "run": "run one study: claims, steering, maps, behaviours of a model; comparison of several; calibration",
     "figures": "run the studies of a model and write one page of all their figures",
     "steer": "generate with the directions of concepts added, and without",
+    "explain": "say what a steering vector is made of, in words and concepts",
     "fetch": "download models, saying what and under which licence, and check them",
     "models": "list what can be fetched by name and what is present",
     "cache": "list what is kept on this machine; remove what can be computed again",
@@ -48,6 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _add(name: str, command: argparse.ArgumentParser) -> None:
     from geometry.cli.cache import add_cache
     from geometry.cli.collect import add_collect
+    from geometry.cli.explain import add_explain
     from geometry.cli.report import add_report
     from geometry.cli.run import add_figures, add_run
     from geometry.cli.steer_options import add_steer
@@ -57,7 +59,7 @@ def _add(name: str, command: argparse.ArgumentParser) -> None:
         command.add_argument("models", nargs="+", metavar="model", help=says)
     elif name != "models":
         added = {"run": add_run, "figures": add_figures, "steer": add_steer, "report": add_report}
-        (added | {"collect": add_collect, "cache": add_cache})[name](command)
+        (added | {"collect": add_collect, "cache": add_cache, "explain": add_explain})[name](command)
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -78,11 +80,12 @@ def _run(options: argparse.Namespace) -> None:
     else:
         from geometry.cli.cache import run_cache
         from geometry.cli.collect import run_collect
+        from geometry.cli.explain import run_explain
         from geometry.cli.report import run_report
         from geometry.cli.run import run_figures, run_run
 
         commands = {"run": run_run, "figures": run_figures, "report": run_report, "collect": run_collect}
-        (commands | {"cache": run_cache})[options.command](options)
+        (commands | {"cache": run_cache, "explain": run_explain})[options.command](options)
 
 
 def _describe(resource: "Resource") -> str:

@@ -23,5 +23,8 @@ from .series import load_series as load_series
 from .subsets import largest_concepts as largest_concepts
 from .subsets import proper_concepts as proper_concepts
 from .subsets import sample_words as sample_words
+from .tasks import Task as Task
+from .tasks import load_task as load_task
+from .tasks import packaged_tasks as packaged_tasks
 from .wordnet import wordnet_hierarchy as wordnet_hierarchy
 from .words import short_name as short_name

@@ -20,6 +20,10 @@ class UnknownRepositoryError(ModelError):
     """No repository can be had by that name; the message says why."""
 
 
+class UnreachableError(UnknownRepositoryError):
+    """The hub cannot be asked."""
+
+
 @dataclass(frozen=True)
 class HubId:
     """A repository, and a branch, tag or commit of it: "owner/name" or "owner/name@revision"."""
@@ -72,14 +76,32 @@ def download(model: str, side: Side) -> Path:
     ModelError: it lacks something, access is gated, or a download failed. UnknownRepositoryError: there is none, or the
     hub cannot be reached and nothing of it is here.
     """
+    hub_id = HubId.parse(model)
+    known = Known(hub_id.repository, side)
+    if COMMIT.fullmatch(hub_id.revision) and (folder := known.of_commit(hub_id.revision)):
+        return folder
+    try:
+        commit, names = contents(model)
+    except UnreachableError:
+        if (folder := known.offline(hub_id.revision)) is None:
+            raise
+        return folder
+    folder = known.of_commit(commit) or _downloaded(model, hub_id.repository, commit, names, side)
+    remember(folder, hub_id.revision)
+    return folder
+
+
+def contents(model: str) -> tuple[str, set[str]]:
+    """The commit that a hub id means, and the names of its files.
+
+    ModelError: access is gated, or there is no such revision. UnknownRepositoryError: there is no such repository.
+    UnreachableError: the hub cannot be asked.
+    """
     # Imported here: most runs read local files, and the hub client takes a second to import.
     from huggingface_hub import HfApi
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
     hub_id = HubId.parse(model)
-    known = Known(hub_id.repository, side)
-    if COMMIT.fullmatch(hub_id.revision) and (folder := known.of_commit(hub_id.revision)):
-        return folder
     try:
         info = HfApi().model_info(hub_id.repository, revision=hub_id.revision, timeout=10)
     except GatedRepoError as error:
@@ -90,15 +112,10 @@ def download(model: str, side: Side) -> Path:
         says = "the hub does not know it (a private one it shows to who is logged in: hf auth login)"
         raise UnknownRepositoryError(says) from error
     except Exception as error:  # whatever the HTTP backend raises when there is no connection
-        if (folder := known.offline(hub_id.revision)) is None:
-            raise UnknownRepositoryError(f"the hub cannot be reached ({error})") from error
-        return folder
-    names = {sibling.rfilename for sibling in info.siblings or []}
+        raise UnreachableError(f"the hub cannot be reached ({error})") from error
     if not COMMIT.fullmatch(commit := str(info.sha)):
         raise ModelError(f"{model}: the hub names no commit of it, but {shown(info.sha)}")
-    folder = known.of_commit(commit) or _downloaded(model, hub_id.repository, commit, names, side)
-    remember(folder, hub_id.revision)
-    return folder
+    return commit, {sibling.rfilename for sibling in info.siblings or []}
 
 
 def _downloaded(model: str, repository: str, commit: str, names: set[str], side: Side) -> Path:
@@ -117,14 +134,15 @@ def _downloaded(model: str, repository: str, commit: str, names: set[str], side:
 
 def _whole_files(model: str, repository: str, commit: str, weights: str, side: Side) -> Path:
     """The same by the hub's own client, into its cache."""
-    paths = [_file(model, repository, name, commit) for name in sorted({weights, TOKENIZER, CONFIG})]
+    paths = [whole_file(model, repository, name, commit) for name in sorted({weights, TOKENIZER, CONFIG})]
     folder = paths[0].parent
     for name in shards(folder, side) if weights == INDEX else ():
-        _file(model, repository, name, commit)
+        whole_file(model, repository, name, commit)
     return folder
 
 
-def _file(model: str, repository: str, name: str, commit: str) -> Path:
+def whole_file(model: str, repository: str, name: str, commit: str) -> Path:
+    """A file at a commit by the hub's own client, in its cache; ModelError where it cannot be had."""
     from huggingface_hub import hf_hub_download
 
     try:

@@ -64,6 +64,13 @@ def own_cache(repository: str) -> Path:
     return cache_folder() / "hub" / _folder_name(repository)
 
 
+def their_cache(repository: str) -> Path:
+    """The folder of a repository in the cache of the hub's own client."""
+    from huggingface_hub import constants
+
+    return Path(constants.HF_HUB_CACHE) / _folder_name(repository)
+
+
 def remember(folder: Path, revision: str) -> None:
     """Note which commit the revision is, as the hub's client does for what is not named by its commit."""
     if revision == folder.name or not COMMIT.fullmatch(folder.name) or ".." in revision:
@@ -101,9 +108,7 @@ def _complete(folder: Path, side: Side) -> bool:
 
 
 def _caches(repository: str) -> tuple[Path, Path]:
-    from huggingface_hub import constants
-
-    return Path(constants.HF_HUB_CACHE) / _folder_name(repository), own_cache(repository)
+    return their_cache(repository), own_cache(repository)
 
 
 def _folder_name(repository: str) -> str:

@@ -107,7 +107,11 @@ def _hint(folder: Path) -> str:
     return ""
 
 
-def _open(path: Path) -> Any:
+def open_safetensors(path: Path) -> Any:
+    """The file opened, once its header is found to be of a size to be read.
+
+    ModelError: no such file, corrupt or truncated.
+    """
     if not path.is_file():
         raise ModelError(f"{path}: the file is missing")
     try:
@@ -122,12 +126,12 @@ def _open(path: Path) -> Any:
 
 
 def _shapes(path: Path) -> dict[str, tuple[int, ...] | None]:
-    with _open(path) as file:
+    with open_safetensors(path) as file:
         return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 - no mapping
 
 
 def _read_tensor(path: Path, name: str) -> torch.Tensor:
-    with _open(path) as file:
+    with open_safetensors(path) as file:
         try:
             stored = file.get_slice(name)
             require_matrix(path, name, stored.get_dtype(), stored.get_shape())
@@ -143,7 +147,7 @@ def _is_stored(matrix: torch.Tensor, checkpoint: Checkpoint, name: str) -> bool:
     if not path.is_file() or checkpoint.shapes[name] != tuple(matrix.shape):
         return False
     step = max(1, _SLICE // max(1, matrix.shape[1]))
-    with _open(path) as file:
+    with open_safetensors(path) as file:
         stored = file.get_slice(name)
         if FLOATS.get(stored.get_dtype()) is not matrix.dtype:
             return False

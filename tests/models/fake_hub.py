@@ -87,7 +87,7 @@ def serving(hub: FakeHub) -> Iterator[FakeHub]:
 
         def answer(self, *, body: bool) -> None:
             _, _, rest = self.path.partition("/lab/tiny")
-            revision, _, name = rest.removeprefix("/resolve/").rpartition("/")
+            revision, _, name = rest.removeprefix("/resolve/").partition("/")
             if self.path.startswith("/api/"):
                 revision = rest.removeprefix("/revision/").replace("%2F", "/") or "main"
             folder = hub.commit(sha) if (sha := hub.revisions.get(revision, revision)) in (NEW, OLD) else None
@@ -97,7 +97,8 @@ def serving(hub: FakeHub) -> Iterator[FakeHub]:
             elif folder is None:
                 self.refuse("RevisionNotFound")
             elif self.path.startswith("/api/"):
-                files = [{"rfilename": file.name} for file in folder.iterdir()]
+                found = [file for file in folder.rglob("*") if file.is_file()]
+                files = [{"rfilename": file.relative_to(folder).as_posix()} for file in found]
                 self.send(json.dumps({"id": "lab/tiny", "sha": sha, "siblings": files}).encode(), 200, {}, body=body)
             elif not (folder / name).exists():
                 self.refuse("EntryNotFound")

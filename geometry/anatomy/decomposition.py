@@ -1,0 +1,188 @@
+"""Sparse non-negative decomposition: a vector as a sum of few atoms, each better than chance would find.
+
+Arrays in, arrays out; imports nothing of steering.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import nnls
+
+from geometry.arguments import checked
+from geometry.display import html_table, short_repr
+from geometry.errors import EstimationError
+from geometry.significance import permutation_p
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+Array = NDArray[np.float64]
+LEVEL = 0.05
+_ROUNDING = 1e-12
+
+
+@dataclass(frozen=True, eq=False)
+class Decomposition:
+    """v ≈ Σ coefficient × atom, atoms in the order in which they were found.
+
+    Attributes:
+        names: of the atoms, shape (s,).
+        coefficients: at least 0, in units of the atoms as given, shape (s,).
+        gains: by how much each lowered the residual's share when it was found, shape (s,).
+        p: of each gain, against the best atom for a random residual of the same norm, shape (s,).
+        residual: what is left of v, shape (d,).
+        residual_share: its squared norm over that of v.
+        random_share: the same of random vectors by their best s atoms, found alike; shape (r,).
+        stopped: why no further atom was taken.
+    """
+
+    names: tuple[str, ...]
+    coefficients: Array
+    gains: Array
+    p: Array
+    residual: Array
+    residual_share: float
+    random_share: Array
+    stopped: str
+
+    __repr__ = short_repr
+
+    def to_frame(self) -> "DataFrame":
+        """A row for each atom: coefficient, gain, p."""
+        from pandas import DataFrame
+
+        columns = {"coefficient": self.coefficients, "gain": self.gains, "p": self.p}
+        return DataFrame(columns, index=list(self.names))
+
+    def _repr_html_(self) -> str:
+        rows = zip(self.names, self.coefficients, self.gains, self.p, strict=True)
+        random = f" (random vectors {self.random_share.mean():.0%})" if len(self.random_share) else ""
+        return html_table(
+            ("atom", "coefficient", "gain", "p"), rows, f"{self.residual_share:.0%} of the vector is left{random}"
+        )
+
+
+@checked
+def decompose(
+    vector: ArrayLike,
+    atoms: ArrayLike,
+    names: Sequence[str],
+    *,
+    most: int = 20,
+    n_random: int = 99,
+    level: float = LEVEL,
+    seed: int = 0,
+) -> Decomposition:
+    """A vector as a non-negative sum of few atoms, such as the concept vectors of a hierarchy.
+
+    Example::
+
+        found = decompose(space.unify_hidden(vector["after_norm"]), directions.vectors, directions.names)
+        found.to_frame(), found.residual_share
+
+    Orthogonal matching pursuit with non-negative coefficients: the atom that lowers the residual most is added, and all
+    coefficients are fitted again. An atom is taken only where its gain exceeds what the best of all would gain of
+    random residuals of the same norm, orthogonal to the atoms taken so far (p ≤ level), so that noise is left as noise.
+
+    Parameters:
+        vector: v, shape (d,), in a space whose inner product means something, such as the unified one.
+        atoms: shape (k, d), none of them 0.
+        most: atoms at most.
+        n_random: random residuals a step, and random vectors that are decomposed as a control.
+
+    Raises EstimationError: shapes or numbers that do not fit, a zero vector or atom, names that are not one an atom.
+    Source: Pati, Rezaiifar and Krishnaprasad, 1993, for orthogonal matching pursuit; the test of each step is ours.
+    """
+    v, a = (np.asarray(given, dtype=np.float64) for given in (vector, atoms))
+    _check(v, a, names, most, n_random, level)
+    lengths = np.linalg.norm(a, axis=1)
+    unit = a / lengths[:, None]
+    rng = np.random.default_rng(seed)
+    chosen: list[int] = []
+    gains: list[float] = []
+    p: list[float] = []
+    residual, total = v.copy(), float(v @ v)
+    stopped = f"{most} atoms were taken"
+    while len(chosen) < min(most, len(a)):
+        basis = _basis(unit[chosen])
+        free = unit - (unit @ basis.T) @ basis
+        gain = _gains(residual, free)
+        gain[chosen] = -np.inf
+        best = int(np.argmax(gain))
+        if not gain[best] > _ROUNDING * total:
+            stopped = "no atom points along what is left"
+            break
+        draws = rng.standard_normal((n_random, len(v)))
+        draws -= draws @ basis.T @ basis
+        draws *= np.linalg.norm(residual) / np.linalg.norm(draws, axis=1, keepdims=True)
+        by_chance = np.array([np.delete(_gains(draw, free), chosen).max() for draw in draws])
+        value = permutation_p(float(gain[best]), by_chance, "greater")
+        if value > level:
+            stopped = "the next atom gains no more than it would of noise"
+            break
+        before = float(residual @ residual)
+        chosen.append(best)
+        residual = _residual(v, unit[chosen])[0]
+        gains.append((before - float(residual @ residual)) / total)
+        p.append(value)
+    residual, weights = _residual(v, unit[chosen])
+    share = float(residual @ residual) / total
+    control = np.array([_share_of(rng.standard_normal(len(v)), unit, len(chosen)) for _ in range(n_random)])
+    kept = np.array([names[index] for index in chosen], dtype=object)
+    return Decomposition(
+        tuple(kept), weights / lengths[chosen], np.array(gains), np.array(p), residual, share, control, stopped
+    )
+
+
+def _gains(residual: Array, free: Array) -> Array:
+    """By how much the squared residual falls if each atom is added with a positive coefficient, shape (k,).
+
+    `free` are the atoms less what they share with those taken: only that part can lower the residual further.
+    """
+    square = (free * free).sum(axis=1)
+    along = np.maximum(free @ residual, 0.0)
+    return np.asarray(np.where(square > 1e-10, along**2 / np.maximum(square, 1e-10), 0.0))
+
+
+def _basis(rows: Array) -> Array:
+    """Orthonormal rows that span the same."""
+    return np.linalg.qr(rows.T)[0].T if len(rows) else np.zeros((0, rows.shape[1]))
+
+
+def _residual(v: Array, unit: Array) -> tuple[Array, Array]:
+    if not len(unit):
+        return v.copy(), np.zeros(0)
+    weights = nnls(unit.T, v)[0]
+    return v - weights @ unit, weights
+
+
+def _share_of(v: Array, unit: Array, count: int) -> float:
+    """What the best `count` atoms leave of a vector, found by the same steps without their test."""
+    chosen: list[int] = []
+    residual = v
+    for _ in range(count):
+        basis = _basis(unit[chosen])
+        gain = _gains(residual, unit - (unit @ basis.T) @ basis)
+        gain[chosen] = -np.inf
+        chosen.append(int(np.argmax(gain)))
+        residual = _residual(v, unit[chosen])[0]
+    return float(residual @ residual) / float(v @ v)
+
+
+def _check(v: Array, a: Array, names: Sequence[str], most: int, n_random: int, level: float) -> None:
+    if v.ndim != 1 or a.ndim != 2 or a.shape[1:] != v.shape or not len(a):
+        raise EstimationError(f"a vector (d,) and atoms (k, d) are needed, not {v.shape} and {a.shape}")
+    if len(names) != len(a):
+        raise EstimationError(f"{len(a)} atoms need as many names, not {len(names)}")
+    if not np.isfinite(v).all() or not np.isfinite(a).all():
+        raise EstimationError("the vector or the atoms hold NaN or infinity")
+    if not v.any() or not a.any(axis=1).all():
+        raise EstimationError("a zero vector has no parts, and a zero atom is part of nothing; leave it out")
+    if most < 1 or n_random < 1 / level - 1 or not 0 < level < 1:
+        raise EstimationError(
+            f"most is at least 1, a level between 0 and 1, and n_random enough to reach it, not {most}, {level} and"
+            f" {n_random}"
+        )

@@ -1,0 +1,71 @@
+"""`concept-geometry explain`: what a steering vector says, in words and concepts, and one picture of it."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from geometry.cli.parser import whole_number
+from geometry.cli.placement import add_placement, placement_of
+from geometry.errors import SteeringError, visible
+
+if TYPE_CHECKING:
+    from geometry.steering import SteeringVector
+
+
+def add_explain(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments to a parser."""
+    add = parser.add_argument
+    add("vector", metavar="VECTOR", help="a .safetensors, .gguf or .svec steering vector, such as steer --save writes")
+    says = "fetched name, hub id, folder or .gguf file that the vector is for (default: smollm2-135m)"
+    add("--model", default="smollm2-135m", help=says)
+    says = "concepts: wordnet-noun (default), wordnet-verb, organisms, or a YAML file"
+    add("--hierarchy", default="wordnet-noun", metavar="HIERARCHY", help=says)
+    add("--site", help="which part, of a vector with several, such as output.20 (default: the middle one)")
+    add("--random", type=whole_number(19), default=99, metavar="N", help="random vectors beside it (default: 99)")
+    add("--seed", type=whole_number(0), default=0)
+    add("--save", type=Path, metavar="FILE", help="draw the picture: .png, .svg or .pdf")
+    add_placement(parser)
+
+
+def run_explain(options: argparse.Namespace) -> None:
+    """Read the vector, print what it says, draw it."""
+    from geometry.anatomy import explain
+    from geometry.causal import CausalSpace
+    from geometry.concepts import load_hierarchy
+    from geometry.directions import ConceptDirections
+    from geometry.models import Unembedding, load_model
+    from geometry.steering import load_vector
+
+    if options.save is not None and options.save.suffix.lower() not in (".png", ".svg", ".pdf"):
+        raise SteeringError(f"{options.save}: a picture is a .png, .svg or .pdf file")
+    place = placement_of(options)
+    vector = _part_of(load_vector(options.vector), options.site)
+    unembedding = Unembedding.load(options.model, **place.of_unembedding)
+    hierarchy = load_hierarchy(options.hierarchy, unembedding.vocabulary)
+    space = CausalSpace.fit(unembedding, **place.of_space)
+    directions = ConceptDirections.fit(space, hierarchy)
+    model = load_model(options.model, **place.of_model)[0] if vector.sites[0].place != "after_norm" else None
+    reading = explain(vector, space, directions, model, n_random=options.random, seed=options.seed)
+    print(visible(str(reading)))
+    if options.save is not None:
+        from geometry.output import replacing
+
+        with replacing(options.save) as path:
+            reading.plot().savefig(path, format=options.save.suffix[1:].lower())
+        print(visible(f"{options.save}: written"))
+
+
+def _part_of(vector: "SteeringVector", site: str | None) -> "SteeringVector":
+    """The part at a site, or the middle one."""
+    from dataclasses import replace
+
+    from geometry.steering import Site
+
+    place = vector.sites[len(vector.sites) // 2]
+    if site is not None:
+        asked = Site.parse(site)
+        found = [each for each in vector.sites if replace(each, relative=False) == replace(asked, relative=False)]
+        if not found:
+            raise SteeringError(f"--site {site}: the vector has parts at {', '.join(map(str, vector.sites))}")
+        place = found[0]
+    return replace(vector, parts={place: vector[place]})
