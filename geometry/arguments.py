@@ -106,7 +106,8 @@ def _fits(hint: Any, value: Any) -> bool:
     origin, options = get_origin(hint), get_args(hint)
     if origin in (Union, UnionType):
         if any("numpy" in getattr(option, "__module__", "") for option in options):  # an ArrayLike
-            return (value is None and NoneType in options) or _is_array(value)
+            ours = any(_fits(option, value) for option in options if _is_ours(option))
+            return ours or (value is None and NoneType in options) or _is_array(value)
         return any(_fits(option, value) for option in options)
     if origin is Literal:
         return any(type(value) is type(option) and value == option for option in options)
@@ -173,7 +174,8 @@ def _said(hint: Any) -> str:
     origin, options = get_origin(hint), get_args(hint)
     if origin in (Union, UnionType):
         if any("numpy" in getattr(option, "__module__", "") for option in options):
-            return "an array or None" if NoneType in options else "an array"
+            ours = [_said(option) for option in options if _is_ours(option)]
+            return " or ".join([*ours, "an array", *["None"] * (NoneType in options)])
         return " or ".join(dict.fromkeys(map(_said, options)))
     if origin is Literal:
         return f"one of {', '.join(map(repr, options))}"

@@ -125,6 +125,17 @@ def test_wrong_types_are_refused_by_the_name_of_the_argument(name: str, called: 
     assert tried > 3
 
 
+def test_a_vector_is_taken_where_an_array_is() -> None:
+    unembedding = geo.Unembedding(torch.randn(40, 4), geo.Vocabulary([f" w{i}" for i in range(40)]))
+    hidden, probe = np.zeros((2, 4)), np.array([1.0, 0.0, 0.0, 0.0])
+    vector = geo.SteeringVector({"after_norm": torch.from_numpy(probe).float()})
+    for step in (geo.steering.dual_step, geo.steering.addition_step):
+        given, by_array = (step(unembedding, hidden, each, target=[1], kl=0.01) for each in (vector, probe))
+        np.testing.assert_array_equal(given.states, by_array.states)
+        with pytest.raises(geo.GeometryError, match="probe must be SteeringVector or an array or None, not 'up'"):
+            step(unembedding, hidden, "up", target=[1], kl=0.01)
+
+
 @pytest.mark.parametrize("name", FACE)
 def test_unknown_and_missing_arguments_are_type_errors(name: str, called: dict) -> None:
     function, arguments = called[name]

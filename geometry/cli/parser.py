@@ -37,8 +37,10 @@ def whole_number(least: int | None) -> Callable[[str], int]:
     """A type of argument: a whole number of at least so many, of at most 31 bits."""
 
     def parse(text: str) -> int:
-        number = _bounded(text) if text.isascii() and text.isdecimal() else -1
-        if number < (least or 0):
+        digits = text.removeprefix("-")
+        known = digits.isascii() and digits.isdecimal()
+        number = (_bounded(digits) if digits == text else -_bounded(digits)) if known else 0
+        if not known or number < (least or 0):
             raise argparse.ArgumentTypeError(f"{shown(text)} is not a whole number of at least {least or 0}")
         if number >= _BELOW:
             raise argparse.ArgumentTypeError(f"{shown(text)} is too large: it must be below 2^31")

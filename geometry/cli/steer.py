@@ -69,10 +69,9 @@ def run_steer(options: argparse.Namespace) -> None:
     if when is not None:
         print(f"note: {said(when, handle.fired, handle.asked)}", file=sys.stderr)
     unsteered = generate(model, tokenizer, prompts, **sampling)
-    if steered == unsteered:
-        print(
-            "note: no text changed; a larger --coefficient or other --positions, such as all, do more", file=sys.stderr
-        )
+    if steered == unsteered and (when is None or handle.fired):
+        more = "--bound" if options.auto else "--coefficient"
+        print(f"note: no text changed; a larger {more} or other --positions, such as all, do more", file=sys.stderr)
     print(f"{vector.provenance}, at {_places(options, vector, model)}")
     for prompt, before, after in zip(options.prompts, unsteered, steered, strict=True):
         print(f"\n{prompt}")

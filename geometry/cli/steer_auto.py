@@ -1,6 +1,7 @@
 """`steer --auto`: site and strength chosen under a bound on KL, and said in a line with what they cost."""
 
 import argparse
+import math
 import sys
 from collections.abc import Callable
 
@@ -23,6 +24,7 @@ from geometry.steering import (
 from geometry.steering.pair_file import load_text_pairs
 from geometry.steering.prompts import LanguageModel, Tokenizer
 from geometry.tuning import Calibration, TextContrast, Tuned, concept_features, tune
+from geometry.tuning.bench import LEAST_BOUND
 from geometry.tuning.choosing import BOUND
 
 _FEWEST, _MOST = 4, 8  # sentences or pairs that are divided; texts of a kind that measure the effect
@@ -49,8 +51,8 @@ def check_auto(options: argparse.Namespace) -> None:
         raise SteeringError("--auto has no goal for a --pair of texts; give --add, --pairs or --behaviour")
     if len(options.add + options.pairs + options.behaviour) > 1:
         raise SteeringError("--auto chooses for one thing to add, not for several")
-    if options.bound is not None and not options.bound > 0:
-        raise SteeringError(f"--bound is a positive number of nats, such as 0.5, not {options.bound:g}")
+    if options.bound is not None and not options.bound >= LEAST_BOUND:
+        raise SteeringError(f"--bound is a number of nats such as 0.5, at least {LEAST_BOUND:g}, not {options.bound:g}")
 
 
 def chooser(options: argparse.Namespace, makes: list[Make]) -> Choose:
@@ -64,9 +66,11 @@ def chooser(options: argparse.Namespace, makes: list[Make]) -> Choose:
 
         def of_concept(model: LanguageModel, tokenizer: Tokenizer) -> SteeringVector:
             vector = makes[0](model, tokenizer, None)
-            if (calibration := Calibration.kept(unembedding, bound)) is not None:
+            compared = [name, *_unrelated(hierarchy, name)]
+            # From a root no concept is left to tell it.
+            calibration = Calibration.kept(unembedding, bound) if len(compared) > 1 else None
+            if calibration is not None:
                 space = CausalSpace.fit(unembedding, **placement_of(options).of_space)
-                compared = [name, *_unrelated(hierarchy, name)]
                 found = concept_features(model, tokenizer, space, hierarchy, compared, progress=False)
                 print(f"forecast from the unsteered model, after the final norm at {bound:g} nats: "
                       f"{calibration.predict(found.of(name))}")  # fmt: skip
@@ -127,10 +131,11 @@ def _said(tuned: Tuned, goal: str) -> SteeringVector:
     """The chosen vector; what was chosen is printed, and notes to standard error."""
     unit = "" if tuned.site.block is None else " × residual norm"
     low, high = tuned.interval
+    interval = f" [{low:.3g}, {high:.3g}] (95%)" if math.isfinite(low) else ""  # of few texts there is none
     kind = "texts" if goal == _GAIN else "prompts"
     print(
         f"auto: {tuned.site} at strength {tuned.strength:.3g}{unit}; {goal} {tuned.unsteered.mean():.3g} →"
-        f" {tuned.effect:.3g} [{low:.3g}, {high:.3g}] (95%), KL {tuned.cost:.2f} of {tuned.bound:g} nats on"
+        f" {tuned.effect:.3g}{interval}, KL {tuned.cost:.2f} of {tuned.bound:g} nats on"
         f" {tuned.n_prompts} neutral {kind}; {tuned.passes:,} forward passes, where every block at 8 strengths takes"
         f" {tuned.exhaustive_passes:,}"
     )

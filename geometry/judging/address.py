@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import math
 import os
 import re
 import time
@@ -9,7 +10,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,9 @@ from geometry.judging.instruct import check_question
 from geometry.judging.judge import Judge
 
 _TEMPLATE = "Here is a text:\n\n{text}\n\n{question} Answer with one whole number from 0 (not at all) to 10 (entirely)."
-_NUMBER = re.compile(r"\d+(?:\.\d+)?")
+# Whole, with its sign: of -3 no 3, of 1e3 no 1.
+_NUMBER = re.compile(r"(?<![\w.,])[-−]?\d+(?:[.,]\d+)?(?![\w%])")
+_OUT_OF = re.compile(r"(?<=\d)\s*(?:/|(?:out )?of)\s*10\b")
 _MOST = 10.0
 _LARGEST = 1 << 20  # bytes of an answer
 _AGAIN = frozenset({408, 429, 500, 502, 503, 504})
@@ -57,18 +60,16 @@ def address_judge(
         wait: seconds before the first of these, doubled each time.
 
     Raises EstimationError: no such address or question; when it is called, no answer, a refusal, or one without a
-        number from 0 to 10. The message says which text by its number.
+        number from 0 to 10, or several of which none stands first. The message says which text by its number.
     """
     question = check_question(question)
-    parts = urlsplit(address)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.password:
-        raise EstimationError(
-            "the address of a judge is such as http://localhost:8000/v1, without a user or a password"
-        )
+    parts = _parts(address)
     if not model.strip():
         raise EstimationError("a judge at an address needs the name of a model there")
-    if not timeout > 0 or retries < 0 or not wait >= 0:
-        raise EstimationError(f"timeout above 0, retries and wait of at least 0, not {timeout}, {retries}, {wait}")
+    if not 0 < timeout < math.inf or retries < 0 or not 0 <= wait < math.inf:
+        raise EstimationError(
+            f"timeout above 0, retries and wait of at least 0, all finite, not {timeout}, {retries}, {wait}"
+        )
     url = f"{address.rstrip('/')}/chat/completions"
 
     def score(texts: Sequence[str]) -> NDArray[np.float64]:
@@ -96,6 +97,20 @@ def address_judge(
     return Judge(name or question, "0 to 10", score, (f"{model} at {parts.hostname} was asked",))
 
 
+def _parts(address: str) -> SplitResult:
+    try:
+        parts = urlsplit(address)
+        known = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # a port or a bracket that is none
+        known = False
+    plain = address.isascii() and not any(map(str.isspace, address))
+    if not known or not plain or parts.username or parts.password:
+        raise EstimationError(
+            "the address of a judge is such as http://localhost:8000/v1, without spaces, a user or a password"
+        )
+    return parts
+
+
 class _Busy(Exception):  # noqa: N818 (it may pass)
     """No answer for now, and why."""
 
@@ -113,7 +128,12 @@ _OPENER = urllib.request.build_opener(_NoRedirects)
 def _asked(request: urllib.request.Request, timeout: float) -> bytes:
     try:
         with _OPENER.open(request, timeout=timeout) as response:
-            answer: bytes = response.read(_LARGEST)
+            answer, end = b"", time.monotonic() + timeout
+            # The timeout of a socket is one of every read: an answer that drips in would never meet it.
+            while part := response.read1(_LARGEST - len(answer)):
+                answer += part
+                if time.monotonic() > end:
+                    raise TimeoutError("timed out")
             return answer
     except urllib.error.HTTPError as error:
         with error:
@@ -129,9 +149,13 @@ def _asked(request: urllib.request.Request, timeout: float) -> bytes:
 def _number(answer: bytes, said: str) -> float:
     try:
         content = json.loads(answer)["choices"][0]["message"]["content"]
-        match = _NUMBER.search(content)
-    except (ValueError, LookupError, TypeError):
+        content = _OUT_OF.sub("", content).strip()
+    except (ValueError, LookupError, TypeError, RecursionError):
         raise EstimationError(f"{said}: the answer is no chat completion") from None
-    if match is None or not float(match[0]) <= _MOST:
+    numbers = _NUMBER.findall(content)
+    if len(numbers) > 1 and not content.startswith(numbers[0]):
+        raise EstimationError(f"{said}: the answer holds several numbers, and none stands first")
+    rating = float(numbers[0].replace(",", ".").replace("−", "-")) if numbers else -1.0
+    if not 0 <= rating <= _MOST:
         raise EstimationError(f"{said}: the answer holds no number from 0 to 10")
-    return float(match[0])
+    return rating

@@ -1,6 +1,6 @@
 """Judge: scores texts, one number each; a function of the user's, or one of those that are ready."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,7 +40,7 @@ class Judge:
 
     def __call__(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """The scores of n texts, shape (n,)."""
-        given = list(texts)
+        given = list(texts) if isinstance(texts, Iterable) else []
         if isinstance(texts, str) or not given or not all(isinstance(text, str) for text in given):
             raise EstimationError(f"{self.name} scores a list of texts, not {shown(texts)}")
         try:

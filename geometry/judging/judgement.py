@@ -42,18 +42,18 @@ class Judgement:
 
     def mean(self, judge: str, condition: str) -> dict[str, Any]:
         """Mean score over prompts with its interval, as `geometry.intervals.summarise` has it."""
-        return summarise(self.scores[judge][condition])
+        return summarise(self._of(judge, condition))
 
     def difference(self, judge: str, condition: str) -> dict[str, Any]:
         """Mean of the paired difference from the baseline, prompt by prompt, with its interval."""
-        return summarise(self.scores[judge][condition] - self.scores[judge][self.baseline])
+        return summarise(self._of(judge, condition) - self.scores[judge][self.baseline])
 
     def agreement(self, first: str, second: str) -> dict[str, Any]:
         """Spearman's ρ of two judges over all texts of all conditions; prompts are drawn again for its interval.
 
         None where a judge gives all texts one score.
         """
-        rows = [np.stack([self.scores[name][each] for each in self.conditions]) for name in (first, second)]
+        rows = [np.stack([self._of(name, each) for each in self.conditions]) for name in (first, second)]
         value = _spearman(rows[0], rows[1], np.ones(rows[0].shape[1]))
         if not np.isfinite(value):
             return {"spearman": None, "n": int(rows[0].size), "interval": None}
@@ -61,6 +61,12 @@ class Judgement:
         finite = np.array([each for each in drawn if np.isfinite(each)])
         interval = np.quantile(finite, [0.025, 0.975]).tolist() if rows[0].shape[1] >= _FEWEST else None
         return {"spearman": value, "n": int(rows[0].size), "interval": interval}
+
+    def _of(self, judge: str, condition: str) -> NDArray[np.float64]:
+        for name, known in ((judge, tuple(self.scores)), (condition, self.conditions)):
+            if name not in known:
+                raise EstimationError(f"nothing was judged as {name!r}; there are {', '.join(known)}")
+        return self.scores[judge][condition]
 
     def to_dict(self) -> dict[str, Any]:
         """Means, differences and agreement, for results.json."""

@@ -146,9 +146,12 @@ class Condition(ProjectionTest):
 
         Raises SteeringError: classes that are empty or do not differ.
         """
-        if positives.ndim != 2 or negatives.ndim != 2 or not len(positives) or not len(negatives):
+        given = positives, negatives
+        if any(each.ndim != 2 or not len(each) for each in given) or positives.shape[1] != negatives.shape[1]:
             shapes = f"{tuple(positives.shape)} and {tuple(negatives.shape)}"
             raise SteeringError(f"{name}: activations have shapes (n, d) and (m, d), not {shapes}")
+        if not all(bool(each.isfinite().all()) for each in given):
+            raise SteeringError(f"{name}: activations hold NaN or infinity; read them again")
         first, second = positives.double(), negatives.double()
         direction = first.mean(dim=0) - second.mean(dim=0)
         length = torch.linalg.vector_norm(direction)

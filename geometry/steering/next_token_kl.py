@@ -13,6 +13,8 @@ from geometry.steering.prompts import LanguageModel, Tokenizer
 from geometry.steering.steered_logits import begins, each_of, steered_logits, token_rows
 from geometry.steering.vector import SteeringVector
 
+_ROUNDING = 1e-4  # of a logarithm
+
 
 @checked
 def next_token_laws(
@@ -70,12 +72,16 @@ def kl_contributions(steered: torch.Tensor, unsteered: torch.Tensor) -> NDArray[
     Parameters:
         steered, unsteered: log-probabilities in nats, shape (..., V).
 
-    Raises SteeringError: laws of different shapes, or a token that only the unsteered law excludes.
+    Raises SteeringError: laws of different shapes, numbers that are no log-probabilities, or a token that only the
+        unsteered law excludes.
     Source: the decomposition is that of Turner et al., "Steering GPT-2-XL by adding an activation vector", 2023.
     """
     if steered.shape != unsteered.shape:
         raise SteeringError(f"laws of one shape are compared, not {tuple(steered.shape)} and {tuple(unsteered.shape)}")
     first, second = steered.double(), unsteered.double()
+    for name, law in (("steered", first), ("unsteered", second)):
+        if not bool((law <= _ROUNDING).all()):  # nan is not either
+            raise SteeringError(f"{name}: laws are log-probabilities, at most 0 and not nan; log_softmax gives them")
     possible = first > -torch.inf
     if bool((possible & (second == -torch.inf)).any()):
         raise SteeringError("unsteered: gives probability 0 to a token that the steered law allows; KL is infinite")

@@ -66,12 +66,19 @@ def score_tokens(
         most_tokens: texts are cut to so many tokens of their own, the first.
 
     Returns list: a `ScoredText` for each text.
-    Raises SteeringError: no texts, another number of vectors, a vector at work in the model, or what `steer` refuses,
-        such as a text with fewer tokens than a vector has rows.
+    Raises SteeringError: no texts, another number of vectors, a vector at work in the model or one added at the last
+        token alone, from which nothing is predicted, or what `steer` refuses, such as a text with fewer tokens than a
+        vector has rows.
     """
     if most_tokens is not None and most_tokens < 1:
         raise SteeringError(f"most_tokens: texts are cut to 1 token at least, not {most_tokens}")
     chosen = each_of(vectors, len(texts))
+    parts = [part for vector in chosen if vector is not None for part in vector.parts.values()]
+    if positions in (None, "last") and any(part.ndim == 1 for part in parts):
+        raise SteeringError(
+            "positions: a vector without rows is added at the last token, from which nothing is predicted; give"
+            " positions, such as 'all'"
+        )
     rows = token_rows(tokenizer, texts, bos := begins(chosen, bos))
     starts = [len(beginning(tokenizer, text, bos)) for text in texts]
     if most_tokens is not None:
@@ -152,6 +159,8 @@ def perplexity_ratio(
         steered.
     Source: Turner et al., arXiv 2308.10248.
     """
+    if steered_tokens < 0:
+        raise SteeringError(f"steered_tokens: so many tokens from the first on, 0 or more, not {steered_tokens}")
     if len(steered) != len(unsteered) or len(steered) < FEWEST_TEXTS:
         raise SteeringError(
             f"{len(steered)} steered and {len(unsteered)} unsteered texts; as many are needed, {FEWEST_TEXTS} at least"
@@ -170,4 +179,4 @@ def perplexity_ratio(
 
 
 def _exp(value: float) -> float:
-    return math.exp(value) if value < 700 else math.inf
+    return math.inf if value >= 700 else math.exp(value)

@@ -21,6 +21,8 @@ from geometry.tuning.whole_texts import TextKL, log_probabilities_of
 CostName = Literal["kl", "perplexity"]
 COST_LABELS = {"kl": "KL(steered ‖ unsteered), nats", "perplexity": "rise of log-perplexity of neutral texts, nats"}
 
+LEAST_BOUND = 1e-5  # nats: less is no more than the rounding of float32
+
 _UNIT = 4.0  # nats
 
 
@@ -180,7 +182,9 @@ class Bench:
 
 
 def check_measure(measure: str, bound: float) -> None:
-    """SteeringError for a bound that is no positive number."""
-    if not (bound > 0 and math.isfinite(bound)):
+    """SteeringError for a bound that is no positive number, or no more than the rounding of a cost."""
+    if not (bound >= LEAST_BOUND and math.isfinite(bound)):
         unit = "of KL divergence" if measure == "kl" else "of log-perplexity"
-        raise SteeringError(f"bound: a positive number of nats {unit}, such as 0.5, not {bound}")
+        raise SteeringError(
+            f"bound: a positive number of nats {unit}, such as 0.5, at least {LEAST_BOUND:g}, not {bound}"
+        )

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from geometry.arguments import checked
-from geometry.errors import SteeringError, shown
+from geometry.errors import GeometryError, SteeringError, shown
 from geometry.steering.measure import probability
 
 Numbers = NDArray[np.float64]
@@ -65,11 +65,13 @@ class WordGoal:
             return probability(law, self.tokens)
         try:
             values = np.asarray(self._measure(law), dtype=np.float64)
-        except (TypeError, ValueError, RuntimeError) as error:
+        except GeometryError:
+            raise
+        except Exception as error:  # whatever a function of the user's does
             raise SteeringError(f"goal: the function failed on laws of shape {tuple(law.shape)}: {error}") from error
         if values.shape != (len(law),) or not np.isfinite(values).all():
             raise SteeringError(
-                f"goal: a function gives a finite number for each of {len(law)} prompts, not {shown(values)}"
+                f"goal: a function gives a finite number for each of {len(law)} prompts, not {shown(values.tolist())}"
             )
         return values
 

@@ -91,9 +91,10 @@ class Tuned:
         unit = "" if self.site.block is None else " × residual norm"
         cost = "KL" if self.measure == "kl" else "log-perplexity"
         low, high = self.interval
+        ends = f" [{low:.3g}, {high:.3g}]" if np.isfinite(low) else ""
         return in_short(
             f"Tuned({self.site} at {self.strength:.3g}{unit}: {self.goal} {self.unsteered.mean():.3g} →"
-            f" {self.effect:.3g} [{low:.3g}, {high:.3g}], {cost} {self.cost:.2f} of {self.bound:g} nats;"
+            f" {self.effect:.3g}{ends}, {cost} {self.cost:.2f} of {self.bound:g} nats;"
             f" {len(self.trials)} trials, {self.passes} forward passes)"
         )
 

@@ -9,7 +9,7 @@ import pytest
 
 import geometry as geo
 from geometry.cli import main, script
-from geometry.cli.parser import finite_number
+from geometry.cli.parser import finite_number, whole_number
 from geometry.experiments import STUDIES, StudyResult
 from geometry.experiments.result import FigureSpec
 from geometry.experiments.study import Step
@@ -86,6 +86,14 @@ def test_numbers_are_finite(text: str) -> None:
     assert finite_number("1e3") == 1000
     with pytest.raises(argparse.ArgumentTypeError, match="not a finite number"):
         finite_number(text)
+
+
+@pytest.mark.parametrize("text", ["-2", "abc", "1.5", "--1", "-", ""])
+def test_whole_numbers_are_not_below_the_least(text: str) -> None:
+    assert whole_number(-1)("-1") == -1
+    for least in (-1, 0):
+        with pytest.raises(argparse.ArgumentTypeError, match=f"is not a whole number of at least {least}"):
+            whole_number(least)(text)
 
 
 def test_an_unwritable_folder_is_refused_before_work(counting: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -41,6 +41,9 @@ def test_a_class_is_tuned_on_the_half_of_its_sentences_that_made_no_vector(conso
     assert f"KL {tuned.cost:.2f} of 0.3 nats on 2 neutral texts; {tuned.passes:,} forward passes" in first
     assert PROMPT in out
     assert "the middle one" not in out
+    # What cannot be given is not to be made larger.
+    _, _, err = console("--behaviour", entry, "--auto", "--bound", "1e-5", PROMPT)
+    assert "no text changed; a larger --bound or" in err
 
 
 def test_a_concept_is_tuned_with_the_forecast_that_was_kept(
@@ -73,6 +76,10 @@ def test_a_concept_is_tuned_with_the_forecast_that_was_kept(
     )
     _, out, _ = console(*asked, "--bound", "0.4")
     assert "forecast" not in out
+    # Nothing is left that a forecast could tell the root from.
+    status, out, err = console(*[{"group 1": "all"}.get(option, option) for option in asked])
+    assert status == 0, err
+    assert out.startswith("auto: ")
 
 
 def test_pairs_need_a_half_to_be_measured_on(console: Any, files: dict[str, str], tmp_path: Path) -> None:
@@ -85,6 +92,7 @@ def test_pairs_need_a_half_to_be_measured_on(console: Any, files: dict[str, str]
     status, out, err = console("--pairs", str(more), "--auto", PROMPT)
     assert status == 0, err
     assert out.startswith("auto: output.")
+    assert "nan" not in out  # of two pairs there is no interval
 
 
 @pytest.mark.parametrize(
@@ -92,7 +100,7 @@ def test_pairs_need_a_half_to_be_measured_on(console: Any, files: dict[str, str]
     [
         (["--site", "2"], "leave out --site"),
         (["--strength", "1", "--coefficient", "2"], "leave out --strength, --coefficient"),
-        (["--bound", "0"], "--bound is a positive number of nats, such as 0.5, not 0"),
+        (["--bound", "0"], "--bound is a number of nats such as 0.5, at least 1e-05, not 0"),
         (["--behaviour", "emotion:joy"], "for one thing to add"),
     ],
 )

@@ -57,6 +57,7 @@ def test_a_condition_that_never_held_is_said_in_a_line(console: Any) -> None:
     assert lines[0] == lines[1]
     assert "read at output.0: held for 0 of 1 prompts, so the vector did nothing\n" in error
     assert "Warning" not in error
+    assert "--coefficient" not in error
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ from geometry.experiments import ConditionalStudy, session
 from geometry.experiments.conditional import effects
 from geometry.experiments.conditional.discrimination import Discrimination, split
 from geometry.experiments.conditional.effects import Way, outcomes
-from geometry.experiments.conditional.fitting import Prompts, _Fit
-from geometry.experiments.conditional.result import ConditionalResult
+from geometry.experiments.conditional.fitting import Prompts, _Fit, fit_topic
+from geometry.experiments.conditional.result import ConditionalResult, _interval, _told
 from geometry.steering.condition import token_states
 from tests.steering import tiny
 from tests.steering.conftest import _one_thread, llama  # noqa: F401
@@ -66,6 +66,16 @@ def test_a_fit_is_that_of_the_condition_between_its_prompts(llama: Any, pooling:
     shuffled, drawn = fit.null_directions(chosen, 7, np.random.default_rng(0))
     assert shuffled.shape == drawn.shape == (7, tiny.WIDTH)
     assert 0 <= fit.validated(chosen) <= 1
+
+
+def test_a_vocabulary_without_the_concept_leaves_its_projection_out(llama: Any) -> None:  # noqa: F811
+    texts = [tiny.text(tiny.tokens(6, seed=seed)) for seed in range(24)]
+    prompts = Prompts("some", "others", "last", texts[:12], texts[12:], (texts[:3], texts[12:15]))
+    topic = fit_topic(llama, tiny.tokenizer(), prompts, [0, 1], (None, None, []), n_random=2, seed=0)  # type: ignore[arg-type]
+    assert [each.name for each in topic.beside] == ["words alone"]
+    # Nor is there an interval of few texts.
+    assert (_interval(float("nan"), float("nan")), _interval(0.1, 0.25)) == ("", " [0.10, 0.25]")
+    assert (_told(0.5, "yes", "no"), _told(0.51, "yes", "no")) == ("no", "yes")
 
 
 def test_outcomes_are_those_of_steering_by_hand(llama: Any, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
@@ -119,6 +129,7 @@ def log_odds(model: Any, prompt: torch.Tensor, vector: geo.SteeringVector | None
     ("options", "said"),
     [
         ({"topic": "alchemy"}, "alchemy"),
+        ({"others": "chemistry"}, "prompts in common"),
         ({"n_prompts": 4}, "at least 12 prompts of either kind"),
         pytest.param({"concept": "gryphon.n.01"}, "gryphon", marks=pytest.mark.long),
         ({"every": 0}, "every must be"),

@@ -10,7 +10,7 @@ import pytest
 
 import geometry as geo
 from geometry.errors import EstimationError, GeometryError, SteeringError
-from geometry.experiments import TuningStudy
+from geometry.experiments import TuningStudy, session
 from geometry.experiments.study import Step
 from geometry.experiments.tuning import against_grid, measure
 from geometry.experiments.tuning.forecasts import ALL, GEOMETRY, WORDS, Measured
@@ -132,6 +132,11 @@ def test_bad_settings_are_refused(tmp_path: Path) -> None:
     few.write_text('{"prompts": {"beginnings": ["a", "b"], "texts": ["a b"]}}')
     with pytest.raises(SteeringError, match="at least 8 beginnings"):
         TuningStudy(prompts=str(few)).run()
+    # Before anything is read, not after all the tuning.
+    for options, said in (({"behaviours": ("nope",)}, "'nope'"), ({"bound": 1e-12}, "at least 1e-05, not 1e-12")):
+        with pytest.raises(GeometryError, match=said), pytest.MonkeyPatch.context() as patch:
+            patch.setattr(session.Session, "unembedding", lambda *_: pytest.fail("the unembedding was read"))
+            TuningStudy(**options).run()
     with pytest.raises(GeometryError):
         TuningStudy(model="glove-6b-100d").run()
 

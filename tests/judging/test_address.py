@@ -2,8 +2,11 @@
 
 import json
 import logging
+import socket
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -64,9 +67,9 @@ def judge(server: Server, **options: Any) -> Any:
 
 
 def test_each_text_is_one_question_and_its_number_the_score(server: Server) -> None:
-    server.answers = [completion("7"), completion("Score: 3.5 of 10"), completion("10")]
-    assert judge(server)([TEXT, "b", ""]).tolist() == [7, 3.5, 10]
-    assert [sent["path"] for sent in server.seen] == ["/v1/chat/completions"] * 3
+    server.answers = [completion(each) for each in ("7", "Score: 3.5 of 10", "8/10", "7,5: 2 birds", "10")]
+    assert judge(server)([TEXT, "b", "c", "d", ""]).tolist() == [7, 3.5, 8, 7.5, 10]
+    assert [sent["path"] for sent in server.seen] == ["/v1/chat/completions"] * 5
     assert {sent["key"] for sent in server.seen} == {f"Bearer {KEY}"}
     first = server.seen[0]
     assert (first["model"], first["temperature"]) == ("big", 0)
@@ -101,6 +104,10 @@ def test_a_busy_server_is_asked_again_and_no_more_often_than_told(server: Server
         (completion(None), "no chat completion"),
         (completion(f"no number, {TEXT}"), "no number from 0 to 10"),
         (completion("11"), "no number from 0 to 10"),
+        (completion("-3"), "no number from 0 to 10"),
+        (completion("1e3"), "no number from 0 to 10"),
+        (completion("From 0 to 10: 7"), "several numbers"),
+        ((200, b"[" * 200_000), "no chat completion"),
     ],
 )
 def test_neither_key_nor_text_is_in_what_is_refused(
@@ -127,8 +134,12 @@ def test_a_server_that_is_not_there_is_said() -> None:
     [
         ({"address": "localhost:8000"}, "the address of a judge"),
         ({"address": "file:///etc/passwd"}, "the address of a judge"),
-        ({"address": "http://me:secret@localhost/v1"}, "without a user or a password"),
+        ({"address": "http://me:secret@localhost/v1"}, "without spaces, a user or a password"),
+        ({"address": "http://[::1/v1"}, "the address of a judge"),
+        ({"address": "http://localhost:port/v1"}, "the address of a judge"),
+        ({"address": "http://localhost/a b"}, "without spaces"),
         ({"model": " "}, "name of a model"),
+        ({"timeout": float("inf")}, "all finite"),
         ({"question": ""}, "needs a question"),
         ({"timeout": 0.0}, "timeout above 0"),
         ({"retries": -1}, "timeout above 0"),
@@ -139,6 +150,31 @@ def test_what_is_no_address_is_refused(options: dict[str, Any], said: str) -> No
     with pytest.raises(Exception, match=said) as refused:
         address_judge(**given)
     assert "secret" not in str(refused.value)
+
+
+def test_an_answer_that_drips_in_takes_no_longer_than_the_timeout() -> None:
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def drip() -> None:
+        connection, _ = listening.accept()
+        with connection, suppress(OSError):
+            connection.recv(1 << 16)
+            connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+            for _ in range(60):
+                connection.sendall(b" ")
+                time.sleep(0.05)
+
+    thread = threading.Thread(target=drip)
+    thread.start()
+    begun = time.monotonic()
+    slow = address_judge(
+        f"http://127.0.0.1:{listening.getsockname()[1]}/v1", "big", "On birds?", retries=0, timeout=0.2
+    )
+    with pytest.raises(EstimationError, match=r"text 0: no answer .*timed out"):
+        slow(["a"])
+    assert time.monotonic() - begun < 2
+    thread.join()
+    listening.close()
 
 
 def test_a_key_that_could_write_headers_is_refused(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

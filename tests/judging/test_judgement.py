@@ -60,3 +60,11 @@ def test_agreement_is_spearmans_over_all_texts() -> None:
 def test_what_cannot_be_compared_is_refused(judges: Any, texts: Any, said: str) -> None:
     with pytest.raises(EstimationError, match=said):
         judge_texts(judges, texts)
+
+
+def test_what_was_not_judged_is_refused() -> None:
+    judged = judge_texts([LENGTH], TEXTS)
+    with pytest.raises(EstimationError, match="nothing was judged as 'stirred'; there are unsteered, steered, random"):
+        judged.mean("length", "stirred")
+    with pytest.raises(EstimationError, match="nothing was judged as 'letters'"):
+        judged.agreement("length", "letters")

@@ -29,7 +29,7 @@ def test_a_function_that_does_not_score_is_refused(function: Callable[..., Any],
         Judge("mine", "points", function)(["a", "b"])
 
 
-@pytest.mark.parametrize("texts", [[], "one text", [None]])
+@pytest.mark.parametrize("texts", [[], "one text", [None], None, 3])
 def test_what_are_no_texts_is_refused(texts: Any) -> None:
     with pytest.raises(EstimationError, match="mine scores a list of texts"):
         Judge("mine", "points", lambda given: [1.0] * len(given))(texts)

@@ -177,6 +177,10 @@ def test_nothing_to_fit_is_refused(llama: Any) -> None:
         Condition.between(llama, words, POSITIVES, NEGATIVES, 1, false_positive_rate=1.0)
     with pytest.raises(SteeringError, match="shapes"):
         Condition.from_states(torch.zeros(0, 4), torch.ones(2, 4), 1)
+    with pytest.raises(SteeringError, match="shapes"):
+        Condition.from_states(torch.zeros(2, 3), torch.ones(2, 4), 1)
+    with pytest.raises(SteeringError, match="NaN or infinity"):
+        Condition.from_states(torch.full((2, 4), torch.nan), torch.ones(2, 4), 1)
     with pytest.raises(SteeringError, match="without a condition"):
         _ = geo.steer(llama, VECTOR).fired
     changed = replace(condition("output.0", 0.0), threshold=2.0)

@@ -106,6 +106,11 @@ def test_a_vector_at_work_is_refused(gpt2: Any) -> None:
 
 
 def test_other_laws_of_another_shape_are_refused() -> None:
+    law = torch.zeros(2, 3).log_softmax(dim=-1)
+    for wrong in (law * torch.nan, law.exp(), law + torch.inf):
+        for pair in ((wrong, law), (law, wrong)):
+            with pytest.raises(GeometryError, match="laws are log-probabilities, at most 0 and not nan"):
+                kl_contributions(*pair)
     with pytest.raises(GeometryError, match="laws of one shape"):
         kl_contributions(torch.zeros(2, 3), torch.zeros(3, 3))
 

@@ -111,6 +111,14 @@ def test_what_cannot_be_compared_is_refused(steered: list[ScoredText], steered_t
         perplexity_ratio(steered, texts_of(*[[0.0] * 4] * 5), steered_tokens=steered_tokens)
 
 
+def test_fewer_than_no_steered_tokens_are_refused() -> None:
+    texts = texts_of(*[[0.0] * 4] * 5)
+    with pytest.raises(GeometryError, match=r"steered_tokens: .* 0 or more, not -5"):
+        perplexity_ratio(texts, texts, steered_tokens=-5)
+    lost = perplexity_ratio(texts_of(*[[0.0, math.nan, 0.0, 0.0]] * 5), texts)
+    assert math.isnan(lost.value)
+
+
 def test_ratios_of_other_tokens_are_not_paired() -> None:
     first, second = (PerplexityRatio(np.zeros(6), np.repeat(np.arange(count), 6 // count)) for count in (2, 3))
     with pytest.raises(GeometryError, match="same tokens of the same texts"):
@@ -119,7 +127,12 @@ def test_ratios_of_other_tokens_are_not_paired() -> None:
 
 @pytest.mark.parametrize(
     ("options", "complaint"),
-    [({"prepended": "   "}, "prepended: ' ' has no tokens"), ({"most_tokens": 0}, "most_tokens: .* 1 token")],
+    [
+        ({"prepended": "   "}, "prepended: ' ' has no tokens"),
+        ({"most_tokens": 0}, "most_tokens: .* 1 token"),
+        ({"vectors": tiny.vector("output.1")}, "positions: .* nothing is predicted"),
+        ({"vectors": tiny.vector("output.1"), "positions": "last"}, "positions: .* nothing is predicted"),
+    ],
 )
 def test_bad_input_is_refused(gpt2: Any, options: dict[str, Any], complaint: str) -> None:
     with pytest.raises(GeometryError, match=complaint):

@@ -189,6 +189,7 @@ def test_bad_input_is_refused() -> None:
     rows = geo.SteeringVector({"output.1": torch.ones(2, tiny.WIDTH)})
     for given, complaint in (
         ({"bound": 0.0}, "a positive number of nats of KL"),
+        ({"bound": 1e-12}, "at least 1e-05, not 1e-12"),
         ({"bound": math.nan, "measure": "perplexity"}, "of log-perplexity"),
         ({"prompts": []}, "no prompts to choose on"),
         ({"vectors": {}}, "there are no candidates"),
@@ -197,6 +198,8 @@ def test_bad_input_is_refused() -> None:
         ({"vectors": {1: good[1], "output.1": good[1]}}, "output.1 has two candidates"),
         ({"vectors": {"output.9": tiny.vector("output.9")}}, "output.9"),
         ({"goal": [3, 3]}, "each once"),
+        ({"goal": lambda _: 1 / 0}, "goal: the function failed .* division by zero"),
+        ({"goal": lambda law: [math.nan] * len(law)}, r"not \[nan, "),
         ({"goal": [[1], [2, 3]]}, "ids of tokens"),
         ({"goal": [999]}, "ids of tokens from 0 to 63"),
         ({"n_passes": 9}, "9 are too few, a first trial takes 12"),

@@ -128,12 +128,15 @@ def fit_topic(
     tokenizer: "PreTrainedTokenizerBase",
     prompts: Prompts,
     blocks: Sequence[int],
-    concept: tuple[ConceptSteering, str, Sequence[str]],
+    concept: tuple[ConceptSteering, str | None, Sequence[str]],
     *,
     n_random: int,
     seed: int,
 ) -> Topic:
-    """Fit at every block; choose one by the training prompts alone; ask of the held-out ones."""
+    """Fit at every block; choose one by the training prompts alone; ask of the held-out ones.
+
+    `concept`: whose projection stands beside it, if any, and the texts that say what is usual for it.
+    """
     rng = np.random.default_rng(seed)
     counts = len(prompts.positives), len(prompts.negatives)
     (train, held_out) = zip(*(split(count, rng) for count in counts), strict=True)
@@ -161,14 +164,11 @@ def fit_topic(
         for half, parts in halves.items()
     }
     concepts, synset, neutral = concept
-    by_concept = Condition.of_concept(concepts, synset, model, tokenizer, neutral, scope="prompt")
-    beside = [
-        Discrimination("words alone", *_by_words(groups["train"], groups["held_out"])),
-        Discrimination(
-            f"projection on {synset}",
-            *(by_concept.prompt_scores(model, tokenizer, each) for each in groups["held_out"]),
-        ),
-    ]
+    beside = [Discrimination("words alone", *_by_words(groups["train"], groups["held_out"]))]
+    if synset is not None:
+        by_concept = Condition.of_concept(concepts, synset, model, tokenizer, neutral, scope="prompt")
+        scored = (by_concept.prompt_scores(model, tokenizer, each) for each in groups["held_out"])
+        beside.append(Discrimination(f"projection on {synset}", *scored))
     further = [condition.prompt_scores(model, tokenizer, each) for each in prompts.further]
     return Topic(
         prompts,

@@ -43,12 +43,18 @@ def measure_conditional(study: "ConditionalStudy", step: Step) -> ConditionalRes
     counts = [study.n_prompts or len(each.texts) for each in sets]
     if fewer := next((each for each in sets if min(len(each.texts), *counts) < _FEWEST), None):
         raise SteeringError(f"{fewer.name}: at least {_FEWEST} prompts of either kind are needed, a half to fit on")
+    if shared := set(sets[0].texts) & set(sets[1].texts):
+        raise SteeringError(
+            f"topic {sets[0].name!r} and others {sets[1].name!r} have {len(shared)} prompts in common; give two kinds"
+            " that differ"
+        )
     session, place = step.session, study.placement
     step(f"reading the unembedding of {study.model} and fitting concepts")
     unembedding = session.unembedding(study.model, place)
     hierarchy = session.hierarchy("wordnet-noun", unembedding.vocabulary)
-    for name in (study.concept, _GOOSE):
-        hierarchy.index(name)
+    hierarchy.index(study.concept)
+    # Words of birds are several tokens each in a small vocabulary.
+    goose = _GOOSE if _GOOSE in hierarchy.names else None
     space = session.space(study.model, place)
     concepts = ConceptSteering(space, ConceptDirections.fit(space, hierarchy))
     summary = unembedding.summary()
@@ -61,7 +67,7 @@ def measure_conditional(study: "ConditionalStudy", step: Step) -> ConditionalRes
     topics: list[Topic] = []
     neutral = load_prompts("neutral").texts
     questions = _questions(study, tokenizer, chat=chat)
-    for prompts, concept in ((questions, study.concept), (_geese(study.n_prompts), _GOOSE)):
+    for prompts, concept in ((questions, study.concept), (_geese(study.n_prompts), goose)):
         step(f"fitting the condition on {prompts.topic} at {len(blocks)} blocks")
         read = (concepts, concept, neutral)
         topics.append(fit_topic(model, tokenizer, prompts, blocks, read, n_random=study.n_random, seed=study.seed))

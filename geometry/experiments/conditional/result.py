@@ -89,9 +89,10 @@ class ConditionalResult(StudyResult):
         low, high = found.interval
         shuffled = topic.nulls["shuffled labels"][topic.at]
         bound = np.quantile(shuffled, 0.975)
+        told = _told(low, "discriminates", "does not detectably discriminate")
         said = [
-            f"A condition read at {topic.condition.site} discriminates held-out {name} prompts from {other} with an AUC"
-            f" of {found.value:.2f} [{low:.2f}, {high:.2f}]; 97.5% of shuffled labels stay below {bound:.2f}, words"
+            f"A condition read at {topic.condition.site} {told} held-out {name} prompts from {other}, with an AUC of"
+            f" {found.value:.2f} [{low:.2f}, {high:.2f}]; 97.5% of shuffled labels stay below {bound:.2f}, words"
             f" alone reach {topic.beside[0].value:.2f}.",
             f"At the threshold chosen on training prompts it holds for {_share(held)} of held-out {name} prompts and"
             f" for {_share(left)} of the others.",
@@ -112,10 +113,12 @@ class ConditionalResult(StudyResult):
             f" {self.rise('shuffled', other).mean():+.2f}."
         )
         low, high = geese.auc.interval
+        beside = "".join(f", by the {each.name} {each.value:.2f}" for each in geese.beside[1:])
+        left_out = "; this model's WordNet has no concept of birds to project on"
         said.append(
-            f"Mentions of geese are discriminated from {geese.prompts.others} at {geese.condition.site} with an AUC of"
-            f" {geese.auc.value:.2f} [{low:.2f}, {high:.2f}], by words alone {geese.beside[0].value:.2f}, by the"
-            f" {geese.beside[1].name} {geese.beside[1].value:.2f}."
+            f"Mentions of geese are {_told(low, '', 'not detectably ')}discriminated from {geese.prompts.others} at"
+            f" {geese.condition.site}, with an AUC of {geese.auc.value:.2f} [{low:.2f}, {high:.2f}], by words alone"
+            f" {geese.beside[0].value:.2f}{beside or left_out}."
         )
         return said
 
@@ -172,12 +175,13 @@ class ConditionalResult(StudyResult):
                 [
                     judge,
                     self.labels[name],
-                    *(f"{mean:.2f} [{low:.2f}, {high:.2f}]" for mean, low, high in (cells[:3], cells[3:])),
+                    *(f"{mean:.2f}{_interval(low, high)}" for mean, low, high in (cells[:3], cells[3:])),
                 ]
                 for judge, name, *cells in judged.rows()
             ]
             pairs = "; ".join(_agreement(pair) for pair in judged.to_dict()["agreement"])
-            caption = f"{'. '.join(judged.notes)}. Agreement over all texts (Spearman): {pairs}."
+            unasked = "" if self.chat else " The model has no chat template, so that it is not asked itself."
+            caption = f"{'. '.join(judged.notes)}.{unasked} Agreement over all texts (Spearman): {pairs}."
             head = ["judge", "way", "score", "difference from unsteered"]
             tables.append(TableSpec(f"What is written after {kind} prompts, by judges", head, made, caption))
         return tables
@@ -226,8 +230,15 @@ def _agreement(pair: Mapping[str, Any]) -> str:
     judges = " and ".join(pair["judges"])
     if pair["spearman"] is None:
         return f"{judges} not measurable"
-    low, high = pair["interval"] or (np.nan, np.nan)
-    return f"{judges} {pair['spearman']:.2f} [{low:.2f}, {high:.2f}]"
+    return f"{judges} {pair['spearman']:.2f}{_interval(*pair['interval'] or (np.nan, np.nan))}"
+
+
+def _interval(low: float, high: float) -> str:
+    return f" [{low:.2f}, {high:.2f}]" if np.isfinite(low) else ""  # of few texts there is none
+
+
+def _told(low: float, yes: str, no: str) -> str:
+    return yes if low > 0.5 else no  # half is chance
 
 
 def _share(held: NDArray[np.bool_]) -> str:

@@ -23,7 +23,7 @@ SAID = {
 
 
 def beside_addition(part: "DualPart") -> FigureSpec:
-    """A point a concept: dual against addition, at equal P(target), and how many prompts reach it."""
+    """A point a concept: dual against addition, at equal P(target)."""
     panels = []
     for measure, label in SAID.items():
         pairs = np.column_stack([means_of(part.values(measure, route)) for route in ("addition", "dual")])
@@ -40,11 +40,6 @@ def beside_addition(part: "DualPart") -> FigureSpec:
             )
         )
     reached = part.reached
-    shares = np.column_stack([reached[name].mean(axis=1) for name in ("addition", "dual step")])
-    panels.append(
-        plots.ScatterPanel("addition", "dual step", {"a concept": shares}, "share of prompts that reach it", {},
-                           ((1, 0, "equal"),))
-    )  # fmt: skip
     return FigureSpec(
         "dual",
         _title(part),
@@ -52,8 +47,8 @@ def beside_addition(part: "DualPart") -> FigureSpec:
         f" prompts after which both routes bring P(target) to {FACTOR:g} times its odds; β = E[γ | target] − E[γ] of"
         f" each prompt, on its {part.n_tokens:,} likeliest tokens. Below the line the dual step is the smaller. Off"
         " target: laws renormalised outside the target's words. Rank change: of off-target tokens, weighted by"
-        " unsteered probability. Last panel: right of the line addition reaches it more often.",
-        partial(plots.scatter, panels, ncols=2, share=False),
+        " unsteered probability.",
+        partial(plots.scatter, panels, ncols=3, share=False),
     )
 
 

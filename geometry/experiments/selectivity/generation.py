@@ -1,4 +1,4 @@
-"""What is written under addition: words of the target and of its kin, counted in sampled completions."""
+"""What is written under addition: words of the target and of its kin, counted in sampled generations."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -30,13 +30,13 @@ UNSTEERED, ADDED, RANDOM = "unsteered", "addition", "random direction"
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class GenerationPart(Part):
-    """Words of each relation in completions; a targets, c completions.
+    """Words of each relation in generations; a targets, c generations.
 
     Attributes:
         targets: names.
-        counts: (condition, nats) → share of a completion's tokens that are words of the target, of its siblings, of the
+        counts: (condition, nats) → share of a generation's tokens that are words of the target, of its siblings, of the
             rest of its parents, and of unrelated concepts, shape (a, 4, c).
-        samples: condition → the first completion for the first target.
+        samples: condition → the first generation for the first target.
     """
 
     targets: tuple[str, ...]
@@ -63,7 +63,7 @@ class GenerationPart(Part):
         return self.counts[condition, nats][:, COUNTED.index(relation)]
 
     def to_dict(self) -> dict[str, Any]:
-        """Shares with intervals over completions."""
+        """Shares with intervals over generations."""
         return {
             "targets": list(self.targets),
             "seed": self.seed,
@@ -99,8 +99,8 @@ class GenerationPart(Part):
             FigureSpec(
                 "generation",
                 self._title(),
-                f"Tokens of {count} completions of {TOKENS} tokens for each of {len(self.targets)} concepts ({listed})"
-                " that are words of the relation and not of the target; bars: 95%, bootstrap over completions. Added"
+                f"Tokens of {count} generations of {TOKENS} tokens for each of {len(self.targets)} concepts ({listed})"
+                " that are words of the relation and not of the target; bars: 95%, bootstrap over generations. Added"
                 " at every token, at the coefficient of that KL divergence on neutral prompts; random: one direction"
                 f" for all. {sampling_note(self.seed)}",
                 partial(plots.forest, panels, names),
@@ -131,7 +131,7 @@ class GenerationPart(Part):
                 "Share of generated tokens by relation to the target, mean [95%]",
                 ["condition", "KL", *COUNTED],
                 rows,
-                f"{count} completions for each of {len(self.targets)} concepts, seed {self.seed}.",
+                f"{count} generations for each of {len(self.targets)} concepts, seed {self.seed}.",
             )
         ]
 

@@ -36,9 +36,9 @@ def downstream(found: "Downstream") -> FigureSpec:
     )
     kept, siblings, unrelated = found.kept().mean(), found.changes("sibling")[:, -1], found.beyond("unrelated")[:, -1]
     panels = [
-        plots.CurvePanel("output of block", "change of projection", lines, marked=False,
+        plots.CurvePanel("output of block", "change of projection", lines,
                          title="How far projections move", references={0.0: "unsteered"}),
-        plots.CurvePanel("output of block", "fraction of concepts", shares, marked=False, limits=(0, 1),
+        plots.CurvePanel("output of block", "fraction of concepts", shares, limits=(0, 1),
                          title="Concepts moved beyond all random vectors", references={found.chance: "by chance"}),
     ]  # fmt: skip
     title = (

@@ -97,7 +97,7 @@ def measure_selectivity(study: "SelectivityStudy", step: Step) -> SelectivityRes
     if study.n_completions:
         with timed("generation"):
             chosen = chosen_to_write(effects[len(NATS) - 1])
-            step(f"generating {study.n_completions} completions of each condition for {len(chosen)} concepts")
+            step(f"generating {study.n_completions} generations of each condition for {len(chosen)} concepts")
             by_name = dict(zip(bench.targets, drawn, strict=True))
             parts["generation"] = measure_generation(
                 bench, chosen, vectors, effects[: len(NATS)], effects[len(NATS) : 2 * len(NATS)], by_name

@@ -44,7 +44,7 @@ class SelectivityStudy(ModelStudy["SelectivityResult"]):
     n_tokens: int = option(5000, "likeliest tokens on which the dual step is computed", least=100)
     n_forward: int = option(8, "of the concepts by mean differences at a block and by prompting too", least=1)
     n_prompts: int = option(24, "neutral prompts, the first of them", least=3)
-    n_completions: int = option(16, "completions of each condition, for four concepts; 0: none", least=0)
+    n_completions: int = option(16, "generations of each condition, for four concepts; 0: none", least=0)
     n_downstream: int = option(8, "concepts whose projections are followed to later blocks; 0: none", least=0)
     n_mixtures: int = option(4, "pairs of siblings that are mixed to chosen shares; 0: none", least=0)
     prompts: str = option("neutral", "packaged set of prompts, or a YAML or JSON file")

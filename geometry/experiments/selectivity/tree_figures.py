@@ -52,7 +52,7 @@ def by_relation(part: "TreePart") -> FigureSpec:
         title = "at their own KL" if nats is None else f"at {nats:g} nats"
         panels.append(plots.ForestPanel("change of log-odds (nats)", rows, title, {0.0: ""}))
     own = "; ".join(
-        f"{each.method} has {mean_of(each.kl):.2g} nats"
+        f"{each.method} has {mean_of(each.kl):.3g} nats"
         for each in part.effects
         if each.method in (ABLATION, PROMPTING)
     )

@@ -12,6 +12,8 @@ from geometry.experiments.tuning.setup import Setup, prepare
 if TYPE_CHECKING:
     from geometry.experiments.tuning.study import TuningStudy
 
+KEPT_FROM = 60  # concepts that a forecast is fitted to
+
 
 def measure_tuning(study: "TuningStudy", step: Step) -> TuningResult:
     """Tuned against the exhaustive grid; then forecasts of all concepts and behaviours.
@@ -41,7 +43,8 @@ def measure_with(setup: Setup, step: Step) -> TuningResult:
             forecasts[part] = each.forecasts(study.n_permutations, study.seed)
         except GeometryError as error:
             skipped[part] = str(error)
-    if AFTER_NORM in forecasts:  # for `steer --auto`
+    # For `steer --auto`; a first look is not to take the place of a whole run.
+    if AFTER_NORM in forecasts and study.n_concepts >= KEPT_FROM:
         forecasts[AFTER_NORM][ALL].calibration.keep(setup.space.unembedding, study.bound)
     return TuningResult(
         study=study,

@@ -7,13 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geometry.causal import CausalSpace
-from geometry.concepts import Concept, ConceptHierarchy
+from geometry.concepts import Concept, ConceptHierarchy, load_behaviour
 from geometry.directions import ConceptDirections
 from geometry.display import short_repr
 from geometry.errors import SteeringError
 from geometry.experiments.study import Step
 from geometry.models import require_language_model
 from geometry.steering import Architecture, ConceptSteering, SteeringVector, load_prompts
+from geometry.tuning.bench import check_measure
 
 if TYPE_CHECKING:
     from geometry.experiments.tuning.study import TuningStudy
@@ -71,6 +72,9 @@ class Setup:
 def prepare(study: "TuningStudy", step: Step) -> Setup:
     """Concepts and prompts are refused before the model is loaded."""
     require_language_model(study.model)
+    check_measure("kl", study.bound)
+    for source in study.behaviours:
+        load_behaviour(source)  # refused now, not after all the tuning
     prompts = load_prompts(study.prompts)
     if len(prompts.beginnings) < 8:
         raise SteeringError(f"{prompts.name}: at least 8 beginnings are needed, a quarter of them to choose on")
