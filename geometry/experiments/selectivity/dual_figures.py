@@ -48,7 +48,7 @@ def beside_addition(part: "DualPart") -> FigureSpec:
         f" each prompt, on its {part.n_tokens:,} likeliest tokens. Below the line the dual step is the smaller. Off"
         " target: laws renormalised outside the target's words. Rank change: of off-target tokens, weighted by"
         " unsteered probability.",
-        partial(plots.scatter, panels, ncols=3, share=False),
+        partial(plots.scatter, panels, ncols=2, share=False),
     )
 
 
