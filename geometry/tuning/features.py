@@ -101,20 +101,19 @@ def concept_features(
 
     Parameters:
         hierarchy: with the concepts and their parents.
-        names: at least two, of concepts that are not above each other: the words of the others are what each is told
-            from by the lens.
+        names: at least two, of concepts that are not above each other: from the words of the others the lens is to
+            discriminate each.
         prompts: after which the concepts' log-odds are asked for, unsteered; default those of `tune`.
         seed: of the split into fitted and held-out lemmas.
 
-    The features:
-        existence: normalised projection of held-out words on the concept vector.
-        separation: AUC of held-out words against the rest of the parent's; the mean over parents.
-        lens accessibility: up to 6 words of each concept are read in a neutral context after every block, and the final
-            norm and the unembedding are applied there. AUC by which the mean logit of the concept's other words tells
-            its contexts from those of other concepts; the largest over blocks, which the source calls the peak.
-        agreement of differences: mean cosine of each word's difference from the parent's mean with the mean of the
-            other words' differences.
-        log number of words, log-odds unsteered: of the concept after the prompts.
+    - existence: normalised projection of held-out words on the concept vector.
+    - separation: AUC of held-out words against the rest of the parent's; the mean over parents.
+    - lens accessibility: up to 6 words of each concept are read in a neutral context after every block, and the final
+      norm and the unembedding are applied there. AUC by which the mean logit of the concept's other words discriminates
+      its contexts from those of other concepts; the largest over blocks, which the source calls the peak.
+    - agreement of differences: mean cosine of each word's difference from the parent's mean with the mean of the other
+      words' differences.
+    - log number of words, log-odds unsteered: of the concept after the prompts.
 
     Raises HierarchyError: an unknown name. SteeringError: fewer than two names, or one that is above another.
     Source: existence and separation: Park et al., arXiv 2406.01506; lens accessibility after arXiv 2604.15557 (there
