@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from geometry.directions import ConceptDirections, TokenCloud
 from geometry.estimators import Estimator
@@ -50,10 +51,13 @@ def permuted(bench: Bench) -> Iterator[list[TreeEffects]]:
     blocks = LemmaBlocks.of(bench.hierarchy)
     for draw in range(bench.study.n_permutations):
         rows = blocks.permutation(generator(bench.study.seed, "selectivity", draw))
-        shifts = bench.shifts(concept_vectors(bench, bench.cloud.permuted(rows)))
-        odds = bench.selectivity.odds.permuted(rows)
-        selectivity = OutputSelectivity(odds, bench.targets, bench.unsteered)
-        yield [selectivity.tilted(PERMUTED, shifts, nats) for nats in NATS]
+        # Many small products: several threads wait for each other longer than they save.
+        with threadpool_limits(1):
+            shifts = bench.shifts(concept_vectors(bench, bench.cloud.permuted(rows)))
+            odds = bench.selectivity.odds.permuted(rows)
+            selectivity = OutputSelectivity(odds, bench.targets, bench.unsteered)
+            effects = [selectivity.tilted(PERMUTED, shifts, nats) for nats in NATS]
+        yield effects
 
 
 def random_directions(bench: Bench) -> Array:
