@@ -67,9 +67,9 @@ def run_steer(options: argparse.Namespace) -> None:
         warnings.filterwarnings("ignore", ".* never held")  # of a condition: it is said below
         steered = generate(model, tokenizer, prompts, **sampling)
     if when is not None:
-        print(f"note: {said(when, handle.fired, handle.asked)}", file=sys.stderr)
+        print(f"note: {said(when, handle.fired, handle.asked, handle.acted)}", file=sys.stderr)
     unsteered = generate(model, tokenizer, prompts, **sampling)
-    if steered == unsteered and (when is None or handle.fired):
+    if steered == unsteered and (when is None or handle.acted):
         more = "--bound" if options.auto else "--coefficient"
         print(f"note: no text changed; a larger {more} or other --positions, such as all, do more", file=sys.stderr)
     print(f"{vector.provenance}, at {_places(options, vector, model)}")

@@ -32,10 +32,11 @@ def condition(options: argparse.Namespace) -> When | None:
     return _of_concept(options)
 
 
-def said(condition: Condition, fired: int, asked: int) -> str:
+def said(condition: Condition, fired: int, asked: int, acted: int) -> str:
     """How often it held, in a line."""
     what = "prompts" if condition.scope == "prompt" else "tokens"
-    never = "" if fired else ", so the vector did nothing"
+    elsewhere = ", at none of which the vector is added (--positions all adds it everywhere)" if fired else ""
+    never = "" if acted else f"{elsewhere}, so the vector did nothing"
     return f"{condition.name}, read at {condition.site}: held for {fired} of {asked} {what}{never}"
 
 

@@ -25,11 +25,13 @@ class Gate:
         test: the condition.
         decisions: of the last prompts, on the CPU: bool, shape (batch, tokens) of a condition on tokens, (batch,) of
             one on prompts; None before the first.
+        acted: how many tokens a part of the vector was added at.
     """
 
     def __init__(self, test: ProjectionTest, architecture: Architecture) -> None:
         self.test = test
         self.decisions: torch.Tensor | None = None
+        self.acted = 0
         self._architecture = architecture
         # Kept where the model computes, so that no call waits for a number.
         self._counts: dict[torch.device, torch.Tensor] = {}
@@ -130,9 +132,12 @@ class Gate:
         fires = self._fires.to(residual.device).expand(residual.shape[:2])
         if isinstance(plan, str):
             batch, position = fires.nonzero(as_tuple=True)
-            return Selection(batch, position, torch.zeros_like(batch))
-        kept = fires[plan.batch.to(fires.device), plan.position.to(fires.device)].to(plan.batch.device)
-        return Selection(plan.batch[kept], plan.position[kept], plan.row[kept])
+            selection = Selection(batch, position, torch.zeros_like(batch))
+        else:
+            kept = fires[plan.batch.to(fires.device), plan.position.to(fires.device)].to(plan.batch.device)
+            selection = Selection(plan.batch[kept], plan.position[kept], plan.row[kept])
+        self.acted += len(selection.batch)
+        return selection
 
 
 def _before(counted: torch.Tensor, columns: int) -> torch.Tensor:

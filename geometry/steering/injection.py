@@ -220,6 +220,11 @@ class SteeringHandle:
         return self._condition.counted[1]
 
     @property
+    def acted(self) -> int:
+        """At how many tokens a part of the vector was added: where the condition held and its positions are."""
+        return self._condition.acted
+
+    @property
     def decisions(self) -> torch.Tensor | None:
         """Whether it held, of the last call that asked it: bool on the CPU, shape (batch, tokens) or, of a condition on
         prompts, (batch,); None before the first."""

@@ -56,6 +56,16 @@ def test_each_tokens_own_state_decides_for_it(model: Any, site: str, above: bool
     assert tiny.hook_count(model) == 0
 
 
+def test_where_it_holds_and_where_the_vector_is_added_are_counted_apart(llama: Any) -> None:
+    scores = scores_of(llama, "output.0")
+    threshold = between(scores)
+    holds = scores > threshold
+    for positions, acted in (("all", int(holds.sum())), ("last", int(holds[:, -1].sum()))):
+        with geo.steer(llama, VECTOR, positions=positions, when=condition("output.0", threshold)) as handle:
+            tiny.run(llama, IDS)
+        assert (handle.fired, handle.acted) == (int(holds.sum()), acted)
+
+
 @pytest.mark.parametrize("pooling", ["max", "last", "mean"])
 def test_a_prompt_is_decided_once(model: Any, pooling: str) -> None:
     scores = scores_of(model, "output.0")
