@@ -16,6 +16,7 @@ from geometry.intervals import means_of, summarise
 from geometry.selectivity.concept_odds import ConceptOdds, Odds
 from geometry.selectivity.relations import ASIDE, RELATIONS, Relation
 from geometry.selectivity.tilt import tilts_at_kl
+from geometry.steering.output_law import divergence
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -189,13 +190,6 @@ class OutputSelectivity:
         if count != len(self.targets):
             raise SteeringError(f"{len(self.targets)} targets need as many laws, not {count} or more")
         return collected.effects(why_not)
-
-
-def divergence(steered: Array, unsteered: Array) -> Array:
-    """KL(steered ‖ unsteered) in nats of laws (n, V), shape (n,)."""
-    tiny = np.finfo(np.float64).tiny
-    ratio = np.log(np.maximum(steered, tiny)) - np.log(np.maximum(unsteered, tiny))
-    return np.asarray(np.maximum((steered * ratio).sum(axis=1), 0.0))
 
 
 class _Collected:

@@ -142,11 +142,11 @@ def projections(result: "ConditionalResult") -> FigureSpec:
         rows = [
             plots.StripRow(f"{name}, training", topic.training_scores[0]),
             plots.StripRow("others, training", topic.training_scores[1], null=True),
-            plots.StripRow(f"{name}, held-out", topic.auc.positives, texts=[f"{held[0].mean():.0%}"]),
-            plots.StripRow("others, held-out", topic.auc.negatives, null=True, texts=[f"{held[1].mean():.0%}"]),
-            plots.StripRow(f"{name}, other form", topic.further.positives, texts=[f"{further[0].mean():.0%}"]),
+            plots.StripRow(f"{name}, held-out", topic.auc.positives, texts=[_percent(held[0].mean())]),
+            plots.StripRow("others, held-out", topic.auc.negatives, null=True, texts=[_percent(held[1].mean())]),
+            plots.StripRow(f"{name}, other form", topic.further.positives, texts=[_percent(further[0].mean())]),
             plots.StripRow(
-                "others, other form", topic.further.negatives, null=True, texts=[f"{further[1].mean():.0%}"]
+                "others, other form", topic.further.negatives, null=True, texts=[_percent(further[1].mean())]
             ),
         ]
         title = f"{name} or {topic.prompts.others}, {topic.condition.site}"
@@ -155,8 +155,8 @@ def projections(result: "ConditionalResult") -> FigureSpec:
     rates = [held.mean() for held in topic.holds]
     return FigureSpec(
         "projections",
-        f"The threshold set on training prompts passes {rates[0]:.0%} of held-out {topic.prompts.topic} prompts and"
-        f" {rates[1]:.0%} of the others",
+        f"The threshold set on training prompts passes {_percent(rates[0])} of held-out {topic.prompts.topic} prompts"
+        f" and {_percent(rates[1])} of the others",
         "Points: prompts; the state of the last token projected on the difference of the training means, or the largest"
         " cosine of a token with it. Right: share beyond the threshold, midway between the means of training prompts."
         " Other form: beginnings of sentences, which nothing was fitted to; for these it need not be right.",
@@ -227,3 +227,8 @@ def _measure(topic: "Topic") -> str:
 
 def _kind(result: "ConditionalResult", kind: str) -> str:
     return f"{kind} prompts" if kind == result.study.topic else f"other prompts ({kind})"
+
+
+def _percent(rate: float) -> str:
+    """Of few prompts, so that a half of a per cent is one of them."""
+    return f"{100 * rate:.3g}%"

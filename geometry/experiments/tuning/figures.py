@@ -9,7 +9,7 @@ import geometry.plots as plots
 from geometry.concepts import short_name
 from geometry.experiments.result import FigureSpec
 from geometry.experiments.tuning.against_grid import GRID, RANDOM, SHARPENED, TUNED, UNSTEERED, TunedConcept
-from geometry.experiments.tuning.forecasts import ALL, BEHAVIOURS, GEOMETRY, WORDS
+from geometry.experiments.tuning.forecasts import AFTER_NORM, ALL, BEHAVIOURS, GEOMETRY, WORDS
 from geometry.intervals import interval_of, mean_of
 from geometry.tuning.features import FEATURES
 from geometry.tuning.search import STRENGTHS, front
@@ -102,8 +102,9 @@ def pareto(result: "TuningResult") -> FigureSpec:
         f" {found}, {gain:.2g} times the best of {len(one.grid_trials)} on the grid within the bound",
         f"A point is a site at a strength, means over the {len(result.choosing)} prompts to choose on (on the others"
         f" the ratio is {one.ratio():.2g}); shown are 0.001 to {most:g} nats."
-        " Pareto front: no other point has more effect for less. The concept is the one of median ratio to the grid"
-        f" (whose own choice, {grid.site} at {grid.strength:g} × residual norm, costs {grid.cost:.2f} nats).",
+        " Pareto front, of grid and tuning: no other point has more effect for less. The concept is the one of median"
+        f" ratio to the grid (whose own choice, {grid.site} at {grid.strength:g} × residual norm, costs"
+        f" {grid.cost:.2f} nats).",
         partial(plots.scatter, [panel], ncols=1),
     )
 
@@ -126,13 +127,20 @@ def what_geometry_predicts(result: "TuningResult") -> FigureSpec:
         )
     return FigureSpec(
         "what_geometry_predicts",
-        verdict(result),
+        _forecast_by_all(result),
         f"Each point was forecast from all features ({', '.join(FEATURES)}) by ridge regressions fitted to other"
         f" families, which share no word with it. Effects at {result.study.bound:g} nats of KL: rise of the log-odds of"
         " the concept's words; of a class, by how much its held-out sentences gain over those of other classes."
         " Brackets: 95%, bootstrap over families.",
         partial(plots.scatter, panels, ncols=min(3, len(panels)), share=False),
     )
+
+
+def _forecast_by_all(result: "TuningResult") -> str:
+    """What all features do, beside geometry alone."""
+    every = ", ".join(f"{sets[ALL].r2:.2f} ({part})" for part, sets in result.forecasts.items())
+    alone = ", ".join(f"{sets[GEOMETRY].r2:.2f}" for sets in result.forecasts.values())
+    return f"All features together forecast held-out effects with R² {every}; geometry alone with {alone}"
 
 
 def verdict(result: "TuningResult") -> str:
@@ -153,7 +161,7 @@ def forecasts(result: "TuningResult") -> FigureSpec:
     r2: list[plots.ForestRow] = []
     rho: list[plots.ForestRow] = []
     for part, sets in result.forecasts.items():
-        names.append(f"{part}, {result.sites[part]}")
+        names.append(part if part == AFTER_NORM else f"{part}, {result.sites[part]}")
         for rows, key, nulls in ((r2, "r2", "nulls"), (rho, "rho", "rho_nulls")):
             marks = getattr(sets[ALL], nulls)
             null = plots.NullMark(float(marks.mean()), "|", *map(float, np.quantile(marks, [0.025, 0.975])))
