@@ -9,11 +9,11 @@ import torch
 
 import geometry as geo
 from geometry.experiments import SelectivityStudy, session
+from geometry.experiments.parts import Part
 from geometry.experiments.selectivity.dual import DualRun
 from geometry.experiments.selectivity.dual_part import DualPart
 from geometry.experiments.selectivity.generation import COUNTED, GenerationPart
 from geometry.experiments.selectivity.methods import ADDITION, NATS, RANDOM
-from geometry.experiments.selectivity.part import Part
 from geometry.experiments.selectivity.result import SelectivityResult
 from geometry.experiments.selectivity.tree_part import TreePart
 from geometry.selectivity import ConceptOdds, OutputSelectivity

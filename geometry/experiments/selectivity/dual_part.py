@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from geometry.display import short_repr
+from geometry.experiments.parts import Part
 from geometry.experiments.result import FigureSpec, TableSpec
 from geometry.experiments.selectivity.dual import FACTOR, DualRun
-from geometry.experiments.selectivity.part import Part
 from geometry.intervals import mean_of, summarise
 from geometry.steering import OutputSteps
 from geometry.steering.output_steps import MEASURES

@@ -14,9 +14,9 @@ import geometry.plots as plots
 from geometry.concepts import short_name
 from geometry.display import short_repr
 from geometry.experiments.evaluator import FREQUENCY_PENALTY, TEMPERATURE, TOP_P, sampling_note
+from geometry.experiments.parts import Part
 from geometry.experiments.result import FigureSpec, TableSpec
 from geometry.experiments.selectivity.methods import NATS
-from geometry.experiments.selectivity.part import Part
 from geometry.experiments.selectivity.setup import Bench
 from geometry.intervals import interval_of, summarise
 from geometry.selectivity import RELATIONS, TreeEffects

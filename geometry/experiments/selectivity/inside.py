@@ -16,10 +16,10 @@ from geometry.concepts import (
     sample_words,
 )
 from geometry.display import short_repr
+from geometry.experiments.parts import Part
 from geometry.experiments.result import FigureSpec, TableSpec
 from geometry.experiments.selectivity.forward import block
 from geometry.experiments.selectivity.labels import ALL
-from geometry.experiments.selectivity.part import Part
 from geometry.experiments.selectivity.setup import Bench
 from geometry.intervals import interval_of, mean_of, summarise
 from geometry.layers import NeutralText, PhraseActivations, load_contexts, mean_difference, read_phrases

@@ -1,13 +1,11 @@
 """The selectivity study, in the order of a method section."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from geometry.errors import GeometryError
+from geometry.experiments.parts import Measured
 from geometry.experiments.selectivity.dual import DualRun, Family, dual_effects, family_steps, run_dual
 from geometry.experiments.selectivity.dual_part import DualPart
 from geometry.experiments.selectivity.forward import block, by_mean_difference, by_prompting, prefix
@@ -33,7 +31,6 @@ from geometry.experiments.selectivity.methods import (
     random_directions,
 )
 from geometry.experiments.selectivity.mixtures import mixed_siblings
-from geometry.experiments.selectivity.part import Part
 from geometry.experiments.selectivity.result import SelectivityResult
 from geometry.experiments.selectivity.setup import Bench, prepare
 from geometry.experiments.selectivity.tree_part import TreePart
@@ -46,19 +43,7 @@ if TYPE_CHECKING:
 def measure_selectivity(study: "SelectivityStudy", step: Step) -> SelectivityResult:
     """Addition to every target and its nulls by algebra; fewer by dual steps and by passes of the model."""
     bench = prepare(study, step)
-    taken: dict[str, float] = {}
-    left_out: dict[str, str] = {}
-
-    @contextmanager
-    def timed(name: str) -> Iterator[None]:
-        start = time.process_time()
-        try:
-            yield
-        except GeometryError as error:
-            left_out[name] = str(error)
-        taken[name] = time.process_time() - start
-
-    parts: dict[str, Part] = {}
+    done = Measured()
     step(f"steering to {len(bench.targets)} concepts by algebra, beside {study.n_permutations} permutations of lemmas")
     start = time.process_time()
     added, drawn = concept_vectors(bench, bench.cloud), random_directions(bench)
@@ -67,14 +52,14 @@ def measure_selectivity(study: "SelectivityStudy", step: Step) -> SelectivityRes
     for draw, one in enumerate(permuted(bench)):
         step(f"permutation {draw + 1} of {study.n_permutations}")
         null.append(one)
-    taken["addition and its nulls"] = time.process_time() - start
-    with timed("class means and ablation"):
+    done.taken["addition and its nulls"] = time.process_time() - start
+    with done.timed("class means and ablation"):
         means = {CLASS_MEAN: concept_vectors(bench, bench.cloud, "mean"), EUCLIDEAN_MEAN: euclidean_means(bench)}
         effects += [*by_algebra(bench, means), ablated(bench, added)]
 
     vectors = dict(zip(bench.targets, added, strict=True))
     dual: DualRun | None = None
-    with timed("dual step"):
+    with done.timed("dual step"):
         some = bench.spread(study.n_dual)
         for going in run_dual(bench, some, np.stack([vectors[name] for name in some]), NATS):
             step(f"dual steps to {len(going.dual)} of {len(some)} concepts")
@@ -82,37 +67,37 @@ def measure_selectivity(study: "SelectivityStudy", step: Step) -> SelectivityRes
         dual = going
     if dual is not None:
         families: list[Family] = []
-        with timed("dual step of families"):
+        with done.timed("dual step of families"):
             families = family_steps(bench, step)
-        parts["dual"] = DualPart(run=dual, families=families, n_tokens=study.n_tokens)
+        done.parts["dual"] = DualPart(run=dual, families=families, n_tokens=study.n_tokens)
     run = bench.spread(study.n_forward)
-    with timed("mean differences"):
+    with done.timed("mean differences"):
         step(f"steering to {len(run)} concepts by mean differences after block {block(bench).block}")
         effects += by_mean_difference(bench, run)
-    with timed("prompting"):
+    with done.timed("prompting"):
         step(f"prompting with words of {len(run)} concepts")
         effects.append(by_prompting(bench, run))
     tree = TreePart(hierarchy=bench.hierarchy, effects=effects, null=null, how=how(bench), seed=study.seed)
-    parts = {"tree": tree, **parts}
+    done.parts = {"tree": tree, **done.parts}
     if study.n_completions:
-        with timed("generation"):
+        with done.timed("generation"):
             chosen = chosen_to_write(effects[len(NATS) - 1])
             step(f"generating {study.n_completions} generations of each condition for {len(chosen)} concepts")
             by_name = dict(zip(bench.targets, drawn, strict=True))
-            parts["generation"] = measure_generation(
+            done.parts["generation"] = measure_generation(
                 bench, chosen, vectors, effects[: len(NATS)], effects[len(NATS) : 2 * len(NATS)], by_name
             )
     if study.n_mixtures:
-        with timed("mixtures of siblings"):
+        with done.timed("mixtures of siblings"):
             step("mixing siblings")
-            parts["mixtures"] = mixed_siblings(bench)
+            done.parts["mixtures"] = mixed_siblings(bench)
     if study.n_downstream:
-        with timed("downstream"):
+        with done.timed("downstream"):
             step(f"following projections on concepts from {block(bench)} on")
-            parts["downstream"] = followed_downstream(bench)
+            done.parts["downstream"] = followed_downstream(bench)
     return SelectivityResult(
-        study=study, model=bench.unembedding.summary(), targets=bench.targets, prompts=bench.beginnings, parts=parts,
-        taken=taken, left_out=left_out,
+        study=study, model=bench.unembedding.summary(), targets=bench.targets, prompts=bench.beginnings,
+        parts=done.parts, taken=done.taken, left_out=done.left_out,
     )  # fmt: skip
 
 

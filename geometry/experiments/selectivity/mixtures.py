@@ -12,8 +12,8 @@ from geometry.concepts import ConceptHierarchy
 from geometry.directions import ConceptDirections
 from geometry.display import short_repr
 from geometry.errors import SteeringError
+from geometry.experiments.parts import Part
 from geometry.experiments.result import FigureSpec, TableSpec
-from geometry.experiments.selectivity.part import Part
 from geometry.experiments.selectivity.setup import Bench
 from geometry.intervals import summarise
 from geometry.steering import ConceptSteering, MixtureSteps

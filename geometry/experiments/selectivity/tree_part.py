@@ -10,10 +10,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from geometry.concepts import ConceptHierarchy
 from geometry.display import short_repr
+from geometry.experiments.parts import Part
 from geometry.experiments.result import FigureSpec, TableSpec
 from geometry.experiments.selectivity.growth import by_distance, growth
 from geometry.experiments.selectivity.methods import ADDITION, NATS, PERMUTED, RANDOM
-from geometry.experiments.selectivity.part import Part
 from geometry.intervals import mean_of, summarise
 from geometry.selectivity import ASIDE, RELATIONS, ClosenessTest, TreeEffects
 from geometry.selectivity.relations import Relation
