@@ -14,16 +14,14 @@ from numpy.typing import NDArray
 from geometry.arguments import checked
 from geometry.display import short_repr
 from geometry.errors import SteeringError
-from geometry.steering.hook_manager import HookManager
-from geometry.steering.injection import steer_each
-from geometry.steering.measure import NextToken, kl_divergence
+from geometry.steering.measure import kl_divergence
 from geometry.steering.prompts import LanguageModel, Tokenizer
+from geometry.steering.side_by_side import SideBySide
 from geometry.steering.vector import SteeringVector
 
 TOLERANCE = 0.01  # of the KL divergence asked for
 LARGEST = 64.0
 _START, _STEP, _MOST_STEPS = 1 / 16, 4.0, 40
-_ROWS = 192  # prompts that are run at a time, over all vectors
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +132,7 @@ class EqualKL:
         nats: float,
         *,
         tolerance: float = TOLERANCE,
-        most_rows: int = _ROWS,
+        most_rows: int = 192,
     ) -> None:
         if not prompts:
             raise SteeringError("there are no prompts; give beginnings of sentences such as 'I saw a'")
@@ -146,9 +144,8 @@ class EqualKL:
         self.prompts = tuple(prompts)
         self.nats = float(nats)
         self.tolerance = tolerance
-        self._slots = max(1, most_rows // len(self.prompts))
-        self._next_token = NextToken(model, tokenizer, self.prompts * self._slots)
-        self.unsteered = self._next_token.unsteered[: len(self.prompts)]
+        self._next_token = SideBySide(model, tokenizer, self.prompts, most_rows=most_rows)
+        self.unsteered = self._next_token.unsteered
 
     def find(self, vectors: Sequence[SteeringVector]) -> Iterator[AtKL]:
         """Each vector at its coefficient, in whatever order they are found.
@@ -159,13 +156,11 @@ class EqualKL:
 
         Raises SteeringError: what `steer` refuses, or a vector at work in the model.
         """
-        if HookManager.at_work(self.model):
-            raise SteeringError("coefficients are searched without other vectors at work; remove them first")
         waiting = list(range(len(vectors)))[::-1]
         searches = {index: _Search(self.nats) for index in waiting}
         running: list[int] = []
         while waiting or running:
-            while waiting and len(running) < self._slots:
+            while waiting and len(running) < self._next_token.at_once:
                 running.append(waiting.pop())
             laws = self.laws([searches[index].coefficient * vectors[index] for index in running])
             for index, law in zip(tuple(running), laws, strict=True):
@@ -180,11 +175,8 @@ class EqualKL:
                 running.remove(index)
 
     def laws(self, vectors: Sequence[SteeringVector]) -> list[torch.Tensor]:
-        """log P(y | prompt) under each of so many vectors as run side by side, each of shape (n, V)."""
-        every: list[SteeringVector | None] = [*vectors, *[None] * (self._slots - len(vectors))]
-        with steer_each(self.model, [vector for vector in every for _ in self.prompts], positions="all"):
-            laws = self._next_token.log_probabilities()
-        return list(torch.split(laws, len(self.prompts)))[: len(vectors)]
+        """log P(y | prompt) in nats under each vector, each of shape (n, V)."""
+        return self._next_token.laws(vectors)
 
 
 def off_target_kl(steered: torch.Tensor, unsteered: torch.Tensor, tokens: NDArray[np.int64]) -> NDArray[np.float64]:

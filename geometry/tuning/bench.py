@@ -12,10 +12,10 @@ from geometry.display import short_repr
 from geometry.errors import SteeringError
 from geometry.steering.measure import kl_divergence
 from geometry.steering.prompts import LanguageModel, Tokenizer
+from geometry.steering.side_by_side import SideBySide
 from geometry.steering.text_cost import TextCost
 from geometry.steering.vector import Site, SteeringVector
 from geometry.tuning.goals import Goal, Numbers, TextContrast, WordGoal
-from geometry.tuning.side_by_side import SideBySide
 from geometry.tuning.whole_texts import TextKL, log_probabilities_of
 
 CostName = Literal["kl", "perplexity"]

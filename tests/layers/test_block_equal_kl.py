@@ -136,6 +136,6 @@ def test_bad_input_is_refused() -> None:
     equal = EqualKL(model, tokenizer, PROMPTS, 0.5)
     with (
         geo.steer(model, tiny.vector("output.1")),
-        pytest.raises(SteeringError, match="without other vectors at work"),
+        pytest.raises(SteeringError, match="measured without others at work"),
     ):
         next(equal.find([tiny.vector("output.1.relative")]))

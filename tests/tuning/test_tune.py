@@ -11,8 +11,8 @@ import torch
 import geometry as geo
 from geometry.errors import SteeringError
 from geometry.steering import NextToken, TextCost
+from geometry.steering.side_by_side import SideBySide
 from geometry.tuning import TextContrast, tune
-from geometry.tuning.side_by_side import SideBySide
 from geometry.tuning.whole_texts import TextKL, log_probabilities_of
 from tests.steering import tiny
 

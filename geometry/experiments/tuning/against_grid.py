@@ -12,10 +12,10 @@ from geometry.errors import SteeringError
 from geometry.experiments.tuning.setup import Setup
 from geometry.intervals import central
 from geometry.steering import Site, TextCost, kl_divergence, load_prompts, probability
+from geometry.steering.side_by_side import SideBySide
 from geometry.tuning.bench import Bench, Trial
 from geometry.tuning.choosing import candidates, tune
 from geometry.tuning.search import Profile, best, exhaustive
-from geometry.tuning.side_by_side import SideBySide
 from geometry.tuning.tuned import Tuned
 
 Numbers = NDArray[np.float64]

@@ -21,15 +21,19 @@ class SideBySide(NextToken):
     """`NextToken` of many vectors at a time, which counts the prompts that it runs through the model.
 
     Attributes:
+        at_once: vectors that go through the model in one batch of at most `most_rows` prompts.
         kept_passes: prompts run for the kept beginnings and the unsteered law, twice each.
         passes: prompts run so far, these and one for each prompt under each vector that takes a pass.
     """
 
-    def __init__(self, model: LanguageModel, tokenizer: Tokenizer, prompts: Sequence[str]) -> None:
+    def __init__(
+        self, model: LanguageModel, tokenizer: Tokenizer, prompts: Sequence[str], *, most_rows: int = _ROWS
+    ) -> None:
         super().__init__(model, tokenizer, prompts)
         self.kept_passes = len(self.prompts) * (1 if self._past is None else 2)
         self.passes = self.kept_passes
-        self._several = self._past is None or hasattr(self._past, "batch_repeat_interleave")
+        several = self._past is None or hasattr(self._past, "batch_repeat_interleave")
+        self.at_once = max(1, most_rows // len(self.prompts)) if several else 1
 
     def shift(self, vector: SteeringVector) -> torch.Tensor | None:
         """What a vector adds to every logit where no pass is needed to know (`LogitShifts`), shape (V,)."""
@@ -45,9 +49,8 @@ class SideBySide(NextToken):
             raise SteeringError("the effect of a vector is measured without others at work; remove them first")
         laws: list[torch.Tensor | None] = [self._shifted(vector) for vector in vectors]
         waiting = [index for index, law in enumerate(laws) if law is None]
-        most = max(1, _ROWS // len(self.prompts)) if self._several else 1
-        for start in range(0, len(waiting), most):
-            part = waiting[start : start + most]
+        for start in range(0, len(waiting), self.at_once):
+            part = waiting[start : start + self.at_once]
             for index, law in zip(part, self._run([vectors[index] for index in part]), strict=True):
                 laws[index] = law
         return [law for law in laws if law is not None]
