@@ -9,17 +9,20 @@ from functools import reduce
 from geometry.cli.placement import placement_of
 from geometry.cli.steer_auto import check_auto, chooser
 from geometry.cli.steer_condition import condition, said
+from geometry.cli.steer_erase import check_erase, maker
 from geometry.cli.steer_sources import Make, sources
 from geometry.errors import SteeringError
 from geometry.models import load_model, require_language_model
 from geometry.steering import (
     Architecture,
+    Eraser,
     Positions,
     SteeringVector,
     encode,
     generate,
     load_prompts,
     load_vector,
+    save_eraser,
     save_vector,
     steer,
     to_absolute,
@@ -31,6 +34,12 @@ from geometry.steering.prompts import LanguageModel, Tokenizer
 from geometry.steering.vector_file import check_ending
 
 _COEFFICIENT = 2.0
+# By --auto and --erase: what would do more.
+_HINTS = {
+    (False, False): "; a larger --coefficient or other --positions, such as all, do more",
+    (True, False): "; a larger --bound or other --positions, such as all, do more",
+    (False, True): "; what is erased is not what these prompts turn on",
+}
 
 
 def run_steer(options: argparse.Namespace) -> None:
@@ -38,15 +47,19 @@ def run_steer(options: argparse.Namespace) -> None:
     _check(options)
     place = placement_of(options)
     require_language_model(options.model)
+    erase = maker(options) if options.erase else None
     kept = load_vector(options.vector) if options.vector else None
-    makes = [] if kept is not None else sources(options)
+    makes = [] if kept is not None or erase is not None else sources(options)
     choose = chooser(options, makes) if options.auto else None
     make_condition = condition(options)
     if kept is not None:
         _positions(options, kept)  # refuses what does not suit before the model is loaded
     model, tokenizer = load_model(options.model, **place.of_model)
     prompts = chat_prompts(tokenizer, options.prompts) if options.chat else options.prompts
-    if choose is not None:
+    vector: SteeringVector | Eraser
+    if erase is not None:
+        vector = erase(model, tokenizer)
+    elif choose is not None:
         vector = choose(model, tokenizer)
     else:
         vector = kept if kept is not None else _composed(options, makes, model, tokenizer)
@@ -70,28 +83,30 @@ def run_steer(options: argparse.Namespace) -> None:
         print(f"note: {said(when, handle.fired, handle.asked, handle.acted)}", file=sys.stderr)
     unsteered = generate(model, tokenizer, prompts, **sampling)
     if steered == unsteered and (when is None or handle.acted):
-        more = "--bound" if options.auto else "--coefficient"
-        print(f"note: no text changed; a larger {more} or other --positions, such as all, do more", file=sys.stderr)
-    print(f"{vector.provenance}, at {_places(options, vector, model)}")
+        print(f"note: no text changed{_HINTS[options.auto, bool(options.erase)]}", file=sys.stderr)
+    rank = f" (rank {vector.rank} of {vector.width})" if isinstance(vector, Eraser) else ""
+    print(f"{vector.provenance}{rank}, at {_places(options, vector, model)}")
+    steered_label = "erased" if options.erase else "steered"
     for prompt, before, after in zip(options.prompts, unsteered, steered, strict=True):
         print(f"\n{prompt}")
-        for label, generated in (("unsteered", before), ("steered", after)):
+        for label, generated in (("unsteered", before), (steered_label, after)):
             for generation in generated:
                 print(f"  {label:<10} {' '.join(generation.text.split())}")
 
 
 def _check(options: argparse.Namespace) -> None:
     """What can be known to be wrong without a look at any file."""
-    given = [options.add, options.pair, options.pairs, options.behaviour, options.vector]
+    given = [options.add, options.pair, options.pairs, options.behaviour, options.vector, options.erase]
     if sum(map(bool, given)) != 1:
         raise SteeringError(
             "say what to add: --add CONCEPT, --pair TEXT LESS, --pairs FILE, --behaviour FAMILY:CLASS/CLASS or --vector"
-            " FILE, of one kind"
+            " FILE, of one kind; or what to take out: --erase CONCEPT"
         )
+    check_erase(options)
     if options.vector and (options.coefficient or options.site or options.strength is not None):
         raise SteeringError("--coefficient, --site and --strength go with what is made here; a file holds its own")
     check_auto(options)
-    if options.hierarchy and not options.add and options.when is None:
+    if options.hierarchy and not options.add and not options.erase and options.when is None:
         raise SteeringError("--hierarchy says where the concepts of --add and --when come from, and there is neither")
     added = len(options.add + options.pair + options.pairs + options.behaviour)
     if len(options.coefficient) not in (0, 1, added):
@@ -117,24 +132,33 @@ def _composed(
     return vector if options.strength is None else vector.relative(options.strength)
 
 
-def _positions(options: argparse.Namespace, vector: SteeringVector) -> Positions | None:
+def _positions(options: argparse.Namespace, vector: SteeringVector | Eraser) -> Positions | None:
     """The positions asked for, if they suit the vector; None: its default."""
     positions: Positions | None = options.positions
+    if isinstance(vector, Eraser):
+        return positions
     for part in vector.parts.values():
         checked_positions(positions, len(part) if part.ndim == 2 else None)
     return positions
 
 
 def _save(
-    options: argparse.Namespace, vector: SteeringVector, model: LanguageModel, tokenizer: Tokenizer, prompts: list[str]
+    options: argparse.Namespace,
+    vector: SteeringVector | Eraser,
+    model: LanguageModel,
+    tokenizer: Tokenizer,
+    prompts: list[str],
 ) -> None:
+    if isinstance(vector, Eraser):
+        print(f"saved {save_eraser(vector, options.save)}")
+        return
     kind = of_ending(options.save)
     if kind is not None and not kind.relative and any(site.relative for site in vector.sites):
         vector = to_absolute(vector, model, tokenizer, prompts or load_prompts("neutral").beginnings)
     print(f"saved {save_vector(vector, options.save)}")
 
 
-def _places(options: argparse.Namespace, vector: SteeringVector, model: LanguageModel) -> str:
+def _places(options: argparse.Namespace, vector: SteeringVector | Eraser, model: LanguageModel) -> str:
     places = f"{', '.join(map(str, vector.sites))} of {len(Architecture.of(model).blocks)} blocks"
-    chosen = options.auto or options.site or options.add or options.vector
+    chosen = options.auto or options.site or options.add or options.vector or options.erase
     return places if chosen else f"{places}, the middle one; --site chooses another"

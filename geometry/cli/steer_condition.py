@@ -11,12 +11,12 @@ from geometry.concepts import load_hierarchy
 from geometry.directions import ConceptDirections
 from geometry.errors import SteeringError
 from geometry.models import Unembedding
-from geometry.steering import ConceptSteering, Condition, Site, SteeringVector, load_prompts
+from geometry.steering import ConceptSteering, Condition, Eraser, Site, SteeringVector, load_prompts
 from geometry.steering.chat import chat_prompts
 from geometry.steering.pair_file import load_text_pairs
 from geometry.steering.prompts import LanguageModel, Tokenizer
 
-When = Callable[[SteeringVector, LanguageModel, Tokenizer], Condition]
+When = Callable[[SteeringVector | Eraser, LanguageModel, Tokenizer], Condition]
 
 
 def condition(options: argparse.Namespace) -> When | None:
@@ -41,7 +41,7 @@ def said(condition: Condition, fired: int, asked: int, acted: int) -> str:
 
 
 def _of_texts(options: argparse.Namespace, pairs: list[tuple[str, str]]) -> When:
-    def make(vector: SteeringVector, model: LanguageModel, tokenizer: Tokenizer) -> Condition:
+    def make(vector: SteeringVector | Eraser, model: LanguageModel, tokenizer: Tokenizer) -> Condition:
         positives, negatives = ([*dict.fromkeys(texts)] for texts in zip(*pairs, strict=True))
         if options.chat:
             positives, negatives = (chat_prompts(tokenizer, texts) for texts in (positives, negatives))
@@ -59,13 +59,13 @@ def _of_concept(options: argparse.Namespace) -> When:
     space = CausalSpace.fit(unembedding, **place.of_space)
     concepts = ConceptSteering(space, ConceptDirections.fit(space, hierarchy))
 
-    def make(vector: SteeringVector, model: LanguageModel, tokenizer: Tokenizer) -> Condition:
+    def make(vector: SteeringVector | Eraser, model: LanguageModel, tokenizer: Tokenizer) -> Condition:
         texts = load_prompts("neutral").texts
         return Condition.of_concept(concepts, options.when, model, tokenizer, texts, site=_site(options, vector))
 
     return make
 
 
-def _site(options: argparse.Namespace, vector: SteeringVector) -> Site:
+def _site(options: argparse.Namespace, vector: SteeringVector | Eraser) -> Site:
     site: Site | None = options.when_site
     return replace(vector.sites[0], relative=False) if site is None else site

@@ -15,7 +15,7 @@ def add_steer(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("prompts", nargs="*", metavar="PROMPT", help="texts to complete")
     add("--model", default="smollm2-135m", help="fetched name, hub id, folder or .gguf file (default: smollm2-135m)")
-    _add_sources(parser.add_argument_group("what to add, of one kind; all but --vector may be repeated"))
+    _add_sources(parser.add_argument_group("what to add or take out, of one kind; all but --vector may be repeated"))
     says = "of what is added, or one for each (default: 2)"
     add("--coefficient", action="append", type=finite_number, default=[], metavar="C", help=says)
     says = "15 (output of block 15), input.15, before_norm, after_norm (default: for concepts, else the middle block)"
@@ -69,6 +69,8 @@ def _add_sources(group: "argparse._ArgumentGroup") -> None:
     add("--pairs", action="append", default=[], metavar="FILE", help=says)
     says = "the mean of a class less that of another, or of all others: aggression:hostile/peaceful, or of a YAML file"
     add("--behaviour", action="append", default=[], metavar="FAMILY:CLASS[/CLASS]", help=says)
+    says = "take out what tells a concept's words, and what is below it, from others, at --site; or a saved eraser"
+    add("--erase", action="append", default=[], metavar="CONCEPT|FILE", help=says)
     add("--vector", metavar="FILE", help="a .safetensors, .gguf or .svec steering vector, as it is")
 
 

@@ -42,11 +42,6 @@ def sources(options: argparse.Namespace) -> list[Make]:
     return [_classes(entry) for entry in options.behaviour]
 
 
-def middle_block(model: LanguageModel) -> Site:
-    """Where what is no concept is added by default."""
-    return Site("output", len(Architecture.of(model).blocks) // 2)
-
-
 def _concepts(options: argparse.Namespace) -> list[Make]:
     if options.site is not None and options.site.block is not None and options.strength is None:
         raise SteeringError(f"at {options.site} the strength is a choice of yours: add --strength, such as 1")
@@ -99,7 +94,8 @@ def _pair(options: argparse.Namespace, promoted: str, suppressed: str) -> Make:
 
     def make(model: LanguageModel, tokenizer: Tokenizer, site: Site | None) -> SteeringVector:
         begun = tokenizer.bos_token_id is not None
-        return activation_addition(model, tokenizer, promoted, suppressed, site=site or middle_block(model), bos=begun)
+        place = site or Architecture.of(model).middle
+        return activation_addition(model, tokenizer, promoted, suppressed, site=place, bos=begun)
 
     return make
 
@@ -107,7 +103,7 @@ def _pair(options: argparse.Namespace, promoted: str, suppressed: str) -> Make:
 def _mean_difference(
     pairs: list[tuple[str, str]], model: LanguageModel, tokenizer: Tokenizer, site: Site | None
 ) -> SteeringVector:
-    return contrastive_activation_addition(model, tokenizer, pairs, [site or middle_block(model)])
+    return contrastive_activation_addition(model, tokenizer, pairs, [site or Architecture.of(model).middle])
 
 
 def classes_of(entry: str) -> tuple[dict[str, tuple[str, ...]], str]:
@@ -130,7 +126,7 @@ def _classes(entry: str) -> Make:
     texts, name = classes_of(entry)
 
     def make(model: LanguageModel, tokenizer: Tokenizer, site: Site | None) -> SteeringVector:
-        place = site or middle_block(model)
+        place = site or Architecture.of(model).middle
         return class_difference(class_means(model, tokenizer, texts, [place]), name)
 
     return make

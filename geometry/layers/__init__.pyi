@@ -1,5 +1,6 @@
 from .block_vectors import BlockSteering as BlockSteering
 from .block_vectors import mean_difference as mean_difference
+from .concept_erasure import concept_eraser as concept_eraser
 from .contexts import Contexts as Contexts
 from .contexts import OwnContexts as OwnContexts
 from .contexts import load_contexts as load_contexts

@@ -12,6 +12,9 @@ from .chat import chat_prompts as chat_prompts
 from .concept_vectors import ConceptSteering as ConceptSteering
 from .condition import Condition as Condition
 from .dual import dual_step as dual_step
+from .eraser import Eraser as Eraser
+from .eraser_file import load_eraser as load_eraser
+from .eraser_file import save_eraser as save_eraser
 from .exponential_tilt import addition_step as addition_step
 from .final_norm import FinalNorm as FinalNorm
 from .final_norm import logit_lens as logit_lens

@@ -16,6 +16,7 @@ from geometry.progress import progress_bar
 from geometry.steering.activation_cache import activations_file, keep_activations, kept_activations
 from geometry.steering.activation_table import Activations
 from geometry.steering.architecture import Architecture, evaluating
+from geometry.steering.eraser import Eraser
 from geometry.steering.hook_manager import HookManager
 from geometry.steering.injection import steer_each
 from geometry.steering.padding import heeds_padding
@@ -84,7 +85,7 @@ def read_activations(
     *,
     token: Token = -1,
     bos: bool | None = None,
-    vectors: Sequence[SteeringVector | None] | None = None,
+    vectors: Sequence[SteeringVector | Eraser | None] | None = None,
     positions: Positions | None = None,
     batch_size: int = 16,
     cache: bool | str | Path = False,

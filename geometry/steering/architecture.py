@@ -169,6 +169,11 @@ class Architecture:
         return {name: value for name, value in arguments.items() if name in parameters}
 
     @property
+    def middle(self) -> Site:
+        """The output of the middle block, where a vector that is no concept's is added unless told otherwise."""
+        return Site("output", len(self.blocks) // 2)
+
+    @property
     def caches(self) -> bool:
         """Whether the model keeps its past as keys and values, whose length tells a prompt from what follows."""
         return "past_key_values" in inspect.signature(type(self.model).forward).parameters

@@ -1,5 +1,6 @@
 """Inject a steering vector while a model runs: `steer`, a context manager and a removable handle."""
 
+import math
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -13,6 +14,7 @@ from geometry.arguments import checked
 from geometry.errors import SteeringError
 from geometry.steering.architecture import Architecture
 from geometry.steering.belonging import check_belongs, check_source
+from geometry.steering.eraser import Eraser
 from geometry.steering.final_norm import removes_mean
 from geometry.steering.gate import Gate
 from geometry.steering.hook_manager import HookManager
@@ -25,11 +27,11 @@ from geometry.steering.vector import SteeringVector, depth
 @checked
 def steer(
     model: nn.Module,
-    vector: SteeringVector,
+    vector: SteeringVector | Eraser,
     *,
     positions: Positions | None = None,
     prompts: Sequence[bool] | torch.Tensor | None = None,
-    mode: Mode = "add",
+    mode: Mode | None = None,
     num_return_sequences: int = 1,
     when: ProjectionTest | None = None,
 ) -> "SteeringHandle":
@@ -47,15 +49,18 @@ def steer(
 
     Parameters:
         model: a decoder-only Hugging Face model, as it is; nothing in it is replaced.
-        vector: what to add, at all of its sites. Coefficients are the vector's own algebra: `4 * vector`.
+        vector: what to add, at all of its sites. Coefficients are the vector's own algebra: `4 * vector`. Or an
+            `Eraser`, which takes concepts out.
         positions: "all", "prompt", "generated", the "first", "middle" or "last" of the prompt, indices into the prompt
             (negative from its end), or a bool mask of shape (prompts, tokens) that follows `input_ids`. Padding
             (`attention_mask` 0) is neither counted nor steered. A part of shape (d,) takes one position at "first",
             "middle" and "last", one of shape (p, d) takes p, and that many indices. Default: "last", for parts with
-            rows "first", to ablate "all". ("front" and "back" are the post's words on ActAdd for "first" and "last".)
+            rows "first", to ablate or erase "all". ("front" and "back" are the words of the post on ActAdd for "first"
+            and "last".)
         prompts: which prompts of the batch, a bool for each, with all of their generations; default: all. The others
             are left bit for bit as they are. See `steer_each`.
-        mode: "add", or "ablate" to project the vector's direction out of the residual stream.
+        mode: "add", the default for a vector, or "ablate" to project its direction out of the residual stream; of an
+            `Eraser` "erase".
         num_return_sequences: how many rows of a batch are generations (or beams) of each prompt, for `prompts` and
             masks of positions when the model's own `generate` is called; `geo.generate` tells it by itself.
         when: a `geo.steering.Condition`: act only at the tokens, or in the prompts, where the hidden state projects on
@@ -65,11 +70,11 @@ def steer(
     Returns SteeringHandle: at work at once; call its `remove()` or use it in `with`. Several may be at work together,
         in the order in which they were made. Of a condition it counts how often it `fired`, and warns if it never did.
     Raises SteeringError: an unknown architecture, a compiled model, a vector for another model or width, or from an
-        unembedding that is not this model's, a block that the model lacks, numbers too large for its dtype, unsuitable
-        positions, a condition for another model or one that is read later than the vector acts; and when the model is
-        called, before its first block runs, a prompt too short for the positions, another number of prompts, or padding
-        in a model that does not heed it; at its site, a residual stream of another shape, or one that a call passes
-        twice.
+        unembedding that is not this model's, a block that the model lacks, numbers too large for its dtype, a vector to
+        erase or an eraser to add, unsuitable positions, a condition for another model or one that is read later than
+        the vector acts; and when the model is called, before its first block runs, a prompt too short for the
+        positions, another number of prompts, or padding in a model that does not heed it; at its site, a residual
+        stream of another shape, or one that a call passes twice.
 
     A relative site scales with the residual norm (see `Site`). Hooks of steering come before those of others, which
     therefore see the steered residual stream. A call that finds nothing in its KV-cache is the prompt, and the cache it
@@ -79,13 +84,10 @@ def steer(
     last call goes on with it. Vectors that concern the prompt alone leave no hook behind in the blocks once
     the prompt has run.
     """
-    if not isinstance(vector, SteeringVector):
-        raise SteeringError(f"a SteeringVector is needed, not {type(vector).__name__}")
     architecture = Architecture.of(model)
     if isinstance(num_return_sequences, bool) or not isinstance(num_return_sequences, int) or num_return_sequences < 1:
         raise SteeringError(f"num_return_sequences is a number of 1 at least, not {num_return_sequences!r}")
-    if mode not in get_args(Mode):
-        raise SteeringError(f"unknown mode {mode!r}; choose from {', '.join(get_args(Mode))}")
+    mode = _mode(vector, mode)
     if vector.width != architecture.width:
         raise SteeringError(f"{vector.provenance} is {vector.width} wide, {type(model).__name__} {architecture.width}")
     vector.check_family(architecture.family)
@@ -93,30 +95,31 @@ def steer(
         raise SteeringError(
             f"{type(model).__name__} is compiled and would not heed a vector; steer it before compiling"
         )
-    check_source(model, vector)
+    if isinstance(vector, SteeringVector):
+        check_source(model, vector)
     gate = None if when is None else _gate(model, architecture, vector, when)
     selected = checked_prompts(prompts)
     parts = []
+    dtype = torch.float32 if mode == "erase" else architecture.dtype
     for site, tensor in vector.parts.items():
         architecture.check(site)
-        if not bool(tensor.to(architecture.dtype).isfinite().all()):
-            raise SteeringError(
-                f"{vector.provenance} at {site} is too large for {architecture.dtype}; load the model in bfloat16"
-            )
-        rows = len(tensor) if tensor.ndim == 2 else None
+        if not bool(tensor.to(dtype).isfinite().all()):
+            raise SteeringError(f"{vector.provenance} at {site} is too large for {dtype}; load the model in bfloat16")
+        rows = len(tensor) if tensor.ndim == 2 and mode != "erase" else None
         centred = site.relative and removes_mean(architecture)
         parts.append(
             Part(
                 site,
                 tensor,
-                # What is projected out is to be out everywhere.
-                checked_positions("all" if positions is None and mode == "ablate" else positions, rows),
+                # What is taken out is to be out everywhere.
+                checked_positions("all" if positions is None and mode != "add" else positions, rows),
                 mode,
                 centred,
                 selected,
                 num_return_sequences,
                 vector.bos,
                 gate,
+                vector.reach if isinstance(vector, Eraser) else math.inf,
             )
         )
     if not architecture.caches and not all(part.in_pieces for part in parts):
@@ -127,7 +130,22 @@ def steer(
     return SteeringHandle(architecture, parts)
 
 
-def _gate(model: nn.Module, architecture: Architecture, vector: SteeringVector, when: ProjectionTest) -> Gate:
+def _mode(vector: SteeringVector | Eraser, mode: Mode | None) -> Mode:
+    """What is done with it; SteeringError for a vector to erase or an eraser to add."""
+    if mode is not None and mode not in get_args(Mode):
+        raise SteeringError(f"unknown mode {mode!r}; choose from {', '.join(get_args(Mode))}")
+    if isinstance(vector, Eraser):
+        if mode not in (None, "erase"):
+            raise SteeringError(f"{vector.provenance} erases; leave out mode={mode!r}")
+        return "erase"
+    if mode == "erase":
+        raise SteeringError(
+            f"{vector.provenance} is a vector, which can be added or ablated; fit an Eraser to erase a concept"
+        )
+    return mode or "add"
+
+
+def _gate(model: nn.Module, architecture: Architecture, vector: SteeringVector | Eraser, when: ProjectionTest) -> Gate:
     """The condition, if it suits the model and is read in time."""
     when.check(architecture)
     if when.sample is not None:
@@ -145,7 +163,7 @@ def _gate(model: nn.Module, architecture: Architecture, vector: SteeringVector, 
 @contextmanager
 def steer_each(
     model: nn.Module,
-    vectors: Sequence[SteeringVector | None],
+    vectors: Sequence[SteeringVector | Eraser | None],
     *,
     positions: Positions | None = None,
     num_return_sequences: int = 1,
@@ -163,8 +181,8 @@ def steer_each(
     (False, True)
 
     Parameters:
-        vectors: one for each prompt, in their order; None leaves a prompt as it is. Prompts with the same vector (the
-            same object) share a hook.
+        vectors: one (or an `Eraser`) for each prompt, in their order; None leaves a prompt as it is. Prompts with the
+            same vector (the same object) share a hook.
         positions, when: of all of them; see `steer`.
         num_return_sequences: generations of each prompt in a batch; see `steer`.
 

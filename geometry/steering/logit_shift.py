@@ -3,6 +3,7 @@
 import torch
 
 from geometry.steering.architecture import Architecture
+from geometry.steering.eraser import Eraser
 from geometry.steering.readout import Readout, products_of_head
 from geometry.steering.vector import Site, SteeringVector
 
@@ -21,10 +22,11 @@ class LogitShifts:
         readout = Readout.of(architecture) if architecture.dtype in _EXACT else None
         self._plain = readout is not None and readout.follows and readout.cap is None and readout.scale == 1
 
-    def of(self, vector: SteeringVector) -> torch.Tensor | None:
+    def of(self, vector: SteeringVector | Eraser) -> torch.Tensor | None:
         """The shift of every logit wherever the vector is added, float64, shape (V,); None where a pass is needed."""
         head = self._architecture.head
-        if vector.bos is not None:  # under it texts begin otherwise
+        # Of an eraser the shift depends on the state; under a vector with rows from a beginning, texts begin otherwise.
+        if isinstance(vector, Eraser) or vector.bos is not None:
             return None
         if not self._plain or head is None or vector.sites != (_AFTER_NORM,) or vector[_AFTER_NORM].ndim != 1:
             return None

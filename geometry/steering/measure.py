@@ -14,6 +14,7 @@ from geometry.concepts import ConceptHierarchy
 from geometry.display import short_repr
 from geometry.errors import SteeringError
 from geometry.steering.architecture import Architecture, evaluating
+from geometry.steering.eraser import Eraser
 from geometry.steering.hook_manager import HookManager
 from geometry.steering.injection import steer
 from geometry.steering.logit_shift import LogitShifts
@@ -76,11 +77,11 @@ class NextToken:
     def _shifts(self) -> LogitShifts:
         return LogitShifts(Architecture.of(self.model))
 
-    def effect(self, vector: SteeringVector | None, token_sets: Mapping[str, NDArray[np.int64]]) -> Effect:
+    def effect(self, vector: SteeringVector | Eraser | None, token_sets: Mapping[str, NDArray[np.int64]]) -> Effect:
         """The effect of a vector on sets of tokens; None: unsteered.
 
         Parameters:
-            vector: added at the last token of every prompt.
+            vector: added, or what it erases taken out, at the last token of every prompt.
             token_sets: name → ids of tokens, each once, such as `vocabulary.word_id("bird")` or
                 `hierarchy["bird"].tokens` gives them.
 

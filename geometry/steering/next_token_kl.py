@@ -10,8 +10,7 @@ from geometry.arguments import checked
 from geometry.errors import SteeringError
 from geometry.steering.positions import Positions
 from geometry.steering.prompts import LanguageModel, Tokenizer
-from geometry.steering.steered_logits import begins, each_of, steered_logits, token_rows
-from geometry.steering.vector import SteeringVector
+from geometry.steering.steered_logits import Vectors, begins, each_of, steered_logits, token_rows
 
 _ROUNDING = 1e-4  # of a logarithm
 
@@ -21,7 +20,7 @@ def next_token_laws(
     model: LanguageModel,
     tokenizer: Tokenizer,
     prompts: Sequence[str],
-    vectors: SteeringVector | Sequence[SteeringVector | None] | None = None,
+    vectors: Vectors = None,
     *,
     positions: Positions | None = None,
     bos: bool | None = None,

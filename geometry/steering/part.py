@@ -1,5 +1,6 @@
 """Part: one part of a vector at work in a model, and how it changes the residual stream. Imports gate."""
 
+import math
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
@@ -8,18 +9,20 @@ import torch
 
 from geometry.display import short_repr
 from geometry.errors import SteeringError
+from geometry.steering.eraser import erased_by
 from geometry.steering.gate import Gate
 from geometry.steering.positions import Positions, Selection
 from geometry.steering.vector import Site
 
-Mode = Literal["add", "ablate"]
+Mode = Literal["add", "ablate", "erase"]
 _OF_THE_PROMPT = ("prompt", "first", "middle", "last")
 
 
 @dataclass(eq=False)
 class Part:
     """One part of a vector at its site, for some prompts of a batch (None: all), each in `copies` rows of it.
-    `bos` is the vector's, `gate` its condition's, the same for all of its parts.
+    `bos` is the vector's, `gate` its condition's, the same for all of its parts. To erase, `tensor` is what
+    `Eraser.parts` holds, for states within `reach`.
 
     `plan` says where in the running call it acts; None: nowhere.
     """
@@ -33,6 +36,7 @@ class Part:
     copies: int = 1
     bos: bool | None = None
     gate: Gate | None = None
+    reach: float = math.inf
     plan: Selection | Literal["everywhere", "unknown"] | None = None
     ready: dict[tuple[torch.device, torch.dtype], torch.Tensor] = field(default_factory=dict)
 
@@ -58,7 +62,7 @@ class Part:
     @property
     def rows(self) -> int | None:
         """For how many positions it has a row; None: one for all."""
-        return len(self.tensor) if self.tensor.ndim == 2 else None
+        return len(self.tensor) if self.tensor.ndim == 2 and self.mode != "erase" else None
 
     @property
     def everywhere(self) -> bool:
@@ -100,6 +104,9 @@ class Part:
         return steered
 
     def _applied(self, residual: torch.Tensor, row: torch.Tensor | None) -> torch.Tensor:
+        if self.mode == "erase":
+            dtype = torch.float64 if residual.dtype == torch.float64 else torch.float32
+            return erased_by(self._on(residual.device, dtype), residual, self.reach)
         exact = self.mode == "add" and not self.site.relative
         vector = self._on(residual.device, residual.dtype if exact else torch.float32)
         if self.rows and row is not None:

@@ -7,6 +7,7 @@ import torch
 
 from geometry.errors import SteeringError
 from geometry.steering.architecture import Architecture, evaluating
+from geometry.steering.eraser import Eraser
 from geometry.steering.hook_manager import HookManager
 from geometry.steering.injection import steer_each
 from geometry.steering.padding import heeds_padding
@@ -14,21 +15,22 @@ from geometry.steering.positions import Positions
 from geometry.steering.prompts import Batch, LanguageModel, Tokenizer, encode, padded
 from geometry.steering.vector import SteeringVector
 
-Vectors = SteeringVector | Sequence[SteeringVector | None] | None
+Vector = SteeringVector | Eraser
+Vectors = Vector | Sequence[Vector | None] | None
 _MOST_NUMBERS = 1 << 24  # logits of a batch; more do not fit a processor's cache, and are slower
 _FEWEST, _MOST = 8, 64  # rows of a batch
 
 
-def each_of(vectors: Vectors, count: int) -> list[SteeringVector | None]:
+def each_of(vectors: Vectors, count: int) -> list[Vector | None]:
     """A vector, or None, for each of so many texts. SteeringError: another number of them."""
-    if vectors is None or isinstance(vectors, SteeringVector):
+    if vectors is None or isinstance(vectors, Vector):
         return [vectors] * count
     if len(vectors) != count:
         raise SteeringError(f"{len(vectors)} vectors for {count} texts; give one for each, or one for all")
     return list(vectors)
 
 
-def begins(vectors: Sequence[SteeringVector | None], bos: bool | None) -> bool | None:
+def begins(vectors: Sequence[Vector | None], bos: bool | None) -> bool | None:
     """Whether texts are to begin with a beginning-of-text token: as asked, and as the vectors need.
 
     SteeringError where these disagree.
@@ -51,7 +53,7 @@ def token_rows(tokenizer: Tokenizer, texts: Sequence[str], bos: bool | None = No
 def steered_logits(
     model: LanguageModel,
     rows: Sequence[Sequence[int]],
-    vectors: Sequence[SteeringVector | None],
+    vectors: Sequence[Vector | None],
     *,
     positions: Positions | None = None,
     last: bool = False,

@@ -9,6 +9,7 @@ import torch
 
 from geometry.errors import SteeringError
 from geometry.steering.architecture import Architecture, evaluating
+from geometry.steering.eraser import Eraser
 from geometry.steering.hook_manager import HookManager
 from geometry.steering.injection import steer, steer_each
 from geometry.steering.logit_shift import LogitShifts
@@ -63,7 +64,7 @@ class TextCost:
         self.model, self.tokenizer, self.texts = model, tokenizer, tuple(texts)
         self.unsteered = perplexity(model, tokenizer, self.texts)
 
-    def ratio(self, *vectors: SteeringVector | None) -> float:
+    def ratio(self, *vectors: SteeringVector | Eraser | None) -> float:
         """Perplexity under a vector over that without; of several, the geometric mean. None: unsteered.
 
         Raises SteeringError: what `steer` refuses.

@@ -14,8 +14,7 @@ from geometry.errors import SteeringError, shown
 from geometry.intervals import bootstrap_means, central
 from geometry.steering.positions import Positions
 from geometry.steering.prompts import LanguageModel, Tokenizer, beginning
-from geometry.steering.steered_logits import begins, each_of, steered_logits, token_rows
-from geometry.steering.vector import SteeringVector
+from geometry.steering.steered_logits import Vectors, begins, each_of, steered_logits, token_rows
 
 FEWEST_TEXTS = 5  # texts are drawn again for an interval
 
@@ -40,7 +39,7 @@ def score_tokens(
     model: LanguageModel,
     tokenizer: Tokenizer,
     texts: Sequence[str],
-    vectors: SteeringVector | Sequence[SteeringVector | None] | None = None,
+    vectors: Vectors = None,
     *,
     positions: Positions | None = None,
     bos: bool | None = None,

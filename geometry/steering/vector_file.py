@@ -19,6 +19,7 @@ from geometry.output import open_regular, replacing
 from geometry.steering.aisteer360_file import load_svec
 from geometry.steering.belonging import RowSample
 from geometry.steering.control_vector import load_control_vector, save_control_vector
+from geometry.steering.eraser_file import FORMAT as ERASER
 from geometry.steering.hotwire_file import save_hotwire
 from geometry.steering.steering_lite_file import CONFIGURATION, steering_lite_vector
 from geometry.steering.vector import SteeringVector
@@ -159,6 +160,8 @@ def _load_safetensors(path: Path) -> tuple[SteeringVector, bool]:
     with safe_open(path, framework="pt") as file:
         record = file.metadata() or {}
         is_ours = record.get("format") == _FORMAT
+        if record.get("format") == ERASER:
+            raise SteeringError("holds an eraser and no vector; geo.steering.load_eraser reads it")
         if not is_ours and CONFIGURATION not in record:
             raise SteeringError("a safetensors file, but not a steering vector of this package or of steering-lite")
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
