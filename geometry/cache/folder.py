@@ -16,6 +16,7 @@ KINDS = {
     "activations": "the residual stream on prompts",
     "claims": "claims of single checkpoints, of the study of training",
     "forecasts": "fitted forecasts of what steering brings",
+    "dictionaries": "sparse autoencoders that were trained here, and trainings that were interrupted",
 }
 LIMIT = "CONCEPT_GEOMETRY_CACHE_LIMIT"
 SUFFIX = ".safetensors"

@@ -5,11 +5,17 @@ from .concept_features import ConceptFeatures as ConceptFeatures
 from .concept_features import concept_features as concept_features
 from .dictionary import Dictionary as Dictionary
 from .feature_dictionary import FeatureDictionary as FeatureDictionary
+from .from_texts import text_dictionary as text_dictionary
 from .loading import load_dictionary as load_dictionary
+from .loss_recovered import ReplacementLosses as ReplacementLosses
+from .loss_recovered import replacement_losses as replacement_losses
+from .principal_components import principal_components as principal_components
 from .quality import Quality as Quality
 from .quality import measure as measure
 from .random_dictionary import random_dictionary as random_dictionary
 from .saving import save_dictionary as save_dictionary
+from .token_activations import TokenActivations as TokenActivations
+from .token_activations import read_tokens as read_tokens
 from .training import Training as Training
 from .training import train_dictionary as train_dictionary
 from .tree_features import TreeFeatures as TreeFeatures

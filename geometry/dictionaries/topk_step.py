@@ -1,14 +1,18 @@
 """One step of training a TopK autoencoder: the loss, its gradient, and unit rows of the decoder kept so."""
 
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
+from scipy.sparse import csr_array
 from torch import Tensor
 
 from geometry.display import short_repr
 
 PARAMETERS = ("encoder", "encoder_bias", "decoder", "decoder_bias")
 _LARGEST_GRADIENT = 1.0
+_AT_ONCE = 32  # rows whose active features are gathered, so that they stay in the processor's cache
 
 
 @dataclass(eq=False)
@@ -35,7 +39,9 @@ class TopKState:
         """With these parameters, as before the first step."""
         parameters = {name: tensors[name].contiguous().requires_grad_(True) for name in PARAMETERS}
         # Eps as of Gao et al.: gradients of a normalised loss are small.
-        optimiser = torch.optim.Adam([parameters[name] for name in PARAMETERS], betas=(0.9, 0.999), eps=6.25e-10)
+        optimiser = torch.optim.Adam(
+            [parameters[name] for name in PARAMETERS], betas=(0.9, 0.999), eps=6.25e-10, fused=True
+        )
         return cls(parameters, optimiser, torch.zeros(len(tensors["encoder_bias"]), dtype=torch.int64))
 
     def tensors(self) -> dict[str, Tensor]:
@@ -58,40 +64,75 @@ def take_step(state: TopKState, x: Tensor, k: int, *, rate: float, dead_after: i
     """One step of Adam on a batch; returns the share of its variance that was not explained before.
 
     The loss is ‖x − x̂‖² over the batch's variance, and `auxiliary` times that by which dead features, chosen as TopK
-    would, fail to give x − x̂ back (Gao et al., arXiv 2406.04093, appendix A.2).
+    would, fail to give x − x̂ back (Gao et al., arXiv 2406.04093, appendix A.2). Its gradient is written out, since
+    all of it but the encoder's product is of active features alone: a fifth of the work that dense products take.
     """
-    w_enc, b_enc, w_dec, b_dec = (state.parameters[name] for name in PARAMETERS)
-    before = torch.addmm(b_enc, x - b_dec, w_enc)
-    z = _largest(before, k)
-    left = x - torch.addmm(b_dec, z, w_dec)
-    variance = (x - x.mean(dim=0)).square().sum().clamp(min=1e-12)
-    unexplained = left.square().sum() / variance
-    loss = unexplained
-    dead = state.quiet >= dead_after
-    if auxiliary and (count := int(dead.sum())):
-        most = x.shape[1] // 2 or 1
-        weight = min(count / most, 1.0)
-        revived = _largest(before.masked_fill(~dead, -torch.inf), min(most, count)) @ w_dec
-        loss = loss + auxiliary * weight * (left.detach() - revived).square().sum() / variance
-    state.optimiser.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
     with torch.no_grad():
-        gradient = w_dec.grad
-        assert gradient is not None  # noqa: S101 (for the type checker)
+        w_enc, b_enc, w_dec, b_dec = (state.parameters[name] for name in PARAMETERS)
+        inputs = x - b_dec
+        before = torch.addmm(b_enc, inputs, w_enc)
+        values, where = before.topk(k, dim=1)
+        values.clamp_(min=0)
+        z = _sparse(values, where, len(b_enc))
+        left = inputs - _product(z, w_dec)
+        variance = (x - x.mean(dim=0)).square().sum().clamp(min=1e-12)
+        unexplained = left.square().sum() / variance
+        of_output = left * (-2 / variance)
+        of_before = _sparse(_along(w_dec, where, of_output) * (values > 0), where, len(b_enc))
+        gradients = {
+            "encoder": _product(of_before.T, inputs).T,
+            "encoder_bias": torch.from_numpy(np.asarray(of_before.sum(axis=0), dtype=np.float32)),
+            "decoder": _product(z.T, of_output),
+        }
+        active = torch.from_numpy(np.asarray(z.max(axis=0).toarray()).ravel() > 0)
+        dead = (state.quiet >= dead_after).nonzero()[:, 0]
+        if auxiliary and len(dead):
+            _revive(gradients, dead, before[:, dead], w_dec[dead], inputs, left, auxiliary / variance)
+        gradients["decoder_bias"] = of_output.sum(dim=0) - w_enc @ gradients["encoder_bias"]
         # What points along a row would be undone by its norm being kept.
-        gradient -= (gradient * w_dec).sum(dim=1, keepdim=True) * w_dec
+        gradients["decoder"] -= (gradients["decoder"] * w_dec).sum(dim=1, keepdim=True) * w_dec
+        for name, tensor in state.parameters.items():
+            tensor.grad = gradients[name].contiguous()
     torch.nn.utils.clip_grad_norm_(list(state.parameters.values()), _LARGEST_GRADIENT)
     for group in state.optimiser.param_groups:
         group["lr"] = rate
     state.optimiser.step()
     with torch.no_grad():
         w_dec /= torch.linalg.vector_norm(w_dec, dim=1, keepdim=True).clamp(min=1e-12)
-        active = (z.detach() > 0).any(dim=0)
         state.quiet = torch.where(active, 0, state.quiet + len(x))
     state.step += 1
-    return float(unexplained.detach())
+    return float(unexplained)
 
 
-def _largest(before: Tensor, k: int) -> Tensor:
-    values, where = before.topk(k, dim=1)
-    return torch.zeros_like(before).scatter(1, where, values.clamp(min=0))
+def _revive(
+    gradients: dict[str, Tensor], dead: Tensor, before: Tensor, rows: Tensor, inputs: Tensor, left: Tensor, over: Tensor
+) -> None:
+    """Add the gradient of the dead features' own loss; `before` and decoder `rows` are theirs."""
+    most = inputs.shape[1] // 2 or 1
+    values, where = before.topk(min(most, len(dead)), dim=1)
+    y = torch.zeros_like(before).scatter_(1, where, values.clamp_(min=0))
+    of_output = (left - y @ rows) * (-2 * over * min(len(dead) / most, 1.0))
+    of_before = (of_output @ rows.T) * (y > 0)
+    gradients["encoder"][:, dead] += inputs.T @ of_before
+    gradients["encoder_bias"][dead] += of_before.sum(dim=0)
+    gradients["decoder"][dead] += y.T @ of_output
+
+
+def _along(rows: Tensor, where: Tensor, x: Tensor) -> Tensor:
+    """Products of each x (n, d) with those of the rows that `where` (n, k) names, shape (n, k)."""
+    parts = [
+        (rows.index_select(0, some.flatten()).view(*some.shape, -1) * own[:, None, :]).sum(dim=-1)
+        for some, own in zip(torch.split(where, _AT_ONCE), torch.split(x, _AT_ONCE), strict=True)
+    ]
+    return torch.cat(parts)
+
+
+def _sparse(values: Tensor, where: Tensor, n_features: int) -> csr_array:
+    """Values (n, k) at columns (n, k) as a matrix (n, f)."""
+    n, k = values.shape
+    content = values.numpy().ravel(), where.numpy().astype(np.int32).ravel(), np.arange(n + 1, dtype=np.int32) * k
+    return csr_array(content, shape=(n, n_features))
+
+
+def _product(sparse: Any, dense: Tensor) -> Tensor:
+    return torch.from_numpy(sparse @ dense.detach().numpy())

@@ -121,7 +121,7 @@ def train_dictionary(
     settings["rows"] = fingerprint(sample)
     torch_generator = torch.Generator().manual_seed(int(generator(seed, "beginning").integers(2**62)))
     state = TopKState.beginning(rows.shape[1], n_features, mean * scale, torch_generator)
-    steps = epochs * math.ceil(len(trained) / batch)
+    steps = n_steps(len(rows), epochs, batch, held_out)
     unexplained = torch.zeros(steps)
     path = None if checkpoint is None else Path(checkpoint)
     if path is not None and (found := read_checkpoint(path, settings)) is not None:
@@ -174,10 +174,19 @@ def _check(rows: Any, settings: dict[str, Any], every: int) -> None:
         raise EstimationError(f"at least 20 activations are needed to learn from, not {tuple(rows.shape)}")
 
 
+def n_steps(n: int, epochs: int, batch: int, held_out: float) -> int:
+    """How many steps n rows take."""
+    return epochs * math.ceil((n - _left_out(n, held_out)) / batch)
+
+
+def _left_out(n: int, share: float) -> int:
+    return min(max(2, round(share * n)), _MOST_HELD_OUT, n // 2)
+
+
 def _divided(n: int, share: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Numbers of the rows that are left out and of the others, each ascending."""
     order = generator(seed, "held out").permutation(n)
-    count = min(max(2, round(share * n)), _MOST_HELD_OUT, n // 2)
+    count = _left_out(n, share)
     return np.sort(order[:count]), np.sort(order[count:])
 
 

@@ -31,6 +31,7 @@ def test_it_lists_each_kind_with_its_size(cache: Path, capsys: pytest.CaptureFix
         ("activations", "1", "file,", "0.0", "MB"),
         ("claims", "0", "files,", "0.0", "MB"),
         ("forecasts", "0", "files,", "0.0", "MB"),
+        ("dictionaries", "0", "files,", "0.0", "MB"),
         ("fetched", "1", "file,", "2.0", "MB"),
         ("hub", "1", "file,", "3.0", "MB"),
     ]
@@ -57,7 +58,7 @@ def test_an_empty_cache_and_a_limit_of_none(
     removed, head, *lines = capsys.readouterr().out.splitlines()
     assert removed == "removed 0 files, 0.0 MB"
     assert head.endswith(f"nothing is kept of what can be computed again ({LIMIT} is 0)")
-    assert len(lines) == 5
+    assert len(lines) == 6
     assert not (tmp_path / "none").exists()
 
 

@@ -21,3 +21,8 @@ def planted(n: int = 2000, noise: float = 0.05, seed: int = 0) -> tuple[NDArray[
 def found(decoder: NDArray[np.float64], directions: NDArray[np.float64]) -> float:
     """Mean over the true directions of the largest cosine with any feature."""
     return float((directions @ decoder.T).max(axis=1).mean())
+
+
+def recovered(decoder: NDArray[np.float64], directions: NDArray[np.float64], cosine: float = 0.9) -> float:
+    """Share of the true directions that a feature is nearer to than that."""
+    return float(((directions @ decoder.T).max(axis=1) > cosine).mean())

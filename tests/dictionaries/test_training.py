@@ -11,7 +11,7 @@ import geometry as geo
 from geometry.dictionaries import Training, load_dictionary, save_dictionary, train_dictionary
 from geometry.dictionaries import training as module
 from geometry.dictionaries.topk_step import TopKState
-from tests.dictionaries.planted import ACTIVE, D, found, planted
+from tests.dictionaries.planted import ACTIVE, D, found, planted, recovered
 
 ROWS, DIRECTIONS = planted()
 NOISE = np.random.default_rng(7).standard_normal(ROWS.shape).astype(np.float32)
@@ -26,6 +26,10 @@ def train(rows: Any, **changed: Any) -> Training:
 def test_planted_directions_are_found_and_noise_has_none() -> None:
     training = train(ROWS)
     assert found(training.dictionary.decoder.numpy(), DIRECTIONS) > 0.95
+    # Nine atoms of ten at a cosine above .9; of the decoder that training begins with none is so near.
+    beginning = TopKState.beginning(D, 48, torch.zeros(D), torch.Generator().manual_seed(0)).parameters["decoder"]
+    assert recovered(training.dictionary.decoder.numpy(), DIRECTIONS) >= 0.9
+    assert recovered(beginning.detach().numpy(), DIRECTIONS) <= 0.1
     quality = training.held_out
     assert quality.explained_variance > 0.85
     assert quality.explained_variance_interval[0] < quality.explained_variance < quality.explained_variance_interval[1]
