@@ -9,10 +9,11 @@ import numpy as np
 from geometry.arguments import checked
 from geometry.concepts.data_file import DataFile, packaged_names
 from geometry.display import short_repr
-from geometry.errors import HierarchyError
+from geometry.errors import HierarchyError, shown
 
 Pair = tuple[str, str]
 HEADING = "Words and answers."
+GAP = "{}"
 
 
 @dataclass(frozen=True)
@@ -23,11 +24,15 @@ class Task:
         name: of the task.
         says: what it is, in words.
         pairs: of a question and its answer.
+        sentences: beginnings of text in another format, with a gap "{}" for the question, which the answer may follow.
+        neutral: the same, of text that does not tell the task.
     """
 
     name: str
     says: str
     pairs: tuple[Pair, ...]
+    sentences: tuple[str, ...] = ()
+    neutral: tuple[str, ...] = ()
 
     __repr__ = short_repr
 
@@ -55,10 +60,12 @@ class Task:
 def load_task(source: str | Path) -> Task:
     """A packaged task (antonym, capital, plural, past-tense, next-in-series) or a YAML or JSON file like these.
 
-    Raises HierarchyError: no such file, malformed, fewer than 10 pairs, a question twice; with line and field.
+    Raises HierarchyError: no such file, malformed, fewer than 10 pairs, a question twice, a sentence without a gap;
+        with line and field.
     """
     file = DataFile(source, "tasks", "task")
-    listed = file.mapping("task", known=("says", "pairs")).get("pairs")
+    known = ("says", "pairs", "sentences", "neutral")
+    listed = file.mapping("task", known=known).get("pairs")
     if not isinstance(listed, list) or len(listed) < 10:
         raise file.refuse(("task", "pairs"), "must be a list of at least 10 pairs of a question and its answer")
     pairs = tuple(file.pair("task", "pairs", index) for index in range(len(listed)))
@@ -68,7 +75,16 @@ def load_task(source: str | Path) -> Task:
             raise file.refuse(("task", "pairs", index), f"the question {asked!r} is there twice")
         seen.add(asked)
     name = Path(source).stem
-    return Task(name, file.text("task", "says", default=name), pairs)
+    says = file.text("task", "says", default=name)
+    return Task(name, says, pairs, *(_with_gaps(file, key) for key in ("sentences", "neutral")))
+
+
+def _with_gaps(file: DataFile, key: str) -> tuple[str, ...]:
+    sentences = tuple(file.texts("task", key)) if file.get("task", key) is not None else ()
+    for index, sentence in enumerate(sentences):
+        if sentence.count(GAP) != 1 or sentence == GAP:
+            raise file.refuse(("task", key, index), f"write the place of the question as {GAP}, once, in a text")
+    return sentences
 
 
 def packaged_tasks() -> tuple[str, ...]:
@@ -77,9 +93,13 @@ def packaged_tasks() -> tuple[str, ...]:
 
 
 def check_task(task: Task, n_demonstrations: int) -> None:
-    """HierarchyError for too few pairs to demonstrate the task and ask some of it."""
+    """HierarchyError for an empty text, and for too few pairs to demonstrate the task and ask some of it."""
+    if empty := [pair for pair in task.pairs if not all(text.strip() for text in pair)]:
+        raise HierarchyError(
+            f"task {task.name!r}: the pair {shown(empty[0])} has an empty text; give question and answer"
+        )
     if n_demonstrations < 2 or n_demonstrations > len(task.pairs) - 5:
         raise HierarchyError(
-            f"task {task.name!r} has {len(task.pairs)} pairs: demonstrations may be 2 to {len(task.pairs) - 5}, so that"
-            f" 5 are left to ask, not {n_demonstrations}"
+            f"task {task.name!r} has {len(task.pairs)} pairs: demonstrations may be 2 to"
+            f" {max(2, len(task.pairs) - 5)}, so that 5 are left to ask, not {n_demonstrations}"
         )
