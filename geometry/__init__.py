@@ -14,8 +14,8 @@ The flow runs one way, after `import geometry as geo`::
       → pictures    views.heatmap, plane, simplex, concept_map, mapper, in your own axes
 
 Every refusal is a GeometryError. Everything else stands in the modules `models`, `concepts`, `evidence`, `probing`,
-`steering`, `selectivity`, `tuning`, `judging`, `layers`, `dictionaries`, `anatomy`, `maps`, `compare`, `views`,
-`experiments`, `plots`, `report`, `cli`: help(geo.evidence) lists one. All of it is loaded when it is first used.
+`steering`, `selectivity`, `tuning`, `search`, `judging`, `layers`, `dictionaries`, `anatomy`, `maps`, `compare`,
+`views`, `experiments`, `plots`, `report`, `cli`: help(geo.evidence) lists one. All of it is loaded when it is first used.
 """
 
 import lazy_loader

@@ -21,6 +21,7 @@ from . import probing as probing
 from . import randomness as randomness
 from . import report as report
 from . import results as results
+from . import search as search
 from . import selectivity as selectivity
 from . import serving as serving
 from . import significance as significance

@@ -36,7 +36,7 @@ FLOORS = [
     {"directions", "frames"},
     {"evidence", "probing", "steering"},
     {"maps", "compare", "layers", "judging", "anatomy", "dictionaries"},
-    {"selectivity", "tuning"},
+    {"selectivity", "tuning", "search"},
     {"views"},
     {"experiments"},
     {"report"},

@@ -153,22 +153,34 @@ def _basis(rows: Array) -> Array:
 
 
 def _residual(v: Array, unit: Array) -> tuple[Array, Array]:
-    if not len(unit):
-        return v.copy(), np.zeros(0)
-    weights = nnls(unit.T, v)[0]
+    weights = weights_of(v, unit)
     return v - weights @ unit, weights
+
+
+def weights_of(v: Array, unit: Array) -> Array:
+    """Coefficients of at least 0 with which atoms (s, d) come nearest to a vector, shape (s,)."""
+    return nnls(unit.T, v)[0] if len(unit) else np.zeros(0)
+
+
+def pursued(v: Array, unit: Array, count: int) -> list[int]:
+    """Unit atoms by orthogonal matching pursuit, in the order found; fewer than `count` once none gains."""
+    chosen: list[int] = []
+    residual = v
+    while len(chosen) < count:
+        basis = _basis(unit[chosen])
+        gain = _gains(residual, unit - (unit @ basis.T) @ basis)
+        gain[chosen] = -np.inf
+        best = int(np.argmax(gain))
+        if not gain[best] > _ROUNDING * float(v @ v):
+            break
+        chosen.append(best)
+        residual = _residual(v, unit[chosen])[0]
+    return chosen
 
 
 def _share_of(v: Array, unit: Array, count: int) -> float:
     """What the best `count` atoms leave of a vector, found by the same steps without their test."""
-    chosen: list[int] = []
-    residual = v
-    for _ in range(count):
-        basis = _basis(unit[chosen])
-        gain = _gains(residual, unit - (unit @ basis.T) @ basis)
-        gain[chosen] = -np.inf
-        chosen.append(int(np.argmax(gain)))
-        residual = _residual(v, unit[chosen])[0]
+    residual = _residual(v, unit[pursued(v, unit, count)])[0]
     return float(residual @ residual) / float(v @ v)
 
 

@@ -10,14 +10,25 @@ from numpy.typing import NDArray
 from torch import nn
 
 from geometry.anatomy.decomposition import Decomposition, decompose
+from geometry.anatomy.lens import (
+    NOTE,
+    Lens,
+    cosines_with,
+    nearest_concepts,
+    path_to,
+    said_concepts,
+    said_path,
+    said_words,
+)
+from geometry.anatomy.pair_reading import PairReading, pair_differences, read_pairs
 from geometry.arguments import checked
 from geometry.causal import CausalSpace
 from geometry.concepts import short_name
 from geometry.directions import ConceptDirections
-from geometry.display import html_table, in_short, listed, short_repr
+from geometry.display import html_table, listed, short_repr
 from geometry.errors import SteeringError
-from geometry.steering import FinalNorm, Site, SteeringVector
-from geometry.steering.belonging import check_source
+from geometry.steering import Site, SteeringVector
+from geometry.steering.prompts import Tokenizer
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -37,6 +48,8 @@ class VectorReading:
         nearest_at_random: the largest cosine of the same random vectors, shape (r,).
         decomposition: over all concept vectors; None without concepts.
         notes: what the reading rests on.
+        path: of the nearest concept in the tree, from the root; empty without concepts.
+        pairs: what differs within pairs of prompts at the site; None without pairs.
     """
 
     provenance: str
@@ -49,6 +62,8 @@ class VectorReading:
     nearest_at_random: Array
     decomposition: Decomposition | None
     notes: tuple[str, ...]
+    path: tuple[str, ...] = ()
+    pairs: PairReading | None = None
 
     __repr__ = short_repr
 
@@ -66,14 +81,15 @@ class VectorReading:
         """What it says, in sentences."""
         said = [
             f"{self.provenance}, at {self.site}",
-            f"makes likelier: {_words(self.promoted)}; less likely: {_words(self.suppressed)} (z-scores of logits; 95%"
-            f" of random vectors stay below {self.chance_z:.1f} with every token)",
+            f"makes likelier: {said_words(self.promoted)}; less likely: {said_words(self.suppressed)} (z-scores of"
+            f" logits; 95% of random vectors stay below {self.chance_z:.1f} with every token)",
         ]
         if self.nearest:
             said.append(
-                f"nearest concepts: {_concepts(self.nearest)}; most opposite: {_concepts(self.opposite)} (cosines; 95%"
-                f" of random vectors stay below {self.chance_cosine:.2f} with every concept)"
+                f"nearest concepts: {said_concepts(self.nearest)}; most opposite: {said_concepts(self.opposite)}"
+                f" (cosines; 95% of random vectors stay below {self.chance_cosine:.2f} with every concept)"
             )
+            said.append(f"the nearest in the tree: {said_path(self.path)}")
         if self.decomposition is not None:
             found = self.decomposition
             parts = " + ".join(
@@ -85,6 +101,8 @@ class VectorReading:
                 f"made of: {parts or 'no concept beyond chance'}; {found.residual_share:.0%} of its squared norm is"
                 f" left (of random vectors {random}, by as many concepts)"
             )
+        if self.pairs is not None:
+            said += self.pairs.summary()
         return said + [f"note: {note}" for note in self.notes]
 
     def __str__(self) -> str:
@@ -107,8 +125,10 @@ class VectorReading:
             "chance_z": self.chance_z,
             "nearest": [list(pair) for pair in self.nearest],
             "opposite": [list(pair) for pair in self.opposite],
+            "path": list(self.path),
             "chance_cosine": None if np.isnan(self.chance_cosine) else self.chance_cosine,
             "made_of": made_of,
+            "pairs": None if self.pairs is None else self.pairs.to_dict(),
             "notes": list(self.notes),
         }
 
@@ -130,6 +150,8 @@ def explain(
     directions: ConceptDirections | None = None,
     model: nn.Module | None = None,
     *,
+    pairs: Sequence[tuple[str, str]] | None = None,
+    tokenizer: "Tokenizer | None" = None,
     n_tokens: int = 8,
     n_concepts: int = 6,
     n_random: int = 99,
@@ -142,6 +164,7 @@ def explain(
         reading = geo.anatomy.explain(vector, space, directions, model)
         print(reading)
         reading.plot()
+        explain(vector, space, directions, model, pairs=pairs, tokenizer=tokenizer).pairs.singular.count
 
     Parameters:
         vector: with one part; of one with rows (p, d) their mean is read.
@@ -149,10 +172,13 @@ def explain(
         directions: concept vectors in that space.
         model: needed for vectors before the final norm, whose weight is then multiplied with: the logit lens of the
             vector alone, as if later blocks left it as it is.
+        pairs: of texts with a trait and without, 4 at least, such as those that the vector was made from: the
+            components of what differs within them at the vector's site are read alike. Needs `model` and `tokenizer`.
         n_random: random vectors of the same norm at the same site, read alike.
 
     Raises SteeringError: several parts, a vector of another width or model, one before the final norm without `model`,
-        concept vectors of another space, one that is zero after the norm.
+        concept vectors of another space, one that is zero after the norm, pairs without a model or tokenizer, or what
+        `pair_differences` refuses.
     Source: nostalgebraist, interpreting GPT: the logit lens, 2020; Park et al., arXiv 2406.01506, for concept vectors.
     """
     if len(vector.parts) != 1:
@@ -160,85 +186,53 @@ def explain(
             f"{vector.provenance} has parts at {listed(list(map(str, vector.sites)))}; explain one of them"
         )
     ((site, part),) = vector.parts.items()
-    if vector.width != space.width:
-        raise SteeringError(f"{vector.provenance} is {vector.width} wide, the space {space.width}")
-    if directions is not None and directions.vectors.shape[1] != space.width:
-        raise SteeringError(f"the concept vectors are {directions.vectors.shape[1]} wide, the space {space.width}")
     if min(n_tokens, n_concepts, n_random) < 1:
         raise SteeringError(
             f"n_tokens, n_concepts and n_random are 1 at least, not {n_tokens}, {n_concepts}, {n_random}"
         )
+    lens = Lens.of(vector, space, directions, model)
     notes = list(vector.notes)
     if part.ndim == 2:
         notes.append(f"the mean of {len(part)} rows, one a token")
         part = part.mean(dim=0)
+    if site.place != "after_norm":
+        notes.append(NOTE)
     generator = torch.Generator().manual_seed(seed)
     draws = torch.randn((n_random, vector.width), generator=generator)
     draws *= torch.linalg.vector_norm(part) / torch.linalg.vector_norm(draws, dim=1, keepdim=True)
-    shifts = torch.cat([part[None], draws]).double()
-    if site.place != "after_norm":
-        if model is None:
-            raise SteeringError(
-                f"{vector.provenance} acts at {site}, before the final norm; give explain the model too"
-            )
-        vector.check_family(str(getattr(getattr(model, "config", None), "model_type", "")) if vector.model else "")
-        check_source(model, vector)
-        norm = FinalNorm.of(model)
-        if len(norm.weight) != space.width:
-            raise SteeringError(f"the model is {len(norm.weight)} wide, the space {space.width}")
-        shifts = (shifts - shifts.mean(dim=1, keepdim=True) if norm.removes_mean else shifts) * norm.weight
-        notes.append("read through the final norm's weight, as if later blocks left it as it is")
-    unified = space.unify_hidden(shifts)
+    unified = lens.unified(torch.cat([part[None], draws]).double())
     lengths = torch.linalg.vector_norm(unified, dim=1, keepdim=True)
     if not bool(lengths[0] > 0):
         raise SteeringError(f"{vector.provenance}: nothing of it is left after the final norm")
     unit = unified / lengths
-    promoted, suppressed, at_random = _tokens(space, unit, n_tokens)
+    differences = None
+    if pairs is not None:
+        if model is None or tokenizer is None:
+            raise SteeringError("pairs are read by the model; give explain the model and its tokenizer too")
+        differences = pair_differences(model, tokenizer, pairs, site)
+    rows, z = lens.scores(unit)
     nearest: tuple[tuple[str, float], ...] = ()
     opposite, concepts_at_random, made_of = nearest, np.empty(0), None
+    path: tuple[str, ...] = ()
     if directions is not None:
-        rows = directions.vectors.to(unit)
-        cosines = (unit @ (rows / torch.linalg.vector_norm(rows, dim=1, keepdim=True)).T).cpu().numpy()
-        order, names = np.argsort(-cosines[0], kind="stable"), directions.hierarchy.names
-        nearest = tuple((names[k], float(cosines[0, k])) for k in order[:n_concepts])
-        opposite = tuple((names[k], float(cosines[0, k])) for k in order[::-1][:n_concepts])
+        cosines = cosines_with(directions, unit)
+        nearest, opposite = nearest_concepts(directions, cosines[0], n_concepts)
+        path = path_to(directions.hierarchy, nearest[0][0])
         concepts_at_random = cosines[1:].max(axis=1)
-        made_of = decompose(
-            unified[0].cpu().numpy(), rows.cpu().numpy(), list(names), n_random=max(n_random, 19), seed=seed + 1
-        )
+        names, atoms = list(directions.hierarchy.names), directions.vectors.double().cpu().numpy()
+        made_of = decompose(unified[0].cpu().numpy(), atoms, names, n_random=max(n_random, 19), seed=seed + 1)
     return VectorReading(
         vector.provenance,
         site,
-        promoted,
-        suppressed,
-        at_random,
+        *lens.words(rows, z[:, 0], n_tokens),
+        np.abs(z[:, 1:]).max(axis=0),
         nearest,
         opposite,
         concepts_at_random,
         made_of,
         tuple(notes),
+        path,
+        None
+        if differences is None
+        else read_pairs(lens, part, differences, n_tokens=n_tokens, n_random=n_random, seed=seed),
     )
-
-
-def _tokens(
-    space: CausalSpace, unit: torch.Tensor, count: int
-) -> tuple[tuple[tuple[str, float], ...], tuple[tuple[str, float], ...], Array]:
-    """Tokens by z-score: products of g(y) with a unit vector have variance 1 over the vocabulary."""
-    usable = torch.from_numpy(space.unembedding.rows)
-    scores = space.scores(unit).cpu()[usable]
-    own, order = scores[:, 0], torch.argsort(-scores[:, 0], stable=True)
-    vocabulary = space.unembedding.vocabulary
-
-    def named(places: torch.Tensor) -> tuple[tuple[str, float], ...]:
-        return tuple((vocabulary.text(int(usable[place])), float(own[place])) for place in places)
-
-    largest = scores[:, 1:].abs().max(dim=0).values.double().numpy()
-    return named(order[:count]), named(order.flip(0)[:count]), np.asarray(largest)
-
-
-def _words(pairs: Sequence[tuple[str, float]]) -> str:
-    return ", ".join(f"{in_short(repr(token), 24)} {z:+.1f}" for token, z in pairs)
-
-
-def _concepts(pairs: Sequence[tuple[str, float]]) -> str:
-    return ", ".join(f"{short_name(name)} {cosine:+.2f}" for name, cosine in pairs)

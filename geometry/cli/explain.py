@@ -21,6 +21,8 @@ def add_explain(parser: argparse.ArgumentParser) -> None:
     says = "concepts: wordnet-noun (default), wordnet-verb, organisms, or a YAML file"
     add("--hierarchy", default="wordnet-noun", metavar="HIERARCHY", help=says)
     add("--site", help="which part, of a vector with several, such as output.20 (default: the middle one)")
+    says = "file of pairs of texts, .csv or .jsonl as of steer --pairs: what differs within them at the vector's site"
+    add("--pairs", type=Path, metavar="FILE", help=says)
     add("--random", type=whole_number(19), default=99, metavar="N", help="random vectors beside it (default: 99)")
     add("--seed", type=whole_number(0), default=0)
     add("--save", type=Path, metavar="FILE", help="draw the picture: .png, .svg or .pdf")
@@ -30,22 +32,37 @@ def add_explain(parser: argparse.ArgumentParser) -> None:
 def run_explain(options: argparse.Namespace) -> None:
     """Read the vector, print what it says, draw it."""
     from geometry.anatomy import explain
+    from geometry.anatomy.components import FEWEST
     from geometry.causal import CausalSpace
     from geometry.concepts import load_hierarchy
     from geometry.directions import ConceptDirections
     from geometry.models import Unembedding, load_model
-    from geometry.steering import load_vector
+    from geometry.steering import load_text_pairs, load_vector
 
     if options.save is not None and options.save.suffix.lower() not in (".png", ".svg", ".pdf"):
         raise SteeringError(f"{options.save}: a picture is a .png, .svg or .pdf file")
     place = placement_of(options)
     vector = _part_of(load_vector(options.vector), options.site)
+    pairs = None if options.pairs is None else load_text_pairs(options.pairs)
+    if pairs is not None and len(pairs) < FEWEST:
+        raise SteeringError(
+            f"{options.pairs}: {len(pairs)} pairs have no components to speak of; give {FEWEST} at least"
+        )
     unembedding = Unembedding.load(options.model, **place.of_unembedding)
+    if vector.width != unembedding.matrix.shape[1]:
+        width = unembedding.matrix.shape[1]
+        raise SteeringError(f"{options.vector} is {vector.width} wide, {options.model} {width}; give its own --model")
+    if not any(bool(part.any()) for part in vector.parts.values()):
+        raise SteeringError(f"{options.vector}: a zero vector says nothing")
     hierarchy = load_hierarchy(options.hierarchy, unembedding.vocabulary)
     space = CausalSpace.fit(unembedding, **place.of_space)
     directions = ConceptDirections.fit(space, hierarchy)
-    model = load_model(options.model, **place.of_model)[0] if vector.sites[0].place != "after_norm" else None
-    reading = explain(vector, space, directions, model, n_random=options.random, seed=options.seed)
+    model, tokenizer = None, None
+    if pairs is not None or vector.sites[0].place != "after_norm":
+        model, tokenizer = load_model(options.model, **place.of_model)
+    reading = explain(
+        vector, space, directions, model, pairs=pairs, tokenizer=tokenizer, n_random=options.random, seed=options.seed
+    )
     print(visible(str(reading)))
     if options.save is not None:
         from geometry.output import replacing

@@ -8,6 +8,7 @@ from .behaviours import load_behaviour as load_behaviour
 from .behaviours import packaged_behaviours as packaged_behaviours
 from .frequency import lemma_frequency_ranks as lemma_frequency_ranks
 from .frequency import word_ranks as word_ranks
+from .glosses import load_glosses as load_glosses
 from .handmade import hierarchy_from_graph as hierarchy_from_graph
 from .handmade import hierarchy_from_words as hierarchy_from_words
 from .hierarchy import Concept as Concept

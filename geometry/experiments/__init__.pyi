@@ -1,4 +1,5 @@
 from .actadd.study import ActAddStudy as ActAddStudy
+from .anatomy.study import AnatomyStudy as AnatomyStudy
 from .behaviours.study import BehavioursStudy as BehavioursStudy
 from .benchmark.gpu import GPU_PARTS as GPU_PARTS
 from .benchmark.gpu import run_gpu_benchmark as run_gpu_benchmark
@@ -9,16 +10,21 @@ from .calibration.study import CalibrationStudy as CalibrationStudy
 from .catalogue import STUDIES as STUDIES
 from .claims.study import ClaimsStudy as ClaimsStudy
 from .comparison.study import ComparisonStudy as ComparisonStudy
+from .composition.study import CompositionStudy as CompositionStudy
 from .conditional.study import ConditionalStudy as ConditionalStudy
+from .dictionaries.study import DictionariesStudy as DictionariesStudy
+from .erasure.study import ErasureStudy as ErasureStudy
 from .layers.study import LayersStudy as LayersStudy
 from .maps.study import MapsStudy as MapsStudy
 from .result import FigureSpec as FigureSpec
 from .result import StudyResult as StudyResult
 from .result import TableSpec as TableSpec
+from .search.study import SearchStudy as SearchStudy
 from .selectivity.study import SelectivityStudy as SelectivityStudy
 from .steering.study import SteeringStudy as SteeringStudy
 from .study import ModelStudy as ModelStudy
 from .study import Study as Study
 from .study import option as option
+from .tasks.study import TasksStudy as TasksStudy
 from .training.study import TrainingStudy as TrainingStudy
 from .tuning.study import TuningStudy as TuningStudy

@@ -165,6 +165,40 @@ def raised(names: Names) -> None:
     assert names["raised"].strip()
 
 
+def taken_apart(names: Names) -> None:
+    assert " than" in dict(names["reading"].promoted)
+    assert cosine(names["pruned"]["output.15"], names["vector"]["output.15"]) > 0.7
+    assert len(names["components"].shares) >= 1
+
+
+def without_demonstrations(names: Names) -> None:
+    answers = names["found"].answers
+    assert answers["zero-shot"].accuracy == 0
+    assert answers["residual"].accuracy > answers["random"].accuracy
+
+
+def erased(names: Names) -> None:
+    rows = torch.randn(5, 576, generator=torch.Generator().manual_seed(0))
+    once = names["eraser"].erase(rows)
+    torch.testing.assert_close(names["eraser"].erase(once), once)
+    unsteered = geo.generate(names["model"], names["tokenizer"], ["The robin is a kind of"], max_new_tokens=5)
+    assert names["generations"] != unsteered
+
+
+def searched(names: Names) -> None:
+    assert len(names["found"].vectors) == 8
+    at_random = [vector.random(1) for vector in names["found"].vectors]
+    same = geo.search.later_changes(
+        names["model"], names["tokenizer"], at_random, names["prompts"][4:8], names["found"].read_site
+    )
+    assert names["_"].mean() > same.moved().mean()
+
+
+def trained(names: Names) -> None:
+    assert geo.dictionaries.load_dictionary("sae").n_features == 64
+    assert names["training"].dictionary.site == geo.Site("output", 2)
+
+
 def compared(names: Names) -> None:
     assert list(names["four"].names) == ["animal", "mammal", "bird", "fish"]
     assert {measure.name for measure in names["comparison"]} == {each.name for each in geo.compare.PAIR_MEASURES}
@@ -230,6 +264,11 @@ MUST_GIVE = {
     "See what steering does to all other concepts": selective,
     "Steer only where a prompt mentions something": conditioned,
     "See which tokens a vector raises": raised,
+    "See what a vector and its pairs are made of": taken_apart,
+    "Let a vector stand for demonstrations": without_demonstrations,
+    "Erase a concept": erased,
+    "Find vectors without saying what for": searched,
+    "Train a sparse autoencoder of my own": trained,
     "Compare two models on four concepts": compared,
     "Read hidden states at every layer": read,
     "Test a hierarchy of phrases at a middle layer": phrases_at_a_layer,
