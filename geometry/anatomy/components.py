@@ -4,7 +4,7 @@ Arrays in, arrays out; `vector` alone knows of steering.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -70,6 +70,26 @@ class Components:
     mean_p: float
 
     __repr__ = short_repr
+
+    def to_dict(self) -> dict[str, Any]:
+        """The numbers of its components; those of the mean are the differences' and not here."""
+        return {
+            "stand_out": self.count,
+            "shares": self.shares.tolist(),
+            "intervals": self.intervals.tolist(),
+            "null_shares": [None if np.isnan(share) else float(share) for share in self.null_shares],
+            "stability": self.stability.tolist(),
+            "null_stability": self.null_stability.tolist(),
+        }
+
+    def mean_to_dict(self) -> dict[str, Any]:
+        """What the differences' mean holds, beside its null."""
+        return {
+            "mean_share": self.mean_share,
+            "mean_interval": list(self.mean_interval),
+            "null_mean_share": self.null_mean_share,
+            "mean_p": self.mean_p,
+        }
 
     def vector(self, number: int, site: SiteLike, *, model: str = "") -> SteeringVector:
         """A component as a steering vector of norm 1; EstimationError if there are not so many."""

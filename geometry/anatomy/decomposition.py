@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 LEVEL = 0.05
-_ROUNDING = 1e-12
+_ROUNDING, _TINY = 1e-12, 1e-300
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,10 +32,10 @@ class Decomposition:
         names: of the atoms, shape (s,).
         coefficients: at least 0, in units of the atoms as given, shape (s,).
         gains: by how much each lowered the residual's share when it was found, shape (s,).
-        p: of each gain, against the best atom for a random residual of the same norm, shape (s,).
+        p: of each gain, against the best atom for the null's residuals of the same norm, shape (s,).
         residual: what is left of v, shape (d,).
         residual_share: its squared norm over that of v.
-        random_share: the same of random vectors by their best s atoms, found alike; shape (r,).
+        random_share: the same of the null's vectors by their best s atoms, found alike; shape (r,).
         stopped: why no further atom was taken.
     """
 
@@ -59,7 +59,7 @@ class Decomposition:
 
     def _repr_html_(self) -> str:
         rows = zip(self.names, self.coefficients, self.gains, self.p, strict=True)
-        random = f" (random vectors {self.random_share.mean():.0%})" if len(self.random_share) else ""
+        random = f" (of the null {self.random_share.mean():.0%})" if len(self.random_share) else ""
         return html_table(
             ("atom", "coefficient", "gain", "p"), rows, f"{self.residual_share:.0%} of the vector is left{random}"
         )
@@ -73,6 +73,7 @@ def decompose(
     *,
     most: int = 20,
     n_random: int = 99,
+    null: ArrayLike | None = None,
     level: float = LEVEL,
     seed: int = 0,
 ) -> Decomposition:
@@ -86,18 +87,25 @@ def decompose(
     Orthogonal matching pursuit with non-negative coefficients: the atom that lowers the residual most is added, and all
     coefficients are fitted again. An atom is taken only where its gain exceeds what the best of all would gain of
     random residuals of the same norm, orthogonal to the atoms taken so far (p ≤ level), so that noise is left as noise.
+    These are isotropic unless `null` says where vectors like this one lie: of one that a map brought here, random
+    vectors through the same map, as it may bring most of them near some atom.
 
     Parameters:
         vector: v, shape (d,), in a space whose inner product means something, such as the unified one.
         atoms: shape (k, d), none of them 0.
         most: atoms at most.
-        n_random: random residuals a step, and random vectors that are decomposed as a control.
+        n_random: isotropic residuals a step, and vectors that are decomposed as a control.
+        null: vectors in their place, shape (r, d), the same at every step, of which only the directions count.
 
-    Raises EstimationError: shapes or numbers that do not fit, a zero vector or atom, names that are not one an atom.
+    Raises EstimationError: shapes or numbers that do not fit, a zero vector or atom, names that are not one an atom, a
+        null of fewer vectors than can reach the level.
     Source: Pati, Rezaiifar and Krishnaprasad, 1993, for orthogonal matching pursuit; the test of each step is ours.
     """
     v, a = (np.asarray(given, dtype=np.float64) for given in (vector, atoms))
-    _check(v, a, names, most, n_random, level)
+    rows = None if null is None else np.asarray(null, dtype=np.float64)
+    _check(v, a, names, most, n_random if rows is None else len(rows), level)
+    if rows is not None and (rows.shape != (len(rows), len(v)) or not np.isfinite(rows).all()):
+        raise EstimationError(f"the null is finite rows (r, {len(v)}), not {rows.shape}")
     lengths = np.linalg.norm(a, axis=1)
     unit = a / lengths[:, None]
     rng = np.random.default_rng(seed)
@@ -115,9 +123,9 @@ def decompose(
         if not gain[best] > _ROUNDING * total:
             stopped = "no atom points along what is left"
             break
-        draws = rng.standard_normal((n_random, len(v)))
-        draws -= draws @ basis.T @ basis
-        draws *= np.linalg.norm(residual) / np.linalg.norm(draws, axis=1, keepdims=True)
+        draws = rng.standard_normal((n_random, len(v))) if rows is None else rows
+        draws = draws - draws @ basis.T @ basis
+        draws *= np.linalg.norm(residual) / np.maximum(np.linalg.norm(draws, axis=1, keepdims=True), _TINY)
         by_chance = np.array([np.delete(_gains(draw, free), chosen).max() for draw in draws])
         value = permutation_p(float(gain[best]), by_chance, "greater")
         if value > level:
@@ -130,7 +138,8 @@ def decompose(
         p.append(value)
     residual, weights = _residual(v, unit[chosen])
     share = float(residual @ residual) / total
-    control = np.array([_share_of(rng.standard_normal(len(v)), unit, len(chosen)) for _ in range(n_random)])
+    others = rng.standard_normal((n_random, len(v))) if rows is None else rows
+    control = np.array([_share_of(other, unit, len(chosen)) for other in others])
     kept = np.array([names[index] for index in chosen], dtype=object)
     return Decomposition(
         tuple(kept), weights / lengths[chosen], np.array(gains), np.array(p), residual, share, control, stopped
@@ -181,7 +190,7 @@ def pursued(v: Array, unit: Array, count: int) -> list[int]:
 def _share_of(v: Array, unit: Array, count: int) -> float:
     """What the best `count` atoms leave of a vector, found by the same steps without their test."""
     residual = _residual(v, unit[pursued(v, unit, count)])[0]
-    return float(residual @ residual) / float(v @ v)
+    return float(residual @ residual) / max(float(v @ v), _TINY)
 
 
 def _check(v: Array, a: Array, names: Sequence[str], most: int, n_random: int, level: float) -> None:

@@ -83,8 +83,8 @@ class TaskVectors:
         if not self.able:
             low, high = with_demos.interval
             return (
-                f"{self.task.name}: the model cannot do it, {with_demos.accuracy:.0%} [{low:.0%}, {high:.0%}] right"
-                f" with demonstrations, less than {ABLE:.0%}, so that its vectors say nothing"
+                f"{self.task.name}: {with_demos.accuracy:.0%} [{low:.0%}, {high:.0%}] right with demonstrations, below"
+                f" the {ABLE:.0%} asked for, so that its vectors are not judged"
             )
         ways = [f"{name} vector {self.answers[name].accuracy:.0%}" for name in self.vectors]
         controls = ", ".join(f"{name} {self.answers[name].accuracy:.0%}" for name in ("shuffled labels", "random"))

@@ -13,7 +13,7 @@ from geometry.concepts import short_name
 from geometry.directions import ConceptDirections
 from geometry.display import in_short, short_repr
 from geometry.errors import SteeringError
-from geometry.steering import FinalNorm, SteeringVector
+from geometry.steering import Architecture, FinalNorm, SteeringVector
 from geometry.steering.belonging import check_source
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Lens:
         directions: ConceptDirections | None,
         model: nn.Module | None,
     ) -> "Lens":
-        """For vectors at the site of this one; SteeringError for another width or model, or a lacking one."""
+        """For vectors at the site of this one; SteeringError for another width or model, a lacking one or site."""
         (site,) = vector.parts
         if vector.width != space.width:
             raise SteeringError(f"{vector.provenance} is {vector.width} wide, the space {space.width}")
@@ -62,6 +62,7 @@ class Lens:
             )
         vector.check_family(str(getattr(getattr(model, "config", None), "model_type", "")) if vector.model else "")
         check_source(model, vector)
+        Architecture.of(model).check(site)
         norm = FinalNorm.of(model)
         if len(norm.weight) != space.width:
             raise SteeringError(f"the model is {len(norm.weight)} wide, the space {space.width}")

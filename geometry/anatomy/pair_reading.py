@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import comb
 from typing import Any
 
 import numpy as np
@@ -113,7 +114,6 @@ class PairReading:
 
     def to_dict(self) -> dict[str, Any]:
         """The numbers."""
-        kinds = {"singular": self.singular, "principal": self.principal}
         return {
             "pairs": len(self.singular.scores),
             "cosine_with_mean": self.cosine,
@@ -122,21 +122,9 @@ class PairReading:
             "exchanged_share": self.exchanged_share,
             "chance_z": self.chance_z,
             "chance_cosine": None if np.isnan(self.chance_cosine) else self.chance_cosine,
-            "mean_share": self.singular.mean_share,
-            "mean_interval": list(self.singular.mean_interval),
-            "null_mean_share": self.singular.null_mean_share,
-            "mean_p": self.singular.mean_p,
-            **{
-                name: {
-                    "stand_out": found.count,
-                    "shares": found.shares.tolist(),
-                    "intervals": found.intervals.tolist(),
-                    "null_shares": [None if np.isnan(x) else float(x) for x in found.null_shares],
-                    "stability": found.stability.tolist(),
-                    "null_stability": found.null_stability.tolist(),
-                }
-                for name, found in kinds.items()
-            },
+            **self.singular.mean_to_dict(),
+            "singular": self.singular.to_dict(),
+            "principal": self.principal.to_dict(),
             "readings": [
                 {
                     "name": each.name, "stands_out": each.stands_out, "cosine": each.cosine,
@@ -224,10 +212,10 @@ def read_pairs(
     singular = kinds["singular direction"]
     mean = differences.mean(axis=0)
     standing = singular.directions[: singular.count]
-    means = _exchanged(differences, n_random, seed)
+    means = exchanged(differences, n_random, seed)
     along = (means @ standing.T) ** 2
-    exchanged = lens.unified(torch.from_numpy(means))
-    unit = exchanged / torch.linalg.vector_norm(exchanged, dim=1, keepdim=True).clamp(min=1e-12)
+    turned = lens.unified(torch.from_numpy(means))
+    unit = turned / torch.linalg.vector_norm(turned, dim=1, keepdim=True).clamp(min=1e-12)
     return PairReading(
         singular,
         kinds["principal component"],
@@ -241,8 +229,16 @@ def read_pairs(
     )
 
 
-def _exchanged(differences: Array, count: int, seed: int) -> Array:
-    """Mean differences with the sides of half of the pairs exchanged, shape (count, d)."""
-    rng = np.random.default_rng(seed)
-    signs = np.stack([rng.permutation(np.resize([1.0, -1.0], len(differences))) for _ in range(count)])
-    return np.asarray(signs @ differences / len(differences))
+def exchanged(differences: Array, count: int, seed: int) -> Array:
+    """Mean differences with the sides of half of the pairs exchanged, shape (r, d).
+
+    No two are of the same half, so that of few pairs r is less than `count`: 6 of four pairs, 10 of five.
+    """
+    rng, n = np.random.default_rng(seed), len(differences)
+    sides = np.resize([1.0, -1.0], n)
+    every = comb(n, n // 2)
+    chosen: dict[bytes, Array] = {}
+    while len(chosen) < min(count, every):
+        drawn = rng.permutation(sides)
+        chosen[drawn.tobytes()] = drawn
+    return np.asarray(np.stack(list(chosen.values())) @ differences / n)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
 from geometry.anatomy.decomposition import Decomposition, decompose
@@ -20,7 +20,7 @@ from geometry.anatomy.lens import (
     said_path,
     said_words,
 )
-from geometry.anatomy.pair_reading import PairReading, pair_differences, read_pairs
+from geometry.anatomy.pair_reading import PairReading, exchanged, pair_differences, read_pairs
 from geometry.arguments import checked
 from geometry.causal import CausalSpace
 from geometry.concepts import short_name
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Array = NDArray[np.float64]
+RANDOM, EXCHANGED, GIVEN = "random vectors", "vectors of exchanged sides", "vectors without the trait"
+_FEWEST = 19  # vectors of a null that can reach 5%
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,13 +45,14 @@ class VectorReading:
     Attributes:
         provenance, site: of the vector; of which rows, where it has several.
         promoted, suppressed: tokens with the z-score of their logit's shift over the vocabulary, strongest first.
-        largest_at_random: the largest |z| of random vectors of the same norm at the same site, shape (r,).
+        largest_at_random: the largest |z| of the null's vectors at the same site, shape (r,).
         nearest: concepts with the cosine of their vector, nearest first; opposite: least first.
-        nearest_at_random: the largest cosine of the same random vectors, shape (r,).
+        nearest_at_random: the largest cosine of the same vectors, shape (r,).
         decomposition: over all concept vectors; None without concepts.
         notes: what the reading rests on.
         path: of the nearest concept in the tree, from the root; empty without concepts.
         pairs: what differs within pairs of prompts at the site; None without pairs.
+        null: what the vectors are that it stands beside, in the plural.
     """
 
     provenance: str
@@ -64,17 +67,18 @@ class VectorReading:
     notes: tuple[str, ...]
     path: tuple[str, ...] = ()
     pairs: PairReading | None = None
+    null: str = RANDOM
 
     __repr__ = short_repr
 
     @property
     def chance_z(self) -> float:
-        """95% of random vectors stay below it with every token."""
+        """95% of the null's vectors stay below it with every token."""
         return float(np.quantile(self.largest_at_random, 0.95))
 
     @property
     def chance_cosine(self) -> float:
-        """95% of random vectors stay below it with every concept; nan without concepts."""
+        """95% of the null's vectors stay below it with every concept; nan without concepts."""
         return float(np.quantile(self.nearest_at_random, 0.95)) if len(self.nearest_at_random) else float("nan")
 
     def summary(self) -> list[str]:
@@ -82,12 +86,12 @@ class VectorReading:
         said = [
             f"{self.provenance}, at {self.site}",
             f"makes likelier: {said_words(self.promoted)}; less likely: {said_words(self.suppressed)} (z-scores of"
-            f" logits; 95% of random vectors stay below {self.chance_z:.1f} with every token)",
+            f" logits; 95% of {self.null} stay below {self.chance_z:.1f} with every token)",
         ]
         if self.nearest:
             said.append(
                 f"nearest concepts: {said_concepts(self.nearest)}; most opposite: {said_concepts(self.opposite)}"
-                f" (cosines; 95% of random vectors stay below {self.chance_cosine:.2f} with every concept)"
+                f" (cosines; 95% of {self.null} stay below {self.chance_cosine:.2f} with every concept)"
             )
             said.append(f"the nearest in the tree: {said_path(self.path)}")
         if self.decomposition is not None:
@@ -99,7 +103,7 @@ class VectorReading:
             random = f"{found.random_share.mean():.0%}"
             said.append(
                 f"made of: {parts or 'no concept beyond chance'}; {found.residual_share:.0%} of its squared norm is"
-                f" left (of random vectors {random}, by as many concepts)"
+                f" left (of {self.null} {random}, by as many concepts)"
             )
         if self.pairs is not None:
             said += self.pairs.summary()
@@ -122,6 +126,7 @@ class VectorReading:
             "site": str(self.site),
             "promoted": [list(pair) for pair in self.promoted],
             "suppressed": [list(pair) for pair in self.suppressed],
+            "null": {"of": self.null, "n": len(self.largest_at_random)},
             "chance_z": self.chance_z,
             "nearest": [list(pair) for pair in self.nearest],
             "opposite": [list(pair) for pair in self.opposite],
@@ -152,6 +157,7 @@ def explain(
     *,
     pairs: Sequence[tuple[str, str]] | None = None,
     tokenizer: "Tokenizer | None" = None,
+    null: ArrayLike | None = None,
     n_tokens: int = 8,
     n_concepts: int = 6,
     n_random: int = 99,
@@ -174,11 +180,18 @@ def explain(
             vector alone, as if later blocks left it as it is.
         pairs: of texts with a trait and without, 4 at least, such as those that the vector was made from: the
             components of what differs within them at the vector's site are read alike. Needs `model` and `tokenizer`.
-        n_random: random vectors of the same norm at the same site, read alike.
+        null: vectors (r, d) at the vector's site, made as it was but without its trait, 19 at least: by labels
+            shuffled, by sides exchanged. What the vector says is held against what they do. Default: of pairs, their
+            mean differences with the sides of half of them exchanged, where there are 19 of these; else random vectors
+            of the same norm, through the same map.
+        n_random: how many of these.
 
-    Raises SteeringError: several parts, a vector of another width or model, one before the final norm without `model`,
-        concept vectors of another space, one that is zero after the norm, pairs without a model or tokenizer, or what
-        `pair_differences` refuses.
+    Directions that are made of texts lie nearer to words and concepts than random vectors do, with or without a trait:
+    beyond random vectors is more easily said than beyond exchanged sides.
+
+    Raises SteeringError: several parts, a vector of another width or model, a block that the model has not, one before
+        the final norm without `model`, concept vectors of another space, one that is zero after the norm, pairs without
+        a model or tokenizer, another null, or what `pair_differences` refuses.
     Source: nostalgebraist, interpreting GPT: the logit lens, 2020; Park et al., arXiv 2406.01506, for concept vectors.
     """
     if len(vector.parts) != 1:
@@ -197,19 +210,18 @@ def explain(
         part = part.mean(dim=0)
     if site.place != "after_norm":
         notes.append(NOTE)
-    generator = torch.Generator().manual_seed(seed)
-    draws = torch.randn((n_random, vector.width), generator=generator)
-    draws *= torch.linalg.vector_norm(part) / torch.linalg.vector_norm(draws, dim=1, keepdim=True)
-    unified = lens.unified(torch.cat([part[None], draws]).double())
-    lengths = torch.linalg.vector_norm(unified, dim=1, keepdim=True)
-    if not bool(lengths[0] > 0):
+    if not bool(torch.linalg.vector_norm(lens.unified(part[None].double())) > 0):
         raise SteeringError(f"{vector.provenance}: nothing of it is left after the final norm")
-    unit = unified / lengths
     differences = None
     if pairs is not None:
         if model is None or tokenizer is None:
             raise SteeringError("pairs are read by the model; give explain the model and its tokenizer too")
         differences = pair_differences(model, tokenizer, pairs, site)
+    named, draws = _null(part, null, differences, max(n_random, _FEWEST), seed)
+    if differences is not None and null is None and named == RANDOM:
+        notes.append(f"{len(differences)} pairs are too few for a null of exchanged sides; give 6 or more")
+    unified = lens.unified(torch.cat([part[None].double(), draws]))
+    unit = unified / torch.linalg.vector_norm(unified, dim=1, keepdim=True).clamp(min=1e-12)
     rows, z = lens.scores(unit)
     nearest: tuple[tuple[str, float], ...] = ()
     opposite, concepts_at_random, made_of = nearest, np.empty(0), None
@@ -220,7 +232,7 @@ def explain(
         path = path_to(directions.hierarchy, nearest[0][0])
         concepts_at_random = cosines[1:].max(axis=1)
         names, atoms = list(directions.hierarchy.names), directions.vectors.double().cpu().numpy()
-        made_of = decompose(unified[0].cpu().numpy(), atoms, names, n_random=max(n_random, 19), seed=seed + 1)
+        made_of = decompose(unified[0].cpu().numpy(), atoms, names, null=unified[1:].cpu().numpy(), seed=seed + 1)
     return VectorReading(
         vector.provenance,
         site,
@@ -235,4 +247,22 @@ def explain(
         None
         if differences is None
         else read_pairs(lens, part, differences, n_tokens=n_tokens, n_random=n_random, seed=seed),
+        named,
     )
+
+
+def _null(
+    part: torch.Tensor, given: ArrayLike | None, differences: Array | None, count: int, seed: int
+) -> tuple[str, torch.Tensor]:
+    """What a part (d,) stands beside, and these vectors at its site, shape (r, d)."""
+    if given is not None:
+        rows = torch.as_tensor(np.asarray(given, dtype=np.float64))
+        if rows.ndim != 2 or rows.shape[1:] != part.shape or len(rows) < _FEWEST or not bool(rows.isfinite().all()):
+            raise SteeringError(
+                f"a null is finite vectors (r, {len(part)}), {_FEWEST} at least, not {tuple(rows.shape)}"
+            )
+        return GIVEN, rows
+    if differences is not None and len(rows := torch.from_numpy(exchanged(differences, count, seed))) >= _FEWEST:
+        return EXCHANGED, rows
+    draws = torch.randn((count, len(part)), generator=torch.Generator().manual_seed(seed)).double()
+    return RANDOM, draws * torch.linalg.vector_norm(part) / torch.linalg.vector_norm(draws, dim=1, keepdim=True)

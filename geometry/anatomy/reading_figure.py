@@ -31,7 +31,7 @@ def draw_reading(reading: "VectorReading", **options: Any) -> "Figure":
             plots.StripPanel(
                 "cosine with the concept vector",
                 [plots.StripRow(name, [at], bar=True) for name, at in zip(labels, concepts.values(), strict=True)],
-                title="Concepts", references={reading.chance_cosine: "95% of random"},
+                title="Concepts", references={reading.chance_cosine: "95% of the null"},
             )
         )  # fmt: skip
     made_of = reading.decomposition
@@ -41,7 +41,7 @@ def draw_reading(reading: "VectorReading", **options: Any) -> "Figure":
             for name, gain in zip(made_of.names, made_of.gains, strict=True)
         ]
         rows.append(plots.StripRow("left over", [made_of.residual_share], bar=True))
-        rows.append(plots.StripRow("left over of random vectors", made_of.random_share, null=True, bar=True))
+        rows.append(plots.StripRow("left over of the null", made_of.random_share, null=True, bar=True))
         panels.append(plots.StripPanel("share of the squared norm", rows, title="Made of", limits=(0, 1)))
     columns = len(panels)
     if reading.pairs is not None:
@@ -57,7 +57,7 @@ def titled(reading: "VectorReading") -> str:
     beyond = "beyond" if z > reading.chance_z else "within"
     said = (
         f"{reading.provenance[:1].upper()}{reading.provenance[1:]} raises {in_short(repr(strongest), 18)} most,"
-        f" {beyond} what random vectors do to any word"
+        f" {beyond} what {reading.null} do to any word"
     )
     if reading.pairs is not None:
         said += f"; its pairs share {reading.pairs.singular.mean_share:.0%} of their differences"
@@ -67,8 +67,8 @@ def titled(reading: "VectorReading") -> str:
 def captioned(reading: "VectorReading") -> str:
     """What is drawn."""
     said = (
-        f"At {reading.site}. Dotted: the largest that 95% of {len(reading.largest_at_random)} random vectors of the"
-        " same norm reach with any word, with any concept."
+        f"At {reading.site}. Null, dotted: the largest that 95% of {len(reading.largest_at_random)} {reading.null}"
+        " reach with any word, with any concept."
     )
     if reading.path:
         said += f" The nearest concept in the tree: {' › '.join(map(short_name, reading.path))}."
@@ -90,7 +90,7 @@ def _words(
 ) -> "plots.StripPanel":
     words = [*promoted[:count], *suppressed[:count][::-1]]
     rows = [plots.StripRow(in_short(repr(token), 18), [z], bar=True) for token, z in words]
-    return plots.StripPanel("z-score of the logit's shift", rows, title, {chance: "95% of random", -chance: ""})
+    return plots.StripPanel("z-score of the logit's shift", rows, title, {chance: "95% of the null", -chance: ""})
 
 
 def _pairs(pairs: "PairReading", chance: float) -> "list[plots.StripPanel]":

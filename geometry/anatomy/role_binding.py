@@ -99,7 +99,7 @@ class RoleMaps:
 
     @property
     def p_order(self) -> float:
-        """How often order is told as well where pairs have their roles exchanged at random."""
+        """How often as many orders are recovered where pairs have their roles exchanged at random."""
         return float((1 + (self.flipped >= self.ordered.mean()).sum()) / (1 + len(self.flipped)))
 
     def r2_without(self, name: str) -> Array:
@@ -183,7 +183,7 @@ def _guess(
     """Predictions of the test pairs from whatever rows the training pairs are given, each shape (2, d).
 
     Every input has a coefficient of its own, and what these leave is mapped by ridge regression: a map that is shrunk
-    towards a multiple of the noun itself, without which nothing could be said of a noun not seen.
+    towards a multiple of the noun itself, without which nothing could be said of a held-out noun.
     """
     weights = kernel_weights(kernel, train, test, _PENALTY)
     known = [each[train] - each[train].mean(axis=0) for each in inputs]

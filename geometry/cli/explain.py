@@ -23,7 +23,7 @@ def add_explain(parser: argparse.ArgumentParser) -> None:
     add("--site", help="which part, of a vector with several, such as output.20 (default: the middle one)")
     says = "file of pairs of texts, .csv or .jsonl as of steer --pairs: what differs within them at the vector's site"
     add("--pairs", type=Path, metavar="FILE", help=says)
-    add("--random", type=whole_number(19), default=99, metavar="N", help="random vectors beside it (default: 99)")
+    add("--random", type=whole_number(19), default=99, metavar="N", help="vectors of the null beside it (default: 99)")
     add("--seed", type=whole_number(0), default=0)
     add("--save", type=Path, metavar="FILE", help="draw the picture: .png, .svg or .pdf")
     add_placement(parser)
@@ -37,10 +37,12 @@ def run_explain(options: argparse.Namespace) -> None:
     from geometry.concepts import load_hierarchy
     from geometry.directions import ConceptDirections
     from geometry.models import Unembedding, load_model
-    from geometry.steering import load_text_pairs, load_vector
+    from geometry.steering import Architecture, load_text_pairs, load_vector
 
     if options.save is not None and options.save.suffix.lower() not in (".png", ".svg", ".pdf"):
         raise SteeringError(f"{options.save}: a picture is a .png, .svg or .pdf file")
+    if options.save is not None and not options.save.parent.is_dir():
+        raise SteeringError(f"{options.save}: no folder {options.save.parent}; make it first, or save elsewhere")
     place = placement_of(options)
     vector = _part_of(load_vector(options.vector), options.site)
     pairs = None if options.pairs is None else load_text_pairs(options.pairs)
@@ -55,11 +57,12 @@ def run_explain(options: argparse.Namespace) -> None:
     if not any(bool(part.any()) for part in vector.parts.values()):
         raise SteeringError(f"{options.vector}: a zero vector says nothing")
     hierarchy = load_hierarchy(options.hierarchy, unembedding.vocabulary)
-    space = CausalSpace.fit(unembedding, **place.of_space)
-    directions = ConceptDirections.fit(space, hierarchy)
     model, tokenizer = None, None
     if pairs is not None or vector.sites[0].place != "after_norm":
         model, tokenizer = load_model(options.model, **place.of_model)
+        Architecture.of(model).check(vector.sites[0])
+    space = CausalSpace.fit(unembedding, **place.of_space)
+    directions = ConceptDirections.fit(space, hierarchy)
     reading = explain(
         vector, space, directions, model, pairs=pairs, tokenizer=tokenizer, n_random=options.random, seed=options.seed
     )

@@ -60,8 +60,8 @@ class Task:
 def load_task(source: str | Path) -> Task:
     """A packaged task (antonym, capital, plural, past-tense, next-in-series) or a YAML or JSON file like these.
 
-    Raises HierarchyError: no such file, malformed, fewer than 10 pairs, a question twice, a sentence without a gap;
-        with line and field.
+    Raises HierarchyError: no such file, malformed, fewer than 10 pairs, a question twice, one answer to all, a
+        sentence without a gap; with line and field.
     """
     file = DataFile(source, "tasks", "task")
     known = ("says", "pairs", "sentences", "neutral")
@@ -74,6 +74,8 @@ def load_task(source: str | Path) -> Task:
         if asked in seen:
             raise file.refuse(("task", "pairs", index), f"the question {asked!r} is there twice")
         seen.add(asked)
+    if len({answer for _, answer in pairs}) == 1:
+        raise file.refuse(("task", "pairs"), f"all have the answer {pairs[0][1]!r}: give a task with several answers")
     name = Path(source).stem
     says = file.text("task", "says", default=name)
     return Task(name, says, pairs, *(_with_gaps(file, key) for key in ("sentences", "neutral")))

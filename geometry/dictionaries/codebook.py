@@ -92,7 +92,8 @@ class Codebook(Dictionary):
             batch, epochs: rows a step, and times that as many rows as there are are drawn.
             site, model: where the rows were read.
 
-        Raises EstimationError: fewer rows than codes, other points than codes, NaN or infinity.
+        Raises EstimationError: fewer rows than codes, other points than codes, NaN or infinity, or a batch
+            or epochs below 1.
         """
         from sklearn.cluster import MiniBatchKMeans
 
@@ -109,6 +110,8 @@ class Codebook(Dictionary):
             )
         if not np.isfinite(points).all():
             raise EstimationError("the rows hold NaN or infinity")
+        if min(batch, epochs) < 1:
+            raise EstimationError(f"batch and epochs are 1 at least, not {batch} and {epochs}")
         mean = points.mean(axis=0, dtype=np.float64).astype(np.float32)
         points -= mean
         means = MiniBatchKMeans(n_codes, batch_size=batch, max_iter=epochs, n_init=1, random_state=seed % 2**32)

@@ -46,6 +46,7 @@ def text_dictionary(
     seed: int = 0,
     name: str = "",
     cache: bool = True,
+    kept_only: bool = False,
     progress: bool | None = None,
 ) -> Training:
     """Read a model on texts and train a TopK autoencoder there; what was read and trained is kept for the next time.
@@ -66,8 +67,10 @@ def text_dictionary(
         n_features, k, epochs: of `train_dictionary`.
         name: of the model, for the dictionary; default, as its configuration has it.
         cache: False keeps nothing. A model that is steered, offloaded, sharded or quantised is read anew each time.
+        kept_only: nothing is trained: a dictionary that is not kept is refused.
 
-    Raises SteeringError: as of `read_tokens`. EstimationError: as of `train_dictionary`.
+    Raises SteeringError: as of `read_tokens`. EstimationError: as of `train_dictionary`; with `kept_only`, no
+        dictionary of these settings.
     """
     architecture = Architecture.of(model)
     place = architecture.middle if site is None else Site.parse(site)
@@ -85,6 +88,10 @@ def text_dictionary(
     steps = n_steps(n_tokens, epochs, _BATCH, _HELD_OUT)
     layout = {name: (shape, np.float32) for name, shape in _shapes(architecture.width, n_features, steps).items()}
     kept = None if entry is None else entry.read(layout)
+    if kept is None and kept_only:
+        raise EstimationError(
+            "no dictionary of these settings is kept; concept-geometry run dictionaries MODEL trains it"
+        )
     if kept is None:
         read = read_tokens(model, tokenizer, chosen, place, n_tokens=n_tokens, cache=cache, progress=progress)
         kept = _arrays(_trained(read.rows, unfinished, settings | {"every": EVERY, "progress": progress}), steps)

@@ -111,8 +111,8 @@ def feature_difference(
         labels: the class of each row.
         target, of: the class, and the one that it is compared with; None compares with all other rows.
 
-    Raises EstimationError: no such class, fewer than 2 rows in one, too few permutations for the level, no feature in
-        which they differ. SteeringError: as of `feature_vector`.
+    Raises EstimationError: no rows, no such class, fewer than 2 rows in one, too few permutations for the level, no
+        feature in which they differ. SteeringError: as of `feature_vector`.
     Source: Westfall and Young 1993, for the largest of all as null.
     """
     features = dictionary.encode_sparse(rows)
@@ -172,6 +172,8 @@ def _classes(
     """Numbers of the rows of the one class and of the other."""
     if len(labels) != n:
         raise EstimationError(f"{n} rows need as many labels, not {len(labels)}")
+    if not n:
+        raise EstimationError("there are no rows; give some of the class and some of another")
     known = list(labels)
     for name in (target, *([] if of is None else [of])):
         if name not in known:

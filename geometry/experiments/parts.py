@@ -1,7 +1,6 @@
-"""Studies of several parts: numbers that know their sentences, figures and tables, and the result that holds them."""
+"""Studies of several parts, and the result that holds them."""
 
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,31 +10,11 @@ from numpy.typing import ArrayLike
 
 from geometry.display import short_repr
 from geometry.errors import GeometryError
-from geometry.experiments.result import FigureSpec, StudyResult, TableSpec
+from geometry.experiments.result import FigureSpec, Findings, StudyResult, TableSpec
 
 
-class Part(ABC):
+class Part(Findings):
     """What one question of a study came to; a further part is one more subclass and one more line where it measures."""
-
-    @abstractmethod
-    def summary(self) -> list[str]:
-        """What was found, a sentence each."""
-
-    @abstractmethod
-    def to_dict(self) -> dict[str, Any]:
-        """The numbers."""
-
-    @abstractmethod
-    def figures(self) -> list[FigureSpec]:
-        """Its figures, the main one first."""
-
-    def tables(self) -> list[TableSpec]:
-        """Its tables."""
-        return []
-
-    def arrays(self) -> dict[str, ArrayLike]:
-        """What its figures are drawn from."""
-        return {}
 
 
 @dataclass

@@ -70,8 +70,32 @@ class TableSpec:
         return "\n".join([self.title, *map("  ".join, padded)])
 
 
+class Findings(ABC):
+    """Numbers that know their sentences, figures and tables."""
+
+    @abstractmethod
+    def summary(self) -> list[str]:
+        """What was found, the main finding first, a sentence each; what was not found is said as plainly."""
+
+    @abstractmethod
+    def to_dict(self) -> dict[str, Any]:
+        """The numbers: "results" of results.json, or a part of them."""
+
+    @abstractmethod
+    def figures(self) -> list[FigureSpec]:
+        """The main figure first."""
+
+    def tables(self) -> list[TableSpec]:
+        """Numbers beside their nulls, for the report."""
+        return []
+
+    def arrays(self) -> dict[str, ArrayLike]:
+        """What the figures are drawn from: results.npz."""
+        return {}
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
-class StudyResult(ABC):
+class StudyResult(Findings):
     """The numbers of a study, which know their figures.
 
     Attributes:
@@ -85,26 +109,6 @@ class StudyResult(ABC):
     seconds: float = 0.0
 
     __repr__ = short_repr
-
-    @abstractmethod
-    def summary(self) -> list[str]:
-        """What was found, the main finding first, a sentence each; what was not found is said as plainly."""
-
-    @abstractmethod
-    def to_dict(self) -> dict[str, Any]:
-        """The numbers: "results" of results.json."""
-
-    @abstractmethod
-    def figures(self) -> list[FigureSpec]:
-        """The main figure first."""
-
-    def tables(self) -> list[TableSpec]:
-        """Numbers beside their nulls, for the report."""
-        return []
-
-    def arrays(self) -> dict[str, ArrayLike]:
-        """What the figures are drawn from: results.npz."""
-        return {}
 
     def pages(self) -> dict[str, tuple[str, str]]:
         """Further files by full name → (title, content); those in HTML are pages of their own."""

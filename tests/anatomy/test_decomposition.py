@@ -42,6 +42,23 @@ def test_of_noise_nearly_nothing_is_found() -> None:
     assert np.mean([count > 0 for count in counts]) <= 0.15  # 5% is the aim
 
 
+def test_of_vectors_that_a_map_brought_near_an_atom_nothing_is_found_beside_others_through_the_map() -> None:
+    rng = np.random.default_rng(3)
+    stretched = np.eye(WIDTH) + 3 * np.outer(DICTIONARY[0], DICTIONARY[0]) / (DICTIONARY[0] @ DICTIONARY[0])
+    vectors = rng.standard_normal((40, WIDTH)) @ stretched
+    isotropic, mapped = [], []
+    for seed, vector in enumerate(vectors):
+        null = rng.standard_normal((99, WIDTH)) @ stretched
+        isotropic.append(len(decompose(vector, DICTIONARY, NAMES, seed=seed).names) > 0)
+        found = decompose(vector, DICTIONARY, NAMES, null=null)
+        mapped.append(len(found.names) > 0)
+        assert found.random_share.shape == (99,)
+    assert np.mean(isotropic) >= 0.2
+    assert np.mean(mapped) <= 0.15  # 5% is the aim
+    # What is there beyond the map is found: of the null only directions count.
+    assert decompose(vectors[0] + 20 * DICTIONARY[5], DICTIONARY, NAMES, null=1e3 * null).names[0] == NAMES[5]
+
+
 def test_coefficients_do_not_fall_below_zero_and_the_order_of_atoms_does_not_matter() -> None:
     vector = planted(0.3)
     found = decompose(-vector, np.concatenate([DICTIONARY, -DICTIONARY[[3]]]), [*NAMES, "minus 3"])
@@ -69,6 +86,9 @@ def test_refusals() -> None:
         ({"names": NAMES[:3]}, "as many names"),
         ({"n_random": 5}, "n_random"),
         ({"most": 0}, "most"),
+        ({"null": np.ones((5, WIDTH))}, "n_random enough to reach it"),
+        ({"null": np.ones((30, 3))}, "null is finite rows"),
+        ({"null": np.full((30, WIDTH), np.inf)}, "null is finite rows"),
         ({"atoms": np.zeros((ATOMS, WIDTH))}, "zero atom"),
     ]:
         with pytest.raises(EstimationError, match=says):

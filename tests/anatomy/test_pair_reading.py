@@ -8,6 +8,7 @@ import torch
 
 import geometry as geo
 from geometry.anatomy import explain, pair_differences
+from geometry.anatomy.pair_reading import exchanged
 from geometry.errors import SteeringError
 from tests.anatomy.test_reading import WIDTH, directions, llama, space
 from tests.steering import tiny
@@ -51,12 +52,48 @@ def test_pairs_are_read_beside_exchanged_sides(llama: Any, words: Any, space: An
         assert [name for name, _ in one] == [name for name, _ in other]
         np.testing.assert_allclose([value for _, value in one], [value for _, value in other], rtol=1e-5)
     assert len(pairs.exchanged_z) == 19
+    # The same exchanged sides are what the vector stands beside.
+    assert reading.null == "vectors of exchanged sides"
+    np.testing.assert_allclose(reading.largest_at_random, pairs.exchanged_z)
+    np.testing.assert_allclose(reading.nearest_at_random, pairs.exchanged_cosines)
     said = str(reading)
     assert "10 pairs: their mean difference holds" in said
     assert "sides of half of the pairs exchanged" in said
     assert reading.to_dict()["pairs"]["singular"]["stand_out"] == pairs.singular.count
     figure = reading.plot()
     assert len(figure.axes) == 6
+
+
+def test_sides_are_exchanged_of_every_half_once(llama: Any, words: Any, space: Any) -> None:
+    differences = np.eye(6)
+    found = exchanged(differences, 99, seed=0)
+    assert found.shape == (20, 6)
+    assert len(np.unique(found, axis=0)) == 20
+    np.testing.assert_array_equal(np.abs(found), 1 / 6)
+    np.testing.assert_allclose(found.sum(axis=1), 0, atol=1e-15)
+    assert len(exchanged(np.eye(9), 30, seed=0)) == 30
+    # Of four pairs there are six such halves, which can be no null.
+    vector = geo.SteeringVector({geo.Site("output", 2): torch.ones(WIDTH)})
+    reading = explain(vector, space, None, llama, pairs=PAIRS[:4], tokenizer=words)
+    assert reading.null == "random vectors"
+    assert "4 pairs are too few for a null of exchanged sides" in reading.notes[-1]
+    assert reading.pairs is not None
+    assert len(reading.pairs.exchanged_z) == 6
+
+
+def test_vectors_of_exchanged_sides_say_nothing_beside_others_of_the_same_pairs(
+    llama: Any, words: Any, space: Any, directions: Any
+) -> None:
+    differences = geo.anatomy.pair_differences(llama, words, PAIRS, "output.2")
+    means = exchanged(differences, 139, seed=0)
+    said = []
+    for mean in means[:40]:
+        vector = geo.SteeringVector({geo.Site("output", 2): torch.from_numpy(mean)})
+        reading = explain(vector, space, directions, llama, null=means[40:])
+        said.append(
+            [bool(reading.decomposition and reading.decomposition.names), reading.promoted[0][1] > reading.chance_z]
+        )
+    assert (np.mean(said, axis=0) <= 0.15).all()  # 5% is the aim
 
 
 def test_the_nearest_concept_is_shown_in_the_tree(space: Any, directions: Any) -> None:

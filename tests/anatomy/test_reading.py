@@ -79,6 +79,59 @@ def test_composed_vectors_are_taken_apart_and_random_ones_say_nothing(space: Any
     assert sum(bool(each.decomposition and each.decomposition.names) for each in found) <= 4
 
 
+def test_random_residual_vectors_are_made_of_nothing_whatever_the_norms_weight(
+    llama: Any, space: Any, directions: Any
+) -> None:
+    # One that turns most residual vectors towards one concept.
+    atoms, names = directions.vectors.double(), list(directions.hierarchy.names)
+    weight = (space.unify_hidden(torch.eye(WIDTH).double()) @ atoms[1]).abs() ** 3
+    weight = (weight / weight.mean()).float()
+    with torch.no_grad():
+        llama.model.norm.weight.copy_(weight)
+    try:
+        draws = torch.randn((60, WIDTH), generator=torch.Generator().manual_seed(9))
+        found = [
+            explain(geo.SteeringVector({"output.2": part}), space, directions, llama, seed=seed)
+            for seed, part in enumerate(draws)
+        ]
+    finally:
+        with torch.no_grad():
+            llama.model.norm.weight.fill_(1.0)
+    said = [
+        [bool(each.decomposition and each.decomposition.names) for each in found],
+        [each.nearest[0][1] > each.chance_cosine for each in found],
+        [max(abs(each.promoted[0][1]), abs(each.suppressed[0][1])) > each.chance_z for each in found],
+    ]
+    assert (np.mean(said, axis=1) <= 0.15).all()  # 5% is the aim
+    # Beside isotropic vectors of the unified space far more were said to be made of concepts.
+    unified = space.unify_hidden(draws.double() * weight).numpy()
+    found_of = [geo.anatomy.decompose(row, atoms.numpy(), names, seed=seed) for seed, row in enumerate(unified)]
+    lenient = [bool(each.names) for each in found_of]
+    assert np.mean(lenient) > 0.15
+
+
+def test_a_vector_stands_beside_the_null_that_is_given(space: Any, directions: Any) -> None:
+    steering = geo.ConceptSteering(space, directions, unit=False)
+    drawn = torch.randn((40, WIDTH), generator=torch.Generator().manual_seed(2)).double()
+    part = steering["bird"]["after_norm"].double()
+    drawn *= part.norm() / drawn.norm(dim=1, keepdim=True)
+    bird = geo.SteeringVector({"after_norm": part + 0.05 * drawn[0]}, "bird")
+    alone = explain(bird, space, directions)
+    # Where others of its making are nearer still to the concept, it is not made of it.
+    beside = explain(bird, space, directions, null=part + 0.01 * drawn)
+    assert alone.decomposition is not None
+    assert beside.decomposition is not None
+    assert alone.decomposition.names[0] == "bird"
+    assert beside.decomposition.names == ()
+    assert (alone.null, beside.null) == ("random vectors", "vectors without the trait")
+    assert beside.to_dict()["null"] == {"of": "vectors without the trait", "n": 40}
+    assert "95% of vectors without the trait stay below" in str(beside)
+    assert alone.chance_cosine < alone.nearest[0][1] < beside.chance_cosine
+    for null in (drawn[:5], drawn[:, :3], drawn * torch.nan):
+        with pytest.raises(SteeringError, match="null is finite vectors"):
+            explain(bird, space, directions, null=null)
+
+
 def test_rows_are_read_by_their_mean(space: Any) -> None:
     rows = torch.randn((3, WIDTH), generator=torch.Generator().manual_seed(5))
     several, one = (explain(geo.SteeringVector({"after_norm": part}), space) for part in (rows, rows.mean(dim=0)))
@@ -105,6 +158,8 @@ def test_refusals(llama: Any, space: Any, directions: Any) -> None:
     ]:
         with pytest.raises(SteeringError, match=says):
             explain(vector, space, directions)
+    with pytest.raises(SteeringError, match=r"output\.99: .* has blocks 0 to 3, no block 99"):
+        explain(geo.SteeringVector({"output.99": ones}), space, directions, llama)
     with pytest.raises(SteeringError, match="gpt2"):
         explain(geo.SteeringVector({"output.1": ones}, model="gpt2"), space, directions, llama)
 
@@ -116,6 +171,7 @@ def test_the_console_refuses_in_one_line(tmp_path: Path, capsys: pytest.CaptureF
         ([str(tmp_path / "nothing.safetensors")], "no such file"),
         ([str(path), "--site", "output.4"], "parts at output.3, output.5"),
         ([str(path), "--save", "picture.bmp"], ".png, .svg or .pdf"),
+        ([str(path), "--save", str(tmp_path / "no" / "folder" / "x.png")], "no folder"),
         ([str(path), "--site", "somewhere"], "unknown place"),
     ]:
         assert main(["explain", *arguments]) == 2

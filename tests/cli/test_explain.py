@@ -74,9 +74,11 @@ def test_other_vectors_and_hierarchies_are_refused_in_one_line(
     nonsense = tmp_path / "nonsense.yaml"
     nonsense.write_text("forms: none\nconcepts:\n  all: {words: [qqzzxx, zzqqyy, xxqqzz]}\n")
     own = ["--hierarchy", str(words)]
+    geo.save_vector(geo.SteeringVector({geo.Site("output", 99): torch.ones(288)}), tmp_path / "deep.safetensors")
     for name, options, says in [
         ("wide.safetensors", own, "is 16 wide, stories15m 288"),
         ("zero.safetensors", own, "a zero vector says nothing"),
+        ("deep.safetensors", own, "has blocks 0 to 5, no block 99"),
         (vector.name, ["--hierarchy", str(nonsense)], "single token"),
     ]:
         assert main(["explain", str(tmp_path / name), "--model", "stories15m", *options]) == 2

@@ -39,6 +39,7 @@ def test_refusals(tmp_path: Path) -> None:
     for text, says in [
         ("task: {says: few, pairs: [[a, b]]}", "at least 10 pairs"),
         (f"task: {{pairs: {[['a', 'b']] * 12}}}", "twice"),
+        (f"task: {{pairs: {[[f'a{n}', 'b'] for n in range(12)]}}}", "all have the answer 'b'"),
         ("task: {says: none, pairs: 3}", "at least 10 pairs"),
         ("other: 1", "entry 'task'"),
     ]:

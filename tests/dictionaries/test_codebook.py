@@ -52,6 +52,8 @@ def test_the_same_each_time_and_codes_are_vectors() -> None:
         ({"rows": np.full((30, 4), np.nan)}, "NaN"),
         ({"rows": np.ones((30, 4), dtype=np.float32)}, "places that differ"),
         ({"k": 13}, "give fewer codes"),
+        ({"epochs": 0}, "1 at least, not 4096 and 0"),
+        ({"batch": 0}, "1 at least, not 0 and 5"),
     ],
 )
 def test_refusals(changed: dict[str, Any], says: str) -> None:

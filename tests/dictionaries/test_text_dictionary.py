@@ -59,6 +59,17 @@ def test_it_is_trained_at_the_middle_block_once(cache: Path, monkeypatch: pytest
         train(texts=TEXTS[1:])
 
 
+def test_one_that_is_not_kept_is_refused_where_only_kept_ones_are_asked_for(cache: Path) -> None:
+    with pytest.raises(geo.errors.EstimationError, match=r"no dictionary of these settings is kept; .* trains it"):
+        train(kept_only=True)
+    assert not (cache / "dictionaries").exists() or not list((cache / "dictionaries").iterdir())
+    first = train()
+    assert same(train(kept_only=True), first)
+    for changed in ({"seed": 1}, {"k": 4}, {"cache": False}):
+        with pytest.raises(geo.errors.EstimationError, match="is kept"):
+            train(kept_only=True, **changed)
+
+
 def test_after_an_interrupt_it_goes_on_to_the_same_bits(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole, steps, real = train(cache=False), [0], trainer.take_step
 

@@ -142,6 +142,7 @@ def test_features_per_class_by_hand() -> None:
         ({"labels": ["angry", *["calm"] * (3 * EACH - 1)]}, "2 rows at least, not 1"),
         ({"rows": np.ones((3 * EACH, D))}, "no feature of planted differs"),
         ({"rows": np.ones((3 * EACH, D + 1))}, "width 16"),
+        ({"rows": np.ones((0, D)), "labels": []}, "there are no rows; give some"),
     ],
 )
 def test_refusals(changed: dict[str, Any], says: str) -> None:

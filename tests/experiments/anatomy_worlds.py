@@ -73,5 +73,5 @@ def measured(noise: float, seed: int = 0) -> PruningPart:
     }
     return measure_pruning(
         subjects, found, finders, counts=COUNTS, n_prompts=(N_PROMPTS, N_PROMPTS), left_out={"SAE features": "none"},
-        cost=None, seed=seed, tolerance=0.01,
+        texts=None, seed=seed, tolerance=0.01,
     )  # fmt: skip

@@ -1,6 +1,7 @@
 """The study of vectors: its parts on planted worlds, and as a whole on a small model."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +11,21 @@ import torch
 
 import geometry as geo
 from geometry.cli.main import main
-from geometry.dictionaries import FeatureDictionary
+from geometry.dictionaries import FeatureDictionary, text_dictionary
 from geometry.errors import GeometryError, SteeringError
 from geometry.experiments import AnatomyStudy
 from geometry.experiments.anatomy.candidates import active_difference
+from geometry.experiments.anatomy.neutral_texts import NeutralTexts, by_set, crossed
 from geometry.experiments.anatomy.pair_components import ComponentsPart, SetOfPairs
 from geometry.experiments.anatomy.pruning import log_odds
 from geometry.experiments.anatomy.pruning_part import PruningPart
-from geometry.experiments.anatomy.readings import OUTPUT, RANDOM, ReadingPart
+from geometry.experiments.anatomy.readings import OUTPUT, RANDOM, ReadingPart, shuffled_labels
 from geometry.experiments.anatomy.setup import Subject, chosen_concepts, dictionary_of, roles
 from geometry.experiments.anatomy.verdicts import BETTER, OPEN, SAME, TRADE, WORSE
+from geometry.experiments.dictionaries.study import DictionariesStudy
 from geometry.experiments.parts import Part
+from geometry.steering import load_prompts
+from geometry.steering.prompts import encode
 from tests.anatomy.test_reading import directions, llama, space
 from tests.experiments.anatomy_worlds import NAMES, measured
 from tests.steering import tiny
@@ -81,10 +86,11 @@ def test_verdicts_of_made_up_numbers(clean: PruningPart) -> None:
 
     def verdict(effect: float, cost: float, text: float = 0.0, spread: float = 1e-3) -> str:
         rng = np.random.default_rng(0)
-        whole = dict(clean.results["whole"]) | {"text": np.array([[1.0] * len(NAMES), [np.nan] * len(NAMES)])}
+        whole = clean.results["whole"]
         made = {m: whole[m] + by + 1e-3 * rng.standard_normal(6) for m, by in (("effect", effect), ("cost", cost))}
-        made["text"] = whole["text"] + text + spread * np.resize([1.0, -1.0], len(NAMES))
-        return replace(clean, results={**clean.results, "whole": whole, basis: made}).verdict(basis)
+        ones = np.ones((len(NAMES), 7))
+        texts = {"whole": ones, basis: ones + text + spread * np.resize([1.0, -1.0], len(NAMES))[:, None]}
+        return replace(clean, results={**clean.results, basis: made}, texts=texts, sets={"a": 7}).verdict(basis)
 
     assert verdict(0.5, 0.0) == BETTER
     assert verdict(0.0, -0.1) == BETTER
@@ -186,13 +192,83 @@ def small_dictionary(width: int, site: str) -> FeatureDictionary:
 
 def test_a_dictionary_is_of_the_models_width_and_of_a_blocks_output() -> None:
     model, tokenizer, middle = tiny.build("llama"), tiny.tokenizer(), geo.Site("output", 2)
-    assert "--dictionary FOLDER" in dictionary_of(AnatomyStudy(), None, model, tokenizer, middle)[1]
     named = AnatomyStudy(dictionary="small")
     fitting = small_dictionary(16, "output.1")
     assert dictionary_of(named, fitting, model, tokenizer, middle) == (fitting, "")
     for other, says in ((small_dictionary(8, "output.1"), "width"), (small_dictionary(16, "mlp.1"), "read at mlp.1")):
         with pytest.raises(SteeringError, match=says):
             dictionary_of(named, other, model, tokenizer, middle)
+
+
+def test_the_dictionary_that_the_study_of_dictionaries_keeps_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CONCEPT_GEOMETRY_CACHE", str(tmp_path))
+    model, tokenizer, middle = tiny.build("llama"), tiny.tokenizer(), geo.Site("output", 2)
+    # As that study asks for it, of fewer tokens and features.
+    small: dict[str, Any] = {"n_tokens": 2500, "n_features": 24, "k": 3, "epochs": 1}
+    monkeypatch.setattr("geometry.experiments.anatomy.setup.DictionariesStudy", partial(DictionariesStudy, **small))
+    texts = [tiny.text(tiny.tokens(30, seed=seed)) for seed in range(90)]
+    monkeypatch.setattr("geometry.dictionaries.from_texts.load_glosses", lambda **_: texts)
+    assert dictionary_of(AnatomyStudy(), None, model, tokenizer, middle) == (
+        None, "no dictionary of these settings is kept; concept-geometry run dictionaries MODEL trains it"
+    )  # fmt: skip
+    kept = text_dictionary(model, tokenizer, middle, **small)
+    found, why = dictionary_of(AnatomyStudy(), None, model, tokenizer, middle)
+    assert why == ""
+    assert found is not None
+    assert torch.equal(found.decoder, kept.dictionary.decoder)
+    assert dictionary_of(AnatomyStudy(seed=1), None, model, tokenizer, middle)[0] is None
+
+
+def test_losses_of_texts_rise_by_what_a_model_steered_by_hand_loses() -> None:
+    model, tokenizer = tiny.build("llama"), tiny.tokenizer()
+    texts = NeutralTexts(model, tokenizer, 8)
+    assert texts.sets == {"neutral": 6, "encyclopedia": 2}
+    drawn = torch.randn((2, 16), generator=torch.Generator().manual_seed(0))
+    vectors = [geo.SteeringVector({"output.1": part}) for part in drawn]
+    found = texts.rises(vectors)
+    assert found.shape == (2, 8)
+    passages = [*load_prompts("neutral").texts, *load_prompts("encyclopedia").texts[:2]]
+    for place, text in enumerate(passages):
+        ids = encode(tokenizer, [text]).input_ids[:, : texts.scored + 2]
+        every = torch.arange(ids.shape[1])[None] > 0
+        laws = []
+        for vector in (None, *vectors):
+            with torch.no_grad(), geo.steering.steer_each(model, [vector], positions=every):
+                laws.append(model(ids).logits.double().log_softmax(dim=2)[0, 1:-1].gather(1, ids[0, 2:, None]).mean())
+        np.testing.assert_allclose(found[:, place], [float(laws[0] - law) for law in laws[1:]], atol=1e-5)
+
+
+def test_intervals_are_over_vectors_and_texts() -> None:
+    rng = np.random.default_rng(0)
+    of_vectors, of_texts = np.full((30, 1), 1.0), rng.standard_normal((1, 8))
+    found = crossed(of_vectors + of_texts)
+    low, high = found["interval"]
+    assert found["mean"] == pytest.approx(1 + of_texts.mean())
+    # All the vectors are alike: what is uncertain is the texts alone.
+    assert high - low == pytest.approx(2 * 1.96 * of_texts.std() / np.sqrt(8), rel=0.1)
+    both = crossed(rng.standard_normal((30, 1)) + of_texts)["interval"]
+    assert both[1] - both[0] > high - low
+    gap = np.concatenate([of_vectors + of_texts, np.full((3, 8), np.nan)])
+    assert crossed(gap) == found
+    assert crossed(np.empty((0, 0)))["mean"] is None
+    assert by_set(of_vectors + of_texts, {"a": 3, "b": 5}.items())["b"]["mean"] == pytest.approx(
+        1 + of_texts[0, 3:].mean()
+    )
+
+
+def test_shuffled_labels_keep_nothing_of_the_classes() -> None:
+    rng = np.random.default_rng(0)
+    rows, others = rng.standard_normal((8, 5)) + 10, rng.standard_normal((32, 5))
+    found = shuffled_labels(rows, others, 400, rng)
+    assert found.shape == (400, 5)
+    assert np.abs(found.mean(axis=0)).max() < 1
+    assert np.abs(found).max() < 8 < (rows.mean(axis=0) - others.mean(axis=0)).min()
+    # One row that differs is in either part as often as the parts are large.
+    odd = shuffled_labels(np.array([[40.0], [0.0]]), np.zeros((6, 1)), 4000, rng)
+    np.testing.assert_allclose(np.unique(odd), [-40 / 6, 20.0])
+    assert (odd > 0).mean() == pytest.approx(2 / 8, abs=0.03)
 
 
 def test_features_that_differ_are_those_of_the_rows() -> None:
@@ -216,5 +292,7 @@ def test_the_study_runs_on_a_real_model(tmp_path: Path) -> None:
     assert isinstance(part, PruningPart)
     whole, drawn = (part.results[kind]["effect"][0].mean() for kind in ("whole", "random"))
     assert whole > drawn
-    assert "--dictionary" in part.left_out["SAE features"]
+    # What the study of dictionaries has kept on this machine is found, and on others said to be missing.
+    assert "SAE features" in part.bases or "run dictionaries" in part.left_out["SAE features"]
+    assert part.texts["whole"].shape == (len(part.subjects), 16)
     assert len(list(result.write(tmp_path / "out").glob("*.png"))) == 6

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from geometry.experiments.anatomy.candidates import COUNTS, FEATURES, candidates
+from geometry.experiments.anatomy.neutral_texts import NeutralTexts
 from geometry.experiments.anatomy.pair_components import measure_components
 from geometry.experiments.anatomy.pruning import NATS, measure_pruning
 from geometry.experiments.anatomy.readings import measure_readings
@@ -10,13 +11,11 @@ from geometry.experiments.anatomy.setup import prepare
 from geometry.experiments.parts import Measured, PartsResult
 from geometry.experiments.study import Step
 from geometry.layers import EqualKL
-from geometry.steering import TextCost, load_prompts
 
 if TYPE_CHECKING:
     from geometry.experiments.anatomy.study import AnatomyStudy
 
 _TOLERANCE = 0.02  # of the KL divergence
-_TEXTS = 1
 
 
 def measure_anatomy(study: "AnatomyStudy", step: Step) -> PartsResult:
@@ -42,7 +41,7 @@ def measure_anatomy(study: "AnatomyStudy", step: Step) -> PartsResult:
             bench.subjects, made, finders, counts=COUNTS, n_prompts=(len(bench.choosing), len(bench.reporting)),
             left_out={FEATURES: bench.without_dictionary} if bench.dictionary is None else {}, seed=study.seed,
             tolerance=_TOLERANCE, step=step,
-            cost=TextCost(bench.model, bench.tokenizer, load_prompts("neutral").texts[:_TEXTS]),
+            texts=NeutralTexts(bench.model, bench.tokenizer, study.n_texts),
         )  # fmt: skip
     return PartsResult(
         study=study, model=bench.unembedding.summary(), parts=done.parts, taken=done.taken, left_out=done.left_out

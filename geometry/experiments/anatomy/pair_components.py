@@ -96,26 +96,13 @@ class ComponentsPart(Part):
         return {"seed": self.seed} | {
             each.name: {
                 "pairs": len(each.singular.scores),
-                "mean_share": each.singular.mean_share,
-                "mean_interval": list(each.singular.mean_interval),
-                "null_mean_share": each.singular.null_mean_share,
-                "mean_p": each.singular.mean_p,
-                **{
-                    kind: {
-                        "stand_out": found.count,
-                        "shares": found.shares.tolist(),
-                        "intervals": found.intervals.tolist(),
-                        "null_shares": [None if np.isnan(x) else float(x) for x in found.null_shares],
-                        "stability": found.stability.tolist(),
-                        "null_stability": found.null_stability.tolist(),
-                    }
-                    for kind, found in (
-                        ("singular", each.singular), ("principal", each.principal), ("one_side", each.one_side)
-                    )
-                },
+                **each.singular.mean_to_dict(),
+                "singular": each.singular.to_dict(),
+                "principal": each.principal.to_dict(),
+                "one_side": each.one_side.to_dict(),
             }
             for each in self.sets
-        }  # fmt: skip
+        }
 
     def figures(self) -> list[FigureSpec]:
         """A row a set, and a panel a set."""

@@ -1,7 +1,7 @@
 """Steering with whole and with pruned vectors at equal KL divergence, judged by words that made none of them."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -10,12 +10,14 @@ from numpy.typing import NDArray
 
 from geometry.display import short_repr
 from geometry.experiments.anatomy.candidates import Candidates, random_like
+from geometry.experiments.anatomy.neutral_texts import Texts
 from geometry.experiments.anatomy.pruning_part import PruningPart
 from geometry.experiments.anatomy.setup import Subject
+from geometry.experiments.anatomy.verdicts import RANDOM, WHOLE
 from geometry.experiments.study import silent
 from geometry.layers.equal_kl import AtKL, off_target_kl
 from geometry.randomness import generator
-from geometry.steering import SteeringVector, TextCost
+from geometry.steering import SteeringVector
 
 Array = NDArray[np.float64]
 Tokens = NDArray[np.int64]
@@ -39,13 +41,11 @@ class Steered:
     Attributes:
         effect: change of the log-odds of the words, nats. cost: KL divergence of all other tokens, nats.
         coefficient: times the residual norm.
-        text: rise of the loss of neutral texts with the vector at every token but the first, nats a token.
     """
 
     effect: float = np.nan
     cost: float = np.nan
     coefficient: float = np.nan
-    text: float = np.nan
 
     __repr__ = short_repr
 
@@ -81,7 +81,7 @@ def measure_pruning(
     counts: Sequence[int],
     n_prompts: tuple[int, int],
     left_out: Mapping[str, str],
-    cost: TextCost | None,
+    texts: Texts | None,
     seed: int,
     tolerance: float,
     step: Callable[[str], None] = silent,
@@ -91,7 +91,7 @@ def measure_pruning(
     Parameters:
         candidates: subject → its pruned vectors and their controls.
         finders: ("choosing", the first nats) and ("reporting", each of them).
-        cost: of texts, measured of all but the curves at the first nats; None: not.
+        texts: whose loss is measured under all but the curves and random vectors, at the first nats; None: not.
     """
     nats = sorted({value for half, value in finders if half == "reporting"})
     keys = [
@@ -118,10 +118,10 @@ def measure_pruning(
     for value in nats:
         if value != nats[0]:
             step(f"steering at {value:g} nats")
-        entries: list[tuple[str, Subject, SteeringVector]] = [("whole", *each) for each in whole]
+        entries: list[tuple[str, Subject, SteeringVector]] = [(WHOLE, *each) for each in whole]
         for index, subject in enumerate(subjects):
             drawn = random_like(subject.vector, generator(seed, "random vectors", index))
-            entries.append(("random", subject, drawn))
+            entries.append((RANDOM, subject, drawn))
             for basis, found in candidates[subject.name].pruned.items():
                 if (k := chosen.get((subject.name, basis))) is None:
                     continue
@@ -140,13 +140,14 @@ def measure_pruning(
         for (kind, subject, vector), one in zip(entries, measured, strict=True):
             results[subject.name, kind, value] = one
             steered.setdefault((subject.name, kind), vector)
-    if cost is not None:
-        step(f"measuring the loss of neutral texts under {len(steered)} vectors")
-        for (name, kind), vector in steered.items():
-            one = results[name, kind, nats[0]]
-            if np.isfinite(one.coefficient):
-                rise = float(np.log(cost.ratio(one.coefficient * vector.relative(1))))
-                results[name, kind, nats[0]] = replace(one, text=rise)
+    rises: dict[tuple[str, str], Array] = {}
+    if texts is not None:
+        at = {key: results[*key, nats[0]].coefficient for key in steered if key[1] != RANDOM}
+        given = [key for key, coefficient in at.items() if np.isfinite(coefficient)]
+        step(f"measuring the loss of {sum(texts.sets.values())} neutral texts under {len(given)} vectors")
+        rows = texts.rises([at[key] * steered[key].relative(1) for key in given])
+        rises = dict(zip(given, rows, strict=True))
     return PruningPart.of(
-        subjects, candidates, curve, results, chosen, counts, nats, n_prompts, dict(left_out), seed, tolerance
-    )
+        subjects, candidates, curve, results, rises, {} if texts is None else texts.sets, chosen, counts, nats,
+        n_prompts, dict(left_out), seed, tolerance,
+    )  # fmt: skip

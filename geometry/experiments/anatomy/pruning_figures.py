@@ -15,6 +15,7 @@ from geometry.experiments.anatomy.verdicts import (
     OF_CONCEPTS,
     OF_LAWS,
     OPEN,
+    TRADE,
     WHOLE,
     WORSE,
 )
@@ -41,7 +42,7 @@ def against_whole(part: "PruningPart") -> FigureSpec:
     ]
     panels = []
     for measure in MEASURES:
-        if not np.isfinite(part.results[WHOLE][measure]).any():
+        if not np.isfinite(part.of_each(WHOLE, measure)).any():
             continue
         rows = []
         for basis, group in shown:
@@ -50,7 +51,7 @@ def against_whole(part: "PruningPart") -> FigureSpec:
                 for at, value in enumerate(part.nats)
                 if part.difference(basis, measure, at, group=group)["n"]
             }
-            null = part.results[f"random {basis}"][measure][0] - part.results[WHOLE][measure][0]
+            null = part.of_each(f"random {basis}", measure) - part.of_each(WHOLE, measure)
             null = null[part.group(group) & np.isfinite(null)]
             marks = {"as many random parts": plots.NullMark(float(null.mean()))} if len(null) else {}
             rows.append(plots.ForestRow(estimates, marks, bold=group == EVERY))
@@ -69,11 +70,19 @@ def against_whole(part: "PruningPart") -> FigureSpec:
         title += f", and worse by {_listed(worse)}" if worse else ""
         undecided = [basis for basis in part.bases if part.verdict(basis) == OPEN]
         title += f"; by {_listed(undecided)} it is inconclusive" if undecided else ""
+        trades = [
+            basis if group == EVERY else f"{basis} {group}"
+            for basis, group in shown
+            if part.verdict(basis, group=group) == TRADE
+        ]
+        title += f"; {_listed(trades)}: a trade-off" if trades else ""
     names = [basis if group == EVERY else f"– {group}" for basis, group in shown]
+    least = part.resolution("text")
+    margin = f" Less than {least:.2f} of it, which the tolerance of the KL can make, is no difference." if least else ""
     caption = (
         f"{len(part.subjects)} vectors; k chosen for each on {part.n_prompts[0]} prompts by other words than those that"
-        f" judge it on {part.n_prompts[1]} others. Loss: nats a token. Bars: 95% over vectors. Grey: as many random"
-        f" parts at {part.nats[0]:g} nats."
+        f" judge it on {part.n_prompts[1]} others. Loss: nats a token of {sum(part.sets.values())} texts.{margin} Bars:"
+        f" 95% over vectors, of the loss over texts as well. Grey: as many random parts at {part.nats[0]:g} nats."
     )
     return FigureSpec("pruning", title, caption, partial(plots.forest, panels, names))
 

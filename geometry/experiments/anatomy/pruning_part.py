@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from geometry.display import short_repr
 from geometry.experiments.anatomy.candidates import BASES, HOW, SHARED
+from geometry.experiments.anatomy.neutral_texts import by_set, crossed
 from geometry.experiments.anatomy.verdicts import (
     BETTER,
     EVERY,
@@ -20,12 +21,14 @@ from geometry.experiments.anatomy.verdicts import (
     OF_PAIRS,
     OPEN,
     RANDOM,
+    SAID,
     SAME,
     TRADE,
     UNKNOWN,
     WHOLE,
     WORSE,
     Measure,
+    number,
 )  # fmt: skip
 from geometry.experiments.parts import Part
 from geometry.experiments.result import FigureSpec, TableSpec
@@ -48,8 +51,10 @@ class PruningPart(Part):
         counts: how many parts were kept.
         nats: the KL divergences.
         curve: basis → measure → shape (counts, v), at the first of them; nan where there are not so many parts.
-        results: kind ("whole", "random", a basis at its chosen k, "random " + basis) → measure → shape (N, v); the
-            loss of neutral texts ("text") at the first KL divergence alone.
+        results: kind ("whole", "random", a basis at its chosen k, "random " + basis) → measure → shape (N, v).
+        texts: kind → rise of the loss of each of t neutral texts at the first KL divergence, nats a token, shape
+            (v, t); of random vectors not.
+        sets: name → how many of these texts are of it, in their order.
         chosen: basis → what was chosen for each vector, None where nothing could be.
         similarity: basis → cosine of the chosen vector with the whole one, shape (v,).
         n_prompts: to choose on and to report.
@@ -63,6 +68,8 @@ class PruningPart(Part):
     nats: tuple[float, ...]
     curve: Mapping[str, Mapping[str, Array]]
     results: Mapping[str, Mapping[str, Array]]
+    texts: Mapping[str, Array]
+    sets: Mapping[str, int]
     chosen: Mapping[str, tuple[Any, ...]]
     similarity: Mapping[str, Array]
     n_prompts: tuple[int, int]
@@ -79,6 +86,8 @@ class PruningPart(Part):
         candidates: Mapping[str, "Candidates"],
         curve: Mapping[tuple[str, str, Any], "Steered"],
         results: Mapping[tuple[str, str, float], "Steered"],
+        texts: Mapping[tuple[str, str], Array],
+        sets: Mapping[str, int],
         chosen: Mapping[tuple[str, str], Any],
         counts: Sequence[int],
         nats: Sequence[float],
@@ -114,10 +123,16 @@ class PruningPart(Part):
             results={
                 kind: {
                     m: np.array([[read(results, (name, kind, value), m) for name in names] for value in nats])
-                    for m in MEASURES
+                    for m in OF_LAWS
                 }
                 for kind in kinds
             },
+            texts={
+                kind: np.stack([texts.get((name, kind), np.full(sum(sets.values()), np.nan)) for name in names])
+                for kind in kinds
+                if any((name, kind) in texts for name in names)
+            },
+            sets=dict(sets),
             chosen={basis: tuple(chosen.get((name, basis)) for name in names) for basis in bases},
             similarity={
                 basis: np.array([cosine(subject.name, basis, subject.vector) for subject in subjects])
@@ -142,9 +157,22 @@ class PruningPart(Part):
     def difference(
         self, basis: str, measure: Measure, nats: int = 0, against: str = WHOLE, group: str = EVERY
     ) -> dict[str, Any]:
-        """The pruned vectors' effect or cost less that of others, the mean over vectors with its 95% interval."""
+        """The pruned vectors' effect or cost less that of others, the mean over vectors with its 95% interval.
+
+        Of the loss of texts the interval is over texts as well.
+        """
+        if measure == "text":
+            known = nats == 0 and basis in self.texts and against in self.texts
+            return crossed((self.texts[basis] - self.texts[against])[self.group(group)] if known else np.empty((0, 0)))
         less = self.results[basis][measure][nats] - self.results[against][measure][nats]
         return summarise(less[self.group(group)])
+
+    def of_each(self, kind: str, measure: Measure) -> Array:
+        """Of every vector at the first KL divergence, of texts the mean, shape (v,); nan where it was not measured."""
+        if measure != "text":
+            return self.results[kind][measure][0]
+        nothing = np.full(len(self.subjects), np.nan)
+        return self.texts[kind].mean(axis=1) if kind in self.texts else nothing
 
     def along(self, basis: str, measure: Measure) -> list[dict[str, Any]]:
         """The same against the whole vector for every k, at the first KL divergence."""
@@ -154,7 +182,8 @@ class PruningPart(Part):
         """What the tolerance of the KL divergence can make of a measure."""
         if measure == "cost":
             return self.tolerance * self.nats[nats]
-        return self.tolerance * abs(summarise(self.results[WHOLE][measure][nats])["mean"] or 0.0)
+        whole = self.of_each(WHOLE, measure) if measure == "text" else self.results[WHOLE][measure][nats]
+        return self.tolerance * abs(summarise(whole)["mean"] or 0.0)
 
     def verdict(self, basis: str, nats: int = 0, group: str = EVERY) -> str:
         """Whether pruning is a Pareto improvement.
@@ -206,18 +235,17 @@ class PruningPart(Part):
                         f" {number(effect)}, off-target KL {number(cost)}: {self.said_verdict(basis, group=group)}"
                         f" (n = {effect['n']})."
                     )
+        if WHOLE in self.texts:
+            found = crossed(self.texts[WHOLE])
+            said.append(
+                f"At {self.nats[0]:g} nats whole vectors raise the loss of {found['texts']} neutral texts by"
+                f" {number(found)} nats a token; intervals of losses are over vectors and texts."
+            )
         return said + [f"Not measured, {basis}: {why}." for basis, why in self.left_out.items()]
 
     def said_verdict(self, basis: str, nats: int = 0, group: str = EVERY) -> str:
         """The verdict as a clause."""
-        return {
-            BETTER: "a Pareto improvement",
-            WORSE: "worse than the whole vector",
-            TRADE: "a trade-off, no Pareto improvement",
-            OPEN: "better in one, worse on average in another within its interval, so that it cannot be said",
-            SAME: "no Pareto improvement",
-            UNKNOWN: "not measurable",
-        }[self.verdict(basis, nats, group)]
+        return SAID[self.verdict(basis, nats, group)]
 
     def to_dict(self) -> dict[str, Any]:
         """Differences, choices, texts."""
@@ -228,16 +256,28 @@ class PruningPart(Part):
             "seed": self.seed,
             "left_out": dict(self.left_out),
             "results": {
-                kind: {m: [summarise(row) for row in by[m]] for m in MEASURES} for kind, by in self.results.items()
+                kind: {m: [summarise(row) for row in by[m]] for m in OF_LAWS} for kind, by in self.results.items()
+            },
+            "texts": {
+                "sets": dict(self.sets),
+                **{
+                    kind: {"all": crossed(rows), **by_set(rows, self.sets.items())} for kind, rows in self.texts.items()
+                },
             },
             "bases": {
                 basis: {
                     "chosen": dict(zip(self.subjects, map(str, self.chosen[basis]), strict=True)),
                     "similarity": summarise(self.similarity[basis]),
+                    "along": {m: self.along(basis, m) for m in OF_LAWS},
                     **{
                         f"{value:g} nats": {
                             "verdict": {group: self.verdict(basis, at, group) for group in GROUPS},
                             "less_whole": {m: self.difference(basis, m, at) for m in MEASURES},
+                            "less_whole_by_group": {
+                                group: {m: self.difference(basis, m, at, group=group) for m in MEASURES}
+                                for group in GROUPS[1:]
+                            },
+                            "random_parts_less_whole": {m: self.difference(f"random {basis}", m, at) for m in MEASURES},
                             "less_random_parts": {
                                 m: self.difference(basis, m, at, f"random {basis}") for m in MEASURES
                             },
@@ -278,8 +318,9 @@ class PruningPart(Part):
         counts = [row + [""] * (wide - len(row)) for row in counts]
         head = ["", "n", "effect", "off-target KL", "loss of text", "effect, less random parts", "verdict"]
         caption = (
-            "Pruned less whole vectors at equal KL divergence, nats; mean with its 95% interval over vectors. Better:"
-            " one measure is, beyond its interval and the tolerance, and none is worse on average."
+            "Pruned less whole vectors at equal KL divergence, nats; mean with its 95% interval over vectors, of the"
+            " loss over texts as well. Better: one measure is, beyond its interval and the tolerance, and none is worse"
+            " on average."
         )
         return [
             TableSpec("Pruned vectors against whole ones", head, rows, caption),
@@ -291,6 +332,7 @@ class PruningPart(Part):
         kept: dict[str, ArrayLike] = {
             f"{kind}/{measure}": values for kind, by in self.results.items() for measure, values in by.items()
         }
+        kept |= {f"{kind}/texts": values for kind, values in self.texts.items()}
         return kept | {f"curve/{b}/{m}": values for b, by in self.curve.items() for m, values in by.items()}
 
 
@@ -301,11 +343,3 @@ def _keys(basis: str, counts: Sequence[int]) -> Sequence[Any]:
 def said_basis(basis: str) -> str:
     """What was done."""
     return basis if basis == SHARED else f"the strongest {basis} kept"
-
-
-def number(found: Mapping[str, Any], digits: int = 2) -> str:
-    """A mean with its interval."""
-    if found["mean"] is None:
-        return "–"
-    low, high = found["interval"]
-    return f"{found['mean']:+.{digits}f} [{low:+.{digits}f}, {high:+.{digits}f}]"

@@ -14,26 +14,29 @@ _WORDS = 3  # of either sign
 
 
 def overview(part: "ReadingPart") -> FigureSpec:
-    """A panel a vector: words of either sign, beside what random vectors reach."""
+    """A panel a vector: words of either sign, beside what the null reaches."""
     panels = []
     for name, reading in part.shown.items():
         tokens = [*reading.promoted[:_WORDS], *reading.suppressed[:_WORDS][::-1]]
         null = name in part.controls
         rows = [plots.StripRow(in_short(repr(token), 18), [z], bar=True, null=null) for token, z in tokens]
-        references = {reading.chance_z: "95% of random", -reading.chance_z: ""}
+        references = {reading.chance_z: "95% of the null", -reading.chance_z: ""}
         panels.append(
             plots.StripPanel("z-score of the logit's shift", rows, f"{name}{' (control)' * null}", references)
         )
     words, near = part.counts("words"), part.counts("concepts")
     own, of = words["vectors"]
-    others = ", ".join(f"{name} {words[name][0]} of {words[name][1]}" for name in part.controls)
+    others = ", ".join(
+        f"{name} {words[name][0]} of {words[name][1]}" for name in part.controls if name in part.readings
+    )
     title = (
-        f"At the block {own} of {of} vectors move a token beyond 95% of random vectors ({others}); {near['vectors'][0]}"
-        " lie near a concept"
+        f"At the block {own} of {of} vectors move a token beyond 95% of their null ({others}); {near['vectors'][0]} lie"
+        " near a concept"
     )
     caption = (
         f"The {_WORDS} tokens that each vector raises and lowers most, read through the final norm's weight. Dotted:"
-        f" the largest |z| that 95% of {part.n_random} random vectors of the same norm reach with any token."
+        f" the largest |z| that 95% of {part.n_random} vectors of the null reach with any token: of the same texts with"
+        " sides exchanged or labels shuffled, of the random vector random ones."
     )
     return FigureSpec("reading", title, caption, partial(plots.strip, panels, ncols=3))
 

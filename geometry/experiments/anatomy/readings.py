@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from geometry.anatomy import VectorReading, explain, pair_differences
 from geometry.anatomy.lens import said_concepts, said_words
+from geometry.anatomy.pair_reading import exchanged
 from geometry.concepts import load_opposites, short_name
 from geometry.display import short_repr
 from geometry.experiments.anatomy.candidates import random_like
@@ -20,8 +21,9 @@ from geometry.experiments.study import Step
 from geometry.randomness import generator
 from geometry.steering import ConceptSteering, SteeringVector
 
+Array = NDArray[np.float64]
 SHUFFLED, RANDOM, OUTPUT = "sides exchanged", "random", "after the norm"
-_DRAWS = 10
+_DRAWS = 20
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -31,7 +33,7 @@ class ReadingPart(Part):
     Attributes:
         readings: name → what was read. controls: name → readings of several that should say nothing, alike; the
             first of each is among `readings`.
-        n_random: random vectors beside each.
+        n_random: vectors of the null beside each.
     """
 
     readings: Mapping[str, VectorReading]
@@ -54,11 +56,14 @@ class ReadingPart(Part):
         return {name: (sum(_beyond(each, kind) for each in group), len(group)) for name, group in groups.items()}
 
     def summary(self) -> list[str]:
-        """How many say something beyond random vectors, and what."""
-        said = []
+        """How many say something beyond their null, and what."""
+        said = [
+            "The null of a vector made of texts is vectors of the same texts without the trait, sides exchanged or"
+            " labels shuffled; of others random vectors."
+        ]
         for kind, what in (("words", "move a word"), ("concepts", "lie near a concept"), ("parts", "hold a concept")):
             found = ", ".join(f"{count} of {of} {name}" for name, (count, of) in self.counts(kind).items())
-            said.append(f"Beyond 95% of random vectors {what}: {found}.")
+            said.append(f"Beyond 95% of their null {what}: {found}.")
         for name, reading in self.readings.items():
             concepts = f"; nearest concepts {said_concepts(reading.nearest[:3])}" if reading.nearest else ""
             left = reading.decomposition.residual_share if reading.decomposition else 1.0
@@ -94,11 +99,11 @@ class ReadingPart(Part):
             ]
             for name, reading in self.readings.items()
         ]
-        head = ["", "words (z)", "95% of random", "nearest concepts (cosine)", "95% of random", "made of"]
+        head = ["", "words (z)", "95% of the null", "nearest concepts (cosine)", "95% of the null", "made of"]
         return [TableSpec("What vectors say", head, rows)]
 
     def arrays(self) -> dict[str, ArrayLike]:
-        """What random vectors reach beside each."""
+        """What the null reaches beside each."""
         return {
             f"{name}/{what}": values
             for name, reading in self.readings.items()
@@ -113,27 +118,29 @@ def measure_readings(bench: Bench, step: Step) -> ReadingPart:
     given: dict[str, Any] = {"n_random": study.n_random, "seed": study.seed}
     place: tuple[Any, ...] = (bench.space, bench.directions, bench.model)
     first = next(subject for subject in bench.subjects if subject.concept)
-    readings = {short_name(first.name): explain(first.vector, *place, **given)}
+    null = shuffled_labels(first.rows, first.others, study.n_random, generator(study.seed, "labels"))
+    readings = {short_name(first.name): explain(first.vector, *place, null=null, **given)}
     at_output = f"{short_name(first.name)}, {OUTPUT}"
     readings[at_output] = explain(ConceptSteering(bench.space, bench.directions)[first.name], *place, **given)
     for subject in bench.subjects:
         if not subject.concept:
-            readings[subject.name] = explain(subject.vector, *place, **given)
+            null = exchanged(subject.differences, study.n_random, study.seed)
+            readings[subject.name] = explain(subject.vector, *place, null=null, **given)
     contrast = next(iter(load_opposites().values()))
     pairs = list(contrast.pairs)
     differences = pair_differences(bench.model, bench.tokenizer, pairs, bench.site)
-    vector = _mean(differences, bench, f"mean difference of {contrast.name}")
+    vector = _vector(differences.mean(axis=0), bench, f"mean difference of {contrast.name}")
     readings[contrast.name] = explain(vector, *place, pairs=pairs, tokenizer=bench.tokenizer, **given)
     rng, controls = generator(study.seed, "controls"), {}
-    # As many pairs either way round, so that nothing of the trait is left in the mean.
-    exchanged = [
-        rng.permutation(np.resize([1.0, -1.0], len(differences)))[:, None] * differences for _ in range(_DRAWS)
-    ]
-    shuffled = [_mean(each, bench, SHUFFLED) for each in exchanged]
+    # As many pairs either way round, so that nothing of the trait is left; the null is of other halves.
+    means = exchanged(differences, _DRAWS + study.n_random, study.seed)
+    turned = [_vector(mean, bench, SHUFFLED) for mean in means[:_DRAWS]]
     drawn = [replace(random_like(vector, rng), provenance=RANDOM) for _ in range(_DRAWS)]
-    for name, vectors in ((SHUFFLED, shuffled), (RANDOM, drawn)):
-        controls[name] = tuple(explain(each, *place, **given) for each in vectors)
+    for name, vectors, others in ((SHUFFLED, turned, means[_DRAWS:]), (RANDOM, drawn, None)):
+        controls[name] = tuple(explain(each, *place, null=others, **given) for each in vectors)
         readings[name] = controls[name][0]
+    # The same as if no better null were known.
+    controls[f"{SHUFFLED}, against random vectors"] = tuple(explain(each, *place, **given) for each in turned)
     return ReadingPart(readings=readings, controls=controls, n_random=study.n_random)
 
 
@@ -146,5 +153,12 @@ def _beyond(reading: VectorReading, kind: str) -> bool:
     return bool(reading.decomposition and reading.decomposition.names)
 
 
-def _mean(differences: Any, bench: Bench, provenance: str) -> SteeringVector:
-    return SteeringVector({bench.site: torch.from_numpy(differences.mean(axis=0))}, provenance, bench.family)
+def shuffled_labels(rows: Array, others: Array, count: int, rng: np.random.Generator) -> Array:
+    """Differences of means of the same rows (n, d), (m, d) with their labels shuffled, shape (count, d)."""
+    pooled, n = np.concatenate([rows, others]), len(rows)
+    orders = (rng.permutation(len(pooled)) for _ in range(count))
+    return np.stack([pooled[order[:n]].mean(axis=0) - pooled[order[n:]].mean(axis=0) for order in orders])
+
+
+def _vector(part: Array, bench: Bench, provenance: str) -> SteeringVector:
+    return SteeringVector({bench.site: torch.from_numpy(part)}, provenance, bench.family)

@@ -12,7 +12,8 @@ from geometry.concepts import ConceptHierarchy, load_pairs, proper_concepts
 from geometry.dictionaries import FeatureDictionary, load_dictionary, text_dictionary
 from geometry.directions import ConceptDirections
 from geometry.display import short_repr
-from geometry.errors import SteeringError
+from geometry.errors import GeometryError, SteeringError
+from geometry.experiments.dictionaries.study import DictionariesStudy
 from geometry.experiments.study import Step
 from geometry.layers import load_contexts, read_phrases
 from geometry.models import Unembedding, display_name, require_language_model
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 Tokens = NDArray[np.int64]
 At = Callable[[Iterable[str]], Array]
-TRAINED = "trained"  # in the place of a folder
 LARGEST_PART = 0.1  # of the hierarchy's words that a concept to be steered to may hold
 MOST_PHRASES = 16  # of an atom
 FEWEST_OF_ATOM = 4
@@ -112,8 +112,7 @@ def prepare(study: "AnatomyStudy", step: Step) -> Bench:
     beginnings = prompts.beginnings[: study.n_prompts]
     if len(beginnings) < 6:
         raise SteeringError(f"{prompts.name}: at least 6 beginnings are needed, half of them to choose on")
-    named = study.dictionary not in ("", TRAINED)
-    given = load_dictionary(study.dictionary) if named else None
+    given = load_dictionary(study.dictionary) if study.dictionary else None
     step(f"reading the unembedding of {study.model} and fitting concepts")
     session, place = step.session, study.placement
     unembedding = session.unembedding(study.model, place)
@@ -185,14 +184,20 @@ def dictionary_of(
     tokenizer: "PreTrainedTokenizerBase",
     middle: Site,
 ) -> tuple[FeatureDictionary | None, str]:
-    """The sparse autoencoder that was asked for, or why there is none; one that does not fit is refused."""
-    if not study.dictionary:
-        return None, (
-            f"give --dictionary FOLDER, a sparse autoencoder of the model, or --dictionary {TRAINED}, the one that"
-            " `concept-geometry run dictionaries` keeps (trained first if it is not there)"
-        )
-    name = display_name(study.model)
-    found = given or text_dictionary(model, tokenizer, middle, seed=study.seed, name=name).dictionary
+    """The sparse autoencoder that was given, or else one that the study of dictionaries has trained and kept.
+
+    Without either, why there is none; one that does not fit is refused.
+    """
+    found = given
+    if found is None:
+        usual = DictionariesStudy(seed=study.seed)
+        try:
+            found = text_dictionary(
+                model, tokenizer, middle, n_tokens=usual.n_tokens, n_features=usual.n_features, k=usual.k,
+                epochs=usual.epochs, seed=usual.seed, name=display_name(study.model), kept_only=True,
+            ).dictionary  # fmt: skip
+        except GeometryError as error:
+            return None, str(error)
     found.check(model, same_name=False)
     if found.site is None or found.site.place != "output":
         raise SteeringError(

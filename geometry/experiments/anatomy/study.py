@@ -30,11 +30,18 @@ class AnatomyStudy(ModelStudy["PartsResult"]):
         "n_concepts": 3,
         "n_pairs": 2,
         "n_prompts": 8,
+        "n_texts": 6,
         "n_random": 19,
         "n_sets": 3,
         "n_atoms": 60,
     }
-    full: ClassVar[Mapping[str, Any]] = {"n_concepts": 40, "n_prompts": 48, "n_random": 199, "n_atoms": 400}
+    full: ClassVar[Mapping[str, Any]] = {
+        "n_concepts": 40,
+        "n_prompts": 48,
+        "n_texts": 60,
+        "n_random": 199,
+        "n_atoms": 400,
+    }
 
     hierarchy: str = option("wordnet-noun", "wordnet-noun, wordnet:SYNSET, a packaged name, or a YAML or JSON file")
     n_concepts: int = option(12, "concepts whose vectors are pruned", least=3)
@@ -43,10 +50,11 @@ class AnatomyStudy(ModelStudy["PartsResult"]):
     n_atoms: int = option(200, "concepts by whose vectors others are rebuilt, the largest of them", least=16)
     n_sets: int = option(9, "sets of pairs whose components are read", least=1)
     n_prompts: int = option(24, "neutral prompts: on half of them k is chosen, on the others reported", least=6)
-    n_random: int = option(99, "random vectors and draws beside every reading", least=19)
+    n_texts: int = option(16, "neutral texts whose loss is measured, the first tokens of each", least=5)
+    n_random: int = option(99, "vectors of the null and draws beside every reading", least=19)
     prompts: str = option("neutral", "packaged set of prompts, or a YAML or JSON file")
     dictionary: str = option(
-        "", "sparse autoencoder: folder, hub id, or 'trained': of WordNet's glosses; default: none"
+        "", "sparse autoencoder: folder or hub id; default: the one that the study of dictionaries keeps, if it does"
     )
 
     def measure(self, step: Step) -> "PartsResult":

@@ -21,31 +21,34 @@ if TYPE_CHECKING:
     from geometry.experiments.composition.steps_part import StepsPart
 
 Array = NDArray[np.float64]
-_AXIS = "blocks passed (0: embedding, ½: first MLP's output)"
+_AXIS = "after block (\N{MINUS SIGN}1: embedding, \N{MINUS SIGN}½: first MLP's output)"
+_PERMUTED = "pairs permuted"
 
 
-def _passed(place: str) -> float:
-    """Blocks passed; the output of the first block's MLP lies within it."""
+def _after(place: str) -> float:
+    """The block after which a site lies, counted from 0; the output of a block's MLP lies within it."""
     site = Site.parse(place)
-    return {"input": 0.0, "mlp": 0.5}.get(site.place, 1.0) + float(site.block or 0)
+    return {"input": -1.0, "mlp": -0.5}.get(site.place, 0.0) + float(site.block or 0)
 
 
-def _curve(places: Any, values: list[Array]) -> plots.Curve:
-    ends = np.array([interval_of(each) for each in values]).T
-    return plots.Curve(
-        [_passed(str(place)) for place in places], [float(v.mean()) for v in values], low=ends[0], high=ends[1]
-    )
+def _where(place: str) -> str:
+    """The same in words."""
+    site = Site.parse(place)
+    named = {"input": "at the embedding", "mlp": "at the first MLP's output"}
+    return named.get(site.place, f"after block {site.block}")
+
+
+def _curve(places: Any, values: list[Array], *, null: bool = False) -> plots.Curve:
+    return _line(places, [float(each.mean()) for each in values], [interval_of(each) for each in values], null=null)
 
 
 def _null(places: Any, draws: list[Array]) -> plots.Curve:
-    ends = np.array([central(each) for each in draws]).T
-    return plots.Curve(
-        [_passed(str(place)) for place in places],
-        [float(d.mean()) for d in draws],
-        null=True,
-        low=ends[0],
-        high=ends[1],
-    )
+    return _line(places, [float(each.mean()) for each in draws], [central(each) for each in draws], null=True)
+
+
+def _line(places: Any, values: list[float], ends: list[tuple[float, float]], *, null: bool = False) -> plots.Curve:
+    low, high = np.array(ends).T
+    return plots.Curve([_after(str(place)) for place in places], values, null=null, low=low, high=high)
 
 
 def series(part: "SeriesPart") -> FigureSpec:
@@ -66,14 +69,14 @@ def series(part: "SeriesPart") -> FigureSpec:
     return FigureSpec(
         "series",
         f"Category + position retrieves a left-out value with rank {first.rank.mean():.2f} at the embedding,"
-        f" {mlp.rank.mean():.2f} at the first MLP's output and {best.rank.mean():.2f} at {part.best} (positions"
+        f" {mlp.rank.mean():.2f} at the first MLP's output and {best.rank.mean():.2f} {_where(part.best)} (positions"
         f" permuted {best.shuffled['rank'].mean():.2f}); its squared error there is {best.error.mean():.2f} times that"
         " of the category's mean",
         f"{len(best.cells)} values of weekdays and the like, each predicted from all others (Gould et al. 2023). Rank"
         " 1: always first in its series; permuted positions stay below ½, as the mean of the others points away from a"
         " value. Error 1: no better than that mean. Covariance metric of each site. Band: 95% bootstrap over values;"
         " grey: positions permuted within series, random words in the values' place, with 95% of their draws. Dotted:"
-        " output layer, and word vectors.",
+        f" output layer, and word vectors. The title's highest rank was picked among {len(part.inside)} sites.",
         partial(plots.curves, panels),
     )
 
@@ -91,10 +94,11 @@ def maps(part: "MapsPart") -> FigureSpec:
         found = getattr(part, kind)
         lines = {"linear map": _curve(part.inside, [found[place].correct for place in part.inside])}
         for name in next(iter(found.values())).baselines:
-            lines[labels[name]] = plots.Curve(
-                [_passed(place) for place in part.inside],
-                [float(found[place].baselines[name].mean()) for place in part.inside],
-                null=name != "mean step",
+            rates = [found[place].baselines[name] for place in part.inside]
+            lines[labels[name]] = (
+                plots.Curve([_after(place) for place in part.inside], [float(each.mean()) for each in rates])
+                if name == "mean step"  # whose band would hide the control's
+                else _curve(part.inside, rates, null=True)
             )
         lines["permuted order"] = _null(part.inside, [found[place].permuted for place in part.inside])
         outside = {found[UNEMBEDDING].accuracy: "unembedding"}
@@ -107,14 +111,15 @@ def maps(part: "MapsPart") -> FigureSpec:
     step, jump = part.successor[best], part.position[other]
     return FigureSpec(
         "maps",
-        f"One linear map finds the next value in a category it was not fitted to for {step.accuracy:.0%} at {best}"
+        f"One linear map finds {step.accuracy:.0%} of next values in categories it was not fitted to, {_where(best)}"
         f" (nearest value {step.baselines['nearest'].mean():.0%}, permuted order {step.permuted.mean():.0%}); maps"
-        f" between categories match {jump.accuracy:.0%} of held-out positions at {other} (permuted"
+        f" between categories match {jump.accuracy:.0%} of held-out positions, {_where(other)} (permuted"
         f" {jump.permuted.mean():.0%})",
         f"Ridge maps of vectors without their category's mean. Left: the next value among the category's others"
         f" ({len(step.correct)} values). Right: two positions that the map was not fitted to, matched the right way"
-        f" round ({len(jump.correct)} pairs). Band: 95% bootstrap. Grey: the value nearest to the word itself, maps"
-        " fitted to permuted orders. The sites named have the highest accuracy of those drawn.",
+        f" round ({len(jump.correct)} pairs). Bands, of all but the mean step: 95% bootstrap. Grey: the value"
+        " nearest to the word itself; maps fitted to permuted orders, with 95% of them. The sites"
+        " named have the highest accuracy of those drawn.",
         partial(plots.curves, panels),
     )
 
@@ -134,62 +139,69 @@ def steps(part: "StepsPart") -> FigureSpec:
         )  # fmt: skip
     at = part.best
     one, own, permuted = (part.direction[way][at].mean() for way in STEPS[:3])
+    costs = ", ".join(f"{way} {part.kl[way][at].mean():.2f}" for way in STEPS)
     return FigureSpec(
         "steps",
-        f"A step of position from other categories moves a repeated value towards its next, against its previous, by"
-        f" {one:+.2f} nats at most (permuted positions {permuted:+.2f}, the value's own difference {own:+.2f})",
+        f"A step of position from other categories moves the next value against the previous by {one:+.2f} nats"
+        f" {_where(str(part.sites[at]))} (permuted positions {permuted:+.2f}, own difference {own:+.2f})",
         f"{len(part.cells)} values with both neighbours in a prompt that repeats words, which the unsteered model does"
-        f" for {part.copied.mean():.0%}; vectors at the value's token, all as long as its own difference to the next,"
-        f" so that their KL divergences differ (see the table). At most: at {part.sites[at]}, where it is largest of"
-        f" {len(part.sites)}. Bands: 95% bootstrap over values.",
+        f" for {part.copied.mean():.0%}; vectors at the value's token. They are norm-matched, all as long as the"
+        f" value's own difference to the next, and not at equal KL divergence: at the title's site, picked as the"
+        f" largest of {len(part.sites)}, they cost (nats) {costs}. Bands: 95% bootstrap over values.",
         partial(plots.curves, panels),
     )
 
 
 def relations(part: "RelationsPart") -> FigureSpec:
-    """Shares, R² and order by site and place."""
+    """Shares, R² and order, a row of panels each, by site and place."""
     panels = []
+    nouns = {"first": "first noun", "second": "second noun", "interaction": "only both together"}
     for place, shares in part.shares.items():
-        x = [_passed(str(site)) for site in shares]
-        lines = {}
-        for name, label in (("first", "first noun"), ("second", "second noun"), ("interaction", "only both together")):
-            ends = np.array([each.interval(name) for each in shares.values()]).T
-            lines[label] = plots.Curve(x, [each.shares[name] for each in shares.values()], low=ends[0], high=ends[1])
-        lines["first noun, pairs permuted"] = plots.Curve(
-            x, [each.permuted["first"] for each in shares.values()], null=True
-        )
-        panels.append(
-            plots.CurvePanel("blocks passed", "share of variance", lines, title=f"Read at the {place}", limits=(0, 1),
-                             marked=False)
-        )  # fmt: skip
-    for place, maps in part.maps.items():
-        x = [_passed(str(site)) for site in maps]
-        ends = np.array([each.interval("roles") for each in maps.values()]).T
-        rates = [each.ordered for each in maps.values()]
+        every = list(shares.values())
         lines = {
-            "R², a map for each role": plots.Curve(
-                x, [each.r2("roles") for each in maps.values()], low=ends[0], high=ends[1]
-            ),
-            "R², one map of the sum": plots.Curve(x, [each.r2("bag") for each in maps.values()]),
-            "order told": plots.Curve(x, [float(each.mean()) for each in rates]),
-            "R², pairs permuted": plots.Curve(x, [float(each.permuted.mean()) for each in maps.values()], null=True),
-            "order, roles flipped": plots.Curve(x, [float(each.flipped.mean()) for each in maps.values()], null=True),
+            label: _line(shares, [each.shares[name] for each in every], [each.interval(name) for each in every])
+            for name, label in nouns.items()
         }
-        panels.append(
-            plots.CurvePanel("blocks passed", "R², accuracy", lines, title=f"Two held-out nouns, {place}", marked=False)
+        lines[_PERMUTED] = plots.Curve(
+            [_after(str(site)) for site in shares], [each.permuted["first"] for each in every], null=True
         )
+        panels.append(_panel("share of variance", lines, f"Variance, read at the {place}", limits=(0, 1)))
+    for place, maps in part.maps.items():
+        every_map = list(maps.values())
+        lines = {
+            label: _line(maps, [each.r2(name) for each in every_map], [each.interval(name) for each in every_map])
+            for name, label in {"roles": "a map for each role", "bag": "one map of the sum"}.items()
+        }
+        lines[_PERMUTED] = _null(maps, [each.permuted for each in every_map])
+        panels.append(_panel("R²", lines, f"R² on two held-out nouns, {place}"))
+    for place, maps in part.maps.items():
+        rates = [float(each.ordered.mean()) for each in maps.values()]
+        ends = [interval_of(each.ordered, each.pairs.min(axis=1)) for each in maps.values()]
+        lines = {
+            "order recovered": _line(maps, rates, ends),
+            "roles flipped": _null(maps, [each.flipped for each in maps.values()]),
+        }
+        panels.append(_panel("accuracy", lines, f"Who is on whom, two held-out nouns, {place}", limits=(0, 1.02)))
     site = part.binding("full stop")
     found, shares_there = part.maps["full stop"][site], part.shares["full stop"][site].shares
     return FigureSpec(
         "relations",
-        f"After “an A on a B.” {1 - shares_there['interaction']:.0%} of the variance is the sum of two nouns ({site});"
-        f" linear maps by role reach R² {found.r2('roles'):.2f} on pairs of held-out nouns, one map of their sum"
-        f" {found.r2('bag'):.2f}, and tell who is on whom for {found.ordered.mean():.0%} (roles flipped"
+        f"At the full stop of “an A on a B.”, {_where(str(site))}, {1 - shares_there['interaction']:.0%} of the"
+        f" variance is a sum over two nouns; on held-out nouns maps by role reach R² {found.r2('roles'):.2f} (one map"
+        f" of the sum {found.r2('bag'):.2f}) and recover {found.ordered.mean():.0%} of orders (roles flipped"
         f" {found.flipped.mean():.0%}, p = {found.p_order:.2g})",
         f"{len(found.pairs)} ordered pairs of {len(part.nouns)} nouns, covariance metric. At the last noun the second"
-        " noun is read itself; the full stop after it is one token for all. Bands: 95% jackknife over nouns. The site"
-        " named is where maps by role lead the map of the sum by most.",
+        " noun is read itself; the full stop after it is one token for all. Bands: 95% jackknife over nouns, of orders"
+        " bootstrap, of controls 95% of permutations. Pairs permuted: a, b, share of the first noun where pairs are"
+        " given each other's activations; c, d, R² of maps by role fitted to such. The site named is where maps by role"
+        " lead the map of the sum by most.",
         partial(plots.curves, panels),
+    )
+
+
+def _panel(y: str, lines: Mapping[str, plots.Curve], title: str, **options: Any) -> plots.CurvePanel:
+    return plots.CurvePanel(
+        "after block (\N{MINUS SIGN}½: first MLP's output)", y, lines, title=title, marked=False, **options
     )
 
 
@@ -201,17 +213,19 @@ def relation_steering(part: "RelationsPart") -> FigureSpec:
     )  # fmt: skip
     at = part.best
     step, own, crossed, random = (part.moved[way][at].mean() for way in MOVES)
-    told = ", ".join(f"{name} {values.mean():.0%}" for name, values in part.competence.items())
+    rates = {name: float(values.mean()) for name, values in part.competence.items()}
+    asked = ", ".join(f"{name} {rate:.0%}" for name, rate in rates.items())
     can = "tells" if part.able else "cannot tell"
     return FigureSpec(
         "relation-steering",
-        f"The model {can} who is on whom (50% by chance: {told}); a composed step to another top noun moves its answer"
-        f" by {step:+.2f} nats (the other role's {crossed:+.2f}, the pair's own difference {own:+.2f}, random"
-        f" {random:+.2f})",
-        "Change of log P(new) − log P(old) after “There was an A on a B. The one on top was the”: vectors at the full"
-        " stop, all as long as the pair's own difference to the pair with the new noun; the composed step is the mean"
-        f" over other bottom nouns. {part.moved[MOVES[0]].shape[1]} pairs; bands: 95% bootstrap over pairs; values in"
-        f" the title at {part.sites[at]}, where the step does most.",
+        f"The model {can} who is on whom ({min(rates.values()):.0%} to {max(rates.values()):.0%} right by question,"
+        f" chance 50%); a composed step to another top noun moves its answer by {step:+.2f} nats, that of the other"
+        f" role by {crossed:+.2f}, random by {random:+.2f}",
+        f"Right without steering: {asked}. Lines: change of log P(new) − log P(old) after “There was an A on a B. The"
+        " one on top was the” under vectors at the full stop, norm-matched to the pair's own difference to the pair"
+        f" with the new noun ({own:+.2f}) and not at equal KL divergence; the composed step is the mean over other"
+        f" bottom nouns. {part.moved[MOVES[0]].shape[1]} pairs; bands: 95% bootstrap over pairs. The title's values are"
+        f" {_where(str(part.sites[at]))}, where the step does most.",
         partial(plots.curves, [panel], ncols=1),
     )
 

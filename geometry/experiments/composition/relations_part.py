@@ -92,7 +92,7 @@ class RelationsPart(Part):
                 f" (pairs permuted: {shares.permuted['first']:.0%}, {shares.permuted['second']:.0%},"
                 f" {shares.permuted['interaction']:.0%}). Maps by role explain {found.r2('roles'):.2f} [{low:.2f},"
                 f" {high:.2f}] of pairs of two held-out nouns, one map of their sum {found.r2('bag'):.2f}, pairs"
-                f" permuted {found.permuted.mean():.2f}; who is on whom is told for {found.ordered.mean():.0%}"
+                f" permuted {found.permuted.mean():.2f}; order is recovered for {found.ordered.mean():.0%}"
                 f" [{below:.0%}, {above:.0%}] (roles flipped at random {found.flipped.mean():.0%}, p ="
                 f" {found.p_order:.2g})."
             )
@@ -173,7 +173,7 @@ class RelationsPart(Part):
             "R² by role",
             "bag",
             "permuted",
-            "order told",
+            "order recovered",
             "roles flipped",
             "p",
         ]
@@ -184,13 +184,13 @@ class RelationsPart(Part):
         return [TableSpec("An A on a B", head, rows, caption)]
 
     def arrays(self) -> dict[str, ArrayLike]:
-        """Steered changes, and held-out pairs told."""
-        told: dict[str, ArrayLike] = {
+        """Steered changes, and held-out pairs whose order is recovered."""
+        ordered: dict[str, ArrayLike] = {
             f"ordered/{place}/{site}": found.ordered
             for place, maps in self.maps.items()
             for site, found in maps.items()
         }
-        return told | {f"moved/{way}": values for way, values in self.moved.items()}
+        return ordered | {f"moved/{way}": values for way, values in self.moved.items()}
 
 
 def related(bench: Bench) -> RelationsPart:

@@ -4,10 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from geometry.errors import EstimationError
 from geometry.experiments.study import ModelStudy, Step, option
 
 if TYPE_CHECKING:
     from geometry.experiments.composition.result import CompositionResult
+
+_NOUNS = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +39,11 @@ class CompositionStudy(ModelStudy["CompositionResult"]):
     n_random: int = option(5, "random vectors and shuffled positions in the place of a step", least=1)
     n_nouns: int = option(12, "nouns that stand on each other, at most 16", least=5)
     control: str = option("glove-6b-100d", "word vectors without a language model; none: without")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.n_nouns > _NOUNS:
+            raise EstimationError(f"n_nouns: there are {_NOUNS} nouns, and {self.n_nouns} are asked for")
 
     def measure(self, step: Step) -> "CompositionResult":
         """See `measure_composition`."""

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from geometry.anatomy.function_vectors import N_RANDOM, TaskVectors
+from geometry.anatomy.function_vectors import ABLE, N_RANDOM, TaskVectors
 from geometry.anatomy.task_questions import Answers, Questions
 from geometry.concepts.tasks import GAP
 from geometry.display import short_repr
@@ -126,7 +126,7 @@ class AccuracyPart(Part):
         rows = []
         for name, each in self.found.items():
             cells = [_cell(each.answers[way]) if way in each.answers else "–" for way in WAYS]
-            rows.append([name + ("" if each.able else " (cannot)"), *cells, str(len(each.held_out))])
+            rows.append([name + ("" if each.able else f" (below {ABLE:.0%})"), *cells, str(len(each.held_out))])
         return [
             TableSpec(
                 "Accuracy on held-out questions",

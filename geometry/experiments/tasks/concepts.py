@@ -81,8 +81,11 @@ class ConceptPart(Part):
 
     def over_questions(self, name: str) -> Array:
         """ "turn", "random_turn" or "interaction" of every task's questions, averaged over concepts."""
-        rows = [[getattr(pair, name) for pair in self.pairs if pair.task == task] for task in self.tasks]
-        return np.concatenate([np.mean(each, axis=0) for each in rows])
+        return np.concatenate([self.on_task(task, name) for task in self.tasks])
+
+    def on_task(self, task: str, name: str) -> Array:
+        """The same of one task's questions, shape (n,)."""
+        return np.asarray(np.mean([getattr(pair, name) for pair in self.pairs if pair.task == task], axis=0))
 
     def kept(self) -> tuple[Array, Array, Array]:
         """Accuracy under task, task + concept and task + random, question by question."""

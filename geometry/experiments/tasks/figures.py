@@ -1,5 +1,6 @@
 """The figures of the study of tasks: words and layout, no measurement."""
 
+from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -23,61 +24,57 @@ _SHOWN = {
     "demonstrations": "with demonstrations", "residual": "residual vector", "heads": "vector of ten heads",
 }  # fmt: skip
 _NULLS = {
-    "shuffled labels": ("vector of shuffled labels", "D"), "random": ("random vector", "x"),
-    "random heads": ("random heads", "s"), "zero-shot": ("no vector", "|"),
+    "shuffled labels": ("vector of shuffled labels", "|"), "zero-shot": ("no vector", "|"),
+    "random": ("random vector", "x"), "random heads": ("random heads", "s"),
 }  # fmt: skip
 _MOST_HEADS = 16
-_RANDOM = "task's and a random one"
+_RATES = (-0.03, 1)  # room for what stands at 0
+_TASK, _BOTH, _ALONE, _RANDOM = (
+    "task's vector",
+    "task's and concept's",
+    "concept's alone",
+    "random in the concept's place",
+)
 
 
 def accuracy(part: "AccuracyPart") -> FigureSpec:
     """In the task's own format, and in sentences."""
-    names = [name + ("" if each.able else "\n(cannot)") for name, each in part.found.items()]
-    own = [
-        plots.ForestRow(
-            {label: _estimate(each.answers[way]) for way, label in _SHOWN.items() if way in each.answers},
-            {label: plots.NullMark(each.answers[way].accuracy, mark) for way, (label, mark) in _NULLS.items()
-             if way in each.answers},
-        )
-        for each in part.found.values()
-    ]  # fmt: skip
-    panels = [plots.ForestPanel("accuracy", own, title="Word and colon", limits=(0, 1))]
-    told = ""
+    names = [name + ("" if each.able else f"\n(below {ABLE:.0%})") for name, each in part.found.items()]
+    own = []
+    for each in part.found.values():
+        rates = {way: _estimate(got) for way, got in each.answers.items()}
+        shown = {label: rates[way] for way, label in _SHOWN.items() if way in rates}
+        own.append(plots.ForestRow(shown, _controls(rates)))
+    panels = [plots.ForestPanel("accuracy", own, title="Word and colon", limits=_RATES)]
+    said = ""
     for kind, of_tasks in part.sentences.items():
         rows = []
         for name in part.found:
-            told_here = of_tasks.get(name)
-            if told_here is None:
+            if name not in of_tasks:
                 rows.append(plots.ForestRow({}))
                 continue
-            low, high = told_here.interval("residual")
-            rows.append(
-                plots.ForestRow(
-                    {_SHOWN["residual"]: plots.Estimate(told_here.answers["residual"].accuracy, low, high)},
-                    {label: plots.NullMark(told_here.answers[way].accuracy, mark)
-                     for way, (label, mark) in _NULLS.items() if way in told_here.answers},
-                )
-            )  # fmt: skip
-        panels.append(plots.ForestPanel("accuracy", rows, title=f"Sentences that {TELLING[kind]}", limits=(0, 1)))
-        told += (
-            f"; in sentences that {TELLING[kind]} {part.in_sentences(kind, 'residual'):.0%} (shuffled"
-            f" {part.in_sentences(kind, 'shuffled labels'):.0%}, unsteered {part.in_sentences(kind, 'zero-shot'):.0%})"
+            asked = of_tasks[name]
+            rates = {way: plots.Estimate(got.accuracy, *asked.interval(way)) for way, got in asked.answers.items()}
+            rows.append(plots.ForestRow({_SHOWN["residual"]: rates["residual"]}, _controls(rates)))
+        panels.append(plots.ForestPanel("accuracy", rows, title=f"Sentences that {TELLING[kind]}", limits=_RATES))
+        said = said or (
+            f", and in sentences that {TELLING[kind]} {part.in_sentences(kind, 'residual'):.0%} (shuffled"
+            f" {part.in_sentences(kind, 'shuffled labels'):.0%})"
         )
     can = len(part.able)
     title = (
-        f"Of {len(part.found)} tasks the model does {can} with demonstrations; their vectors answer"
-        f" {part.mean('residual'):.0%} of held-out questions without any, those of shuffled labels"
-        f" {part.mean('shuffled labels'):.0%}, random ones {part.mean('random'):.0%}{told}"
+        f"Vectors of {can} tasks answer {part.mean('residual'):.0%} of held-out questions without demonstrations"
+        f" (shuffled labels {part.mean('shuffled labels'):.0%}, random {part.mean('random'):.0%}){said}"
         if can
-        else f"The model does none of {len(part.found)} tasks with demonstrations, so that no vector says anything"
+        else f"The model is below {ABLE:.0%} in all of {len(part.found)} tasks with demonstrations: no vector is judged"
     )
     return FigureSpec(
         "accuracy",
         title,
-        "The most probable next token begins the answer; bars: 95% bootstrap over held-out questions, in sentences over"
-        f" sentences. (cannot): below {ABLE:.0%} with demonstrations. Site, strength and heads were chosen on other"
-        " questions. Grey: no vector, the vector of demonstrations whose answers are shuffled, random vectors of the"
-        " same norm, as many random heads.",
+        f"The most probable next token begins the answer. {can} of {len(part.found)} tasks reach {ABLE:.0%} with"
+        " demonstrations; title, b and c are of these. Site, strength and heads were chosen on other questions. Bars:"
+        " 95% bootstrap over held-out questions, in sentences over sentences. Grey: no vector, the vector of"
+        " demonstrations whose answers are shuffled, random vectors of the same norm, as many random heads.",
         partial(plots.forest, panels, names),
     )
 
@@ -89,22 +86,25 @@ def depth(part: "DepthPart") -> FigureSpec:
     for task, ways in part.correct.items():
         lines = {}
         for way, label in labels.items():
-            low, high = part.band(task, way) if way == "residual" else (None, None)
+            low, high = part.band(task, way)
             lines[label] = plots.Curve(part.blocks, ways[way].mean(axis=1), null=way != "residual", low=low, high=high)
-        panels.append(plots.CurvePanel("after block", "accuracy", lines, title=task, limits=(0, 1), marked=False))
+        panels.append(plots.CurvePanel("after block", "accuracy", lines, title=task, limits=_RATES, marked=False))
     best = [int(part.blocks[part.leads(task)]) for task in part.correct]
     last, shuffled = (
         float(np.mean([ways[way][-1].mean() for ways in part.correct.values()]))
         for way in ("residual", "shuffled labels")
     )
     span = f"after block {best[0]}" if min(best) == max(best) else f"after blocks {min(best)} to {max(best)}"
+    random = max(float(ways["random"].mean(axis=1).max()) for ways in part.correct.values())
     return FigureSpec(
         "depth",
         f"Vectors of tasks lead those of shuffled labels by most when added {span} of {part.n_blocks}; added after the"
         f" last block they answer {last:.0%}, those of shuffled labels {shuffled:.0%}",
-        "Each vector is read and added after the same block, at the last token of a question without demonstrations, at"
-        " the strength chosen on training questions. Band: 95% bootstrap over held-out questions; grey: the vector of"
-        " demonstrations with shuffled answers, a random one of the same norm.",
+        "Each vector is read and added after the same block, counted from 0, at the last token of a question without"
+        " demonstrations, at the strength chosen on training questions. The blocks in the title were picked on the"
+        " held-out questions drawn here, which flatters the lead. Bands: 95% bootstrap over these questions. Grey: the"
+        " vector of demonstrations with shuffled answers; a random one of the same norm, which answers"
+        f" {'nothing at any block' if random == 0 else f'at most {random:.0%}'}.",
         partial(plots.curves, panels),
     )
 
@@ -165,8 +165,8 @@ def heads(part: "HeadsPart") -> FigureSpec:
     )
     return FigureSpec(
         "heads",
-        f"{said}; alone the strongest raises the answers' log-probability by {strongest:.2f} nats, random ones by at"
-        f" most {random:.2f}",
+        f"{said}; alone the strongest adds {strongest:.2f} nats to the answers' log-probability, random ones at most"
+        f" {random:.2f}",
         f"The {part.n_each} heads whose outputs answer most of each task's training questions, of {part.count} in the"
         f" model; number: rise on held-out questions under that head's output alone; blank: not among the task's"
         f" {part.n_each}. Heads of several tasks first, then the strongest; {len(order)} of"
@@ -176,40 +176,53 @@ def heads(part: "HeadsPart") -> FigureSpec:
 
 
 def with_concepts(part: "ConceptPart") -> FigureSpec:
-    """Whether the task is kept, and whether answers turn."""
-    accuracies, odds = [], []
+    """Whether the task is kept, what the concept's vector adds to its words, and where both leave them."""
+    kept, added, whole = [], [], []
     for task in part.tasks:
-        accuracies.append(
-            plots.ForestRow(
-                {"task's vector": _mean(part.of(task, "correct", "task")),
-                 "both": _mean(part.of(task, "correct", "task + concept"))},
-                {_RANDOM: plots.NullMark(float(part.of(task, "correct", "task + random").mean()), "D")},
-            )
-        )  # fmt: skip
-        odds.append(
-            plots.ForestRow(
-                {"task's vector": _mean(part.of(task, "log_odds", "task")),
-                 "concept's vector": _mean(part.of(task, "log_odds", "concept")),
-                 "both": _mean(part.of(task, "log_odds", "task + concept"))},
-                {_RANDOM: plots.NullMark(float(part.of(task, "log_odds", "task + random").mean()), "D")},
-            )
-        )  # fmt: skip
+        ways = ("task", "concept", "task + concept", "task + random")
+        right, odds = ({way: _mean(part.of(task, what, way)) for way in ways} for what in ("correct", "log_odds"))
+        gain, random_gain = (_mean(part.on_task(task, name)) for name in ("turn", "random_turn"))
+        kept.append(plots.ForestRow({_TASK: right["task"], _BOTH: right["task + concept"]}, _random(right)))
+        added.append(plots.ForestRow({_BOTH: gain, _ALONE: odds["concept"]}, {_RANDOM: _null(random_gain)}))
+        whole.append(plots.ForestRow({_TASK: odds["task"], _BOTH: odds["task + concept"]}, _random(odds)))
+    changed = "change of log-odds (nats)"
     panels = [
-        plots.ForestPanel("accuracy", accuracies, title="Is the task still done?", limits=(0, 1)),
-        plots.ForestPanel("change of log-odds (nats)", odds, title="Held-out words of the concept",
-                          references={0.0: "no vector"}),
-    ]  # fmt: skip
-    alone, both, _ = part.kept()
+        plots.ForestPanel("accuracy", kept, title="Is the task still done?", limits=(0, 1)),
+        plots.ForestPanel(changed, added, title="Added to the concept's words", references={0.0: "without it"}),
+        plots.ForestPanel(changed, whole, title="The concept's words in all", references={0.0: "no vector"}),
+    ]
+    alone, both, control = part.kept()
     turn, random = part.over_questions("turn"), part.over_questions("random_turn")
     return FigureSpec(
         "concepts",
-        f"A concept's vector beside a task's raises its held-out words by {turn.mean():+.2f} nats (random"
-        f" {random.mean():+.2f}); {both.mean():.0%} of answers stay right, {alone.mean():.0%} without it",
-        f"Means over concepts ({len({pair.concept for pair in part.pairs})}), whose vectors come from half of their"
-        " lemmas, at 0.5 nats of KL divergence on neutral prompts; the other half judges. Change against no vector;"
-        " bars: 95% bootstrap over held-out questions. Grey: random vectors of the concept vector's norm in its place.",
+        f"Beside a task's vector a concept's changes its held-out words by {turn.mean():+.2f} nats against the task's"
+        f" alone (random {random.mean():+.2f}); {both.mean():.0%} of answers stay right ({alone.mean():.0%} without it,"
+        f" random {control.mean():.0%})",
+        f"Means over {len({pair.concept for pair in part.pairs})} concepts, whose vectors come from half of their"
+        " lemmas, at 0.5 nats of KL divergence on neutral prompts; the other half judges. b: what a concept's vector"
+        " adds, paired by question, to the task's vector (diamonds) and to none (triangles). c: against no vector at"
+        " all. Bars: 95% bootstrap over held-out questions. Grey: random vectors of the concept vector's norm in its"
+        " place.",
         partial(plots.forest, panels, part.tasks),
     )
+
+
+def _controls(rates: Mapping[str, plots.Estimate]) -> dict[str, plots.NullMark]:
+    """Those that were asked; with intervals the two that may answer something."""
+    barred = ("shuffled labels", "zero-shot")
+    return {
+        label: _null(rates[way]) if way in barred else plots.NullMark(rates[way].value, mark)
+        for way, (label, mark) in _NULLS.items()
+        if way in rates
+    }
+
+
+def _random(by_way: Mapping[str, plots.Estimate]) -> dict[str, plots.NullMark]:
+    return {_RANDOM: _null(by_way["task + random"])}
+
+
+def _null(control: plots.Estimate) -> plots.NullMark:
+    return plots.NullMark(control.value, "|", control.low, control.high)
 
 
 def _estimate(answers: Answers) -> plots.Estimate:

@@ -70,6 +70,8 @@ def measure_tasks(study: "TasksStudy", step: Step) -> TasksResult:
                 step("vectors of tasks and concepts together")
                 hierarchy = session.hierarchy("wordnet-noun", unembedding.vocabulary)
                 done.parts["concepts"] = with_concepts(bench, hierarchy)
+    else:
+        done.left_out["depth, transfer, heads and concepts"] = "the model does none of the tasks with demonstrations"
     return TasksResult(
         study=study, model=unembedding.summary(), parts=done.parts, taken=done.taken, left_out=done.left_out
     )

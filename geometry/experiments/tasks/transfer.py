@@ -59,7 +59,7 @@ class TransferPart(Part):
         row, column = np.unravel_index(np.where(self.off, self.accuracy, -1).argmax(), self.accuracy.shape)
         cosines, removed = self.cosines[self.off], self.form_removed[self.off]
         return [
-            f"A task's own vector answers {own.mean():.0%} of its held-out questions, the vectors of other tasks"
+            f"The task's vector answers {own.mean():.0%} of its held-out questions, the vectors of other tasks"
             f" {rate(other)}, no vector {self.zero_shot.mean():.0%}"
             + (
                 f"; most of all that of {self.tasks[column]} those of {self.tasks[row]}, {most:.0%}."
