@@ -11,8 +11,8 @@
 3. Is it gone? A linear probe and nearest neighbours, fitted anew after erasing; by how many words the eraser was
    fitted to; and, with the concept erased at every token, 4 and 8 blocks later and after the last.
 4. What else goes? Probes of all other concepts, by their place in the tree.
-5. What does the model say? Log-odds of unseen words where the concept is talked of and in neutral prompts, KL,
-   perplexity, and "A robin is a kind of" with that kind erased and with others.
+5. What does the model say? Log-odds of held-out words where the concept is talked of and in neutral prompts,
+   KL, perplexity, and "A robin is a kind of" with that kind erased and with others.
 
 Writes figures, results.json and results.npz to figures/<model>/erasure/.
 """

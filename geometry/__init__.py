@@ -15,7 +15,7 @@ The flow runs one way, after `import geometry as geo`::
 
 Every refusal is a GeometryError. Everything else stands in the modules `models`, `concepts`, `evidence`, `probing`,
 `steering`, `selectivity`, `tuning`, `search`, `judging`, `layers`, `dictionaries`, `anatomy`, `maps`, `compare`,
-`views`, `experiments`, `plots`, `report`, `cli`: help(geo.evidence) lists one. All of it is loaded when it is first used.
+`views`, `experiments`, `plots`, `report`, `cli`: help(geo.evidence) lists one. All is loaded when it is first used.
 """
 
 import lazy_loader

@@ -5,6 +5,7 @@ import operator
 import sys
 import warnings
 from functools import reduce
+from pathlib import Path
 
 from geometry.cli.placement import placement_of
 from geometry.cli.steer_auto import check_auto, chooser
@@ -119,6 +120,8 @@ def _check(options: argparse.Namespace) -> None:
         raise SteeringError("more than one of --completions would all be the same: add --temperature, such as 0.8")
     if options.save:
         check_ending(options.save)
+        if not (folder := Path(options.save).parent).is_dir():
+            raise SteeringError(f"--save {options.save}: there is no folder {folder}; make it, or save elsewhere")
 
 
 def _composed(

@@ -52,7 +52,7 @@ def concept_eraser(
         hierarchy: its words are read in contexts, at their last token; over `geo.concepts.AnyPhrase` phrases as well.
         concepts: names.
         site: where it reads and acts, such as "output.12".
-        subtree: erase each concept below them too, so that they are not told from each other either.
+        subtree: erase each concept below them too, so that they are not discriminated from each other either.
         contexts: see `read_phrases`; each activation in a context counts as one.
         most_words: that are read, of the concepts and of the others each, drawn at random by `seed`.
         shrinkage: see `Eraser.fit`.

@@ -109,6 +109,9 @@ def load_model(
         # Weights are plain tensors now; these two only keep the model from being saved.
         del loaded.config.quantization_config
         loaded.hf_quantizer = None
+        # A rewritten file lay in a folder of a moment, by whose name nothing that is kept would be found again.
+        if (path := local_path(model)) is not None:
+            loaded.config._name_or_path = str(path.parent)
     return loaded, tokenizer
 
 

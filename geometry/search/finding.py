@@ -70,13 +70,13 @@ def find_vectors(
         site: where vectors are added, the input or output of a block.
         read_site: at least a block later.
         n_steps: of the search; 0 gives the filtered random vectors. Default 100, of "jacobian" 20.
-        norm: × residual norm at the site. Twice as much may bring ten times the change: where large norms set off a few
-            huge activations, smaller ones say more.
+        norm: × residual norm at the site. Twice as much may bring ten times the change, of another direction: compare
+            several.
         neutral: texts that are to stay as they are; default, four packaged beginnings in the style of an encyclopedia;
             an empty list leaves them out.
         penalty: of the measure on neutral texts. "jacobian" takes no account of it.
         measure: "change", ‖Δ‖ / ‖h‖ at the read site; or "direction", the distance of the steered and the unsteered
-            stream as unit vectors, which huge activations do not dominate.
+            stream as unit vectors, at most 2 however large the change.
         method: "ascent"; or "jacobian", the leading right singular vectors of the Jacobian from site to read site, by
             power iteration: the linear rival, of the sign that brings the larger objective.
         n_random: random vectors, of which the search starts and beside which its result stands.

@@ -95,9 +95,10 @@ class FoundVectors:
     def summary(self) -> list[str]:
         """What was found, in sentences."""
         low, high = interval_of(self.change)
+        interval = f"[{low:.2f}, {high:.2f}]" if np.isfinite([low, high]).all() else "[–]"
         said = [
             f"{len(self)} orthogonal vectors of {self.norm:g} × residual norm at {self.site} change {self.read_site} by"
-            f" {self.change.mean():.2f} [{low:.2f}, {high:.2f}] on the {len(self.prompts)} prompts they were searched"
+            f" {self.change.mean():.2f} {interval} on the {len(self.prompts)} prompts they were searched"
             f" on ({self.method}, {self.measure}, seed {self.seed}), {len(self.random_change)} random ones by"
             f" {self.random_change.mean():.2f}, {self.random_change.mean(axis=1).max():.2f} at most"
         ]

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -66,6 +66,11 @@ class LaterChanges:
 
     def cosine(self, other: "LaterChanges") -> Array:
         """Of the displacements after every prompt with those of as many other vectors, shape (k, n)."""
+        if self.steered.shape != other.steered.shape:
+            raise SteeringError(
+                f"changes of {tuple(self.steered.shape)} and of {tuple(other.steered.shape)} (vectors, prompts, width)"
+                " cannot be paired; read both on the same prompts"
+            )
         return np.asarray(torch.cosine_similarity(self.displacement.double(), other.displacement.double(), 2).numpy())
 
 
@@ -92,6 +97,13 @@ def later_changes(
     if not vectors or not prompts:
         raise SteeringError("there are no vectors, or no prompts; give at least one of each")
     architecture, site = Architecture.of(model), Site.parse(read_site)
+    architecture.check(site)
+    if site.relative:
+        raise SteeringError(
+            f"read_site: {site} is relative, and activations are not; write {replace(site, relative=False)}"
+        )
+    if any(part.ndim > 1 for vector in vectors for part in vector.parts.values()):
+        raise SteeringError("vectors: one has rows for several tokens, and changes are of the last alone; give one row")
     if HookManager.at_work(model):
         raise SteeringError("changes are measured without others at work; remove those first")
     with torch.no_grad(), evaluating(architecture.model):

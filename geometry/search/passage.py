@@ -108,8 +108,10 @@ def check_sites(architecture: Architecture, site: Site, read_site: Site) -> None
 def differentiable(model: nn.Module) -> Iterator[None]:
     """The model evaluated without gradients of its own weights meanwhile, so that only vectors have some.
 
-    Raises SteeringError: weights that were made in inference mode, through which nothing can be differentiated.
+    Raises SteeringError: in inference mode, or of weights that were made in it, nothing can be differentiated.
     """
+    if torch.is_inference_mode_enabled():
+        raise SteeringError("torch.inference_mode allows no gradients; search outside of it")
     parameters = list(model.parameters())
     if any(parameter.is_inference() for parameter in parameters):
         raise SteeringError(

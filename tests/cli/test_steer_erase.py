@@ -64,6 +64,7 @@ def test_concepts_are_erased_as_by_the_library_kept_and_taken_again(console: Any
         (["--erase", "two", *SITE, "--auto"], "leave out --auto"),
         (["--erase", "two", *SITE, "--add", "two"], "say what to add"),
         (["--erase", "two", *SITE, "--save", "x.gguf"], "kept in .safetensors"),
+        (["--erase", "two", *SITE, "--save", "nowhere/x.safetensors"], "there is no folder nowhere"),
         (["--erase", "no.safetensors"], "no such file"),
         (["--erase", "no.safetensors", *SITE], "give it alone"),
     ],

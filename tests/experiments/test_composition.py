@@ -150,6 +150,7 @@ SHORT = (
         ({"sets": ("planets", "weekdays")}, "there is no set 'planets'"),
         ({"sets": ("weekdays",)}, "two series at least, not 1"),
         ({"n_nouns": 2}, "n_nouns must be"),
+        ({"n_nouns": 17}, "n_nouns: there are 16 nouns, and 17"),
         ({"series": "nowhere.yaml"}, "no such file or packaged name"),
         ({"series": SHORT, "sets": ("a", "b")}, "two series at least, not 1; b: 0 of its values"),
     ],

@@ -13,7 +13,7 @@ from geometry.cli import main
 from geometry.dictionaries import training as trainer
 from geometry.experiments import DictionariesStudy
 from geometry.experiments.dictionaries import classes
-from geometry.experiments.dictionaries.setup import COMPONENTS, RANDOM, SAE
+from geometry.experiments.dictionaries.setup import COMPONENTS, RANDOM, SAE, _lines
 from geometry.experiments.dictionaries.vectors import CAA, EVERY, MEAN, RANDOM_VECTOR
 from geometry.models.catalogue import CATALOGUE
 from geometry.models.fetching import cached_path
@@ -122,11 +122,15 @@ def hostile(folder: Path, tmp_path: Path) -> list[tuple[list[str], str]]:
     geo.save_vector(geo.SteeringVector({"output.1": torch.ones(WIDTH)}), vector / "vector.safetensors")
     (pickled / "ae.pt").write_bytes(b"x")
     (tmp_path / "empty.txt").write_text("\n\n")
+    (tmp_path / "same.txt").write_text("The dog runs in the garden.\n" * 2000)
     own = str(saved(tmp_path / "own", WIDTH))
     return [
         (["--dictionary", str(saved(tmp_path / "wide", WIDTH + 1))], f"is for width {WIDTH + 1}"),
         (["--dictionary", str(vector)], "no sparse autoencoder of"),
         (["--texts", "empty.txt"], "holds no text"),
+        (["--texts", "same.txt", "--n-tokens", "1000"], "the 1 texts have"),
+        (["--n-held-out", "100000000"], "100,000,000 are asked for"),
+        (["--site", "output.1.relative"], "write output.1"),
         (["--dictionary", str(saved(tmp_path / "deep", WIDTH, f"output.{DEPTH}"))], f"no block {DEPTH}"),
         (["--dictionary", str(pickled)], "pickled"),
         (["--dictionary", str(folder)], "no sparse autoencoder of"),
@@ -160,6 +164,11 @@ def test_what_does_not_fit_is_refused_in_one_line(
         error = capsys.readouterr().err.splitlines()[-1]
         assert says in error, error
         assert not (tmp_path / "out").exists()
+
+
+def test_a_line_that_is_there_twice_is_not_both_trained_on_and_held_out(tmp_path: Path) -> None:
+    (tmp_path / "texts.txt").write_text("a dog\nA cat\n\n a dog \nA cat\nA bird\n")
+    assert _lines(str(tmp_path / "texts.txt")) == ["a dog", "A cat", "A bird"]
 
 
 def test_a_dictionary_of_another_model_is_refused_by_name(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 import geometry as geo
 from geometry.errors import EstimationError
 from geometry.experiments import ErasureStudy
-from geometry.experiments.erasure.behaviour import ABOUT, ASKED, COSTED, KINDS, BehaviourPart, unseen
+from geometry.experiments.erasure.behaviour import ABOUT, ASKED, COSTED, KINDS, BehaviourPart, held_out
 from geometry.experiments.erasure.downstream import CONDITIONS, Downstream
 from geometry.experiments.erasure.kinds import KindsPart
 from geometry.experiments.erasure.methods import ERASURE, MEAN, METHODS, PERMUTED, RANDOM, by_method
@@ -120,7 +120,7 @@ def test_the_removal_says_what_is_left_and_rebuilt(bench: Bench, sweep: Sweep) -
     np.testing.assert_allclose(part.rebuilt(), 0.1)
     assert "+0.10 [+0.10, +0.10]" in part.summary()[-1]
     both = part.figures()
-    assert "rebuild some of it (+0.10 [+0.10, +0.10])" in both[1].title
+    assert "by +0.100 [+0.100, +0.100] (nothing erased +0.100)" in both[1].title
     assert "The more words" in both[1].title
     for spec in both:
         assert spec.figure().axes
@@ -176,9 +176,10 @@ def test_behaviour_and_kinds_say_their_numbers_beside_their_controls() -> None:
     np.testing.assert_allclose(asked.own, [-0.6, -0.5, -0.6])
     np.testing.assert_allclose(asked.others(), [0, -0.1, 0])
     np.testing.assert_allclose(asked.others(True), [np.nan, -0.2, 0])
-    assert "70% of unseen words (chance 33%)" in asked.summary()[0]
+    assert "70% of held-out words (chance 33%)" in asked.summary()[0]
     assert "change by -2.00 [-3.00, -1.00] nats" in asked.summary()[1]
-    assert asked.figures()[0].figure().axes
+    assert "−2.00 [−3.00, −1.00] nats on its own words" in asked.figures()[0].title
+    assert "log-odds" in asked.figures()[0].figure().axes[0].get_xlabel()
     assert "7 to 8 words judge each" in asked.figures()[0].caption
 
 
@@ -190,12 +191,12 @@ def test_words_that_were_fitted_are_no_judges_in_any_form() -> None:
     }
     vocabulary = geo.Vocabulary([f" {word}" for own in words.values() for word in own])
     hierarchy = geo.load_hierarchy({"thing": words}, vocabulary)
-    left = unseen(hierarchy, ["carrion crow", "saw", "Polar bear"])
+    left = held_out(hierarchy, ["carrion crow", "saw", "Polar bear"])
     assert set(left["bird"].words) == {"owl", "gull", "tern", "rook", "kite"}
     assert "tool" not in left.names
     assert set(left["thing"].words) >= {"adze", "pike"}
     with pytest.raises(EstimationError, match="where 3 are needed"):
-        unseen(hierarchy, ["saw", "owl", "gull", "tern", "cod"])
+        held_out(hierarchy, ["saw", "owl", "gull", "tern", "cod"])
 
 
 def test_bad_sites_and_small_hierarchies_are_refused_before_the_model_is_loaded() -> None:

@@ -136,8 +136,13 @@ def test_it_says_what_was_found_and_draws_it(result: SearchResult) -> None:
     specs = result.figures()
     assert [spec.name for spec in specs] == ["held_out", "objective", "norms", "concepts", "coherence", "stability"]
     assert len({spec.title for spec in specs}) == 6
-    for spec in specs:
-        spec.figure()
+    drawn = {spec.name: spec.figure().axes for spec in specs}
+    stability: StabilityPart = part(result, "stability")
+    assert len(drawn["stability"][0].get_yticklabels()) == len(stability.search)
+    norms: NormsPart = part(result, "norms")
+    assert all(
+        [norms.norm] * 2 in [np.asarray(line.get_xdata()).tolist() for line in axes.lines] for axes in drawn["norms"]
+    )
     plt.close("all")
     for table in result.tables():
         assert all(len(row) == len(table.head) for row in table.rows)
@@ -162,7 +167,10 @@ def test_bad_settings_are_refused_before_anything_is_read(tmp_path: Path) -> Non
             SearchStudy(**options)
     few = tmp_path / "few.json"
     few.write_text('{"prompts": {"beginnings": ["a", "b"], "texts": ["a b"]}}')
+    twice = tmp_path / "twice.json"
+    twice.write_text(json.dumps({"prompts": {"beginnings": [*map(str, range(19)), "3"], "texts": ["a b"]}}))
     for options, says in (({"prompts": str(few)}, "2 beginnings, 20 are needed"), ({"site": "nowhere"}, "nowhere"),
+                          ({"prompts": str(twice)}, "'3' is there twice"),
                           ({"neutral": "neutral"}, "would undo the search")):  # fmt: skip
         with pytest.raises(SteeringError, match=says), pytest.MonkeyPatch.context() as patch:
             patch.setattr(session.Session, "unembedding", lambda *_: pytest.fail("the unembedding was read"))

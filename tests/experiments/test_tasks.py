@@ -16,6 +16,7 @@ from geometry.concepts.tasks import load_task, packaged_tasks
 from geometry.errors import GeometryError
 from geometry.experiments import TasksStudy, session
 from geometry.experiments.parts import Part
+from geometry.experiments.tasks import measure
 from geometry.experiments.tasks.accuracy import AccuracyPart, asked_in_sentences
 from geometry.experiments.tasks.concepts import ConceptPart, Together, split_words, with_concepts
 from geometry.experiments.tasks.depth import DepthPart, by_block
@@ -216,12 +217,26 @@ def test_bad_tasks_are_refused_before_the_model_is_loaded(
         ({"tasks": ("plural", "plural")}, "named twice"),
         ({"n_demonstrations": 60}, "demonstrations may be"),
         ({"n_prompts": 1}, "n_prompts must be"),
+        ({"concepts": ("animal.n.01", "nope")}, "'nope' is no synset of WordNet"),
     ],
 )
 def test_bad_options_are_refused(options: dict[str, Any], said: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session, "load_model", lambda *_, **__: pytest.fail("the model was loaded"))
     with pytest.raises(GeometryError, match=said):
         TasksStudy(**options).run()
+
+
+def test_of_a_model_that_does_no_task_it_is_said_what_is_left_out(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, smollm2: geo.Unembedding
+) -> None:
+    found = bench.found["first"]
+    wrong = replace(found, answers={**found.answers, "demonstrations": Answers(np.zeros(12), np.zeros(12))})
+    monkeypatch.setattr(session, "load_model", lambda *_, **__: (bench.model, bench.tokenizer))
+    monkeypatch.setattr(geo.Unembedding, "load", lambda *_, **__: smollm2)
+    monkeypatch.setattr(measure, "function_vectors", lambda *_, **__: wrong)
+    result = TasksStudy(tasks=("plural",)).run()
+    assert set(result.parts) == {"accuracy"}
+    assert "Not measured: depth, transfer, heads and concepts, the model does none of the tasks" in str(result)
 
 
 @pytest.mark.long

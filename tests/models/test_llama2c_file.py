@@ -258,3 +258,9 @@ def test_a_whole_model_is_refused_alike(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(geo.errors.ModelError, match=r"m\.llama2c: not a readable llama2\.c model"):
         geo.load_model(path)
+
+
+@stories
+def test_a_whole_model_is_called_alike_each_time_so_that_what_is_kept_of_it_is_found() -> None:
+    first, second = (geo.load_model("stories15m")[0].config.to_json_string(use_diff=False) for _ in range(2))
+    assert first == second

@@ -181,6 +181,38 @@ def test_a_steered_model_and_one_of_inference_mode_are_refused(llama: Any) -> No
         made = tiny.build("llama")
     with pytest.raises(SteeringError, match="inference_mode"):
         found(made)
+    with torch.inference_mode(), pytest.raises(SteeringError, match="search outside of it"):
+        found(llama)
+
+
+def test_an_interval_that_there_is_none_of_is_not_printed(llama: Any) -> None:
+    assert "nan" not in str(found(llama, n_steps=0))
+    assert "[–]" in str(found(llama, n_steps=0))
+
+
+@pytest.mark.parametrize(
+    ("vector", "site", "says"),
+    [
+        (tiny.vector("output.1"), "output.3.relative", "write output.3"),
+        (tiny.vector("output.1"), "output.9", "no block 9"),
+        (geo.SteeringVector({"output.1": torch.ones(2, tiny.WIDTH)}), "output.3", "rows for several tokens"),
+    ],
+)
+@pytest.mark.parametrize("prompts", [PROMPTS, ["w5"]])
+def test_changes_that_cannot_be_read_are_refused(
+    llama: Any, vector: Any, site: str, says: str, prompts: list[str]
+) -> None:
+    with pytest.raises(SteeringError, match=says):
+        later_changes(llama, tiny.tokenizer(), [vector], prompts, site)
+
+
+def test_changes_on_other_prompts_have_no_cosine(llama: Any) -> None:
+    both, one = (
+        later_changes(llama, tiny.tokenizer(), [tiny.vector("output.1")], some, "output.3")
+        for some in (PROMPTS, PROMPTS[:1])
+    )
+    with pytest.raises(SteeringError, match="same prompts"):
+        both.cosine(one)
 
 
 @pytest.mark.parametrize(("vectors", "prompts"), [([], PROMPTS), ([tiny.vector("output.1")], [])])

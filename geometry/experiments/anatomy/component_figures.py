@@ -50,8 +50,8 @@ def by_set(part: "ComponentsPart") -> FigureSpec:
     common = sum(each.singular.mean_p <= 0.05 for each in part.sets)
     more = sum(each.singular.count > each.one_side.count for each in part.sets)
     title = (
-        f"Pairs share a direction in {common} of {len(part.sets)} sets; more components stand out than between texts of"
-        f" one side in {more}"
+        f"Pairs share a direction in {common} of {len(part.sets)} sets; in {more or 'none'} do more components stand"
+        " out than between texts of one side"
     )
     caption = (
         "Differences of activations within pairs, about 0. Bars: 95% by the jackknife over pairs. A component stands"

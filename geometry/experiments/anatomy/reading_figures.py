@@ -30,8 +30,8 @@ def overview(part: "ReadingPart") -> FigureSpec:
         f"{name} {words[name][0]} of {words[name][1]}" for name in part.controls if name in part.readings
     )
     title = (
-        f"At the block {own} of {of} vectors move a token beyond 95% of their null ({others}); {near['vectors'][0]} lie"
-        " near a concept"
+        f"Of {of} vectors at a block {own} move a token beyond 95% of their null ({others}), and"
+        f" {near['vectors'][0] or 'none'} lie near a concept"
     )
     caption = (
         f"The {_WORDS} tokens that each vector raises and lowers most, read through the final norm's weight. Dotted:"

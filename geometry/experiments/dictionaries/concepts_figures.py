@@ -1,7 +1,7 @@
 """The figures of features of concepts: words and layout, no measurement."""
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import geometry.plots as plots
 from geometry.experiments.dictionaries.setup import RANDOM, SAE
@@ -9,17 +9,23 @@ from geometry.experiments.result import FigureSpec
 from geometry.intervals import mean_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from geometry.dictionaries import TreeFeatures
     from geometry.experiments.dictionaries.concepts import ConceptsPart
 
 _NULLS = (RANDOM, "permuted words")
 _MEASURES = {
-    "silent": "parent's feature silent\non the child's words",
-    "silent_beside": "parent's feature silent\non its other words",
-    "absorbed": "absorbed: silent, and the\nchild's carries the parent",
-    "single": "F1 of the parent's\nown feature",
-    "union": "F1 of its children's\nfeatures together",
-    "splitting": "splitting: the latter\nless the former",
+    "share of words": {
+        "silent": "parent's feature silent\non the child's words",
+        "silent_beside": "parent's feature silent\non its other words",
+        "absorbed": "absorbed: silent, and the\nchild's carries the parent",
+    },
+    "F1 on the parent's words": {
+        "single": "parent's feature",
+        "union": "its children's\nfeatures together",
+        "splitting": "splitting: the latter\nless the former",
+    },
 }
 
 
@@ -45,18 +51,19 @@ def distribution(part: "ConceptsPart") -> FigureSpec:
 def tree(part: "ConceptsPart", found: "TreeFeatures") -> FigureSpec:
     """A row a measure, nulls in grey."""
     table = found.summary()
-    rows, names = [], []
-    for key, label in _MEASURES.items():
-        if key not in table.index:
-            continue
-        row = table.loc[key]
-        nulls = {
-            "permuted words": plots.NullMark(float(row["permuted words"]), "x"),
-            RANDOM: plots.NullMark(float(row["random dictionary"]), "d"),
-        }
-        estimate = plots.Estimate(float(row["mean"]), float(row["low"]), float(row["high"]))
-        rows.append(plots.ForestRow({SAE: estimate}, nulls))
-        names.append(label)
+    panels = {}
+    for measure, labels in _MEASURES.items():
+        rows, names = [], []
+        for key, label in labels.items():
+            row = table.loc[key]
+            nulls = {
+                "permuted words": plots.NullMark(float(row["permuted words"]), "x"),
+                RANDOM: plots.NullMark(float(row["random dictionary"]), "d"),
+            }
+            estimate = plots.Estimate(float(row["mean"]), float(row["low"]), float(row["high"]))
+            rows.append(plots.ForestRow({SAE: estimate}, nulls))
+            names.append(label)
+        panels[measure] = plots.ForestPanel(measure, rows, "", {0.0: ""}), names
     absorbed, gain = table.loc["absorbed"], table.loc["splitting"]
     return FigureSpec(
         "tree",
@@ -66,5 +73,17 @@ def tree(part: "ConceptsPart", found: "TreeFeatures") -> FigureSpec:
         f"{len(found.edges)} pairs of parent and child, {len(found.families)} families of at least two children; on"
         " words that chose no feature. Bars: 95%, bootstrap over families. Grey: means of"
         f" {len(part.found.permuted_auc)} permutations and {len(part.found.random_auc)} random dictionaries.",
-        partial(plots.forest, [plots.ForestPanel("share of words, or F1", rows)], names),
+        partial(_drawn, list(panels.values())),
     )
+
+
+def _drawn(panels: "Sequence[tuple[plots.ForestPanel, list[str]]]", **heading: Any) -> "plots.Figure":
+    """Panels with rows of their own, one above the other; one legend serves both."""
+    figure, axes = plots.grid(len(panels), 1, figsize=(7.2, 4.9), **heading)
+    for letter, each, (panel, names) in zip("ab", axes, panels, strict=True):
+        plots.forest([panel], names, ax=each)
+        plots.tag_panel(each, letter)
+    for each in axes[:-1]:
+        if legend := each.get_legend():
+            legend.remove()
+    return figure

@@ -42,10 +42,10 @@ def quality(part: "QualityPart") -> FigureSpec:
         "quality",
         f"The autoencoder explains {kept:.0%} of the variance at {part.site} and recovers {loss:.0%} of the loss;"
         f" {part.sizes[COMPONENTS]} principal components {theirs:.0%} and {their_loss:.0%}",
-        f"Explained variance on {part.quality[SAE].n:,} held-out tokens; loss recovered and KL(replaced ‖ unsteered)"
-        " with the residual stream replaced by what is given back, on"
-        f" {int(part.losses.tokens.sum()):,} predicted tokens: 0 as with the mean of all tokens in its place, 1 as"
-        f" unsteered. Bars: 95%, bootstrap over texts. {part.says}",
+        f"Explained variance on {part.quality[SAE].n:,} held-out tokens. Loss recovered (0: as with the mean of all"
+        " tokens in the stream's place, 1: as unsteered) and KL(replaced ‖ unsteered) with the stream replaced by its"
+        f" reconstruction, on {int(part.losses.tokens.sum()):,} predicted tokens. Bars: 95%, bootstrap over texts."
+        f" {part.says}",
         partial(plots.forest, panels, names),
     )
 

@@ -134,6 +134,10 @@ def prepare(study: "DictionariesStudy", step: Step) -> Bench:
         load_behaviour(study.behaviour)
     lines = _lines(study.texts) if study.texts else None
     asked = Site.parse(study.site) if study.site else None
+    if asked is not None and asked.relative:
+        raise SteeringError(
+            f"site: {asked} is relative, and activations are not; write {replace(asked, relative=False)}"
+        )
     given = _given(study)
     if given is None and study.k > study.n_features:
         raise EstimationError(f"k is at most the number of features, {study.n_features}, not {study.k}")
@@ -150,11 +154,16 @@ def prepare(study: "DictionariesStudy", step: Step) -> Bench:
     model, tokenizer = session.language_model(study.model, place)
     site = asked or Architecture.of(model).middle
     Architecture.of(model).check(site)
-    training = None
     if given is not None:
         given.check(model)
         site = given.site or site
-    else:
+    training = None
+    used = study.n_tokens if given is None else REFERENCE
+    texts = load_glosses(seed=study.seed) if lines is None else lines
+    # Texts that are too few are refused before minutes of training.
+    begin = token_count(model, tokenizer, texts, used)
+    token_count(model, tokenizer, texts[begin:], study.n_held_out)
+    if given is None:
         step(f"training a dictionary of {study.n_features} features at {site}, unless the cache has it")
         training = text_dictionary(
             model, tokenizer, site, texts=lines, n_tokens=study.n_tokens,
@@ -162,11 +171,8 @@ def prepare(study: "DictionariesStudy", step: Step) -> Bench:
             name=display_name(study.model),
         )  # fmt: skip
     dictionary = replace(given, site=site) if given is not None else training.dictionary  # type: ignore[union-attr]
-    used = study.n_tokens if given is None else REFERENCE
     step("reading tokens of the training texts and of later ones")
-    texts = load_glosses(seed=study.seed) if lines is None else lines
     first = read_tokens(model, tokenizer, texts, site, n_tokens=min(used, REFERENCE), cache=True)
-    begin = first.n_texts if used <= REFERENCE else token_count(model, tokenizer, texts, used)
     later = texts[begin:]
     held_out = read_tokens(model, tokenizer, later, site, n_tokens=study.n_held_out, cache=True)
     return Bench(
@@ -201,7 +207,8 @@ def _lines(path: str) -> list[str]:
         lines = [line.strip() for line in Path(path).read_text(encoding="utf-8").splitlines()]
     except (OSError, ValueError) as error:
         raise EstimationError(f"{shown(path)}: cannot be read as texts: {error}") from error
-    kept = [line for line in lines if line]
+    # A line that is there twice would be trained on and held out.
+    kept = list(dict.fromkeys(filter(None, lines)))
     if not kept:
         raise EstimationError(f"{shown(path)}: holds no text; write one a line")
     return kept

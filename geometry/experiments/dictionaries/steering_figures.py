@@ -31,7 +31,7 @@ _SERIES = "mean over classes"
 def methods(part: "SteeringPart") -> FigureSpec:
     """A row a method, controls grey; effect and cost at both KL divergences."""
     panels = [
-        _panel(partial(_mean, part, q), f"effect at {nats:g} nats\n(log-odds, nats)", {0.0: ""})
+        _panel(partial(_mean, part, q), f"effect at {nats:g} nats\n(log-odds, nats)", {0.0: "unsteered"})
         for q, nats in enumerate(NATS)
     ]
     panels.append(_panel(part.cost, f"perplexity ×\nat {NATS[-1]:g} nats", {1.0: "unsteered"}, log=True))

@@ -1,4 +1,4 @@
-"""What the model says: log-odds of unseen words after prompts about a concept and neutral ones, and the cost."""
+"""What the model says: log-odds of held-out words after prompts about a concept and neutral ones, and the cost."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -28,7 +28,7 @@ ASKED = (ERASURE, MEAN, PLAIN, RANDOM, PERMUTED)
 COSTED = (ERASURE, PLAIN, RANDOM)
 ABOUT, NEUTRAL = "about the concept", "neutral"
 KINDS = (ABOUT, NEUTRAL)
-_FEWEST = 5  # unseen words of a concept
+_FEWEST = 5  # held-out words of a concept
 _FITS = 3  # words in a prompt about a concept
 
 
@@ -38,8 +38,8 @@ class BehaviourPart(Part):
 
     Attributes:
         targets: names. prompts: how many of each kind.
-        change: kind → method → relation → change of log-odds of unseen words, the mean over the relation's concepts and
-            over prompts, shape (t,); nan where there are none.
+        change: kind → method → relation → change of log-odds of held-out words, the mean over the relation's concepts
+            and over prompts, shape (t,); nan where there are none.
         kl: kind → method → KL(erased ‖ unsteered) in nats, mean over prompts, shape (t,).
         ratio: method → perplexity of neutral texts over the unsteered, shape (t,).
     """
@@ -63,9 +63,9 @@ class BehaviourPart(Part):
                 f"{name} {mean_of(self.change[kind][name]['self']):+.2f}" for name in (RANDOM, PERMUTED)
             )
             said.append(
-                f"After prompts {kind} LEACE changes the log-odds of a concept's unseen words by {cell(own, '+.2f')}"
-                f" nats ({controls}), of siblings' {cell(sibling, '+.2f')}, of unrelated {cell(far, '+.2f')}, at"
-                f" {mean_of(self.kl[kind][ERASURE]):.3f} nats of KL."
+                f"After prompts {kind} LEACE changes the log-odds of a concept's held-out words by"
+                f" {cell(own, '+.2f')} nats ({controls}), of siblings' {cell(sibling, '+.2f')}, of unrelated"
+                f" {cell(far, '+.2f')}, at {mean_of(self.kl[kind][ERASURE]):.3f} nats of KL."
             )
         cost = ", ".join(f"{method} × {mean_of(values):.3f}" for method, values in self.ratio.items())
         said.append(f"Perplexity of neutral texts: {cost}.")
@@ -104,7 +104,7 @@ class BehaviourPart(Part):
         ]
         return [
             TableSpec(
-                "Change of log-odds (nats) of unseen words after erasing, by relation, mean [95%]",
+                "Change of log-odds (nats) of held-out words after erasing, by relation, mean [95%]",
                 ["erased by; prompts", *RELATIONS, "KL", "perplexity ×"],
                 rows,
                 f"{len(self.targets)} concepts, erased one at a time; intervals over these. Self and child: raw"
@@ -127,10 +127,10 @@ def behaved(bench: Bench, step: Step) -> BehaviourPart:
     study = bench.study
     vocabulary = step.session.unembedding(study.model, study.placement).vocabulary
     hierarchy = proper_concepts(step.session.hierarchy(study.hierarchy, vocabulary))
-    odds = ConceptOdds.of(unseen(hierarchy, [bench.words[row] for row in bench.fitted]))
+    odds = ConceptOdds.of(held_out(hierarchy, [bench.words[row] for row in bench.fitted]))
     targets = [target for target in bench.concepts if target.name in odds.hierarchy.names]
     if not targets:
-        raise EstimationError(f"none of the erased concepts has {_FEWEST} unseen words that are one token")
+        raise EstimationError(f"none of the erased concepts has {_FEWEST} held-out words that are one token")
     packaged = load_prompts("neutral")
     neutral, texts = packaged.beginnings[: study.n_prompts], packaged.texts
     cost = TextCost(bench.model, bench.tokenizer, texts)
@@ -189,7 +189,7 @@ def about(bench: Bench, target: Target) -> list[str]:
     return [f"The {bench.words[a]}, the {bench.words[b]}, the {bench.words[c]} and the" for a, b, c in drawn]
 
 
-def unseen(hierarchy: ConceptHierarchy, words: Sequence[str]) -> ConceptHierarchy:
+def held_out(hierarchy: ConceptHierarchy, words: Sequence[str]) -> ConceptHierarchy:
     """The concepts with at least five words that are no form of those given, nor of their last words, and these alone.
 
     Raises EstimationError: fewer than three concepts.

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 BEFORE = "nothing erased"
+_BOTH = "controls"
 _NAMES = {
     "self": "the erased concept itself",
     "child": "below it",
@@ -38,22 +39,14 @@ def removal(part: "RemovalPart") -> FigureSpec:
     for nearest, title in ((False, "linear probe"), (True, "nearest neighbours")):
         methods = [ERASURE, MEAN] if nearest else [ERASURE, MEAN, LDA]
         series = {BEFORE: part.before(nearest)} | {method: part.after(method, nearest) for method in methods}
-        nulls = {method: part.after(method, nearest) for method in CONTROLS}
-        rows = [
-            plots.ForestRow(
-                {name: _estimate(values) for name, values in series.items()},
-                {name: _mark(name, mean_of(values)) for name, values in nulls.items()},
-                bold=True,
-            )
-        ]
+        nulls = np.array([part.after(method, nearest) for method in CONTROLS])
+        means = {name: _estimate(values) for name, values in series.items()}
+        rows = [plots.ForestRow(means, {_BOTH: _between(nulls.mean(axis=1), [interval_of(row) for row in nulls])})]
         for place in range(len(part.targets)):
-            rows.append(
-                plots.ForestRow(
-                    {name: plots.Estimate(float(values[place])) for name, values in series.items()},
-                    {name: _mark(name, float(values[place])) for name, values in nulls.items()},
-                )
-            )
-        panels.append(plots.ForestPanel("AUC on words that were not fitted", rows, title, {0.5: "chance"}))
+            # The other methods in the first row alone, or the picture would be as high as two pages.
+            shown = {name: plots.Estimate(float(series[name][place])) for name in (BEFORE, ERASURE)}
+            rows.append(plots.ForestRow(shown, {_BOTH: _between(nulls[:, place])}))
+        panels.append(plots.ForestPanel("AUC on held-out words", rows, title, {0.5: "chance"}))
     gone = part.removed(ERASURE)
     low, high = interval_of(gone)
     return FigureSpec(
@@ -61,12 +54,10 @@ def removal(part: "RemovalPart") -> FigureSpec:
         f"LEACE takes {mean_of(gone):.0%} [{low:.0%}, {high:.0%}] of what a linear probe knew of a concept on words it"
         f" was not fitted to (AUC {part.before().mean():.2f} → {part.after(ERASURE).mean():.2f}; permuted labels"
         f" {part.after(PERMUTED).mean():.2f})",
-        f"First row: mean over the {len(part.targets)} concepts and subtrees below it, bars 95%, bootstrap over"
-        f" these; of a subtree the mean of its concepts. Erased at {part.site}, at equal rank, fitted to"
-        f" {part.sizes[0]:,} words; probes fitted anew to {part.sizes[1]:,} others and judged on"
-        f" {part.sizes[2]:,} more, and the other way round. On the words of the fit nothing linear is left. Grey: as"
-        f" many random directions; LEACE of permuted labels. {LDA[0].upper()}{LDA[1:]}: the probe's own direction,"
-        " projected out orthogonally.",
+        f"First row: mean over the {len(part.targets)} concepts and subtrees below, bars 95%, bootstrap over these."
+        f" Fitted to {part.sizes[0]:,} words at {part.site}; probes fitted anew to {part.sizes[1]:,} others, judged on"
+        f" {part.sizes[2]:,} more, and the other way round. Grey: from the lower to the higher of random directions and"
+        " permuted labels (first row: their intervals). LDA, a linear probe's own direction, is not asked of b.",
         partial(plots.forest, panels, ["mean of all", *(target.label for target in part.targets)]),
     )
 
@@ -89,12 +80,12 @@ def held_out(part: "RemovalPart") -> FigureSpec:
         )
     ]
     first, last = (mean_of(row) for row in (part.sweep.by_count[0], part.sweep.by_count[-1]))
-    title = f"The more words LEACE is fitted to, the less is left on others: AUC {first:.2f} by {counts[0]:,} words,"
-    title += f" {last:.2f} by {counts[-1]:,}"
-    if last >= first:
-        title = f"More words do not help: AUC {first:.2f} by {counts[0]:,} words, {last:.2f} by {counts[-1]:,}"
+    title = (
+        "The more words LEACE is fitted to, the less is left on others" if last < first else "More words do not help"
+    )
+    title += f": AUC {first:.2f} when fitted to {counts[0]:,} words, {last:.2f} to {counts[-1]:,}"
     caption = (
-        f"Left: mean over {len(part.targets)} concepts and subtrees of a linear probe fitted anew after erasing; random"
+        f"a: mean over {len(part.targets)} concepts and subtrees of a linear probe fitted anew after erasing; random"
         f" directions of the same rank {random:.2f}. Bands: 95%, bootstrap over concepts."
     )
     if part.downstream is not None:
@@ -104,15 +95,15 @@ def held_out(part: "RemovalPart") -> FigureSpec:
         panels.append(
             plots.CurvePanel("after block", "AUC on other words", curve, "and at later blocks", {0.5: "chance"})
         )
-        more = part.rebuilt()
-        low, high = interval_of(more) if more is not None else (np.nan, np.nan)
-        found = (
-            "rebuild some of it" if low > 0 else "lose more of it" if high < 0 else "do not change that significantly"
+        more, plain = (down.auc[name][:, -1] - down.auc[name][:, 0] for name in (ERASURE, UNSTEERED))
+        low, high = interval_of(more)
+        title += (
+            f"; by the last block it changes by {mean_of(more):+.3f} [{low:+.3f}, {high:+.3f}] (nothing erased"
+            f" {mean_of(plain):+.3f})"
         )
-        title += f"; later blocks {found} ({mean_of(part.rebuilt()):+.2f} [{low:+.2f}, {high:+.2f}])"  # type: ignore[arg-type]
         caption += (
-            f" Right: {len(down.targets)} concepts, erased at {part.site} at every token, on fewer words; a probe"
-            " fitted anew at each block."
+            f" b: {len(down.targets)} concepts, erased at {part.site} at every token, on fewer words; a probe fitted"
+            " anew at each block. The change is judged within concepts, the bands are between them."
         )
     return FigureSpec("held_out", title, caption, partial(plots.curves, panels))
 
@@ -124,9 +115,7 @@ def tree(part: "TreePart") -> FigureSpec:
         rows = []
         for relation in RELATIONS:
             estimates = {method: _estimate(part.change(method, relation, subtrees=kind)) for method in (ERASURE, MEAN)}
-            nulls = {
-                method: _mark(method, mean_of(part.change(method, relation, subtrees=kind))) for method in CONTROLS
-            }
+            nulls = {method: _mark(method, part.change(method, relation, subtrees=kind)) for method in CONTROLS}
             rows.append(plots.ForestRow(estimates, nulls))
         count = sum(target.subtree == kind for target in part.targets)
         title = f"{count} subtrees, each at once" if kind else f"{count} concepts, one at a time"
@@ -140,8 +129,8 @@ def tree(part: "TreePart") -> FigureSpec:
         f"Erasing a concept changes its own AUC by {own:+.3f}{below}, of those above it by {parent:+.3f} and of"
         f" unrelated ones by {far:+.3f}",
         "Linear probes of all concepts, fitted anew after each erasure, on words that no eraser was fitted to. Means"
-        " over what was erased, bars 95%, bootstrap over these. Of a subtree all of its concepts count as itself. Grey:"
-        " as many random directions; LEACE of permuted labels.",
+        " over what was erased, bars 95%, bootstrap over these. Of a subtree all concepts count as itself, so that none"
+        " is below it. Grey: as many random directions; LEACE of permuted labels.",
         partial(plots.forest, panels, [_NAMES[name] for name in RELATIONS]),
     )
 
@@ -158,7 +147,7 @@ def behaviour(part: "BehaviourPart") -> FigureSpec:
             rows.append(
                 plots.ForestRow(
                     {method: _estimate(v) for method, v in values.items() if method not in CONTROLS},
-                    {method: _mark(method, mean_of(v)) for method, v in values.items() if method in CONTROLS},
+                    {method: _mark(method, v) for method, v in values.items() if method in CONTROLS},
                 )
             )
         count = part.prompts[prompts]
@@ -168,41 +157,58 @@ def behaviour(part: "BehaviourPart") -> FigureSpec:
     low, high = interval_of(own)
     return FigureSpec(
         "behaviour",
-        f"With a concept erased the model's log-odds of its unseen words change by {mean_of(own):+.2f}"
-        f" [{low:.2f}, {high:.2f}] nats where it is talked of, those of unrelated concepts by"
+        f"With a concept erased its held-out words change by {mean_of(own):+.2f} [{low:+.2f}, {high:+.2f}] nats of"
+        " log-odds where it is talked of, those of unrelated concepts by"
         f" {mean_of(part.change[ABOUT][ERASURE]['unrelated']):+.2f} (permuted labels"
         f" {mean_of(part.change[ABOUT][PERMUTED]['self']):+.2f})",
-        f"{len(part.targets)} concepts, erased one at a time at every token; means over these, bars 95%. Prompts about"
-        " a concept: 'The …, the …, the … and the', of words that no eraser was fitted to. Itself and below it: raw"
-        " log-odds; others among the words outside the concept, renormalised. KL about the concept: "
-        + ", ".join(f"{method} {mean_of(part.kl[ABOUT][method]):.2g}" for method in ASKED)
-        + f" nats. {PLAIN[0].upper()}{PLAIN[1:]}: the mean difference projected out about 0, as steer's mode 'ablate'"
-        " does, of first tokens too. Grey: a random direction; LEACE of permuted labels.",
+        f"Means over {len(part.targets)} concepts, erased one at a time at every token; bars 95%, bootstrap over these."
+        " Prompts about a concept: 'The …, the …, the … and the'. KL there, in nats: "
+        + ", ".join(f"{method} {mean_of(part.kl[ABOUT][method]):.2g}" for method in (ERASURE, MEAN, PLAIN))
+        + ". Plain: projected out about 0, of first tokens too. Grey: a random direction; LEACE of permuted labels.",
         partial(plots.forest, panels, [_NAMES[name] for name in RELATIONS]),
     )
 
 
 def kinds(part: "KindsPart") -> FigureSpec:
-    """Erased × asked: accuracy."""
-    values = np.vstack([part.before, part.after, np.diag(part.random)])
-    rows = ["nothing erased", *(f"{name} erased" for name in part.names), "own random direction"]
-    texts = [[f"{value:.0%}" for value in row] for row in values.tolist()]
-    panel = plots.HeatmapPanel(
-        values, rows, list(part.names), texts=texts, colourbar="right answers", column_axis="kind of the word"
-    )
-    own, odds, others = part.own, np.diag(part.odds), part.aside(part.odds)
-    (low, high), (less, more), (first, last) = interval_of(own), interval_of(odds), interval_of(others)
+    """A row a kind that is erased, and their mean: log-odds of the right name, and accuracy."""
+    own, others, random = "on its own words", "on words of the other kinds", "random direction, on its own words"
+    away = ~np.eye(len(part.names), dtype=bool)
+    odds = {own: np.diag(part.odds), others: part.aside(part.odds)}, np.diag(part.random_odds)
+    points = {own: 100 * part.own, others: 100 * part.others()}, 100 * (np.diag(part.random) - part.before)
+    texts = [f"{before:.0%} → {after:.0%}" for before, after in zip(part.before, np.diag(part.after), strict=True)]
+    panels = []
+    for (series, control), matrix, measure, right in (
+        (odds, part.odds, "change of the name's log-odds (nats)", None),
+        (points, 100 * (part.after - part.before), "change of right answers (points)", texts),
+    ):
+        rows = [plots.ForestRow({name: _estimate(v) for name, v in series.items()}, {random: _mark(RANDOM, control)})]
+        for place, mask in enumerate(away):
+            spread = _estimate(matrix[place, mask])
+            shown = {own: plots.Estimate(float(series[own][place])), others: spread}
+            null = {random: plots.NullMark(float(control[place]))}
+            rows.append(plots.ForestRow(shown, null, {own: [right[place]]} if right else {}))
+        panels.append(plots.ForestPanel(measure, rows, "", {0.0: "nothing erased"}))
     return FigureSpec(
         "kinds",
-        f"With a kind erased the log-odds of its name after 'A … is a kind of' change by {mean_of(odds):+.2f}"
-        f" [{less:+.2f}, {more:+.2f}] nats, of others' by {mean_of(others):+.2f} [{first:+.2f}, {last:+.2f}]; accuracy"
-        f" by {mean_of(own) * 100:+.0f} [{low * 100:+.0f}, {high * 100:+.0f}] points",
-        f"'A … is a kind of', answered by one of {len(part.names)} names (chance {1 / len(part.names):.0%}), each"
-        " compared with its usual probability. Concepts were chosen for what the unsteered model knows of other words;"
-        f" {_few(part.words)} words judge each. Last row: a random direction in place of each"
-        " concept's own.",
-        partial(plots.heatmap, [panel]),
+        f"With a kind erased the log-odds of its name after 'A … is a kind of' change by {_said(odds[0][own])} nats on"
+        f" its own words, by {_said(odds[0][others], 3)} on words of other kinds and by {_said(odds[1], 3)} with a"
+        " random direction",
+        f"The name is one of {len(part.names)} (chance {1 / len(part.names):.0%}), chosen for what the unsteered model"
+        f" knows of other words; {_few(part.words)} words judge each. First row: means over the kinds, bars 95%,"
+        " bootstrap over these; below: a kind that is erased, bars over the other kinds. Grey: a random direction in"
+        " its place, on its own words. Right answers on these stand at the right, before → after.",
+        partial(
+            plots.forest,
+            panels,
+            ["mean of all", *(f"{name} erased" for name in part.names)],
+            columns=["right answers"],
+        ),
     )
+
+
+def _said(values: Array, digits: int = 2) -> str:
+    low, high = interval_of(values)
+    return f"{mean_of(values):+.{digits}f} [{low:+.{digits}f}, {high:+.{digits}f}]"
 
 
 def _few(counts: Sequence[int]) -> str:
@@ -214,8 +220,15 @@ def _estimate(values: Array) -> plots.Estimate:
     return plots.Estimate(mean_of(values), *(interval_of(values) if len(values) else (np.nan, np.nan)))
 
 
-def _mark(method: str, value: float) -> plots.NullMark:
-    return plots.NullMark(value, "x" if method == PERMUTED else "|")
+def _mark(method: str, values: Array) -> plots.NullMark:
+    ends = interval_of(values) if len(values) else (np.nan, np.nan)
+    return plots.NullMark(mean_of(values), "x" if method == PERMUTED else "|", *ends)
+
+
+def _between(values: Array, intervals: Sequence[tuple[float, float]] = ()) -> plots.NullMark:
+    """Both controls as one mark: their mean, and all that lies between them, or between the ends of their intervals."""
+    ends = np.array([*values, *(end for each in intervals for end in each)])
+    return plots.NullMark(float(values.mean()), "|", float(np.nanmin(ends)), float(np.nanmax(ends)))
 
 
 def _curve(x: list[Any], values: Array, *, null: bool = False) -> plots.Curve:

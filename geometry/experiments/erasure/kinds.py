@@ -33,7 +33,7 @@ class KindsPart(Part):
 
     Attributes:
         names: of the concepts, chosen for what the unsteered model knows of words that do not judge.
-        before: accuracy on each concept's unseen words, shape (m,); chance is 1/m.
+        before: accuracy on each concept's held-out words, shape (m,); chance is 1/m.
         after: the same with the concept of the row erased, shape (m, m). random: with a random direction instead.
         odds: change of the log-odds of the right name among all, in nats, the same way; random_odds: at random.
         kin: whether the concept of the column is a sibling or cousin of that of the row, shape (m, m).
@@ -79,7 +79,7 @@ class KindsPart(Part):
         aside = f", of siblings and cousins {cell(summarise(kin), '+.0%')}" if np.isfinite(kin).any() else ""
         return [
             f"Asked what kind a thing is, the model picks the right one of {len(self.names)} names for"
-            f" {self.before.mean():.0%} of unseen words (chance {1 / len(self.names):.0%}). With the right concept"
+            f" {self.before.mean():.0%} of held-out words (chance {1 / len(self.names):.0%}). With the right concept"
             f" erased this changes by {cell(own, '+.0%')}, with another one by {cell(others, '+.0%')}{aside}, with a"
             f" random direction by {cell(random, '+.0%')}.",
             f"The log-odds of the right name among these change by {cell(summarise(np.diag(self.odds)), '+.2f')} nats"

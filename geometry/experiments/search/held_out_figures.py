@@ -7,7 +7,7 @@ import numpy as np
 
 import geometry.plots as plots
 from geometry.experiments.result import FigureSpec
-from geometry.experiments.search.kinds import NULLS, RANDOM, SEARCHED
+from geometry.experiments.search.kinds import CONTROLS, RANDOM, SEARCHED
 from geometry.experiments.search.labels import CHANGES, HELD_OUT, KL_HELD_OUT
 
 if TYPE_CHECKING:
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 def held_out(part: "HeldOutPart") -> FigureSpec:
     """Every kind of vectors by every measure, prompt by prompt."""
-    unit = {name: "change (× residual norm)" if name in CHANGES else "KL (nats)" for name in part.measured}
+    unit = {name: "change, ‖Δ‖ / ‖h‖" if name in CHANGES else "KL (nats)" for name in part.measured}
     panels = [
         plots.StripPanel(
             unit[measure],
-            [plots.StripRow(kind, part.by_prompt(measure, kind), null=kind in NULLS, bar=True) for kind in by],
+            [plots.StripRow(kind, part.by_prompt(measure, kind), null=kind in CONTROLS, bar=True) for kind in by],
             title=measure,
         )
         for measure, by in part.measured.items()
@@ -35,9 +35,11 @@ def held_out(part: "HeldOutPart") -> FigureSpec:
     return FigureSpec(
         "held_out",
         title,
-        f"{len(found)} orthogonal vectors of {found.norm:g} × residual norm, added at the last token at {found.site},"
-        f" read at {found.read_site}; points: prompts, means over vectors; bars: means over prompts. Reversed: of the"
-        " opposite sign. Grey: random vectors, and those of 64 that change the prompts most.",
+        f"{len(found)} orthogonal vectors of {found.norm:g} × residual norm, added at the last token at {found.site}."
+        f" Change: ‖Δ‖ / ‖h‖, what they add to the residual stream h at {found.read_site}. Points: prompts, means over"
+        " vectors; bars: means over prompts. Grey, controls: the opposite sign (reversed), a search on shuffled"
+        f" prompts, random vectors, and those {len(found)} of {len(found.random_objective)} with the largest objective"
+        " (filtered).",
         partial(plots.strip, panels, ncols=2),
     )
 
@@ -60,7 +62,11 @@ def objective(part: "HeldOutPart") -> FigureSpec:
         ),
     }
     panel = plots.CurvePanel(
-        "step", "objective (× residual norm)", lines, marked=False, references={float(random.max()): "best random"}
+        "step",
+        "objective (‖Δ‖ / ‖h‖)",
+        lines,
+        marked=False,
+        references={float(random.max()): "best random"},
     )
     last = found.objective[-1]
     return FigureSpec(

@@ -17,6 +17,7 @@ SHUFFLED, DIRECTION = "searched on shuffled prompts", "searched by direction"
 JACOBIAN = "singular vectors of the Jacobian"
 FILTERED, RANDOM = "random, filtered", "random"
 NULLS = (FILTERED, RANDOM)
+CONTROLS = (REVERSED, SHUFFLED, *NULLS)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,11 +1,12 @@
 """What the search study is made on: sites, prompts that are searched on and held out, concepts."""
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from geometry.concepts import ConceptHierarchy, proper_concepts
 from geometry.display import short_repr
-from geometry.errors import SteeringError
+from geometry.errors import SteeringError, shown
 from geometry.experiments.study import Step
 from geometry.models import Unembedding, require_language_model
 from geometry.search import FoundVectors, find_vectors
@@ -65,6 +66,11 @@ def prepare(study: "SearchStudy", step: Step) -> Bench:
             raise SteeringError(
                 f"{prompts.name}: {len(prompts.beginnings)} beginnings, {needed[prompts.name]} are needed to search on"
                 " some and judge by others; give more, or lower n_held_out"
+            )
+        some = prompts.beginnings[: needed[prompts.name]]
+        if twice := [text for text, count in Counter(some).items() if count > 1]:
+            raise SteeringError(
+                f"{prompts.name}: {shown(twice[0])} is there twice, where held-out prompts judge; leave one out"
             )
     if own.name == other.name:
         raise SteeringError(f"prompts and neutral texts are both {own.name!r}; the penalty would undo the search")

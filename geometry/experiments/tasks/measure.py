@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from geometry.anatomy.function_vectors import TaskVectors, function_vectors
 from geometry.concepts.tasks import check_task, load_task
+from geometry.concepts.wordnet_table import wordnet_table
 from geometry.errors import EstimationError
 from geometry.experiments.parts import Measured
 from geometry.experiments.study import Step
@@ -28,6 +29,8 @@ def measure_tasks(study: "TasksStudy", step: Step) -> TasksResult:
         check_task(task, study.n_demonstrations)
     if len({task.name for task in tasks}) < len(tasks):
         raise EstimationError(f"two tasks have one name: {', '.join(task.name for task in tasks)}; rename a file")
+    if unknown := [name for name in study.concepts if name not in wordnet_table()]:
+        raise EstimationError(f"concepts: {unknown[0]!r} is no synset of WordNet; write such as animal.n.01")
     require_language_model(study.model)
     session, place = step.session, study.placement
     # Read before the model is loaded, which makes room for itself.
@@ -69,6 +72,9 @@ def measure_tasks(study: "TasksStudy", step: Step) -> TasksResult:
             with done.timed("concepts"):
                 step("vectors of tasks and concepts together")
                 hierarchy = session.hierarchy("wordnet-noun", unembedding.vocabulary)
+                for name in study.concepts:
+                    if name not in hierarchy:
+                        done.left_out[name] = "it has too few words that are single tokens, or is one with its parent"
                 done.parts["concepts"] = with_concepts(bench, hierarchy)
     else:
         done.left_out["depth, transfer, heads and concepts"] = "the model does none of the tasks with demonstrations"
