@@ -23,6 +23,7 @@ from geometry.experiments.benchmark.permutations import (
 from geometry.experiments.benchmark.startup import compare_start
 from geometry.experiments.benchmark.steering import bare_hooks, compare_batches, compare_steering
 from geometry.experiments.benchmark.synthetic import Head, widened
+from geometry.experiments.benchmark.training import beginning, by_active, by_torch, compare_training
 from geometry.experiments.benchmark.vectors import compare_vectors
 from geometry.models import CATALOGUE, cached_path
 from tests.elsewhere import elsewhere
@@ -118,6 +119,20 @@ def test_starting_is_compared_with_torch() -> None:
     rows = compare_start(1)
     assert [row.measured for row in rows] == ["import geometry", "concept-geometry --help"]
     assert measured(rows) == []
+
+
+def test_both_ways_of_training_take_the_same_steps() -> None:
+    x = torch.randn(64, 12, generator=torch.Generator().manual_seed(3))
+    ours, other = beginning(x, 40), beginning(x, 40)
+    by_active(ours, x, 4)
+    by_torch(other, x, 4)
+    for name, tensor in ours.parameters.items():
+        torch.testing.assert_close(tensor.detach(), other.parameters[name].detach(), rtol=1e-4, atol=1e-5)
+        assert not torch.equal(tensor.detach(), beginning(x, 40).parameters[name].detach())
+    (row,) = compare_training(12, 40, 1, k=4, batch=64, promised=2.0)
+    assert row.measured == "5 steps of a sparse autoencoder, 40 × 12, 4 active"
+    assert row.subject in SUBJECTS
+    assert measured([row]) == [row.measured]
 
 
 def test_a_bare_hook_adds_what_steering_adds() -> None:

@@ -1,6 +1,7 @@
 """The study of searched vectors: whole on a tiny model; the real model in the long tier."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +127,27 @@ def test_searches_are_compared_with_each_other_alone(result: SearchResult) -> No
     best = np.concatenate([matrix[:3, 3:].max(axis=1), matrix[3:, :3].max(axis=1)])
     np.testing.assert_allclose(stability.best(SEARCHED, BY_VECTOR), best)
     np.testing.assert_allclose(stability.overlap[SEARCHED], [np.square(matrix[:3, 3:]).sum() / 3])
+
+
+def test_clusters_are_named_by_what_their_vectors_do_to_concepts(result: SearchResult) -> None:
+    stability: StabilityPart = part(result, "stability")
+    rng = np.random.default_rng(0)
+    noise = rng.standard_normal((6, 4))
+    planted = noise[rng.permutation(6)] + 5.0 * np.array([0, 1, -1, 0])
+    apart = np.eye(6) + np.kron(np.eye(2), np.ones((3, 3)) - np.eye(3)) * 0.9
+    one = replace(
+        stability,
+        alike={kind: dict.fromkeys(by, apart) for kind, by in stability.alike.items()},
+        profiles={SEARCHED: planted, FILTERED: noise}, names=("none", "up", "down", "nothing"),
+    )  # fmt: skip
+    first, second = one.named()
+    for vectors, searches, concepts, largest, null in (first, second):
+        assert (vectors, searches) == (3, 1)
+        assert concepts.startswith("+ up")
+        assert "− down" in concepts
+        assert largest > 2 * null
+    unreached = replace(one, profiles={SEARCHED: np.full((6, 4), np.nan), FILTERED: noise})
+    assert [named[2] for named in unreached.named()] == ["–", "–"]
 
 
 def test_it_says_what_was_found_and_draws_it(result: SearchResult) -> None:

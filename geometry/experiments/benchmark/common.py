@@ -85,7 +85,8 @@ class Comparison:
 
 VECTORS, ANALYSIS, PERMUTATIONS = "concept vectors", "whole analysis", "permutations"
 MEMORY, STEERING, STARTING = "reading and memory", "steered generation", "start"
-SUBJECTS = (VECTORS, ANALYSIS, PERMUTATIONS, MEMORY, STEERING, STARTING)
+TRAINING = "sparse autoencoder"
+SUBJECTS = (VECTORS, ANALYSIS, PERMUTATIONS, MEMORY, TRAINING, STEERING, STARTING)
 
 
 def cpu_seconds(work: Work) -> float:

@@ -15,6 +15,7 @@ from geometry.experiments.benchmark.result import Benchmark
 from geometry.experiments.benchmark.startup import compare_start
 from geometry.experiments.benchmark.steering import compare_batches, compare_steering
 from geometry.experiments.benchmark.synthetic import Head
+from geometry.experiments.benchmark.training import compare_training
 from geometry.experiments.benchmark.vectors import compare_vectors
 from geometry.experiments.session import Session
 from geometry.experiments.study import Step
@@ -28,6 +29,7 @@ _FEW_ROUNDS, _FEWEST_ROUNDS = 3, 1  # where a round takes many seconds, or a min
 # The widest rows of which something is promised, and ratios of a permutation at least: at the own width, at the widest,
 # and of the two.
 _WIDE, _OWN, _WIDEST, _GROWTH = 4_096, 3.5, 6.0, 1 / 4
+_TRAINED = 2.0  # a training step of an autoencoder, at least
 
 
 def measure_benchmark(study: "BenchmarkStudy", step: Step) -> Benchmark:
@@ -67,6 +69,11 @@ def _head(study: "BenchmarkStudy", _: Session) -> list[Comparison]:
     return compare_head(Head(study.head_rows, study.head_width), min(_FEWEST_ROUNDS, study.rounds))
 
 
+def _training(study: "BenchmarkStudy", session: Session) -> list[Comparison]:
+    width = session.unembedding(study.model, study.placement).matrix.shape[1]
+    return compare_training(width, 4 * width, study.rounds, promised=_TRAINED if study.model == _PROMISED_OF else None)
+
+
 def _steering(study: "BenchmarkStudy", session: Session) -> list[Comparison]:
     model, tokenizer = session.language_model(study.model, study.placement)
     comparisons = compare_steering(model, tokenizer, study.rounds, promised=study.model == _PROMISED_OF)
@@ -90,5 +97,6 @@ _MEASURED: dict[str, Callable[["BenchmarkStudy", Session], list[Comparison]]] = 
     "analysis": _analysis,
     "permutations": _permutations,
     "head": _head,
+    "training": _training,
     "steering": _steering,
 }

@@ -11,7 +11,7 @@ from geometry.experiments.study import ModelStudy, Step, option, silent
 if TYPE_CHECKING:
     from geometry.experiments.benchmark.result import Benchmark
 
-PARTS = ("start", "reading", "vectors", "analysis", "permutations", "head", "steering")
+PARTS = ("start", "reading", "vectors", "analysis", "permutations", "head", "training", "steering")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,17 +10,19 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.cluster.hierarchy import fcluster, leaves_list, linkage
 from scipy.spatial.distance import squareform
 
+from geometry.concepts import short_name
 from geometry.display import short_repr
 from geometry.experiments.parts import Part
 from geometry.experiments.result import FigureSpec, TableSpec
 from geometry.experiments.search.kinds import FILTERED, SEARCHED, Kinds
 from geometry.experiments.search.labels import BY_CHANGE, BY_MEANING, BY_VECTOR, TOGETHER, WAYS
-from geometry.experiments.search.laws import LawReader
+from geometry.experiments.search.laws import NATS, LawReader
 from geometry.experiments.search.setup import Bench
 from geometry.intervals import interval_of, summarise
 from geometry.search import FoundVectors, later_changes
 
 Array = NDArray[np.float64]
+_DRAWS = 200
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -33,6 +35,9 @@ class StabilityPart(Part):
         alike: kind → way → similarity of every two vectors, shape (s·k, s·k).
         overlap: kind → ‖A Bᵀ‖²/k of every two searches' orthonormal directions: 1 for the same span.
         width: d; by chance spans overlap by k/d.
+        profiles: kind → mean change of the log-odds of each of c concepts at equal KL, nan where a vector does not
+            reach it, shape (s·k, c).
+        names: of the concepts.
     """
 
     seeds: tuple[int, ...]
@@ -40,6 +45,8 @@ class StabilityPart(Part):
     alike: Mapping[str, Mapping[str, Array]]
     overlap: Mapping[str, Array]
     width: int
+    profiles: Mapping[str, Array]
+    names: tuple[str, ...]
 
     __repr__ = short_repr
 
@@ -83,6 +90,26 @@ class StabilityPart(Part):
         each = [len(np.unique(self.search[groups == group])) for group in np.unique(groups)]
         return len(each), sum(count == len(self.seeds) for count in each)
 
+    def named(self) -> list[tuple[int, int, str, float, float]]:
+        """The clusters of searched vectors, largest first: vectors, searches, concepts that rise and fall most against
+        filtered random vectors, the largest |z| over concepts, and its mean for as many of those, drawn 200 times."""
+        groups, reached = self.clusters[SEARCHED], np.isfinite(self.profiles[SEARCHED]).all(axis=1)
+        random = self.profiles[FILTERED][np.isfinite(self.profiles[FILTERED]).all(axis=1)]
+        rng, found = np.random.default_rng(0), []
+        for group in np.unique(groups):
+            chosen = np.flatnonzero(groups == group)
+            own = self.profiles[SEARCHED][(groups == group) & reached]
+            said, largest, null = "–", np.nan, np.nan
+            if len(own) and len(random) > 3:
+                row = _z(own, random)
+                order = np.argsort(-row, kind="stable")
+                up, down = (", ".join(short_name(self.names[k]) for k in part) for part in (order[:3], order[::-1][:3]))
+                said, largest, count = f"+ {up}; − {down}", float(np.abs(row).max()), min(len(own), len(random) // 2)
+                drawn = [rng.permutation(len(random)) for _ in range(_DRAWS)]
+                null = float(np.mean([np.abs(_z(random[d[:count]], random[d[count:]])).max() for d in drawn]))
+            found.append((len(chosen), len(np.unique(self.search[chosen])), said, largest, null))
+        return sorted(found, key=lambda each: -each[0])
+
     def summary(self) -> list[str]:
         """Whether seeds agree."""
         cells = [
@@ -90,7 +117,8 @@ class StabilityPart(Part):
             for way in WAYS
         ]
         (total, common), (null_total, null_common) = self.shared(SEARCHED), self.shared(FILTERED)
-        return [
+        _, _, concepts, largest, null = self.named()[0]
+        said = [
             f"Of {len(self.seeds)} searches of {self.n_vectors} vectors, a vector and the most similar one of another"
             f" search: {'; '.join(cells)}.",
             f"Their spans overlap by {self.overlap[SEARCHED].mean():.2f} (filtered random"
@@ -100,6 +128,12 @@ class StabilityPart(Part):
             f" the largest of {self.largest(SEARCHED)}, and {common} of them with vectors of every search; filtered"
             f" random ones {null_total}, the largest of {self.largest(FILTERED)}, and {null_common} of every search.",
         ]
+        if np.isfinite(largest):
+            said.append(
+                f"At {NATS:g} nats of KL the largest cluster's vectors change concepts' log-odds, against filtered"
+                f" random ones: {concepts} (largest |z| {largest:.1f}; as many random vectors {null:.1f})."
+            )
+        return said
 
     def to_dict(self) -> dict[str, Any]:
         """Similarities with the most similar, overlaps, clusters."""
@@ -117,6 +151,16 @@ class StabilityPart(Part):
                 for kind in self.alike
             },
             "overlap_by_chance": self.n_vectors / self.width,
+            "clusters": [
+                {
+                    "vectors": count,
+                    "searches": searches,
+                    "concepts": concepts,
+                    "largest_z": None if np.isnan(z) else z,
+                    "largest_z_random": None if np.isnan(null) else null,
+                }
+                for count, searches, concepts, z, null in self.named()
+            ],
         }
 
     def figures(self) -> list[FigureSpec]:
@@ -139,7 +183,24 @@ class StabilityPart(Part):
                 rows,
                 f"Seeds {', '.join(map(str, self.seeds))}; intervals over vectors; clusters by average linkage of"
                 f" changes down to a cosine of {TOGETHER:g}.",
-            )
+            ),
+            TableSpec(
+                "Clusters of searched vectors by their changes, named through concepts",
+                ["cluster", "vectors", "of searches", "concepts", "largest |z|", "of random vectors"],
+                [
+                    [
+                        str(number),
+                        str(count),
+                        str(searches),
+                        concepts,
+                        *(f"{x:.1f}" if np.isfinite(x) else "–" for x in (z, null)),
+                    ]
+                    for number, (count, searches, concepts, z, null) in enumerate(self.named(), 1)
+                ],
+                f"Mean change of log-odds over held-out prompts and a cluster's vectors, all at {NATS:g} nats of KL,"
+                " less that of filtered random vectors, in standard errors of a mean of as many of these; of random"
+                f" vectors, some against the others, the mean of {_DRAWS} draws, seed 0.",
+            ),
         ]
 
     def arrays(self) -> dict[str, ArrayLike]:
@@ -147,7 +208,13 @@ class StabilityPart(Part):
         flat: dict[str, ArrayLike] = {
             f"{kind}/{way}": rows for kind, by in self.alike.items() for way, rows in by.items()
         }
-        return flat | {"search": self.search}
+        flat |= {f"{kind}/log-odds of concepts": rows for kind, rows in self.profiles.items()}
+        return flat | {"search": self.search, "names": np.array(self.names)}
+
+
+def _z(rows: Array, others: Array) -> Array:
+    """Mean of rows (m, c) less that of others, in standard errors of a mean of m of the others, shape (c,)."""
+    return np.asarray((rows.mean(axis=0) - others.mean(axis=0)) / (others.std(axis=0, ddof=1) / np.sqrt(len(rows))))
 
 
 def _cell(values: Array) -> str:
@@ -163,12 +230,13 @@ def _tree(similarity: Array) -> Array:
 
 def compare_searches(bench: Bench, kinds: Kinds, held_out: LawReader) -> StabilityPart:
     """All vectors of all searches against each other, on held-out prompts."""
-    alike, overlap = {}, {}
+    alike, overlap, profiles = {}, {}, {}
     for kind, found in ((SEARCHED, kinds.searches), (FILTERED, kinds.filtered)):
         vectors = [vector for each in found for vector in each]
         changes = later_changes(bench.model, bench.tokenizer, vectors, bench.held_out, bench.read_site).displacement
         unit = changes.double() / changes.double().norm(dim=2, keepdim=True)
         directions = np.concatenate([each.directions for each in found])
+        profiles[kind] = held_out.at_equal_kl(vectors).profile
         alike[kind] = {
             BY_VECTOR: np.abs(directions @ directions.T),
             BY_CHANGE: _cosines(unit.mean(dim=1).numpy()),
@@ -178,7 +246,7 @@ def compare_searches(bench: Bench, kinds: Kinds, held_out: LawReader) -> Stabili
     first = kinds.searches[0]
     return StabilityPart(
         seeds=tuple(each.seed for each in kinds.searches), alike=alike, overlap=overlap, width=first[0].width,
-        search=np.repeat(np.arange(len(kinds.searches)), len(first)),
+        search=np.repeat(np.arange(len(kinds.searches)), len(first)), profiles=profiles, names=bench.hierarchy.names,
     )  # fmt: skip
 
 
