@@ -52,6 +52,17 @@ def interval_of(values: NDArray[np.float64], clusters: NDArray[np.int64] | None 
     return (np.nan, np.nan) if few else central(bootstrap_means(values, clusters))
 
 
+def said_mean(values: NDArray[np.float64], form: str = ".2f") -> str:
+    """A mean with its 95% interval over units, as text; without one where the units are too few.
+
+    >>> said_mean(np.array([1.0, 1.0, 1.0]))
+    '1.00 [1.00, 1.00]'
+    """
+    low, high = interval_of(values)
+    mean = format(mean_of(values), form)
+    return f"{mean} [{low:{form}}, {high:{form}}]" if np.isfinite(low) else mean
+
+
 def bootstrap_means(values: NDArray[np.float64], clusters: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
     """Means of 2,000 bootstrap samples of the units (columns), shape (2000,); empty without a finite one.
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -198,7 +198,7 @@ def function_vectors(
     questions = _questions(model, tokenizer, task, held_out)
     few = [_others(training, pair, n_demonstrations, rng) for pair in held_out]
     answers = {
-        "demonstrations": _questions(model, tokenizer, task, held_out, few, slots=1).answers(),
+        "demonstrations": _questions(model, tokenizer, task, held_out, few).answers(),
         "zero-shot": questions.answers(),
         **dict(zip(vectors, questions.ask([*vectors.values()]), strict=True)),
         **{name: Answers.mean(questions.ask(several)) for name, several in controls.items()},
@@ -267,11 +267,11 @@ def _summed(shift: torch.Tensor, heads: Sequence[Head]) -> torch.Tensor:
 
 def _questions(
     model: LanguageModel, tokenizer: Tokenizer, task: Task, pairs: Sequence[Pair],
-    demonstrations: Sequence[Sequence[Pair]] | None = None, **options: Any,
+    demonstrations: Sequence[Sequence[Pair]] | None = None,
 ) -> Questions:  # fmt: skip
     shown = [[] for _ in pairs] if demonstrations is None else demonstrations
     prompts = [task.prompt(few, asked) for few, (asked, _) in zip(shown, pairs, strict=True)]
-    return Questions(model, tokenizer, prompts, [answer for _, answer in pairs], **options)
+    return Questions(model, tokenizer, prompts, [answer for _, answer in pairs])
 
 
 def _read(

@@ -11,11 +11,12 @@ from geometry.display import short_repr
 from geometry.errors import SteeringError, shown
 from geometry.intervals import interval_of
 from geometry.progress import progress_bar
-from geometry.steering import NextToken, SteeringVector, steer_each
+from geometry.steering import SteeringVector
 from geometry.steering.prompts import LanguageModel, Tokenizer
+from geometry.steering.side_by_side import SideBySide
 
 Array = NDArray[np.float64]
-_SLOTS = 4  # vectors that run side by side
+_ROWS = 96  # questions that run at a time, over all vectors
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,27 +65,21 @@ class Questions:
     """
 
     def __init__(
-        self, model: LanguageModel, tokenizer: Tokenizer, prompts: Sequence[str], answers: Sequence[str],
-        slots: int = _SLOTS,
-    ) -> None:  # fmt: skip
-        self._model, self._slots, self._count = model, slots, len(prompts)
-        self._next = NextToken(model, tokenizer, [*prompts] * slots)
+        self, model: LanguageModel, tokenizer: Tokenizer, prompts: Sequence[str], answers: Sequence[str]
+    ) -> None:
+        self._next = SideBySide(model, tokenizer, prompts, most_rows=_ROWS)
         self.ids = first_tokens(tokenizer, prompts, answers)
 
     @property
     def unsteered(self) -> torch.Tensor:
         """log P(y | prompt), shape (n, V)."""
-        return self._next.unsteered[: self._count]
+        return self._next.unsteered
 
     def laws(self, vectors: Sequence[SteeringVector], says: str = "") -> Iterator[torch.Tensor]:
         """log P(y | prompt) under each vector, shape (n, V); with a bar, where it is called something."""
-        starts = range(0, len(vectors), self._slots)
+        starts = range(0, len(vectors), self._next.at_once)
         for start in progress_bar(starts, says) if says else starts:
-            some = vectors[start : start + self._slots]
-            every: list[SteeringVector | None] = [*some, *[None] * (self._slots - len(some))]
-            with steer_each(self._model, [vector for vector in every for _ in range(self._count)], positions="all"):
-                law = self._next.log_probabilities()
-            yield from torch.split(law, self._count)[: len(some)]
+            yield from self._next.laws(vectors[start : start + self._next.at_once])
 
     def ask(self, vectors: Sequence[SteeringVector], says: str = "") -> list[Answers]:
         """The answers under each vector."""

@@ -16,7 +16,7 @@ from geometry.experiments.composition.setup import Bench
 from geometry.experiments.composition.steered_token import SteeredToken, matched
 from geometry.experiments.parts import Part
 from geometry.experiments.result import FigureSpec, TableSpec
-from geometry.intervals import interval_of, summarise
+from geometry.intervals import said_mean, summarise
 from geometry.steering import Site, SteeringVector
 from geometry.steering.measure import kl_divergence
 from geometry.steering.prompts import beginning
@@ -56,10 +56,7 @@ class StepsPart(Part):
     def summary(self) -> list[str]:
         """Whether the model repeats at all, and what steps do where they do most."""
         at = self.best
-        ends = {way: interval_of(self.direction[way][at]) for way in STEPS}
-        said = {
-            way: f"{self.direction[way][at].mean():+.2f} [{low:+.2f}, {high:+.2f}]" for way, (low, high) in ends.items()
-        }
+        said = {way: said_mean(self.direction[way][at], "+.2f") for way in STEPS}
         return [
             f"Asked to repeat a word the model does so for {self.copied.mean():.0%} of {len(self.cells)} values.",
             f"A step of position from other categories, added to the value at {self.sites[at]} (chosen among"
@@ -92,10 +89,7 @@ class StepsPart(Part):
         """By site."""
         rows = []
         for at, site in enumerate(self.sites):
-            cells = []
-            for way in STEPS:
-                low, high = interval_of(self.direction[way][at])
-                cells.append(f"{self.direction[way][at].mean():+.2f} [{low:+.2f}, {high:+.2f}]")
+            cells = [said_mean(self.direction[way][at], "+.2f") for way in STEPS]
             rows.append(
                 [str(site), *cells, f"{self.kl[STEPS[0]][at].mean():.2f}", f"{self.kl[STEPS[3]][at].mean():.2f}"]
             )

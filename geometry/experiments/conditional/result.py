@@ -12,7 +12,7 @@ from geometry.experiments.conditional.effects import Outcome
 from geometry.experiments.conditional.fitting import Topic
 from geometry.experiments.evaluator import Strength
 from geometry.experiments.result import FigureSpec, StudyResult, TableSpec
-from geometry.intervals import summarise
+from geometry.intervals import said_mean, summarise
 from geometry.judging import Judgement
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ class ConditionalResult(StudyResult):
         for name, outcome in self.outcomes.items():
             cells = [self.labels[name]]
             for kind, side in self.sides.items():
-                cells += [_cell(self.rise(name, kind)), f"{outcome.unchanged[side].mean():.0%}"]
+                cells += [said_mean(self.rise(name, kind), "+.2f"), f"{outcome.unchanged[side].mean():.0%}"]
             rows.append(cells)
         head = ["", *(f"{kind}: {what}" for kind in self.sides for what in ("rise", "unchanged"))]
         caption = (
@@ -218,12 +218,6 @@ class ConditionalResult(StudyResult):
         from geometry.experiments.conditional.figures import generations_page
 
         return {"generations.html": ("Generations on a condition", generations_page(self))}
-
-
-def _cell(values: NDArray[np.float64]) -> str:
-    found = summarise(values)
-    low, high = found["interval"]
-    return f"{found['mean']:+.2f} [{low:+.2f}, {high:+.2f}]"
 
 
 def _agreement(pair: Mapping[str, Any]) -> str:

@@ -25,7 +25,7 @@ from geometry.experiments.search.labels import (
 )
 from geometry.experiments.search.laws import NATS, LawReader, Read, agreement
 from geometry.experiments.search.setup import Bench
-from geometry.intervals import interval_of, summarise
+from geometry.intervals import interval_of, said_mean, summarise
 from geometry.selectivity import TreeRelations
 
 Array = NDArray[np.float64]
@@ -165,7 +165,7 @@ class ConceptsPart(Part):
                 norm = self.norm * self.read[kind].coefficients[index]
                 words = ", ".join(repr(token) for token in self.read[kind].tokens[index])
                 rows.append([f"{kind} {index + 1}", f"{norm:.3f}", words, self.said(row)])
-        names = [[kind, *(_cell(values[name]) for name in STATISTICS)] for kind, values in self.statistics.items()]
+        names = [[kind, *(said_mean(values[name]) for name in STATISTICS)] for kind, values in self.statistics.items()]
         return [
             TableSpec(
                 f"What vectors say at {NATS:g} nats",
@@ -188,11 +188,6 @@ class ConceptsPart(Part):
         for kind, read in self.read.items():
             flat |= {f"{kind}/odds": read.odds, f"{kind}/z": self.z[kind], f"{kind}/coefficients": read.coefficients}
         return flat
-
-
-def _cell(values: Array) -> str:
-    low, high = interval_of(values)
-    return f"{values.mean():.2f} [{low:.2f}, {high:.2f}]"
 
 
 def name_concepts(bench: Bench, kinds: Kinds, held_out: LawReader) -> ConceptsPart:

@@ -14,7 +14,7 @@ from geometry.experiments.search.kinds import JACOBIAN, NULLS, RANDOM, REVERSED,
 from geometry.experiments.search.labels import CHANGES, HELD_OUT, KL_HELD_OUT, KL_NEUTRAL, NEUTRAL, ON_PROMPTS
 from geometry.experiments.search.laws import LawReader
 from geometry.experiments.search.setup import Bench
-from geometry.intervals import interval_of, summarise
+from geometry.intervals import said_mean, summarise
 from geometry.search import FoundVectors, LaterChanges, later_changes
 
 Array = NDArray[np.float64]
@@ -83,9 +83,7 @@ class HeldOutPart(Part):
 
     def cell(self, measure: str, kind: str) -> str:
         """Mean and interval over prompts."""
-        values = self.by_prompt(measure, kind)
-        low, high = interval_of(values)
-        return f"{values.mean():.2f} [{low:.2f}, {high:.2f}]"
+        return said_mean(self.by_prompt(measure, kind))
 
     def to_dict(self) -> dict[str, Any]:
         """Every kind by every measure."""
@@ -126,7 +124,7 @@ class HeldOutPart(Part):
             for kind in self.coordinates
         ]
         own = [
-            [f"{order + 1}", *(_row(self.measured[measure][SEARCHED][order]) for measure in self.measured)]
+            [f"{order + 1}", *(said_mean(self.measured[measure][SEARCHED][order]) for measure in self.measured)]
             for order in range(len(found))
         ]
         return [
@@ -147,11 +145,6 @@ class HeldOutPart(Part):
         }
         own: dict[str, ArrayLike] = {"objective": self.found.objective, "random_objective": self.found.random_objective}
         return flat | own | {"directions": self.found.directions}
-
-
-def _row(values: Array) -> str:
-    low, high = interval_of(values)
-    return f"{values.mean():.2f} [{low:.2f}, {high:.2f}]"
 
 
 def measure_held_out(bench: Bench, kinds: Kinds, held_out: LawReader, neutral: LawReader) -> HeldOutPart:

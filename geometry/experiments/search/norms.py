@@ -26,7 +26,7 @@ from geometry.experiments.search.labels import (
 )  # fmt: skip
 from geometry.experiments.search.laws import LawReader, agreement
 from geometry.experiments.search.setup import Bench
-from geometry.intervals import interval_of, summarise
+from geometry.intervals import interval_of, said_mean, summarise
 from geometry.search import LaterChanges, later_changes
 
 Array = NDArray[np.float64]
@@ -79,9 +79,7 @@ class NormsPart(Part):
 
     def cell(self, kind: str, measure: str, index: int) -> str:
         """Mean and interval over prompts."""
-        values = self.by_prompt(kind, measure)[index]
-        low, high = interval_of(values)
-        return f"{values.mean():.2f} [{low:.2f}, {high:.2f}]"
+        return said_mean(self.by_prompt(kind, measure)[index])
 
     def to_dict(self) -> dict[str, Any]:
         """Every measure at every factor."""

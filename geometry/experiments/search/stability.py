@@ -18,7 +18,7 @@ from geometry.experiments.search.kinds import FILTERED, SEARCHED, Kinds
 from geometry.experiments.search.labels import BY_CHANGE, BY_MEANING, BY_VECTOR, TOGETHER, WAYS
 from geometry.experiments.search.laws import NATS, LawReader
 from geometry.experiments.search.setup import Bench
-from geometry.intervals import interval_of, summarise
+from geometry.intervals import said_mean, summarise
 from geometry.search import FoundVectors, later_changes
 
 Array = NDArray[np.float64]
@@ -113,20 +113,21 @@ class StabilityPart(Part):
     def summary(self) -> list[str]:
         """Whether seeds agree."""
         cells = [
-            f"{way} {_cell(self.best(SEARCHED, way))} (filtered random {_cell(self.best(FILTERED, way))})"
+            f"{way} {said_mean(self.best(SEARCHED, way))} (filtered random {said_mean(self.best(FILTERED, way))})"
             for way in WAYS
         ]
         (total, common), (null_total, null_common) = self.shared(SEARCHED), self.shared(FILTERED)
+        own, random = (said_mean(self.within(kind)) for kind in (SEARCHED, FILTERED))
         _, _, concepts, largest, null = self.named()[0]
         said = [
             f"Of {len(self.seeds)} searches of {self.n_vectors} vectors, a vector and the most similar one of another"
             f" search: {'; '.join(cells)}.",
             f"Their spans overlap by {self.overlap[SEARCHED].mean():.2f} (filtered random"
             f" {self.overlap[FILTERED].mean():.3f}, by chance {self.n_vectors / self.width:.3f}; 1: the same span).",
-            f"Orthogonal vectors of one search make changes of cosine {_cell(self.within(SEARCHED))} (filtered random"
-            f" {_cell(self.within(FILTERED))}). By their changes the {len(self.search)} vectors form {total} clusters,"
-            f" the largest of {self.largest(SEARCHED)}, and {common} of them with vectors of every search; filtered"
-            f" random ones {null_total}, the largest of {self.largest(FILTERED)}, and {null_common} of every search.",
+            f"Orthogonal vectors of one search make changes of cosine {own} (filtered random {random}). By their"
+            f" changes the {len(self.search)} vectors form {total} clusters, the largest of {self.largest(SEARCHED)},"
+            f" and {common} of them with vectors of every search; filtered random ones {null_total}, the largest of"
+            f" {self.largest(FILTERED)}, and {null_common} of every search.",
         ]
         if np.isfinite(largest):
             said.append(
@@ -172,7 +173,7 @@ class StabilityPart(Part):
     def tables(self) -> list[TableSpec]:
         """Kind × way."""
         rows = [
-            [kind, *(_cell(self.best(kind, way)) for way in WAYS), f"{self.overlap[kind].mean():.3f}",
+            [kind, *(said_mean(self.best(kind, way)) for way in WAYS), f"{self.overlap[kind].mean():.3f}",
              "{} ({})".format(*self.shared(kind))]
             for kind in self.alike
         ]  # fmt: skip
@@ -215,11 +216,6 @@ class StabilityPart(Part):
 def _z(rows: Array, others: Array) -> Array:
     """Mean of rows (m, c) less that of others, in standard errors of a mean of m of the others, shape (c,)."""
     return np.asarray((rows.mean(axis=0) - others.mean(axis=0)) / (others.std(axis=0, ddof=1) / np.sqrt(len(rows))))
-
-
-def _cell(values: Array) -> str:
-    low, high = interval_of(values)
-    return f"{values.mean():.2f} [{low:.2f}, {high:.2f}]"
 
 
 def _tree(similarity: Array) -> Array:

@@ -157,7 +157,7 @@ def asked_in_sentences(bench: Bench, name: str, kind: str) -> Sentences | None:
     each = min(_EACH, len(pairs))
     chosen = [(index, pairs[(index * each + i) % len(pairs)]) for index in range(len(texts)) for i in range(each)]
     prompts = [texts[index].replace(GAP, asked) for index, (asked, _) in chosen]
-    questions = Questions(bench.model, bench.tokenizer, prompts, [answer for _, (_, answer) in chosen], slots=1)
+    questions = Questions(bench.model, bench.tokenizer, prompts, [answer for _, (_, answer) in chosen])
     vector = bench.vector(name)
     (site,) = vector.sites
     random = [vector.random(bench.study.seed + draw) for draw in range(3)]

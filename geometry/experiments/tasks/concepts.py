@@ -15,7 +15,7 @@ from geometry.errors import HierarchyError, SteeringError
 from geometry.experiments.parts import Part
 from geometry.experiments.result import FigureSpec, TableSpec
 from geometry.experiments.tasks.setup import Bench
-from geometry.intervals import interval_of, summarise
+from geometry.intervals import interval_of, said_mean, summarise
 from geometry.layers import EqualKL, load_contexts, mean_difference, read_phrases
 from geometry.steering import Site, SteeringVector, load_prompts, probability
 
@@ -144,7 +144,8 @@ class ConceptPart(Part):
         """Every pair."""
         rows = [
             [f"{pair.task} + {short_name(pair.concept)}", *(f"{pair.correct[way].mean():.0%}" for way in WAYS),
-             *(_cell(values) for values in (pair.log_odds["concept"], pair.turn, pair.random_turn, pair.interaction))]
+             *(said_mean(values, "+.2f")
+               for values in (pair.log_odds["concept"], pair.turn, pair.random_turn, pair.interaction))]
             for pair in self.pairs
         ]  # fmt: skip
         head = ["task + concept", *WAYS, "log-odds, concept alone", "added to the task", "random", "interaction"]
@@ -163,11 +164,6 @@ class ConceptPart(Part):
         return odds | {
             f"{name}/correct/{way}": values for name, pair in named.items() for way, values in pair.correct.items()
         }
-
-
-def _cell(values: Array) -> str:
-    low, high = interval_of(values)
-    return f"{values.mean():+.2f} [{low:+.2f}, {high:+.2f}]"
 
 
 def with_concepts(bench: Bench, hierarchy: ConceptHierarchy) -> ConceptPart:
