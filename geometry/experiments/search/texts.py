@@ -65,8 +65,9 @@ class TextsPart(Part):
         """The same as one page, every text escaped."""
         from geometry.plots.pages import TextTable, texts_page
 
-        columns = [(name, "", SEARCHED not in name) for name in self.texts]
-        rows = [(prompt, [own[place] for own in self.texts.values()]) for place, prompt in enumerate(self.prompts)]
+        # A row a condition: there are more of these than prompts.
+        columns = [(prompt, "", False) for prompt in self.prompts]
+        rows = [(name, list(own)) for name, own in self.texts.items()]
         return texts_page("Generations under searched vectors", self.note, [TextTable("", columns, rows)])
 
 
